@@ -1,0 +1,52 @@
+"""`python -m lib_ipadapter inspect FILE... [--json]`: say what adapter files are, from their headers."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .checkpoint import open_adapter, sha256
+from .errors import IPAdapterError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns 1 where a file is no adapter that can be read."""
+    parser = argparse.ArgumentParser(prog="python -m lib_ipadapter")
+    inspect = parser.add_subparsers(required=True).add_parser("inspect", help="say what adapter files are")
+    inspect.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    inspect.add_argument("--json", action="store_true", help="print a JSON list, one object a file")
+    options = parser.parse_args(arguments)
+    found = [describe(path) for path in options.files]
+    print(json.dumps(found, indent=2) if options.json else "\n\n".join(map(_as_text, found)))  # noqa: T201
+    return int(any("error" in each for each in found))
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Return the facts of an adapter file, or its name and the `error` that keeps it from being one."""
+    try:
+        found = open_adapter(path).recognised
+        digest = sha256(path)
+    except IPAdapterError as error:
+        return {"file": str(path), "error": error.sentence}
+    return {
+        "file": str(path),
+        "family": found.family.name,
+        "base": found.base,
+        "encoder": found.encoder,
+        "tokens": found.tokens,
+        "context_dim": found.context_dim,
+        "layers": found.layers,
+        "parameters": found.parameters,
+        "lora": found.lora,
+        "sha256": digest,
+    }
+
+
+def _as_text(found: dict[str, Any]) -> str:
+    return "\n".join(f"{name:12} {value}" for name, value in found.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Inject into a U-Net and eject from it: the only room that touches one.
+
+The seam is two modules of each attn2: what `to_q` returns is kept, and what goes into `to_out[0]`, the text's attention
+with merged heads, gets the image attention added. Every attention path of every web UI calls both modules.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from .attention import Bank, add_image_attention
+from .errors import IPAdapterError
+from .unet_map import LAYOUTS, Site, sites
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one call of the denoiser needs: the role of each row, and the bank of any site, made to fit a query."""
+
+    roles: tuple[int, ...]
+    bank: Callable[[Site, int, Tensor], Bank]
+    """(site, heads, query) -> bank in the query's dtype and on its device."""
+
+
+def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
+    """Return the cross-attentions that a U-Net really has, by their site; empty for anything but SD and SDXL.
+
+    The two layouts share the names of eight sites, and a pruned SDXL (SSD-1B) has only part of SDXL's; the layout of
+    which the U-Net has more sites is the one it was made from.
+    """
+    modules = dict(unet.named_modules())
+    found = [{site: modules[site.path] for site in sites(layout) if site.path in modules} for layout in LAYOUTS]
+    return max(found, key=len)
+
+
+def context_dim(attentions: Mapping[Site, Any]) -> int:
+    """Return the width of the text context that a U-Net's cross-attentions take."""
+    return int(next(iter(attentions.values())).to_k.in_features)
+
+
+def widths(attentions: Mapping[Site, Any]) -> dict[Site, int]:
+    """Return the width, heads times dim, of each cross-attention."""
+    return {site: int(attention.to_q.out_features) for site, attention in attentions.items()}
+
+
+class Injection:
+    """The hooks on one U-Net. Constructing it changes nothing; `eject` takes off exactly what `inject` put on.
+
+    The hooks do nothing until `call` is set, which the host's door does for the length of one call of the denoiser.
+    """
+
+    def __init__(self, unet: nn.Module, attentions: Mapping[Site, nn.Module]) -> None:
+        self.call: Call | None = None
+        self.roles: tuple[int, ...] = ()
+        self._unet = unet
+        self._attentions = attentions
+        self._handles: list[RemovableHandle] = []
+
+    @property
+    def injected(self) -> bool:
+        return bool(self._handles)
+
+    def inject(self) -> None:
+        if self._handles:
+            return
+        self._handles.append(self._unet.register_forward_pre_hook(self._see_rows, with_kwargs=True))
+        for site, attention in self._attentions.items():
+            self._handles += _SiteHooks(self, site, attention).register()
+
+    def eject(self) -> None:
+        self.call = None
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _see_rows(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Repeat the roles where the denoiser's rows reach the U-Net as whole copies of the batch, as tiles do."""
+        if self.call is None:
+            return
+        rows = (args[0] if args else kwargs["x"]).shape[0]
+        copies, rest = divmod(rows, len(self.call.roles))
+        if rest or not copies:
+            raise _rows_error(f"{len(self.call.roles)} rows, or whole copies of them, in the U-Net", rows)
+        self.roles = self.call.roles * copies
+
+
+class _SiteHooks:
+    """The three hooks of one site: keep the query, add to what enters the output projection, see that it was done."""
+
+    def __init__(self, injection: Injection, site: Site, attention: nn.Module) -> None:
+        self._injection = injection
+        self._site = site
+        self._attention: Any = attention
+        self._query: Tensor | None = None
+        self._done = False
+
+    def register(self) -> list[RemovableHandle]:
+        return [
+            self._attention.to_q.register_forward_hook(self._keep_query),
+            self._attention.to_out[0].register_forward_pre_hook(self._add),
+            self._attention.register_forward_hook(self._add_if_missed),
+        ]
+
+    def _keep_query(self, _module: nn.Module, _args: Any, query: Tensor) -> None:
+        self._query = query if self._injection.call else None
+
+    def _add(self, _module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        query, self._query, call = self._query, None, self._injection.call
+        attended, roles = args[0], self._injection.roles
+        if call is None or query is None or query.shape != attended.shape or len(query) != len(roles):
+            return None
+        self._done = True
+        return (add_image_attention(attended, query, self._bank(call, query), roles), *args[1:])
+
+    def _add_if_missed(self, _module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        """Add after the output projection where another extension split or widened the rows inside attn2."""
+        done, self._done, call = self._done, False, self._injection.call
+        if done or call is None:
+            return None
+        hidden, roles = args[0], self._injection.roles
+        if len(hidden) != len(roles):
+            raise _rows_error(f"{len(roles)} rows in {self._site.path}", len(hidden))
+        return output + self._image_term(hidden, call)
+
+    def _image_term(self, hidden: Tensor, call: Call) -> Tensor:
+        self._injection.call = None  # our own hooks stay silent below
+        try:
+            query = self._attention.to_q(hidden)
+            nothing = query.new_zeros(query.shape)
+            image = add_image_attention(nothing, query, self._bank(call, query), self._injection.roles)
+            project = self._attention.to_out[0]
+            return project(image) if project.bias is None else project(image) - project.bias.to(image)
+        finally:
+            self._injection.call = call
+
+    def _bank(self, call: Call, query: Tensor) -> Bank:
+        return call.bank(self._site, self._attention.heads, query)
+
+
+def _rows_error(expected: str, rows: int) -> IPAdapterError:
+    return IPAdapterError(
+        f"IP-Adapter expected {expected}, but {rows} came: another extension changes the batch inside the U-Net in a "
+        "way that hides which rows belong to the prompt. Switch that extension or the IP-Adapter units off."
+    )

@@ -1,0 +1,34 @@
+"""A cache with a byte limit whose oldest entries leave first."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Cache(Generic[Value]):
+    """Values by keys that hold every input of them; the last one stays even where it alone is over the limit."""
+
+    def __init__(self, limit: int, size: Callable[[Value], int]) -> None:
+        self.limit = limit
+        self._size = size
+        self._entries: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def find(self, key: Hashable) -> Value | None:
+        """Return the value kept under `key`, now the youngest, or None."""
+        if key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return self._entries[key]
+
+    def keep(self, key: Hashable, value: Value) -> Value:
+        """Keep `value` under `key`, dropping the oldest entries over the limit, and return it."""
+        self._entries[key] = value
+        while len(self._entries) > 1 and self.bytes > self.limit:
+            self._entries.popitem(last=False)
+        return value
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(self._size, self._entries.values()))

@@ -1,0 +1,193 @@
+"""Read adapter and encoder files safely and strictly: headers for inspection, tensors for use.
+
+Files are told by their content, never by their name. Data stays in the file until it is used: tensors are memory maps.
+"""
+
+import hashlib
+import pickle
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from .errors import IPAdapterError
+from .families import Recognised, Shapes, recognise
+
+PREFIXES = {
+    "image_proj_model.": "image_proj.",
+    "adapter_modules.": "ip_adapter.",
+    "id_adapter.": "image_proj.",
+    "id_adapter_attn_layers.": "ip_adapter.",
+    "pulid_encoder.": "image_proj.",
+    "ip_adapter_proj_model.": "image_proj.",
+}
+"""Prefixes of trainers and other projects, and the published files' prefix for the same tensors."""
+
+LAYER_NAMES = {".id_to_k.weight": ".to_k_ip.weight", ".id_to_v.weight": ".to_v_ip.weight"}
+IGNORED = ("unet.",)
+"""What a raw trainer checkpoint holds beside the adapter."""
+
+
+@dataclass(frozen=True)
+class AdapterFile:
+    """An adapter file that was recognised; its tensors are read when asked for."""
+
+    path: Path
+    recognised: Recognised
+    shapes: Shapes
+    identity: tuple[object, ...]
+    """What tells this state of the file from any other."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the file's tensors by canonical key, as memory maps in the file's own dtypes."""
+        tensors = {canonical(key): tensor for key, tensor in read_tensors(self.path).items()}
+        tensors.pop("", None)
+        return tensors
+
+
+def open_adapter(path: Path) -> AdapterFile:
+    """Recognise the adapter at `path` from its header; raises `IPAdapterError` that starts with the file's name."""
+    shapes = {canonical(key): shape for key, shape in read_shapes(path).items()}
+    shapes.pop("", None)
+    try:
+        return AdapterFile(path, recognise(shapes), shapes, file_identity(path))
+    except IPAdapterError as error:
+        raise type(error)(f"{path.name} {error.sentence}") from None
+
+
+def canonical(key: str) -> str:
+    """Return a tensor's name as the published files spell it; empty for what is no part of an adapter."""
+    if key.startswith(IGNORED):
+        return ""
+    prefix = next((prefix for prefix in PREFIXES if key.startswith(prefix)), "")
+    name = PREFIXES.get(prefix, "") + key[len(prefix) :]
+    suffix = next((suffix for suffix in LAYER_NAMES if name.endswith(suffix)), None)
+    return name if suffix is None else name[: -len(suffix)] + LAYER_NAMES[suffix]
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return each tensor's shape, reading the header alone."""
+    if _is_torch(path):
+        return {key: tuple(tensor.shape) for key, tensor in _read_torch(path).items()}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return all tensors as memory maps, by the file's own keys with dots for nesting."""
+    if _is_torch(path):
+        return _read_torch(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def refuse_unusable(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raise `IPAdapterError` naming the first tensors that are empty, not floating point, or hold NaN or infinity."""
+    bad = [f"{key} ({fault})" for key, tensor in tensors.items() if (fault := _fault(tensor)) is not None]
+    if bad:
+        raise IPAdapterError(f"{path.name} has unusable tensors: {_some(bad)}. Download the file again.")
+
+
+def refuse_mismatch(path: Path, expected: Shapes, found: Shapes) -> None:
+    """Raise `IPAdapterError` naming missing, unexpected and misshapen tensors, where there are any."""
+    faults = [f"{key} is missing" for key in expected if key not in found]
+    faults += [f"{key} is not expected" for key in found if key not in expected]
+    faults += [
+        f"{key} has shape {tuple(found[key])} where {tuple(expected[key])} is expected"
+        for key in expected
+        if key in found and tuple(found[key]) != tuple(expected[key])
+    ]
+    if faults:
+        raise IPAdapterError(f"{path.name} does not fit its own kind: {_some(faults)}. Download the file again.")
+
+
+def file_identity(path: Path) -> tuple[object, ...]:
+    """Return what tells this state of a file from any other: path, time of change and size."""
+    state = path.stat()
+    return path, state.st_mtime_ns, state.st_size
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256 in hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _some(faults: list[str], limit: int = 5) -> str:
+    rest = len(faults) - limit
+    return "; ".join(faults[:limit]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _fault(tensor: Tensor) -> str | None:
+    if tensor.numel() == 0:
+        return "empty"
+    if not tensor.is_floating_point():
+        return f"{tensor.dtype}".removeprefix("torch.")
+    return (
+        None if torch.isfinite(tensor.sum(dtype=torch.float32)) or bool(tensor.isfinite().all()) else "NaN or infinity"
+    )
+
+
+def _is_torch(path: Path) -> bool:
+    """Tell a torch archive from a safetensors file by its first bytes; raises for what is neither."""
+    if path.is_dir():
+        raise IPAdapterError(f"{path.name} is a folder; an adapter or encoder is a single file.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+    except OSError as error:
+        raise IPAdapterError(f"{path.name} cannot be read: {error.strerror}.") from error
+    if not head:
+        raise IPAdapterError(f"{path.name} is empty (0 bytes). Download the file again.")
+    if head.startswith(b"version https://git-lfs"):
+        raise IPAdapterError(f"{path.name} is a Git LFS pointer, not the file itself. Download it from its page.")
+    if head.lstrip()[:1] == b"<":
+        raise IPAdapterError(f"{path.name} is a web page, not a model. Download the file itself.")
+    if head[:1] == b"\x80":
+        raise IPAdapterError(
+            f"{path.name} is a pickle in torch's oldest format, which cannot be read safely. "
+            "Get the .safetensors version, or save it anew with a current torch."
+        )
+    return head.startswith(b"PK")
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    """Read a torch archive as memory maps, with nothing but tensors and containers allowed in its pickle."""
+    try:
+        # torch.load itself is replaced inside some web UIs; this is the same function, unreplaced.
+        content = torch.serialization.load(str(path), map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise IPAdapterError(
+            f"{path.name} holds more than tensors, maybe code, and is not opened. Get the .safetensors version."
+        ) from error
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+    return dict(_flatten(content))
+
+
+def _flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    if isinstance(content, Tensor):
+        yield prefix, content
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _damaged(path: Path, error: Exception) -> IPAdapterError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return IPAdapterError(
+        f"{path.name} cannot be read: it is damaged, cut short or no model file ({reason}). Download the file again."
+    )

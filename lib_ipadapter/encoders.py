@@ -1,0 +1,212 @@
+"""Image encoders: the vision towers of CLIP, built by open_clip, in whatever file and layout users have them.
+
+A tower is on the device for the length of one `encode` and nowhere else; its file stays a memory map.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from .checkpoint import file_identity, read_shapes, read_tensors, refuse_mismatch, refuse_unusable
+from .errors import UnrecognisedError
+from .families import EMBED, HIDDEN, Shape, Shapes, encoder_name
+
+HEADS = {1280: 16, 1664: 16, 1024: 16}
+"""Attention heads by width, for the published towers; shapes do not tell. Others have heads of 64."""
+
+QUICK_GELU = {(1024, 24)}
+"""(width, layers) of OpenAI's towers, whose activation is x * sigmoid(1.702 x); shapes do not tell."""
+
+HF_NAMES = (
+    (r"vision_model\.embeddings\.class_embedding", "class_embedding"),
+    (r"vision_model\.embeddings\.patch_embedding\.weight", "conv1.weight"),
+    (r"vision_model\.embeddings\.position_embedding\.weight", "positional_embedding"),
+    (r"vision_model\.pre_layrnorm\.(weight|bias)", r"ln_pre.\1"),
+    (r"vision_model\.encoder\.layers\.(\d+)\.layer_norm([12])\.(weight|bias)", r"transformer.resblocks.\1.ln_\2.\3"),
+    (
+        r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.q_proj\.(weight|bias)",
+        r"transformer.resblocks.\1.attn.in_proj_\2",
+    ),
+    (
+        r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.out_proj\.(weight|bias)",
+        r"transformer.resblocks.\1.attn.out_proj.\2",
+    ),
+    (r"vision_model\.encoder\.layers\.(\d+)\.mlp\.fc1\.(weight|bias)", r"transformer.resblocks.\1.mlp.c_fc.\2"),
+    (r"vision_model\.encoder\.layers\.(\d+)\.mlp\.fc2\.(weight|bias)", r"transformer.resblocks.\1.mlp.c_proj.\2"),
+    (r"vision_model\.post_layernorm\.(weight|bias)", r"ln_post.\1"),
+    (r"visual_projection\.weight", "proj"),
+)
+"""Hugging Face names of a vision tower, and open_clip's. Theirs holds q, k and v end to end where HF has three tensors,
+and the projection transposed (transformers, `CLIPVisionModelWithProjection`; open_clip, `VisionTransformer`)."""
+
+HF_TEXT = re.compile(r"text_model\.|text_projection|logit_scale|.*position_ids$")
+"""What a whole CLIP file holds beside its vision tower."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an encoder returns of one picture, in float32 on the CPU."""
+
+    embed: Tensor
+    """(1, projection): the image embedding, not normalised."""
+    hidden: Tensor
+    """(1, states, width): the second last block's output, class token first, without any norm after it."""
+
+    @property
+    def bytes(self) -> int:
+        return sum(tensor.numel() * tensor.element_size() for tensor in (self.embed, self.hidden))
+
+    def of(self, takes: str) -> Tensor:
+        """Return the features that a family of adapters takes."""
+        return {EMBED: self.embed, HIDDEN: self.hidden}[takes]
+
+
+@dataclass(frozen=True)
+class EncoderFile:
+    """A CLIP vision tower in a file, whose architecture was read from the shapes."""
+
+    path: Path
+    width: int
+    layers: int
+    mlp: int
+    """Width inside a block's feed-forward layer."""
+    patch: int
+    """Side of a patch in pixels."""
+    states: int
+    """Hidden states: patches and the class token."""
+    projection: int
+    """Width of the image embedding."""
+    identity: tuple[object, ...]
+    """What tells this state of the file from any other."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square picture that the tower takes, in pixels."""
+        return self.patch * math.isqrt(self.states - 1)
+
+    @property
+    def name(self) -> str:
+        """The architecture's usual name, or its width where it has none."""
+        return encoder_name(HIDDEN, self.width) + (f"-{self.image_size}" if self.image_size != 224 else "")
+
+    def width_of(self, takes: str) -> int:
+        """Return the width of the features that a family of adapters takes."""
+        return {EMBED: self.projection, HIDDEN: self.width}[takes]
+
+
+def open_encoder(path: Path) -> EncoderFile:
+    """Read an encoder's architecture from its header; raises `UnrecognisedError` where there is no tower."""
+    shapes = _named_shapes(read_shapes(path))
+    try:
+        width, _, patch, _ = shapes["conv1.weight"]
+        states, _ = shapes["positional_embedding"]
+        mlp, _ = shapes["transformer.resblocks.0.mlp.c_fc.weight"]
+        _, projection = shapes["proj"]
+    except (KeyError, ValueError) as error:
+        raise UnrecognisedError(f"{path.name} is no CLIP vision encoder: {error} is missing or misshapen.") from error
+    layers = sum(name.endswith(".ln_1.weight") for name in shapes)
+    return EncoderFile(path, width, layers, mlp, patch, states, projection, file_identity(path))
+
+
+def encode(
+    encoder: EncoderFile, pictures: Sequence[Tensor], device: torch.device, dtype: torch.dtype
+) -> list[Features]:
+    """Return the features of each normalised picture (3, size, size).
+
+    The tower computes in `dtype` on `device` and is gone when this returns. Pictures go through it one by one, so that
+    the features of one do not depend, in the last digits, on which others were new at the same time.
+    """
+    tower: Any = _load_tower(encoder, device, dtype)
+    kept: list[Tensor] = []
+    tower.transformer.resblocks[-2].register_forward_hook(lambda _module, _args, output: kept.append(output))
+    with torch.no_grad():
+        embeds = [tower(picture[None].to(device, dtype)) for picture in pictures]
+    # open_clip's blocks have the batch second, until a version whose transformer says otherwise
+    batch_first = getattr(tower.transformer, "batch_first", False)
+    states = [hidden if batch_first else hidden.transpose(0, 1) for hidden in kept]
+    return [Features(embed.float().cpu(), hidden.float().cpu()) for embed, hidden in zip(embeds, states, strict=True)]
+
+
+def zero_pixels(encoder: EncoderFile) -> Tensor:
+    """Return the unconditional picture of IP-Adapter's authors: (3, size, size), zeros after normalisation."""
+    return torch.zeros(3, encoder.image_size, encoder.image_size)
+
+
+def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    tensors = _named_tensors(read_tensors(encoder.path))
+    refuse_unusable(encoder.path, tensors)
+    with torch.device("meta"):
+        tower = _build(encoder)
+    expected = {name: tuple(tensor.shape) for name, tensor in tower.state_dict().items()}
+    refuse_mismatch(encoder.path, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    tower.load_state_dict({name: tensor.to(device, dtype) for name, tensor in tensors.items()}, assign=True)
+    return tower.eval()
+
+
+def _build(encoder: EncoderFile) -> nn.Module:
+    """Build open_clip's tower, with no argument but those that open_clip 2.20 and the current one have in common."""
+    from open_clip.transformer import QuickGELU, VisionTransformer
+
+    return VisionTransformer(
+        image_size=encoder.image_size,
+        patch_size=encoder.patch,
+        width=encoder.width,
+        layers=encoder.layers,
+        heads=HEADS.get(encoder.width) or max(1, encoder.width // 64),
+        mlp_ratio=(encoder.mlp + 0.5) / encoder.width,  # open_clip multiplies by the width and rounds down
+        output_dim=encoder.projection,
+        act_layer=QuickGELU if (encoder.width, encoder.layers) in QUICK_GELU else nn.GELU,
+    )
+
+
+def _named_shapes(shapes: Shapes) -> dict[str, Shape]:
+    """Return the shapes of a vision tower under open_clip's names, whatever layout the file has."""
+    if not _is_hf(shapes):
+        return _visual_part(shapes)
+    named = {_open_clip_name(key): tuple(shape) for key, shape in shapes.items() if not HF_TEXT.match(key)}
+    if "proj" in named:
+        named["proj"] = named["proj"][::-1]
+    return named
+
+
+def _named_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a vision tower under open_clip's names, whatever layout the file has."""
+    if not _is_hf(tensors):
+        return _visual_part(tensors)
+    named: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        if HF_TEXT.match(key) or ".k_proj." in key or ".v_proj." in key:
+            continue
+        if ".q_proj." in key:
+            names = (key, key.replace(".q_proj.", ".k_proj."), key.replace(".q_proj.", ".v_proj."))
+            tensor = torch.cat([tensors[name] for name in names if name in tensors])
+        named[_open_clip_name(key)] = tensor
+    if "proj" in named:
+        named["proj"] = named["proj"].T
+    return named
+
+
+def _is_hf(names: Mapping[str, Any]) -> bool:
+    return any(name.startswith("vision_model.") for name in names)
+
+
+def _open_clip_name(key: str) -> str:
+    for pattern, name in HF_NAMES:
+        if match := re.fullmatch(pattern, key):
+            return match.expand(name)
+    return key
+
+
+Value = TypeVar("Value")
+
+
+def _visual_part(named: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the vision tower's part of an open_clip file, which may hold the tower alone, without a prefix."""
+    prefix = "visual." if any(name.startswith("visual.") for name in named) else ""
+    return {name[len(prefix) :]: value for name, value in named.items() if name.startswith(prefix)}

@@ -1,0 +1,181 @@
+"""What a field of a unit accepts: one small class per kind of value, each with a reader and a JSON Schema."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import UnitError
+
+MAX_TEXT = 2_000
+MAX_PICTURE_TEXT = 64 * 1024 * 1024
+"""Characters of one picture as base64: 48 MiB of file, more than any camera writes."""
+MAX_PICTURES = 16
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value; `read` returns the value as the unit keeps it or raises a `UnitError` that names the field."""
+
+    def read(self, field: str, value: Any) -> Any:
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Flag(Kind):
+    def read(self, field: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise UnitError(field, value, f"must be true or false, not {_brief(value)}.")
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    minimum: float
+    maximum: float
+    step: float = 0.01
+
+    def read(self, field: str, value: Any) -> float:
+        allowed = f"must be a number from {self.minimum:g} to {self.maximum:g}"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise UnitError(field, value, f"{allowed}, not {_brief(value)}.")
+        if not (math.isfinite(value) and self.minimum <= value <= self.maximum):
+            raise UnitError(field, value, f"{allowed}, not {value:g}.")
+        return float(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    options: tuple[str, ...]
+
+    def read(self, field: str, value: Any) -> str:
+        if value not in self.options:
+            raise UnitError(field, value, f"must be one of {', '.join(self.options)}; not {_brief(value)}.")
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.options)}
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    def read(self, field: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise UnitError(field, value, f"must be text, not {_brief(value)}.")
+        if len(value) > MAX_TEXT:
+            raise UnitError(field, value, f"must have at most {MAX_TEXT} characters, not {len(value)}.")
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": MAX_TEXT}
+
+
+@dataclass(frozen=True)
+class Face(Kind):
+    """Which of several faces: a place or a number counted from 0 in order of size."""
+
+    places: tuple[str, ...] = ("largest", "left", "right", "top", "bottom", "all")
+
+    def read(self, field: str, value: Any) -> str | int:
+        if value in self.places or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 100):
+            return value
+        raise UnitError(field, value, f"must be one of {', '.join(self.places)} or an index from 0 to 99.")
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(self.places)}, {"type": "integer", "minimum": 0, "maximum": 99}]}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One reference as the client gave it: base64 text of a picture file, its weight, and which part of it counts."""
+
+    image: str
+    weight: float = 1.0
+    mask: str | None = None
+
+
+@dataclass(frozen=True)
+class Mask(Kind):
+    """One optional picture, as text."""
+
+    def read(self, field: str, value: Any) -> str | None:
+        return None if value is None else _read_picture_text(field, value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["string", "null"], "maxLength": MAX_PICTURE_TEXT}
+
+
+@dataclass(frozen=True)
+class Pictures(Kind):
+    """Any number of pictures up to `MAX_PICTURES`: each a text or an object with `image`, `weight` and `mask`."""
+
+    def read(self, field: str, value: Any) -> tuple[Picture, ...]:
+        entries = value if isinstance(value, (list, tuple)) else [value]
+        if len(entries) > MAX_PICTURES:
+            raise UnitError(field, f"{len(entries)} pictures", f"must hold at most {MAX_PICTURES} pictures.")
+        return tuple(_read_picture(f"{field}[{i}]", entry) for i, entry in enumerate(entries))
+
+    def schema(self) -> dict[str, Any]:
+        text = {"type": "string", "maxLength": MAX_PICTURE_TEXT}
+        weighted = {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["image"],
+            "properties": {"image": text, "weight": PICTURE_WEIGHT.schema(), "mask": Mask().schema()},
+        }
+        one = {"anyOf": [text, weighted]}
+        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "maxItems": MAX_PICTURES}]}
+
+
+PICTURE_WEIGHT = Number(-5.0, 5.0)
+
+
+def _read_picture(field: str, value: Any) -> Picture:
+    if isinstance(value, Picture):
+        return value
+    if not isinstance(value, dict):
+        return Picture(_read_picture_text(field, value))
+    refuse_unknown(field, value, ("image", "weight", "mask"))
+    if "image" not in value:
+        raise UnitError(f"{field}.image", None, "is required: give the picture as base64 text.")
+    return Picture(
+        _read_picture_text(f"{field}.image", value["image"]),
+        PICTURE_WEIGHT.read(f"{field}.weight", value.get("weight", 1.0)),
+        Mask().read(f"{field}.mask", value.get("mask")),
+    )
+
+
+def _read_picture_text(field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UnitError(field, value, f"must be a picture as base64 text, not {_brief(value)}.")
+    if len(value) > MAX_PICTURE_TEXT:
+        raise UnitError(
+            field, value, f"must have at most {MAX_PICTURE_TEXT} characters, not {len(value)}: send a smaller picture."
+        )
+    return value
+
+
+def refuse_unknown(field: str, given: dict[str, Any], known: Sequence[str]) -> None:
+    """Raise a `UnitError` for the first key of `given` that is not in `known`."""
+    unknown = next((key for key in given if key not in known), None)
+    if unknown is not None:
+        name = f"{field}.{unknown}" if field else str(unknown)
+        raise UnitError(name, given[unknown], f"is no field that this version knows; known are {', '.join(known)}.")
+
+
+def _brief(value: Any) -> str:
+    """Return a value as it stands in a sentence: in JSON where it is short, else the name of its kind."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        text = json.dumps(value)
+        return text if len(text) < 60 else f"a text of {len(text)} characters"
+    return {list: "a list", tuple: "a list", dict: "an object"}.get(type(value), type(value).__name__)

@@ -1,0 +1,203 @@
+"""The door to AUTOMATIC1111's web UI 1.10: folders, devices, and the way from its denoiser to the U-Net."""
+
+import logging
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastapi import HTTPException
+from modules import devices, lowvram, paths_internal, sd_unet, shared
+
+from ..attention import COND, UNCOND
+from ..errors import IPAdapterError, UnitError
+from ..library import Folders
+from .host import SamplingRun
+
+log = logging.getLogger(__name__)
+
+WARN_ONLY = "ipadapter_warn_only"
+"""Setting: a unit that cannot run is left out with a warning, instead of stopping the generation."""
+
+RUN = "ip_adapter_run"
+"""Attribute of a denoiser, which lives as long as one pass of sampling, that holds the pass's run."""
+
+
+class Refusal(HTTPException):
+    """Stops a generation with a sentence: the API answers with the status, the panel shows the text."""
+
+    def __init__(self, error: IPAdapterError) -> None:
+        super().__init__(422, str(error))
+        if isinstance(error, UnitError):
+            self.body = {"field": error.field, "value": error.value}
+
+    def __str__(self) -> str:
+        return str(self.detail)
+
+
+def folders() -> Folders:
+    """Return where users of this extension, of ControlNet and of Forge keep adapters and image encoders."""
+    models = Path(paths_internal.models_path)
+    controlnets = sorted(Path(paths_internal.extensions_dir).glob("*controlnet*"))
+    annotators = [*_chosen("control_net_modules_path", "controlnet_annotator_models_path")]
+    annotators += [extension / "annotator" / "downloads" for extension in controlnets]
+    adapters = [models / "ipadapter", models / "ControlNet", *_chosen("control_net_models_path", "controlnet_dir")]
+    adapters += [extension / "models" for extension in controlnets]
+    encoders = [models / "clip_vision", models / "ipadapter", models / "ControlNetPreprocessor"]
+    encoders += [*_chosen("", "controlnet_preprocessor_models_dir"), *(path / "clip_vision" for path in annotators)]
+    own = _chosen("ipadapter_folder", "")
+    return Folders((*own, *adapters), (*own, *encoders))
+
+
+def _chosen(option: str, flag: str) -> list[Path]:
+    """Return the folders that a setting and a command line flag name; both belong to extensions that may be absent."""
+    named = [shared.opts.data.get(option), getattr(shared.cmd_opts, flag, None)]
+    return [Path(shared.data_path, name) for name in named if name]
+
+
+def compute_device() -> torch.device:
+    return devices.get_optimal_device() if "all" not in shared.cmd_opts.use_cpu else devices.cpu
+
+
+def compute_dtype() -> torch.dtype:
+    return torch.float32 if compute_device().type == "cpu" else devices.dtype
+
+
+def make_room() -> None:
+    if getattr(shared.sd_model, "lowvram", False):
+        lowvram.send_everything_to_cpu()
+        devices.torch_gc()
+
+
+def unet_of(p: Any) -> torch.nn.Module:
+    """Return the U-Net that will sample `p`; raises `IPAdapterError` where another program computes in its place."""
+    if sd_unet.current_unet is not None:
+        raise IPAdapterError(
+            f"IP-Adapter cannot act on the U-Net {sd_unet.current_unet.option.label}, which is not computed by torch. "
+            "Set SD Unet to None in the settings, or switch the units off."
+        )
+    return p.sd_model.model.diffusion_model
+
+
+@contextmanager
+def refusing(p: Any, unit: int | None = None) -> Generator[None, None, None]:
+    """Let any error in the context stop the generation of `p`, or with the setting for it become a comment.
+
+    The script runner swallows what a script raises, and a picture made without its image prompt is a wrong picture.
+    """
+    try:
+        yield
+    except IPAdapterError as error:
+        error.unit = error.unit or unit
+        if shared.opts.data.get(WARN_ONLY, False):
+            log.warning("%s The picture is made without it.", error)
+            p.comment(f"{error} The picture was made without it.")
+        else:
+            _refuse(p, error)
+    except Exception as error:
+        log.exception("IP-Adapter failed")
+        _refuse(p, IPAdapterError(f"failed with {type(error).__name__}: {error}. The console has the details."))
+
+
+def _refuse(p: Any, error: IPAdapterError) -> None:
+    """Raise the error from where nothing catches it: when this one generation samples, or its next pass does."""
+
+    def raise_refusal(*_args: Any, **_kwargs: Any) -> None:
+        raise Refusal(error)
+
+    p.sample = raise_refusal
+    if p.sampler is not None:
+        p.sampler.launch_sampling = raise_refusal
+
+
+def while_sampling(p: Any, run: SamplingRun) -> None:
+    """Let `run` act while the sampler of this pass, a fresh object, is at work, and not a moment longer."""
+    sampler, denoiser = p.sampler, p.sampler.model_wrap_cfg
+    launch: Callable[..., Any] = sampler.launch_sampling
+
+    def launch_sampling(*args: Any, **kwargs: Any) -> Any:
+        setattr(denoiser, RUN, Pass(run))
+        try:
+            return launch(*args, **kwargs)
+        finally:
+            denoiser.__dict__.pop(RUN).end()
+
+    sampler.launch_sampling = launch_sampling
+
+
+def on_cfg_denoiser(params: Any) -> None:
+    """Tell the pass, if this denoiser has one, that its next calls of the model are slices of `params.x`."""
+    current: Pass | None = getattr(params.denoiser, RUN, None)
+    if current:
+        current.expect(params)
+
+
+class Pass:
+    """One pass of sampling: arms the run for each call of the model, with the rows of exactly that call."""
+
+    def __init__(self, run: SamplingRun) -> None:
+        self._run = run
+        self._params: Any = None
+        self._inner: Any = None
+        self._handles: list[Any] = []
+
+    def expect(self, params: Any) -> None:
+        """Take note of the denoiser's whole batch; other callbacks may still replace `params.x`, so keep `params`."""
+        self._params = params
+        if params.denoiser.inner_model is not self._inner:  # new at the start and after the refiner's switch
+            self._release()
+            self._inner = params.denoiser.inner_model
+            self._handles = [
+                self._inner.register_forward_pre_hook(self._arm),
+                self._inner.register_forward_hook(self._disarm),
+            ]
+
+    def end(self) -> None:
+        self._release()
+        self._run.eject()
+
+    def _release(self) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _arm(self, _inner: Any, args: tuple[Any, ...]) -> None:
+        try:
+            self._run.inject(shared.sd_model.model.diffusion_model)
+            table = role_table(self._params)
+            self._run.arm(_slice(table, self._params.x, args[0]), progress(self._params.denoiser))
+        except IPAdapterError as error:
+            raise Refusal(error) from error
+
+    def _disarm(self, *_: Any) -> None:
+        self._run.disarm()
+
+
+def role_table(params: Any) -> list[int]:
+    """Return the role of each row of the denoiser's batch: conds of each picture, then unconds (twice in edit models).
+
+    Source: modules/sd_samplers_cfg_denoiser.py, `CFGDenoiser.forward`, where `x_in` is put together.
+    """
+    conds = sum(len(prompts) for prompts in params.denoiser.sampler.sampler_extra_args["cond"].batch)
+    rows = params.x.shape[0]
+    if rows < conds:
+        raise IPAdapterError(f"expected at least {conds} rows in the denoiser's batch, one a prompt; {rows} came.")
+    return [COND] * conds + [UNCOND] * (rows - conds)
+
+
+def _slice(table: Sequence[int], whole: torch.Tensor, part: torch.Tensor) -> Sequence[int]:
+    """Return the part of `table` for `part`, which the denoiser cut from `whole` along the rows as a view."""
+    if len(part) == len(table):
+        return table
+    if part.untyped_storage().data_ptr() != whole.untyped_storage().data_ptr():
+        raise IPAdapterError(
+            f"expected a slice of the denoiser's {len(table)} rows, but a copy of {len(part)} rows came: another "
+            "extension changes the batch. Switch that extension or the IP-Adapter units off."
+        )
+    first = (part.storage_offset() - whole.storage_offset()) // whole.stride(0)
+    return table[first : first + len(part)]
+
+
+def progress(denoiser: Any) -> float:
+    """Return the fraction 0..1 of the pass's calls that are done; samplers of second order call twice a step."""
+    return min(max(denoiser.step / denoiser.total_steps, 0.0), 1.0)

@@ -1,0 +1,50 @@
+"""What every door to a web UI offers to the rest of the library. Each door is a module with these functions."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+
+from ..library import Folders
+
+
+class SamplingRun(Protocol):
+    """One pass of sampling, as a door drives it."""
+
+    def inject(self, unet: torch.nn.Module) -> None: ...
+    def eject(self) -> None: ...
+    def arm(self, roles: Sequence[int], progress: float) -> None: ...
+    def disarm(self) -> None: ...
+
+
+class Host(Protocol):
+    """The web UI, as far as a session needs it. `p` is the host's own record of one generation."""
+
+    def folders(self) -> Folders:
+        """Return where model files are looked for."""
+        ...
+
+    def compute_device(self) -> torch.device:
+        """Return the device on which encoders run."""
+        ...
+
+    def compute_dtype(self) -> torch.dtype:
+        """Return the dtype in which encoders run on that device."""
+        ...
+
+    def make_room(self) -> None:
+        """Take off the device what a low-memory mode keeps there only for speed, before an encoder goes on it."""
+        ...
+
+    def unet_of(self, p: Any) -> torch.nn.Module:
+        """Return the U-Net that will sample `p`; raises `IPAdapterError` where something else computes in its place."""
+        ...
+
+    def refusing(self, p: Any, unit: int | None = None) -> AbstractContextManager[None]:
+        """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
+        ...
+
+    def while_sampling(self, p: Any, run: SamplingRun) -> None:
+        """Let `run` act during the pass of sampling that is about to begin, and not a moment longer."""
+        ...

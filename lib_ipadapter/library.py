@@ -1,0 +1,174 @@
+"""The adapter and encoder files that a user has: found in folders, opened once, chosen by name."""
+
+import difflib
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from .checkpoint import AdapterFile, file_identity, open_adapter
+from .encoders import EncoderFile, open_encoder
+from .errors import IPAdapterError, UnitError, UnrecognisedError
+
+log = logging.getLogger(__name__)
+
+EXTENSIONS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+
+Opened = TypeVar("Opened")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where files are looked for, in this order; folders that do not exist are fine."""
+
+    adapters: tuple[Path, ...]
+    encoders: tuple[Path, ...]
+
+
+class Shelf(Generic[Opened]):
+    """The files of one sort below some folders; each is opened once, until it changes on the disk."""
+
+    def __init__(self, folders: Callable[[], Sequence[Path]], open_file: Callable[[Path], Opened]) -> None:
+        self._folders = folders
+        self._open_file = open_file
+        self._paths: dict[Path, str] | None = None
+        self._opened: dict[tuple[object, ...], Opened | IPAdapterError] = {}
+
+    def rescan(self) -> None:
+        """Forget which files there are, so that the next look finds what was added and removed."""
+        self._paths = None
+
+    def paths(self) -> dict[Path, str]:
+        """Return every candidate file and its name below its folder, with forward slashes."""
+        if self._paths is None:
+            self._paths = _walk(self._folders())
+        return self._paths
+
+    def open(self, path: Path) -> Opened:
+        """Return the opened file; raises the same `IPAdapterError` as often as asked, until the file changes."""
+        found = self._look(path)
+        if isinstance(found, IPAdapterError):
+            raise found
+        return found
+
+    def all(self) -> tuple[dict[str, Opened], dict[str, str]]:
+        """Return all files of this sort by name, and beside them the damaged ones by name with their fault."""
+        opened, damaged = dict[str, Opened](), dict[str, str]()
+        for path, name in self.paths().items():
+            found = self._look(path)
+            if not isinstance(found, IPAdapterError):
+                opened[name] = found
+            elif not isinstance(found, UnrecognisedError):
+                damaged[name] = found.sentence
+        return opened, damaged
+
+    def choose(self, field: str, wanted: str) -> Path:
+        """Return the one file called `wanted`; raises `UnitError` for none and for several."""
+        paths = self.paths()
+        found = [path for path, name in paths.items() if _plain(wanted) in _spellings(name)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(paths[path] for path in found)
+            raise UnitError(
+                field, wanted, f'"{wanted}" fits several files: {names}. Give the folder and the extension.'
+            )
+        raise UnitError(field, wanted, f'"{wanted}" is no file that was found.{self._advice(wanted)}')
+
+    def _look(self, path: Path) -> Opened | IPAdapterError:
+        try:
+            key = file_identity(path)
+        except OSError as error:
+            return IPAdapterError(f"{path.name} cannot be read: {error.strerror}.")
+        if key not in self._opened:
+            try:
+                self._opened[key] = self._open_file(path)
+            except IPAdapterError as error:
+                self._opened[key] = error
+        return self._opened[key]
+
+    def _advice(self, wanted: str) -> str:
+        names = list(self.paths().values())
+        close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+        if close:
+            return f" Did you mean {' or '.join(close)}?"
+        return f" Put it into {next(iter(self._folders()), 'a model folder')} and press refresh."
+
+
+class Library:
+    """All adapter and encoder files of a web UI."""
+
+    def __init__(self, folders: Callable[[], Folders]) -> None:
+        self._folders = folders
+        self.adapters = Shelf(lambda: folders().adapters, open_adapter)
+        self.encoders = Shelf(lambda: folders().encoders, open_encoder)
+
+    def rescan(self) -> None:
+        self.adapters.rescan()
+        self.encoders.rescan()
+
+    def adapter(self, name: str) -> AdapterFile:
+        """Return the adapter called `name`: a file name, with or without folder, extension and ` [hash]`."""
+        return self.adapters.open(self.adapters.choose("model", name))
+
+    def encoder_for(self, adapter: AdapterFile, name: str) -> EncoderFile:
+        """Return the encoder called `name`, or with `auto` one that fits; raises `IPAdapterError` where none does."""
+        if name != "auto":
+            return self._named_encoder(adapter, name)
+        fitting = [encoder for encoder in self.encoders.all()[0].values() if _fits(encoder, adapter)]
+        if not fitting:
+            raise IPAdapterError(
+                f"{adapter.path.name} needs the image encoder {adapter.recognised.encoder}, and no file with it was "
+                f"found. Put one (.safetensors, .bin or .pth) into {self._folders().encoders[0]} and press refresh."
+            )
+        return min(fitting, key=lambda encoder: encoder.image_size)
+
+    def _named_encoder(self, adapter: AdapterFile, name: str) -> EncoderFile:
+        encoder = self.encoders.open(self.encoders.choose("encoder", name))
+        if not _fits(encoder, adapter):
+            needed, takes = adapter.recognised.width, adapter.recognised.family.takes
+            raise UnitError(
+                "encoder",
+                name,
+                f'"{name}" is {encoder.name}, whose features are {encoder.width_of(takes)} wide, but '
+                f"{adapter.path.name} needs {adapter.recognised.encoder} with features {needed} wide. "
+                "Choose that encoder, or auto.",
+            )
+        return encoder
+
+
+def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:
+    return encoder.width_of(adapter.recognised.family.takes) == adapter.recognised.width
+
+
+def _walk(folders: Iterable[Path]) -> dict[Path, str]:
+    """Return model files below `folders` and their names there; links are followed, and nothing is listed twice."""
+    found: dict[Path, str] = {}
+    seen: set[Path] = set()
+    for folder in folders:
+        for root, below, names in os.walk(folder, followlinks=True):
+            below[:] = sorted(name for name in below if _is_new(Path(root, name), seen))
+            for path in (Path(root, name) for name in sorted(names)):
+                if path.suffix.lower() in EXTENSIONS and _is_new(path, seen):
+                    found[path] = path.relative_to(folder).as_posix()
+    return found
+
+
+def _is_new(path: Path, seen: set[Path]) -> bool:
+    real = path.resolve()
+    return not (real in seen or seen.add(real))
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is compared: lower case, forward slashes, no ` [hash]` at its end."""
+    return re.sub(r" \[[0-9a-fA-F]*\]$", "", name.strip()).replace("\\", "/").lower()
+
+
+def _spellings(name: str) -> set[str]:
+    """Return the ways to call a file: with and without its folder, with and without its extension."""
+    whole = name.lower()
+    base = whole.rsplit("/", 1)[-1]
+    return {spelling for each in (whole, base) for spelling in (each, each.rsplit(".", 1)[0])}

@@ -1,0 +1,168 @@
+"""One reference picture: from base64 text to the pixels that an encoder takes."""
+
+import base64
+import binascii
+import hashlib
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from .errors import UnitError
+
+MAX_PIXELS = 100_000_000
+"""Pixels of a reference: more than any consumer camera, and 300 MB once decoded."""
+
+MAX_ASPECT = 16
+"""Longest side over shortest beyond which the ends of a reference are cut before it is resized."""
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+BACKGROUND = (255, 255, 255)
+"""What shows through the transparent parts of a reference."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One picture file as the user gave it."""
+
+    content: bytes
+    digest: str
+    """SHA-256 of the file, in hexadecimal."""
+
+
+def read_reference(field: str, text: str) -> Reference:
+    """Return the picture file that `text` holds as base64, with or without a `data:` header.
+
+    Raises `UnitError` for anything else; a path or an address is never followed.
+    """
+    if text.startswith("data:"):
+        header, comma, text = text.partition(",")
+        if not comma or not header.endswith(";base64"):
+            raise UnitError(field, header, "must be a data URL with base64, as in data:image/png;base64,….")
+    if text[:8].lower().startswith(("http://", "https://", "file:")):
+        raise UnitError(field, text, "must be the picture itself as base64; addresses are not fetched.")
+    try:
+        content = base64.b64decode("".join(text.split()) if text[-80:].count("\n") else text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UnitError(
+            field, text, f"must be a picture as base64, which this is not ({error}); files are not read by path."
+        ) from error
+    if not content:
+        raise UnitError(field, text, "is empty; it must be a picture as base64.")
+    return Reference(content, hashlib.sha256(content).hexdigest())
+
+
+def decode(field: str, content: bytes) -> Image.Image:
+    """Return the picture in a file as upright RGB: first frame, EXIF orientation applied, transparency on white.
+
+    16-bit greyscale is scaled to 8 bits. Raises `UnitError` for broken and oversized files.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
+            picture = Image.open(io.BytesIO(content))
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise UnitError(
+                    field,
+                    f"{width}×{height}",
+                    f"has {width}×{height} pixels; at most {MAX_PIXELS:,} are read. Send a smaller picture.",
+                )
+            picture.seek(0)
+            return _to_rgb(ImageOps.exif_transpose(picture))
+    except Image.DecompressionBombError as error:
+        raise UnitError(field, f"{len(content)} bytes", "has far too many pixels. Send a smaller picture.") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
+        raise UnitError(
+            field, f"{len(content)} bytes", f"is no picture that can be read, or a damaged one ({error})."
+        ) from error
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+        return _to_eight_bits(picture).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        ground = Image.new("RGBA", picture.size, (*BACKGROUND, 255))
+        return Image.alpha_composite(ground, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _to_eight_bits(picture: Image.Image) -> Image.Image:
+    """Return a deep greyscale picture in 8 bits: integers have 16 bits, floats run to 1 or, failing that, to 255."""
+    deep = picture.convert("F")
+    scale = 255.0 / 65535.0
+    if picture.mode == "F":
+        brightest = np.asarray(deep).max()
+        scale = 255.0 if brightest <= 1.0 else 1.0
+    return deep.point(lambda value: value * scale + 0.5).convert("L")
+
+
+def resize_for(picture: Image.Image, size: int, crop: str) -> Image.Image:
+    """Return `picture` as a square of `size` pixels, cropped, padded or squashed as `crop` (a name in `CROPS`) says."""
+    return CROPS[crop](picture, size)
+
+
+def _cover(picture: Image.Image, size: int) -> Image.Image:
+    """Resize so that the shorter side is `size`, as CLIP's own preprocessing does."""
+    width, height = picture.size
+    short, long = min(width, height), max(width, height)
+    longer = max(size, int(size * long / short))
+    return picture.resize((size, longer) if width <= height else (longer, size), Image.Resampling.BICUBIC)
+
+
+def _crop_at(horizontal: float, vertical: float) -> Callable[[Image.Image, int], Image.Image]:
+    def crop(picture: Image.Image, size: int) -> Image.Image:
+        covered = _cover(_shorten(picture, horizontal, vertical), size)
+        left = int((covered.width - size) * horizontal)
+        upper = int((covered.height - size) * vertical)
+        return covered.crop((left, upper, left + size, upper + size))
+
+    return crop
+
+
+def _shorten(picture: Image.Image, horizontal: float, vertical: float) -> Image.Image:
+    """Cut the ends off a strip that would grow huge when its short side is resized; what stays is unchanged."""
+    limit = MAX_ASPECT * min(picture.size)
+    width, height = min(picture.width, limit), min(picture.height, limit)
+    left, upper = int((picture.width - width) * horizontal), int((picture.height - height) * vertical)
+    return picture.crop((left, upper, left + width, upper + height))
+
+
+def _pad(picture: Image.Image, size: int) -> Image.Image:
+    """Shrink the longer side to `size` and centre on the mean colour, which normalisation turns into zero."""
+    scale = size / max(picture.size)
+    inner = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.BICUBIC)
+    square = Image.new("RGB", (size, size), tuple(round(255 * mean) for mean in CLIP_MEAN))
+    square.paste(inner, ((size - inner.width) // 2, (size - inner.height) // 2))
+    return square
+
+
+def _squash(picture: Image.Image, size: int) -> Image.Image:
+    return picture.resize((size, size), Image.Resampling.BICUBIC)
+
+
+CROPS: dict[str, Callable[[Image.Image, int], Image.Image]] = {
+    "center": _crop_at(0.5, 0.5),
+    "top": _crop_at(0.5, 0.0),
+    "bottom": _crop_at(0.5, 1.0),
+    "left": _crop_at(0.0, 0.5),
+    "right": _crop_at(1.0, 0.5),
+    "pad": _pad,
+    "squash": _squash,
+}
+
+
+def to_pixels(picture: Image.Image) -> Tensor:
+    """Return an RGB picture as CLIP takes it: (3, height, width), float32, normalised by mean and deviation."""
+    levels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    levels = levels.view(picture.height, picture.width, 3).permute(2, 0, 1).float() / 255.0
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
+    return (levels - mean) / std

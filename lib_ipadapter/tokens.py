@@ -1,0 +1,93 @@
+"""Features → image tokens → the keys and values of every site."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .checkpoint import AdapterFile, refuse_mismatch, refuse_unusable
+from .errors import IPAdapterError
+from .families import Shapes
+from .projectors import PROJECTORS
+from .unet_map import Layout, Site, layout_of_count, sites
+
+
+@dataclass(frozen=True)
+class KeysValues:
+    """The image keys and values of one unit at every site, without its weight, in float32 on the CPU."""
+
+    of_site: Mapping[Site, tuple[Tensor, Tensor]]
+    """(2 roles, tokens, heads * dim) each."""
+    tokens: int
+
+    @property
+    def bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for pair in self.of_site.values() for t in pair)
+
+
+def refuse_unsound(adapter: AdapterFile) -> Layout:
+    """Return the adapter's U-Net layout; raises `IPAdapterError` where it cannot be run or a tensor is off."""
+    found = adapter.recognised
+    if not found.family.runs:
+        raise IPAdapterError(
+            f"{adapter.path.name} is {found.family.title} ({found.base}), which this version cannot run yet."
+        )
+    layout = layout_of_count(found.layers)
+    if layout is None:
+        raise IPAdapterError(
+            f"{adapter.path.name} has image keys for {found.layers} layers, where SD1.x and SD2.x have 16 and SDXL 70. "
+            "The file is incomplete or made for another model."
+        )
+    refuse_mismatch(adapter.path, _expected_shapes(adapter, layout), adapter.shapes)
+    return layout
+
+
+def _expected_shapes(adapter: AdapterFile, layout: Layout) -> Shapes:
+    with torch.device("meta"):
+        projector = PROJECTORS[adapter.recognised.family.name].of_shapes(adapter.shapes)
+    expected = {f"image_proj.{name}": tuple(tensor.shape) for name, tensor in projector.state_dict().items()}
+    for site in sites(layout):
+        rows, _ = adapter.shapes.get(f"ip_adapter.{site.key}.to_k_ip.weight", (0, 0))
+        for name in ("to_k_ip", "to_v_ip"):
+            expected[f"ip_adapter.{site.key}.{name}.weight"] = (rows, adapter.recognised.context_dim)
+    return expected
+
+
+def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], cond: Tensor, uncond: Tensor) -> Tensor:
+    """Return the image tokens of the references, laid end to end: (2 roles, images * tokens, context dim), float32.
+
+    `cond` holds the features of each reference and `uncond` those of the unconditional picture, which stands for each.
+    """
+    with torch.device("meta"):
+        projector = PROJECTORS[adapter.recognised.family.name].of_shapes(adapter.shapes)
+    weights = {
+        key.removeprefix("image_proj."): tensor.float()
+        for key, tensor in tensors.items()
+        if key.startswith("image_proj.")
+    }
+    projector.load_state_dict(weights, assign=True)
+    with torch.no_grad():
+        of_references = projector(cond.float())  # (images, tokens, context dim)
+        of_nothing = projector(uncond.float()).expand_as(of_references)
+    return torch.stack([of_references.flatten(0, 1), of_nothing.flatten(0, 1)])
+
+
+def keys_and_values(tensors: Mapping[str, Tensor], layout: Layout, tokens: Tensor, device: torch.device) -> KeysValues:
+    """Return each site's keys and values of `tokens` (2 roles, tokens, context dim), in float32 via `device`."""
+    tokens = tokens.to(device)
+
+    def times(site: Site, name: str) -> Tensor:
+        weight = tensors[f"ip_adapter.{site.key}.{name}.weight"].to(device).float()
+        return functional.linear(tokens, weight).cpu()
+
+    pairs = {site: (times(site, "to_k_ip"), times(site, "to_v_ip")) for site in sites(layout)}
+    return KeysValues(pairs, tokens.shape[1])
+
+
+def usable_tensors(adapter: AdapterFile) -> dict[str, Tensor]:
+    """Return the adapter's tensors after a look at every number; raises `IPAdapterError` for NaN and the like."""
+    tensors = adapter.tensors()
+    refuse_unusable(adapter.path, tensors)
+    return tensors

@@ -1,0 +1,84 @@
+"""The cross-attention sites of Stable Diffusion's U-Nets, in the order in which IP-Adapter files number them.
+
+Files come from diffusers, which lists its attention processors as down, up, middle; a U-Net runs down, middle, up.
+Both orders are kept in one record, because key numbers follow the first and "layer 6" the second.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """One attn2 of a U-Net and its place in both orders."""
+
+    index: int
+    """Place in the file's order (input, output, middle), from 0; its tensors are named `{2 * index + 1}.to_k_ip`."""
+    block: str
+    """`input`, `middle` or `output`."""
+    number: int
+    """Number of the block among the U-Net's input or output blocks; 0 for the middle block."""
+    depth: int
+    """Transformer block inside the spatial transformer, from 0."""
+    layer: int
+    """Spatial transformer in execution order, from 0: what users mean by "layer 6"."""
+
+    @property
+    def key(self) -> str:
+        return str(2 * self.index + 1)
+
+    @property
+    def path(self) -> str:
+        """Name of the attn2 module inside the U-Net, as the ldm and sgm code bases name it."""
+        block = "middle_block.1" if self.block == "middle" else f"{self.block}_blocks.{self.number}.1"
+        return f"{block}.transformer_blocks.{self.depth}.attn2"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The spatial transformers of one U-Net architecture, in execution order: (block, number, depth)."""
+
+    name: str
+    transformers: tuple[tuple[str, int, int], ...]
+
+
+def _each(block: str, *depths: tuple[int, int]) -> tuple[tuple[str, int, int], ...]:
+    return tuple((block, number, depth) for number, depth in depths)
+
+
+SD = Layout(
+    "SD",
+    _each("input", (1, 1), (2, 1), (4, 1), (5, 1), (7, 1), (8, 1))
+    + _each("middle", (0, 1))
+    + _each("output", (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1)),
+)
+"""SD1.x and SD2.x: 16 sites (stablediffusion, `openaimodel.UNetModel`)."""
+
+SDXL = Layout(
+    "SDXL",
+    _each("input", (4, 2), (5, 2), (7, 10), (8, 10))
+    + _each("middle", (0, 10))
+    + _each("output", (0, 10), (1, 10), (2, 10), (3, 2), (4, 2), (5, 2)),
+)
+"""SDXL and all its descendants: 70 sites (generative-models, `openaimodel.UNetModel`)."""
+
+LAYOUTS = (SD, SDXL)
+
+FILE_ORDER = ("input", "output", "middle")
+
+
+@cache
+def sites(layout: Layout) -> tuple[Site, ...]:
+    """Return the sites of a layout in the order of the adapter files' key numbers."""
+    execution = [
+        (block, number, depth, layer)
+        for layer, (block, number, depths) in enumerate(layout.transformers)
+        for depth in range(depths)
+    ]
+    in_file = sorted(execution, key=lambda place: (FILE_ORDER.index(place[0]), place[1], place[2]))
+    return tuple(Site(index, *place) for index, place in enumerate(in_file))
+
+
+def layout_of_count(count: int) -> Layout | None:
+    """Return the layout with `count` sites, or None where no known U-Net has as many."""
+    return next((layout for layout in LAYOUTS if len(sites(layout)) == count), None)

@@ -1,0 +1,177 @@
+"""The frozen `Unit`, one image prompt as the user set it, and its field table.
+
+The class body is the table: the API, the panel, the infotext and the schema are all built from it.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import UnitError
+from .fields import Choice, Face, Flag, Kind, Mask, Number, Picture, Pictures, Text, refuse_unknown
+
+SLOTS = 10
+"""Args that the web UI passes through to the script; a list in one of them carries any number of units."""
+MAX_NESTING = 4
+
+WEIGHT_TYPES = (
+    "linear",
+    "ease in",
+    "ease out",
+    "ease in-out",
+    "reverse in-out",
+    "weak input",
+    "weak output",
+    "weak middle",
+    "strong middle",
+    "style transfer",
+    "composition",
+    "strong style transfer",
+    "style and composition",
+    "strong style and composition",
+    "style transfer precise",
+    "composition precise",
+)
+SCALINGS = ("V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty")
+COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min")
+CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
+NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
+PASSES = ("both", "base", "hires")
+
+
+def _field(kind: Kind, default: Any, label: str, text: str, *, name: str = "", built: bool = True) -> Any:
+    facts = {"kind": kind, "label": label, "help": text, "name": name, "built": built}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One image prompt as the user set it; every value is checked and in range."""
+
+    enabled: bool = _field(Flag(), True, "Enabled", "Whether the unit takes part.")
+    model: str = _field(Text(), "", "Adapter", "Name of the adapter's file, with or without folder and extension.")
+    images: tuple[Picture, ...] = _field(Pictures(), (), "References", "Pictures that steer the result.")
+    negative_images: tuple[Picture, ...] = _field(
+        Pictures(), (), "Negative references", "Pictures to move away from.", built=False
+    )
+    embeds: str = _field(Text(), "", "Saved reference", "Saved image tokens, instead of pictures.", built=False)
+    weight: float = _field(Number(-5, 5), 1.0, "Weight", "1 is as trained; 0 is off; negative moves away.")
+    weight_type: str = _field(Choice(WEIGHT_TYPES), "linear", "Weight type", "Weight of each layer.", built=False)
+    composition_weight: float = _field(
+        Number(-5, 5), 1.0, "Composition weight", "Weight of the composition layers.", built=False
+    )
+    style_boost: float = _field(Number(-5, 5), 1.0, "Style boost", "For style transfer precise.", built=False)
+    composition_boost: float = _field(Number(-5, 5), 0.0, "Composition boost", "For composition precise.", built=False)
+    layers: str = _field(Text(), "", "Layers", "Weight per layer, as in 6:1, 3:0.5.", built=False)
+    scaling: str = _field(Choice(SCALINGS), "V only", "Scaling", "What the weight multiplies.", built=False)
+    combine: str = _field(Choice(COMBINES), "concat", "Combine", "How several references become one.", built=False)
+    start: float = _field(Number(0, 1), 0.0, "Start", "Part of the steps after which the unit acts.")
+    end: float = _field(Number(0, 1), 1.0, "End", "Part of the steps until which the unit acts.")
+    mask: str | None = _field(Mask(), None, "Region", "Part of the picture where the unit acts.", built=False)
+    crop: str = _field(Choice(CROPS), "center", "Crop", "How a reference becomes square for the encoder.")
+    tiles: bool = _field(Flag(), False, "Tiles", "Encode the reference in tiles.", built=False)
+    noise: float = _field(Number(0, 1), 0.0, "Noise", "Noise picture for the unconditional tokens.", built=False)
+    noise_type: str = _field(Choice(NOISES), "none", "Noise type", "How the noise picture is made.", built=False)
+    face: str | int = _field(Face(), "largest", "Face", "Which face of a reference.", built=False)
+    structure_weight: float = _field(
+        Number(-5, 5), 1.0, "Face structure", "Weight of the face's picture in FaceID Plus v2.", built=False
+    )
+    lora_weight: float = _field(Number(-5, 5), 1.0, "LoRA weight", "FaceID's own LoRA; 0 is off.", built=False)
+    passes: str = _field(Choice(PASSES), "both", "Pass", "Passes in which the unit acts.", name="pass", built=False)
+    encoder: str = _field(Text(), "auto", "Image encoder", "CLIP vision file; auto picks the one that fits.")
+
+
+def name_of(field: "dataclasses.Field[Any]") -> str:
+    """Return a field's public name, which for `passes` is the keyword `pass`."""
+    return field.metadata["name"] or field.name
+
+
+FIELDS = {name_of(field): field for field in dataclasses.fields(Unit)}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a unit."""
+    properties = {
+        name: {
+            **field.metadata["kind"].schema(),
+            "default": list(field.default) if isinstance(field.default, tuple) else field.default,
+            "title": field.metadata["label"],
+            "description": field.metadata["help"],
+        }
+        for name, field in FIELDS.items()
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "IP-Adapter unit",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["model"],
+        "properties": properties,
+    }
+
+
+def read_unit(given: dict[str, Any]) -> Unit:
+    """Return the unit that a JSON object describes.
+
+    Raises `UnitError` for unknown fields, wrong types, values out of range, and settings that contradict each other.
+    """
+    refuse_unknown("", given, tuple(FIELDS))
+    values = {FIELDS[name].name: FIELDS[name].metadata["kind"].read(name, value) for name, value in given.items()}
+    unit = Unit(**values)
+    if unit.enabled:
+        _check_whole(unit)
+    return unit
+
+
+def _check_whole(unit: Unit) -> None:
+    if not unit.model:
+        raise UnitError("model", unit.model, "is required: the file name of an adapter.")
+    if not unit.images and not unit.embeds:
+        raise UnitError("images", [], "is required: at least one reference picture as base64 text.")
+    if unit.start > unit.end:
+        raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
+    for index, picture in enumerate(unit.images):
+        if picture != Picture(picture.image):
+            raise UnitError(f"images[{index}]", picture, "weights and masks of single references are not built yet.")
+    for name, field in FIELDS.items():
+        value = getattr(unit, field.name)
+        if not field.metadata["built"] and value != field.default:
+            raise UnitError(name, value, f"is not built yet in this version; leave it at {field.default!r}.")
+
+
+def read_units(args: Iterable[Any]) -> dict[int, Unit]:
+    """Return the enabled units of a script's args, by their number from 1 among all that were given.
+
+    Each arg is an object, the JSON text of one, a list of these, or nothing. Errors carry the unit's number.
+    """
+    units: dict[int, Unit] = {}
+    for number, given in enumerate(_objects(args), 1):
+        try:
+            units[number] = read_unit(given)
+        except UnitError as error:
+            error.unit = number
+            raise
+    return {number: unit for number, unit in units.items() if unit.enabled}
+
+
+def _objects(given: Any, nesting: int = 0) -> Iterable[dict[str, Any]]:
+    if isinstance(given, str):
+        given = _from_json(given)
+    if isinstance(given, dict):
+        yield given
+    elif isinstance(given, (list, tuple)) and nesting < MAX_NESTING:
+        for entry in given:
+            yield from _objects(entry, nesting + 1)
+    elif given is not None:
+        raise UnitError("args", given, f"must hold unit objects, not {type(given).__name__}.")
+
+
+def _from_json(text: str) -> Any:
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnitError("args", text, f"must hold units as JSON, but a text does not parse: {error}.") from error

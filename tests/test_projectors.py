@@ -1,0 +1,82 @@
+"""The projectors against golden values made from the authors' modules."""
+
+import pytest
+import torch
+from golden import checksum, stream, weights
+
+from lib_ipadapter.projectors import FullFaceProjector, LinearProjector, Resampler
+
+
+def filled(module: torch.nn.Module) -> torch.nn.Module:
+    module.load_state_dict(weights({name: tuple(t.shape) for name, t in module.state_dict().items()}))
+    return module.double().eval()
+
+
+@pytest.mark.parametrize(
+    ("number", "first"),
+    [
+        (0, (0.0815244, -0.00981271, 0.01783634)),
+        (5, (0.25098483, 0.1354879, -0.23810449)),
+        (999, (0.07657828, -0.08907807)),
+    ],
+)
+def test_the_generator_is_the_one_of_the_golden_values(number: int, first: tuple[float, ...]) -> None:
+    assert stream(number, len(first)).tolist() == pytest.approx(first, abs=1e-7)
+
+
+CASES = {
+    "linear": (
+        lambda: LinearProjector(32, 4, 64),
+        (2, 32),
+        (2, 4, 64),
+        (+0.840911, +0.455671, +0.509850),
+        (+0.717260, -1.245790, +0.226638),
+        0.806895,
+        -8.141405,
+    ),
+    "resampler": (
+        lambda: Resampler(48, 8, 128, 2, 64, 4),
+        (2, 5, 48),
+        (2, 8, 64),
+        (+0.600365, -0.618417, +0.565503),
+        (+1.142364, -0.988483, +1.365841),
+        0.793689,
+        +3.393220,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_projector_gives_the_golden_values(case: str) -> None:
+    make, given, shape, first, last, mean_abs, total = CASES[case]
+    with torch.no_grad():
+        made = filled(make())(stream(1000, *given))
+    assert made.shape == shape
+    assert made.flatten()[:3].tolist() == pytest.approx(first, abs=2e-6)
+    assert made.flatten()[-3:].tolist() == pytest.approx(last, abs=2e-6)
+    assert made.abs().mean().item() == pytest.approx(mean_abs, abs=2e-6)
+    assert checksum(made) == pytest.approx(total, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "shape"),
+    [
+        (LinearProjector(7, 3, 5), (2, 7), (2, 3, 5)),
+        (FullFaceProjector(7, 5), (2, 11, 7), (2, 11, 5)),
+        (Resampler(7, 3, 64, 1, 5, 2), (2, 11, 7), (2, 3, 5)),
+    ],
+)
+def test_shapes_are_those_the_docstrings_state(module: torch.nn.Module, given: tuple, shape: tuple) -> None:
+    assert module(torch.randn(given)).shape == shape
+
+
+@pytest.mark.parametrize(
+    "module",
+    [LinearProjector(7, 3, 5), FullFaceProjector(7, 5), Resampler(7, 3, 64, 2, 5, 3)],
+)
+def test_a_projector_is_built_from_its_own_shapes(module: torch.nn.Module) -> None:
+    shapes = {f"image_proj.{name}": tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    again = type(module).of_shapes(shapes)
+    assert {name: tuple(t.shape) for name, t in again.state_dict().items()} == {
+        name: tuple(t.shape) for name, t in module.state_dict().items()
+    }
