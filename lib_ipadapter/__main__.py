@@ -49,4 +49,5 @@ def _as_text(found: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore  # file names that the console cannot show
     sys.exit(main())

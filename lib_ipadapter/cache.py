@@ -25,6 +25,7 @@ class Cache(Generic[Value]):
     def keep(self, key: Hashable, value: Value) -> Value:
         """Keep `value` under `key`, dropping the oldest entries over the limit, and return it."""
         self._entries[key] = value
+        self._entries.move_to_end(key)
         while len(self._entries) > 1 and self.bytes > self.limit:
             self._entries.popitem(last=False)
         return value

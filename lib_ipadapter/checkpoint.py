@@ -5,6 +5,8 @@ Files are told by their content, never by their name. Data stays in the file unt
 
 import hashlib
 import pickle
+import struct
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .errors import IPAdapterError
-from .families import Recognised, Shapes, recognise
+from .errors import IPAdapterError, UnrecognisedError
+from .families import Recognised, Shapes, in_words, recognise
 
 PREFIXES = {
     "image_proj_model.": "image_proj.",
@@ -30,6 +32,22 @@ PREFIXES = {
 LAYER_NAMES = {".id_to_k.weight": ".to_k_ip.weight", ".id_to_v.weight": ".to_v_ip.weight"}
 IGNORED = ("unet.",)
 """What a raw trainer checkpoint holds beside the adapter."""
+
+TORCH_ERRORS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    EOFError,
+    OSError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+"""What torch's own reader, written in Python, raises on a file that is damaged or forged."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +69,11 @@ class AdapterFile:
 
 def open_adapter(path: Path) -> AdapterFile:
     """Recognise the adapter at `path` from its header; raises `IPAdapterError` that starts with the file's name."""
+    identity = file_identity(path)  # before the first look, so that a later change is never taken for this state
     shapes = {canonical(key): shape for key, shape in read_shapes(path).items()}
     shapes.pop("", None)
     try:
-        return AdapterFile(path, recognise(shapes), shapes, file_identity(path))
+        return AdapterFile(path, recognise(shapes), shapes, identity)
     except IPAdapterError as error:
         raise type(error)(f"{path.name} {error.sentence}") from None
 
@@ -93,7 +112,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def refuse_unusable(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Raise `IPAdapterError` naming the first tensors that are empty, not floating point, or hold NaN or infinity."""
-    bad = [f"{key} ({fault})" for key, tensor in tensors.items() if (fault := _fault(tensor)) is not None]
+    bad = [f"{in_words(key)} ({fault})" for key, tensor in tensors.items() if (fault := _fault(tensor)) is not None]
     if bad:
         raise IPAdapterError(f"{path.name} has unusable tensors: {_some(bad)}. Download the file again.")
 
@@ -101,7 +120,7 @@ def refuse_unusable(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def refuse_mismatch(path: Path, expected: Shapes, found: Shapes) -> None:
     """Raise `IPAdapterError` naming missing, unexpected and misshapen tensors, where there are any."""
     faults = [f"{key} is missing" for key in expected if key not in found]
-    faults += [f"{key} is not expected" for key in found if key not in expected]
+    faults += [f"{in_words(key)} is not expected" for key in found if key not in expected]
     faults += [
         f"{key} has shape {tuple(found[key])} where {tuple(expected[key])} is expected"
         for key in expected
@@ -113,7 +132,10 @@ def refuse_mismatch(path: Path, expected: Shapes, found: Shapes) -> None:
 
 def file_identity(path: Path) -> tuple[object, ...]:
     """Return what tells this state of a file from any other: path, time of change and size."""
-    state = path.stat()
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise IPAdapterError(f"{path.name} cannot be read: {error.strerror}.") from error
     return path, state.st_mtime_ns, state.st_size
 
 
@@ -136,6 +158,8 @@ def _fault(tensor: Tensor) -> str | None:
         return "empty"
     if not tensor.is_floating_point():
         return f"{tensor.dtype}".removeprefix("torch.")
+    if tensor.element_size() == 1:
+        tensor = tensor.float()  # torch has no sum of 8-bit floats
     return (
         None if torch.isfinite(tensor.sum(dtype=torch.float32)) or bool(tensor.isfinite().all()) else "NaN or infinity"
     )
@@ -150,11 +174,13 @@ def _is_torch(path: Path) -> bool:
             head = file.read(256)
     except OSError as error:
         raise IPAdapterError(f"{path.name} cannot be read: {error.strerror}.") from error
+    if head[4:9] == b"\0\0\0\0{":  # first of all: the length of a header, before it, may spell any of the others' marks
+        return False
     if not head:
         raise IPAdapterError(f"{path.name} is empty (0 bytes). Download the file again.")
     if head.startswith(b"version https://git-lfs"):
         raise IPAdapterError(f"{path.name} is a Git LFS pointer, not the file itself. Download it from its page.")
-    if head.lstrip()[:1] == b"<":
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise IPAdapterError(f"{path.name} is a web page, not a model. Download the file itself.")
     if head[:1] == b"\x80":
         raise IPAdapterError(
@@ -167,23 +193,56 @@ def _is_torch(path: Path) -> bool:
 def _read_torch(path: Path) -> dict[str, Tensor]:
     """Read a torch archive as memory maps, with nothing but tensors and containers allowed in its pickle."""
     try:
+        _refuse_foreign_archive(path)
         # torch.load itself is replaced inside some web UIs; this is the same function, unreplaced.
-        content = torch.serialization.load(str(path), map_location="cpu", weights_only=True, mmap=True)
+        content = torch.serialization.load(_Nameless(path), map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise IPAdapterError(
-            f"{path.name} holds more than tensors, maybe code, and is not opened. Get the .safetensors version."
+            f"{path.name} holds more than tensors, maybe code, or is damaged; it is not opened. "
+            "Get the .safetensors version."
         ) from error
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError, TypeError) as error:
+    except TORCH_ERRORS as error:
         raise _damaged(path, error) from error
-    return dict(_flatten(content))
+    if not isinstance(content, Mapping):
+        raise UnrecognisedError(
+            f"{path.name} holds a {type(content).__name__}, where an adapter or encoder has a dictionary of tensors."
+        )
+    return dict(_named_tensors(path, content))
 
 
-def _flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    if isinstance(content, Tensor):
-        yield prefix, content
-    elif isinstance(content, Mapping):
-        for key, value in content.items():
-            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+class _Nameless(str):
+    """A path without an extension for those who ask: torch, from some version on, goes by `.safetensors`."""
+
+    __slots__ = ()
+
+    def endswith(self, *_: object) -> bool:
+        return False
+
+
+def _refuse_foreign_archive(path: Path) -> None:
+    """Raise `IPAdapterError` for TorchScript, which older versions of torch run, and for compressed archives."""
+    # torch's own reader: another one could be shown another table of contents.
+    with path.open("rb") as file:
+        records = torch._C.PyTorchFileReader(file).get_all_records()  # pyright: ignore[reportPrivateUsage]
+    if "constants.pkl" in records:
+        raise IPAdapterError(f"{path.name} is a TorchScript program and is not opened. Get the .safetensors version.")
+    with zipfile.ZipFile(path) as archive:
+        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
+            raise IPAdapterError(f"{path.name} was compressed after torch wrote it. Download the file again.")
+
+
+def _named_tensors(path: Path, content: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of a dictionary and of the groups in it; files of adapters and encoders nest no deeper."""
+    for key, value in content.items():
+        group = value if isinstance(value, Mapping) else {"": value}
+        for name, tensor in group.items():
+            if not isinstance(tensor, Tensor):
+                continue
+            if not (isinstance(key, str) and isinstance(name, str)):
+                raise UnrecognisedError(f"{path.name} has names that are no text; it is no adapter and no encoder.")
+            if tensor.layout != torch.strided or tensor.nbytes > tensor.untyped_storage().nbytes() or tensor.is_meta:
+                raise _damaged(path, ValueError(f"{in_words(key)} is larger than the numbers stored for it"))
+            yield f"{key}.{name}" if name else key, tensor
 
 
 def _damaged(path: Path, error: Exception) -> IPAdapterError:

@@ -17,8 +17,8 @@ from .checkpoint import file_identity, read_shapes, read_tensors, refuse_mismatc
 from .errors import UnrecognisedError
 from .families import EMBED, HIDDEN, Shape, Shapes, encoder_name
 
-HEADS = {1280: 16, 1664: 16, 1024: 16}
-"""Attention heads by width, for the published towers; shapes do not tell. Others have heads of 64."""
+HEADS = {1280: 16, 1408: 16, 1664: 16, 1024: 16}
+"""Attention heads by width, for the published towers H, g, bigG and L; shapes do not tell. Others have heads of 64."""
 
 QUICK_GELU = {(1024, 24)}
 """(width, layers) of OpenAI's towers, whose activation is x * sigmoid(1.702 x); shapes do not tell."""
@@ -30,7 +30,7 @@ HF_NAMES = (
     (r"vision_model\.pre_layrnorm\.(weight|bias)", r"ln_pre.\1"),
     (r"vision_model\.encoder\.layers\.(\d+)\.layer_norm([12])\.(weight|bias)", r"transformer.resblocks.\1.ln_\2.\3"),
     (
-        r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.q_proj\.(weight|bias)",
+        r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.[qkv]_proj\.(weight|bias)",
         r"transformer.resblocks.\1.attn.in_proj_\2",
     ),
     (
@@ -47,6 +47,10 @@ and the projection transposed (transformers, `CLIPVisionModelWithProjection`; op
 
 HF_TEXT = re.compile(r"text_model\.|text_projection|logit_scale|.*position_ids$")
 """What a whole CLIP file holds beside its vision tower."""
+
+HF_PROJECTION = "visual_projection.weight"
+HF_PART = re.compile(r"(.*\.self_attn\.)[qkv](_proj\.\w+)")
+LAYER = re.compile(r"transformer\.resblocks\.(\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -102,16 +106,27 @@ class EncoderFile:
 
 def open_encoder(path: Path) -> EncoderFile:
     """Read an encoder's architecture from its header; raises `UnrecognisedError` where there is no tower."""
+    identity = file_identity(path)  # before the first look, so that a later change is never taken for this state
     shapes = _named_shapes(read_shapes(path))
-    try:
-        width, _, patch, _ = shapes["conv1.weight"]
-        states, _ = shapes["positional_embedding"]
-        mlp, _ = shapes["transformer.resblocks.0.mlp.c_fc.weight"]
-        _, projection = shapes["proj"]
-    except (KeyError, ValueError) as error:
-        raise UnrecognisedError(f"{path.name} is no CLIP vision encoder: {error} is missing or misshapen.") from error
-    layers = sum(name.endswith(".ln_1.weight") for name in shapes)
-    return EncoderFile(path, width, layers, mlp, patch, states, projection, file_identity(path))
+    width, _, patch, _ = _shape(path, shapes, "conv1.weight", 4)
+    states, _ = _shape(path, shapes, "positional_embedding", 2)
+    mlp, _ = _shape(path, shapes, "transformer.resblocks.0.mlp.c_fc.weight", 2)
+    _, projection = _shape(path, shapes, "proj", 2)
+    layers = len({match[1] for name in shapes if (match := LAYER.match(name))})
+    if layers < 2 or width % _heads(width):
+        raise UnrecognisedError(f"{path.name} is no vision encoder that is known: {layers} layers, {width} wide.")
+    return EncoderFile(path, width, layers, mlp, patch, states, projection, identity)
+
+
+def _shape(path: Path, shapes: Shapes, name: str, axes: int) -> Shape:
+    shape = shapes.get(name, ())
+    if len(shape) != axes or 0 in shape:
+        raise UnrecognisedError(f"{path.name} is no CLIP vision encoder: {name} is missing or misshapen.")
+    return shape
+
+
+def _heads(width: int) -> int:
+    return HEADS.get(width) or max(1, width // 64)
 
 
 def encode(
@@ -139,8 +154,9 @@ def zero_pixels(encoder: EncoderFile) -> Tensor:
 
 
 def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    tensors = _named_tensors(read_tensors(encoder.path))
-    refuse_unusable(encoder.path, tensors)
+    own = _vision_part(read_tensors(encoder.path))
+    refuse_unusable(encoder.path, own)
+    tensors = _named_tensors(encoder, own)
     with torch.device("meta"):
         tower = _build(encoder)
     expected = {name: tuple(tensor.shape) for name, tensor in tower.state_dict().items()}
@@ -158,7 +174,7 @@ def _build(encoder: EncoderFile) -> nn.Module:
         patch_size=encoder.patch,
         width=encoder.width,
         layers=encoder.layers,
-        heads=HEADS.get(encoder.width) or max(1, encoder.width // 64),
+        heads=_heads(encoder.width),
         mlp_ratio=(encoder.mlp + 0.5) / encoder.width,  # open_clip multiplies by the width and rounds down
         output_dim=encoder.projection,
         act_layer=QuickGELU if (encoder.width, encoder.layers) in QUICK_GELU else nn.GELU,
@@ -167,33 +183,28 @@ def _build(encoder: EncoderFile) -> nn.Module:
 
 def _named_shapes(shapes: Shapes) -> dict[str, Shape]:
     """Return the shapes of a vision tower under open_clip's names, whatever layout the file has."""
-    if not _is_hf(shapes):
-        return _visual_part(shapes)
-    named = {_open_clip_name(key): tuple(shape) for key, shape in shapes.items() if not HF_TEXT.match(key)}
-    if "proj" in named:
-        named["proj"] = named["proj"][::-1]
-    return named
+    own = _vision_part(shapes)
+    return {_open_clip_name(key): shape[::-1] if key == HF_PROJECTION else shape for key, shape in own.items()}
 
 
-def _named_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _named_tensors(encoder: EncoderFile, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of a vision tower under open_clip's names, whatever layout the file has."""
-    if not _is_hf(tensors):
-        return _visual_part(tensors)
     named: dict[str, Tensor] = {}
-    for key, tensor in tensors.items():
-        if HF_TEXT.match(key) or ".k_proj." in key or ".v_proj." in key:
-            continue
-        if ".q_proj." in key:
-            names = (key, key.replace(".q_proj.", ".k_proj."), key.replace(".q_proj.", ".v_proj."))
-            tensor = torch.cat([tensors[name] for name in names if name in tensors])
-        named[_open_clip_name(key)] = tensor
-    if "proj" in named:
-        named["proj"] = named["proj"].T
+    for key, tensor in own.items():
+        name = _open_clip_name(key)
+        if not HF_PART.match(key):
+            named[name] = tensor.T if key == HF_PROJECTION else tensor
+        elif name not in named:
+            named[name] = _joined(encoder, key, own)
     return named
 
 
-def _is_hf(names: Mapping[str, Any]) -> bool:
-    return any(name.startswith("vision_model.") for name in names)
+def _joined(encoder: EncoderFile, key: str, own: Mapping[str, Tensor]) -> Tensor:
+    """Return q, k and v end to end, of which `key` is one."""
+    keys = [HF_PART.sub(rf"\g<1>{part}\2", key) for part in "qkv"]
+    shape = (encoder.width,) if key.endswith(".bias") else (encoder.width, encoder.width)
+    refuse_mismatch(encoder.path, dict.fromkeys(keys, shape), {k: tuple(own[k].shape) for k in keys if k in own})
+    return torch.cat([own[k] for k in keys])
 
 
 def _open_clip_name(key: str) -> str:
@@ -206,7 +217,9 @@ def _open_clip_name(key: str) -> str:
 Value = TypeVar("Value")
 
 
-def _visual_part(named: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the vision tower's part of an open_clip file, which may hold the tower alone, without a prefix."""
+def _vision_part(named: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what belongs to a file's vision tower; open_clip's may stand alone, without a prefix."""
+    if any(name.startswith("vision_model.") for name in named):
+        return {name: value for name, value in named.items() if not HF_TEXT.match(name)}
     prefix = "visual." if any(name.startswith("visual.") for name in named) else ""
     return {name[len(prefix) :]: value for name, value in named.items() if name.startswith(prefix)}

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .errors import IPAdapterError, UnrecognisedError
+from .errors import IPAdapterError, UnrecognisedError, shorten
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -32,6 +32,8 @@ class Family:
     """Width of what enters the projector from the image encoder; 0 where no image encoder takes part."""
     runs: bool = False
     """Whether this version can run it."""
+    needs: tuple[str, ...] = ()
+    """Tensors that tell the projector's sizes, for families that run; the first is its last norm."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ FAMILIES = (
         HIDDEN,
         _size("proj.0.weight", 1),
         runs=True,
+        needs=("proj.3.weight", "proj.2.weight"),
     ),
     Family(
         "face-resampler",
@@ -170,6 +173,7 @@ FAMILIES = (
         HIDDEN,
         _size("proj_in.weight", 1),
         runs=True,
+        needs=("norm_out.weight", "proj_out.weight", "layers.0.0.to_q.weight"),
     ),
     Family(
         "instantx-flux",
@@ -189,9 +193,25 @@ FAMILIES = (
         EMBED,
         _size("proj.weight", 1),
         runs=True,
+        needs=("norm.weight",),
     ),
 )
 """First match wins (the order matters: several families share keys)."""
+
+AXES = {
+    "latents": 3,
+    "layers.0.0.to_q.weight": 2,
+    "norm.weight": 1,
+    "norm_out.weight": 1,
+    "perceiver_resampler.proj_in.weight": 2,
+    "proj.0.weight": 2,
+    "proj.2.weight": 2,
+    "proj.3.weight": 1,
+    "proj.weight": 2,
+    "proj_in.weight": 2,
+    "proj_out.weight": 2,
+}
+"""Number of axes of the tensors whose shapes tell what a projector is."""
 
 ENCODERS = {
     (EMBED, 1024): "ViT-H/14",
@@ -229,14 +249,23 @@ BASES = {(768, 16): "SD1.x", (1024, 16): "SD2.x", (2048, 70): "SDXL"}
 
 def recognise(shapes: Shapes) -> Recognised:
     """Return what the file with these shapes is; raises `UnrecognisedError` for anything but an IP-Adapter."""
+    for name, axes in AXES.items():
+        if (key := f"image_proj.{name}") in shapes:
+            _refuse_axes(key, shapes[key], axes)
     family = next((family for family in FAMILIES if family.matches(shapes)), None)
     if family is None:
         raise UnrecognisedError(f"is no IP-Adapter that this version knows{_hint(shapes)}.")
     try:
         tokens, width = family.tokens(shapes), family.width(shapes)
+        sizes = [_size(name, 0)(shapes) for name in family.needs]
     except KeyError as error:
         raise IPAdapterError(f"looks like {family.title}, but the tensor {error.args[0]} is missing.") from error
     context_dim, layers = _context(shapes)
+    if sizes and sizes[0] != context_dim:
+        raise IPAdapterError(
+            f"has an image projector for a text context {sizes[0]} wide, but layers for one {context_dim} wide: "
+            "it was put together from two adapters."
+        )
     return Recognised(
         family,
         SPECIAL_BASES.get(family.name) or base_name(context_dim, layers),
@@ -248,6 +277,18 @@ def recognise(shapes: Shapes) -> Recognised:
         sum(math.prod(shape) for shape in shapes.values()),
         any(key.endswith("_lora.down.weight") for key in shapes),
     )
+
+
+def _refuse_axes(key: str, shape: Shape, axes: int) -> None:
+    if len(shape) != axes or 0 in shape:
+        raise IPAdapterError(
+            f"has {in_words(key)} of shape {tuple(shape)}, where {axes} axes, none empty, are expected."
+        )
+
+
+def in_words(key: str) -> str:
+    """Return a tensor's name fit for a message, whatever a forged file has for a name."""
+    return str(shorten(key if key.isprintable() else ascii(key)))
 
 
 def base_name(context_dim: int, layers: int) -> str:
@@ -273,9 +314,11 @@ LAYER_KEYS = (".to_k_ip.weight", ".ip_adapter_double_stream_k_proj.weight", ".to
 def _context(shapes: Shapes) -> tuple[int, int]:
     """Return the width of the text context and the number of layers with image keys."""
     for suffix in LAYER_KEYS:
-        layers = [shape for key, shape in shapes.items() if key.endswith(suffix) and not key.startswith("image_proj.")]
+        layers = {k: shape for k, shape in shapes.items() if k.endswith(suffix) and not k.startswith("image_proj.")}
+        for key, shape in layers.items():
+            _refuse_axes(key, shape, 2)
         if layers:
-            return layers[0][-1], len(layers)
+            return next(iter(layers.values()))[1], len(layers)
     raise IPAdapterError("has an image projector, but no layer with image keys and values (…to_k_ip.weight).")
 
 
@@ -293,4 +336,4 @@ def _hint(shapes: Shapes) -> str:
         "ip_adapter.": "an adapter whose image projector is missing",
     }
     kind = next((kind for prefix, kind in kinds.items() if any(key.startswith(prefix) for key in shapes)), None)
-    return f"; it looks like {kind}" if kind else f"; its first tensor is {next(iter(shapes))}"
+    return f"; it looks like {kind}" if kind else f"; its first tensor is {in_words(next(iter(shapes)))}"

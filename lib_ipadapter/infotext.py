@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .session import Prepared
+from .preparation import Prepared
 from .units import FIELDS, Unit
 
 DIGEST_LENGTH = 12

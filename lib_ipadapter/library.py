@@ -4,7 +4,7 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -51,7 +51,7 @@ class Shelf(Generic[Opened]):
         """Return the opened file; raises the same `IPAdapterError` as often as asked, until the file changes."""
         found = self._look(path)
         if isinstance(found, IPAdapterError):
-            raise found
+            raise type(found)(found.sentence)  # anew: an error grows by each raise, and may be given a unit
         return found
 
     def all(self) -> tuple[dict[str, Opened], dict[str, str]]:
@@ -67,8 +67,11 @@ class Shelf(Generic[Opened]):
 
     def choose(self, field: str, wanted: str) -> Path:
         """Return the one file called `wanted`; raises `UnitError` for none and for several."""
+        found = _called(wanted, self.paths())
+        if not found:
+            self.rescan()  # it may have been added since
+            found = _called(wanted, self.paths())
         paths = self.paths()
-        found = [path for path, name in paths.items() if _plain(wanted) in _spellings(name)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -81,8 +84,8 @@ class Shelf(Generic[Opened]):
     def _look(self, path: Path) -> Opened | IPAdapterError:
         try:
             key = file_identity(path)
-        except OSError as error:
-            return IPAdapterError(f"{path.name} cannot be read: {error.strerror}.")
+        except IPAdapterError as error:
+            return error
         if key not in self._opened:
             try:
                 self._opened[key] = self._open_file(path)
@@ -91,10 +94,10 @@ class Shelf(Generic[Opened]):
         return self._opened[key]
 
     def _advice(self, wanted: str) -> str:
-        names = list(self.paths().values())
-        close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+        names = {name.lower(): name for name in self.paths().values()}
+        close = difflib.get_close_matches(_plain(wanted).lower(), names, n=3, cutoff=0.5)
         if close:
-            return f" Did you mean {' or '.join(close)}?"
+            return f" Did you mean {' or '.join(names[name] for name in close)}?"
         return f" Put it into {next(iter(self._folders()), 'a model folder')} and press refresh."
 
 
@@ -145,26 +148,41 @@ def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:
 
 
 def _walk(folders: Iterable[Path]) -> dict[Path, str]:
-    """Return model files below `folders` and their names there; links are followed, and nothing is listed twice."""
-    found: dict[Path, str] = {}
-    seen: set[Path] = set()
+    """Return model files below `folders` and their names there; links are followed, and nothing is listed twice.
+
+    Of files with one name below several folders, that of the first folder counts.
+    """
+    found: dict[str, Path] = {}
+    seen: set[str] = set()
     for folder in folders:
         for root, below, names in os.walk(folder, followlinks=True):
             below[:] = sorted(name for name in below if _is_new(Path(root, name), seen))
             for path in (Path(root, name) for name in sorted(names)):
                 if path.suffix.lower() in EXTENSIONS and _is_new(path, seen):
-                    found[path] = path.relative_to(folder).as_posix()
-    return found
+                    found.setdefault(path.relative_to(folder).as_posix(), path)
+    return {path: name for name, path in found.items()}
 
 
-def _is_new(path: Path, seen: set[Path]) -> bool:
-    real = path.resolve()
+def _is_new(path: Path, seen: set[str]) -> bool:
+    real = os.path.realpath(path)  # Path.resolve raises on a link to itself, before Python 3.13
     return not (real in seen or seen.add(real))
 
 
+def _called(wanted: str, paths: Mapping[Path, str]) -> list[Path]:
+    """Return the files called `wanted`: by the whole name, else by it in any case, else by a part of it."""
+    whole = _plain(wanted)
+    ways = (
+        lambda name: name == whole,
+        lambda name: name.lower() == whole.lower(),
+        lambda name: whole.lower() in _spellings(name),
+    )
+    found = ([path for path, name in paths.items() if fits(name)] for fits in ways)
+    return next(filter(None, found), [])
+
+
 def _plain(name: str) -> str:
-    """Return a name as it is compared: lower case, forward slashes, no ` [hash]` at its end."""
-    return re.sub(r" \[[0-9a-fA-F]*\]$", "", name.strip()).replace("\\", "/").lower()
+    """Return a name as it is compared: forward slashes, no ` [hash]` at its end."""
+    return re.sub(r" \[[0-9a-fA-F]*\]$", "", name.strip()).replace("\\", "/")
 
 
 def _spellings(name: str) -> set[str]:

@@ -4,19 +4,49 @@ import base64
 import binascii
 import hashlib
 import io
+import struct
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from .errors import UnitError
 
 MAX_PIXELS = 100_000_000
 """Pixels of a reference: more than any consumer camera, and 300 MB once decoded."""
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JXL")
+"""Pillow's names of the formats that are read, the last three where the web UI has a reader for them. Pillow's other
+readers see few files, and the one of EPS starts Ghostscript."""
+
+DAMAGES = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+)
+"""What the readers of these formats raise on a damaged file."""
+
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by EXIF's tag for its orientation (Exif 2.32, 4.6.4)."""
 
 MAX_ASPECT = 16
 """Longest side over shortest beyond which the ends of a reference are cut before it is resized."""
@@ -67,7 +97,8 @@ def decode(field: str, content: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
-            picture = Image.open(io.BytesIO(content))
+            Image.init()
+            picture = Image.open(io.BytesIO(content), formats=[name for name in FORMATS if name in Image.OPEN])
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise UnitError(
@@ -76,13 +107,29 @@ def decode(field: str, content: bytes) -> Image.Image:
                     f"has {width}×{height} pixels; at most {MAX_PIXELS:,} are read. Send a smaller picture.",
                 )
             picture.seek(0)
-            return _to_rgb(ImageOps.exif_transpose(picture))
-    except Image.DecompressionBombError as error:
+            return _to_rgb(_upright(picture))
+    except (Image.DecompressionBombError, MemoryError) as error:
         raise UnitError(field, f"{len(content)} bytes", "has far too many pixels. Send a smaller picture.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
+    except UnidentifiedImageError as error:
         raise UnitError(
-            field, f"{len(content)} bytes", f"is no picture that can be read, or a damaged one ({error})."
+            field, f"{len(content)} bytes", "is no picture that can be read. Send a PNG, JPEG or WebP file."
         ) from error
+    except DAMAGES as error:
+        raise UnitError(
+            field, f"{len(content)} bytes", f"is a damaged picture ({error}). Save it anew, as PNG for instance."
+        ) from error
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF says; EXIF that cannot be read says nothing."""
+    picture.load()
+    if picture.format == "TIFF":  # has been turned by Pillow while it was loaded
+        return picture
+    try:
+        turn = TURNS.get(picture.getexif().get(ORIENTATION, 1))
+    except (SyntaxError, ValueError, TypeError, struct.error):
+        return picture
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

@@ -5,12 +5,12 @@ The class body is the table: the API, the panel, the infotext and the schema are
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import UnitError
-from .fields import Choice, Face, Flag, Kind, Mask, Number, Picture, Pictures, Text, refuse_unknown
+from .fields import Choice, Face, Flag, Kind, Mask, Number, Picture, Pictures, Text, brief, refusal, refuse_unknown
 
 SLOTS = 10
 """Args that the web UI passes through to the script; a list in one of them carries any number of units."""
@@ -107,8 +107,12 @@ def schema() -> dict[str, Any]:
         "title": "IP-Adapter unit",
         "type": "object",
         "additionalProperties": False,
-        "required": ["model"],
         "properties": properties,
+        "if": {"properties": {"enabled": {"const": False}}, "required": ["enabled"]},
+        "else": {
+            "required": ["model", "images"],
+            "properties": {"model": {"minLength": 1}, "images": {"minItems": 1}},
+        },
     }
 
 
@@ -132,13 +136,19 @@ def _check_whole(unit: Unit) -> None:
         raise UnitError("images", [], "is required: at least one reference picture as base64 text.")
     if unit.start > unit.end:
         raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
+    for name, value, default in _unbuilt(unit):
+        if value != default:
+            raise refusal(name, value, f"is not built yet in this version; leave it at {json.dumps(default)}.")
+
+
+def _unbuilt(unit: Unit) -> Iterator[tuple[str, Any, Any]]:
+    """Return what this version has no code for: name, value and default."""
     for index, picture in enumerate(unit.images):
-        if picture != Picture(picture.image):
-            raise UnitError(f"images[{index}]", picture, "weights and masks of single references are not built yet.")
+        yield f"images[{index}].weight", picture.weight, 1.0
+        yield f"images[{index}].mask", picture.mask, None
     for name, field in FIELDS.items():
-        value = getattr(unit, field.name)
-        if not field.metadata["built"] and value != field.default:
-            raise UnitError(name, value, f"is not built yet in this version; leave it at {field.default!r}.")
+        if not field.metadata["built"]:
+            yield name, getattr(unit, field.name), field.default
 
 
 def read_units(args: Iterable[Any]) -> dict[int, Unit]:
@@ -165,7 +175,9 @@ def _objects(given: Any, nesting: int = 0) -> Iterable[dict[str, Any]]:
         for entry in given:
             yield from _objects(entry, nesting + 1)
     elif given is not None:
-        raise UnitError("args", given, f"must hold unit objects, not {type(given).__name__}.")
+        raise refusal(
+            "args", given, f"must hold unit objects, in lists at most {MAX_NESTING} deep; not {brief(given)}."
+        )
 
 
 def _from_json(text: str) -> Any:
@@ -174,4 +186,4 @@ def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UnitError("args", text, f"must hold units as JSON, but a text does not parse: {error}.") from error
+        raise refusal("args", text, f"must hold units as JSON, but a text does not parse: {error}.") from error

@@ -1,5 +1,6 @@
 """The extension's entry: registers the library under a private name, the script, and the callbacks."""
 
+import contextlib
 import functools
 import importlib
 import sys
@@ -39,10 +40,32 @@ class IPAdapterScript(scripts.Script):
         return [gr.Textbox(value="", visible=False, label=f"IP-Adapter unit {i + 1}") for i in range(10)]
 
     def process(self, p, *args, **kwargs):
-        session().before_generation(p, args)
+        if any(args):
+            with stopping(p):
+                session().before_generation(p, args)
 
     def process_before_every_sampling(self, p, *args, **kwargs):
-        session().before_sampling(p, args)
+        if any(args):
+            with stopping(p):
+                session().before_sampling(p, args)
+
+
+@contextlib.contextmanager
+def stopping(p):
+    """Stop the generation where even the library's door to the web UI does not open, as after a broken update.
+
+    The script runner would report the error and go on, to a picture without the image prompt that was asked for.
+    """
+    try:
+        yield
+    except Exception as error:
+        kept = error
+
+        def fail(*_args, **_kwargs):
+            raise kept
+
+        p.sample = fail
+        raise
 
 
 script_callbacks.on_cfg_denoiser(lambda params: room("hosts.a1111").on_cfg_denoiser(params))

@@ -39,7 +39,9 @@ def layer_tensors(layout: Layout, widths: Sequence[int], context_dim: int, seed:
     made = {}
     for index, width in site_widths(layout, widths).items():
         for name in ("to_k_ip", "to_v_ip"):
-            tensor = torch.randn(width, context_dim, generator=generator) * (1.5 + index % 7) * context_dim**-0.5
+            tensor = (
+                torch.randn(width, context_dim, generator=generator) * (1.0 + 0.1 * (index % 7)) * context_dim**-0.5
+            )
             made[f"ip_adapter.{2 * index + 1}.{name}.weight"] = tensor
     return made
 

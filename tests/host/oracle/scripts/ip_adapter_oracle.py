@@ -1,0 +1,121 @@
+"""A second, plain IP-Adapter inside the web UI, for comparison only.
+
+It shares nothing with the extension: rows are told by the text that they see, attention is written out one row and one
+head at a time, nothing is kept between calls. Its first argument is a file with units made by the test: image tokens,
+layers, weight, start, end. Its second is a step at which to fail, to see what an exception leaves behind.
+"""
+
+import gradio as gr
+import torch
+from modules import script_callbacks, scripts, shared
+
+current = {"given": None, "params": None, "roles": [], "progress": 0.0, "inner": None, "patched": [], "fail_at": -1}
+
+
+class OracleScript(scripts.Script):
+    def title(self):
+        return "IP-Adapter oracle"
+
+    def show(self, is_img2img):
+        return scripts.AlwaysVisible
+
+    def ui(self, is_img2img):
+        return [
+            gr.Textbox(value="", visible=False, label="IP-Adapter oracle file"),
+            gr.Number(value=-1, visible=False, label="IP-Adapter oracle fails at"),
+        ]
+
+    def process_before_every_sampling(self, p, path="", fail_at=-1, **kwargs):
+        restore()
+        current["fail_at"] = fail_at
+        if path:
+            current["given"] = torch.serialization.load(path, weights_only=True)  # torch.load is the host's own
+
+    def postprocess(self, p, processed, *args):
+        restore()
+
+
+def restore():
+    while current["patched"]:
+        module = current["patched"].pop()
+        del module.forward
+    current.update(given=None, inner=None)
+
+
+def on_cfg_denoiser(params):
+    if params.denoiser.step == current["fail_at"]:
+        params.denoiser.inner_model.forward = fail
+    if current["given"] is None:
+        return
+    current["params"] = params
+    current["progress"] = params.denoiser.step / params.denoiser.total_steps
+    inner = params.denoiser.inner_model
+    if inner is not current["inner"]:
+        current["inner"] = inner
+        inner.forward = seeing_text(inner.forward)
+        current["patched"].append(inner)
+        patch(shared.sd_model.model.diffusion_model)
+
+
+def fail(*args, **kwargs):
+    current["fail_at"] = -1
+    raise RuntimeError("the oracle was asked to fail here")
+
+
+def seeing_text(forward):
+    def wrapped(x, sigma, cond):
+        context = cond["crossattn"] if "crossattn" in cond else cond["c_crossattn"][0]
+        uncond = current["params"].text_uncond
+        uncond = uncond["crossattn"] if isinstance(uncond, dict) else uncond
+        current["roles"] = [
+            int(any(torch.equal(row[: len(one)], one[: len(row)]) for one in uncond)) for row in context
+        ]
+        return forward(x, sigma, cond=cond)
+
+    return wrapped
+
+
+def patch(unet):
+    for path in current["given"][0]["layers"]:
+        attention = unet.get_submodule(path)
+        attention.forward = attending(attention, attention.forward, path)
+        current["patched"].append(attention)
+
+
+def attending(attention, forward, path):
+    def wrapped(x, context=None, **kwargs):
+        out = forward(x, context=context, **kwargs)
+        for unit in current["given"]:
+            if unit["start"] <= current["progress"] < unit["end"]:
+                out = out + term(attention, x, unit, *unit["layers"][path])
+        return out
+
+    return wrapped
+
+
+def term(attention, x, given, to_k, to_v):
+    query = attention.to_q(x)
+    image = torch.zeros_like(query)
+    width = query.shape[-1] // attention.heads
+    for row, role in enumerate(current["roles"]):
+        tokens = given["tokens"][role].to(query)
+        keys, values = tokens @ to_k.to(query).T, tokens @ to_v.to(query).T
+        for head in range(attention.heads):
+            dims = slice(head * width, (head + 1) * width)
+            logits = query[row, :, dims] @ keys[:, dims].T / width**0.5
+            image[row, :, dims] = given["weight"] * logits.softmax(-1) @ values[:, dims]
+    return attention.to_out[0](image) - attention.to_out[0].bias
+
+
+def count_hooks(_demo, app):
+    """Let the test see whether anything is left on the model."""
+
+    @app.get("/ip-adapter-oracle/hooks")
+    def hooks():
+        modules = shared.sd_model.modules()
+        return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + ("forward" in vars(m)) for m in modules)
+
+
+script_callbacks.on_cfg_denoiser(on_cfg_denoiser)
+script_callbacks.on_script_unloaded(restore)
+script_callbacks.on_app_started(count_hooks)

@@ -1,0 +1,223 @@
+"""The engine in a real web UI: equal to the oracle in every way in which the host splits a batch, and no trace.
+
+Differences are in levels of 255; the host rounds to whole levels, so 1 is the least that two ways of summing can give.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
+
+LONG = ", ".join(["blurry, badly drawn, watermark, jpeg artefacts, cropped, worst quality, low quality, text"] * 20)
+MANY = " AND ".join(["a red cat", "a blue house :0.7", "a green tree :0.4"])
+
+
+@pytest.fixture(scope="session")
+def checkpoints(webui: WebUI) -> dict[str, list[Path]]:
+    """The checkpoints by layout, smallest first."""
+    found: dict[str, list[Path]] = {"SD": [], "SDXL": []}
+    for model in webui.call("/sdapi/v1/sd-models"):
+        path = Path(model["filename"])
+        found[unet_sizes(path)[0].name].append(path)
+    return {name: sorted(paths, key=lambda path: (path.stat().st_size, path.name)) for name, paths in found.items()}
+
+
+@pytest.fixture(scope="session")
+def sd(checkpoints) -> Path:
+    return checkpoints["SD"][0]
+
+
+@pytest.fixture
+def compare(webui: WebUI, files: Files, sd: Path) -> Callable[..., None]:
+    """Return a function that makes a picture with units, with the oracle and without either, and compares them."""
+
+    def compared(*units: dict[str, Any], checkpoint: Path = sd, more_than: int = 10, **settings: Any) -> None:
+        settings.setdefault("settings", {})["sd_model_checkpoint"] = checkpoint.name
+        units = units or ({"model": files.adapter(checkpoint), "images": [reference(1)]},)
+        plain = webui.generate(**settings)
+        made = webui.generate(*units, **settings)
+        expected = webui.generate(oracle=files.oracle(*units), **settings)
+        again = webui.generate(**settings)
+        assert made - plain > more_than, "the unit does nothing"
+        assert made - expected <= 1
+        assert again - plain == 0
+        assert webui.hooks() == 0
+
+    return compared
+
+
+@pytest.mark.parametrize("family", ["base", "plus", "full-face"])
+def test_a_unit(compare, files, sd, family: str) -> None:
+    compare({"model": files.adapter(sd, family), "images": [reference(1, 120, 90)]})
+
+
+def test_several_references_and_units(compare, files, sd) -> None:
+    compare(
+        {"model": files.adapter(sd, "base", 1), "images": [reference(1), reference(2)], "weight": 0.7},
+        {"model": files.adapter(sd, "plus", 2), "images": [reference(3)], "weight": -0.5, "start": 0.2},
+        {"model": files.adapter(sd, "base", 3), "images": [reference(4)], "weight": 0.4, "end": 0.6},
+    )
+
+
+@pytest.mark.parametrize("kind", ["SD", "SDXL"])
+def test_every_checkpoint(compare, checkpoints, files, kind: str) -> None:
+    if not checkpoints[kind]:
+        pytest.skip(f"the web UI has no {kind} checkpoint")
+    for checkpoint in checkpoints[kind]:
+        compare({"model": files.adapter(checkpoint), "images": [reference(1)]}, checkpoint=checkpoint)
+
+
+SPLITS = {
+    "cond and uncond apart": {"settings": {"batch_cond_uncond": False}},
+    "long negative": {"negative_prompt": LONG},
+    "long negative, apart": {"negative_prompt": LONG, "settings": {"batch_cond_uncond": False}},
+    "long negative, padded": {"negative_prompt": LONG, "settings": {"pad_cond_uncond": True}},
+    "long negative, padded the old way": {"negative_prompt": LONG, "settings": {"pad_cond_uncond_v0": True}},
+    "long prompt": {"prompt": LONG},
+    "prompts joined by AND": {"prompt": MANY},
+    "prompts joined by AND, apart": {"prompt": MANY, "settings": {"batch_cond_uncond": False}},
+    "AND, long negative, apart": {"prompt": MANY, "negative_prompt": LONG, "settings": {"batch_cond_uncond": False}},
+    "AND, long negative, batch": {"prompt": MANY, "negative_prompt": LONG, "batch_size": 2},
+    "batch of 3, apart": {"batch_size": 3, "settings": {"batch_cond_uncond": False}},
+    "no uncond in early steps": {"settings": {"skip_early_cond": 0.4}, "steps": 6},
+    "no uncond in late steps": {"settings": {"s_min_uncond": 4.0}, "steps": 6},
+    "no uncond in late steps, all": {"settings": {"s_min_uncond": 4.0, "s_min_uncond_all": True}, "steps": 6},
+    "CFG 1": {"cfg_scale": 1},
+}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_however_the_batch_is_split(compare, split: str) -> None:
+    compare(**{key: dict(value) if isinstance(value, dict) else value for key, value in SPLITS[split].items()})
+
+
+SAMPLERS = ["Euler", "DPM2 a", "Heun", "DPM++ SDE", "DDIM", "UniPC", "LCM", "Restart", "DPM++ 2M", "DPM fast", "PLMS"]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_samplers(compare, files, sd, sampler: str) -> None:
+    compare(
+        {"model": files.adapter(sd), "images": [reference(1)], "start": 0.2, "end": 0.75},
+        sampler_name=sampler,
+        steps=6,
+    )
+
+
+OPTIMISATIONS = ["None", "Doggettx", "V1", "InvokeAI", "sub-quadratic", "sdp", "sdp-no-mem"]
+
+
+@pytest.mark.parametrize("optimisation", OPTIMISATIONS)
+def test_attention_optimisations(compare, webui: WebUI, optimisation: str) -> None:
+    before = webui.call("/sdapi/v1/options")["cross_attention_optimization"]
+    titles = {"None": "None"}
+    webui.call("/sdapi/v1/options", {"cross_attention_optimization": titles.get(optimisation, optimisation)})
+    try:
+        compare()
+    finally:
+        webui.call("/sdapi/v1/options", {"cross_attention_optimization": before})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"token_merging_ratio": 0.5}, {"hypertile_enable_unet": True}, {"upcast_attn": True}],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_with_other_speed_ups(compare, settings) -> None:
+    compare(settings=settings, width=512, height=512, steps=2)
+
+
+@pytest.mark.parametrize("size", [(264, 200), (520, 136)])
+def test_odd_sizes(compare, size) -> None:
+    compare(width=size[0], height=size[1])
+
+
+def test_a_batch_is_its_singles(webui: WebUI, files: Files, sd: Path) -> None:
+    unit = {"model": files.adapter(sd), "images": [reference(1)]}
+    together = webui.generate(unit, batch_size=4)
+    alone = [webui.generate(unit, seed=1 + i).pictures[0] for i in range(4)]
+    for one, other in zip(together.pictures[-4:], alone, strict=True):
+        assert abs(one - other).max() <= 1
+
+
+def test_batch_count(compare) -> None:
+    compare(n_iter=2, batch_size=2)
+
+
+def test_hires_fix(compare) -> None:
+    compare(enable_hr=True, hr_scale=1.5, hr_upscaler="Lanczos", denoising_strength=0.7)
+
+
+def test_hires_fix_with_other_prompts_and_latents(compare) -> None:
+    compare(enable_hr=True, hr_scale=2, hr_upscaler="Latent", denoising_strength=0.8, hr_negative_prompt=LONG)
+
+
+def test_img2img_and_inpainting(compare, checkpoints) -> None:
+    start = {"mode": "img2img", "init_images": [reference(9, 256, 256)], "denoising_strength": 0.8, "steps": 6}
+    compare(**start)
+    half = reference(10, 256, 256)
+    compare(**start, mask=half, inpainting_fill=1, inpaint_full_res=False)
+    compare(**start, mask=half, inpainting_fill=1, inpaint_full_res=True)
+
+
+def test_the_refiner_is_steered_too(compare, checkpoints) -> None:
+    like = [path for path in checkpoints["SD"] if unet_sizes(path) == unet_sizes(checkpoints["SD"][0])]
+    if len(like) < 2:
+        pytest.skip("the web UI has only one checkpoint of this size")
+    compare(checkpoint=like[0], refiner_checkpoint=like[1].name, refiner_switch_at=0.5, steps=6)
+
+
+def test_switching_checkpoints_between_generations(webui: WebUI, files: Files, checkpoints) -> None:
+    unit = [{"model": files.adapter(path), "images": [reference(1)]} for path in checkpoints["SD"][:2]]
+    first = webui.generate(unit[0], settings={"sd_model_checkpoint": checkpoints["SD"][0].name})
+    for path, each in zip(checkpoints["SD"][:2], unit, strict=False):
+        webui.generate(each, settings={"sd_model_checkpoint": path.name})
+    again = webui.generate(unit[0], settings={"sd_model_checkpoint": checkpoints["SD"][0].name})
+    assert again - first == 0
+
+
+def test_cells_of_an_xyz_plot(webui: WebUI, files: Files, sd: Path) -> None:
+    unit = {"model": files.adapter(sd), "images": [reference(1)]}
+    seeds = [3, 4]
+    alone = [webui.generate(unit, seed=seed).pictures[0] for seed in seeds]
+    axes = [1, ", ".join(map(str, seeds)), [], 0, "", [], 0, "", []]
+    plot = webui.generate(
+        unit, script_name="x/y/z plot", script_args=[*axes, False, True, False, False, False, False, False, 0, False]
+    )
+    cells = [picture for picture in plot.pictures if picture.shape == alone[0].shape]
+    assert [abs(a - b).max() for a, b in zip(cells, alone, strict=True)] == [0, 0]
+
+
+def test_an_exception_in_the_middle_leaves_nothing(webui: WebUI, files: Files, sd: Path) -> None:
+    plain = webui.generate()
+    unit = {"model": files.adapter(sd), "images": [reference(1)]}
+    with pytest.raises(RefusedError, match="asked to fail"):
+        webui.generate(unit, scripts={"ip-adapter oracle": {"args": ["", 2]}})
+    assert webui.hooks() == 0
+    assert webui.generate() - plain == 0
+
+
+def test_an_interrupt_leaves_nothing(webui: WebUI, files: Files, sd: Path) -> None:
+    plain = webui.generate()
+    unit = {"model": files.adapter(sd), "images": [reference(1)]}
+    made: list[Any] = []
+    worker = threading.Thread(target=lambda: made.append(webui.generate(unit, steps=60)))
+    worker.start()
+    time.sleep(4)
+    webui.call("/sdapi/v1/interrupt", {})
+    worker.join()
+    assert made
+    assert webui.hooks() == 0
+    assert webui.generate() - plain == 0
+
+
+def test_weight_zero_and_disabled_units_are_the_untouched_host(webui: WebUI, files: Files, sd: Path) -> None:
+    plain = webui.generate()
+    unit = {"model": files.adapter(sd), "images": [reference(1)]}
+    assert webui.generate({**unit, "weight": 0}) - plain == 0
+    assert webui.generate({**unit, "enabled": False}) - plain == 0
+    assert webui.generate(None, [], "", {"enabled": False}) - plain == 0

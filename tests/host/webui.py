@@ -1,0 +1,244 @@
+"""Start an installed web UI, talk to its API, and make files that fit its checkpoints."""
+
+import base64
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from makers import adapter_tensors, file_of, picture, save
+from PIL import Image
+
+from lib_ipadapter.checkpoint import open_adapter, read_shapes
+from lib_ipadapter.encoders import encode, open_encoder, zero_pixels
+from lib_ipadapter.families import EMBED
+from lib_ipadapter.reference import decode, resize_for, to_pixels
+from lib_ipadapter.tokens import project
+from lib_ipadapter.unet_map import SD, SDXL, sites
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FLAGS = (
+    "--skip-torch-cuda-test --skip-prepare-environment --skip-version-check --no-half --use-cpu all --api "
+    "--no-download-sd-model --do-not-download-clip"
+)
+FEATURES, STATES = 96, 128
+"""Widths of the test encoder's embedding and of its hidden states."""
+
+
+class RefusedError(Exception):
+    """The web UI answered with an error."""
+
+    def __init__(self, status: int, body: Any) -> None:
+        super().__init__(f"{status}: {body}")
+        self.status, self.body = status, body
+
+
+class WebUI:
+    """A running web UI."""
+
+    def __init__(self, folder: Path, python: str, flags: str = "", log: Path = Path(os.devnull)) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [python, "launch.py", *FLAGS.split(), "--port", str(self.port), *flags.split()]
+        environment = os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        environment.pop("PYTHONPATH", None)
+        self.log = log
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log.open("wb"), stderr=subprocess.STDOUT
+        )
+        self._wait()
+
+    def _wait(self, seconds: float = 300) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the web UI ended with {self.process.returncode}; see {self.log}")
+            with contextlib.suppress(OSError, RefusedError):
+                self.call("/ip-adapter-oracle/hooks", timeout=60)  # added last, and answers once the model is loaded
+                return
+            time.sleep(0.5)
+        raise RuntimeError(f"the web UI did not answer in {seconds} seconds; see {self.log}")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    def call(self, path: str, body: Any = None, timeout: float = 900) -> Any:
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, content, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            text = error.read().decode(errors="replace")
+            raise RefusedError(error.code, json.loads(text) if text.startswith("{") else text) from None
+
+    def generate(
+        self, *units: dict[str, Any], oracle: Path | None = None, mode: str = "txt2img", **more: Any
+    ) -> "Made":
+        """Return what the API makes with these units, or with the oracle's file instead."""
+        settings = {"samples_format": "png", **more.pop("settings", {})}
+        body = {
+            "prompt": "a red cat",
+            "negative_prompt": "blurry",
+            "steps": 4,
+            "width": 256,
+            "height": 256,
+            "seed": 1,
+            "sampler_name": "Euler",
+            "cfg_scale": 3,
+            "override_settings": settings,
+            **more,
+        }
+        scripts = body.pop("scripts", {})
+        if units:
+            scripts["ip-adapter"] = {"args": list(units)}
+        if oracle:
+            scripts["ip-adapter oracle"] = {"args": [str(oracle)]}
+        return Made(self.call(f"/sdapi/v1/{mode}", body | {"alwayson_scripts": scripts}))
+
+    def hooks(self) -> int:
+        """Return how many hooks and replaced forwards there are on the loaded checkpoint's modules."""
+        return self.call("/ip-adapter-oracle/hooks")
+
+
+class Made:
+    """Pictures as arrays of levels 0..255, and what the web UI says of them."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.info = json.loads(answer["info"])
+        files = [base64.b64decode(image) for image in answer["images"]]
+        self.files = files
+        self.pictures = [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(int) for file in files]
+
+    def __sub__(self, other: "Made") -> int:
+        """Return the largest difference of any level in any picture."""
+        assert len(self.pictures) == len(other.pictures)
+        return max(int(np.abs(a - b).max()) for a, b in zip(self.pictures, other.pictures, strict=True))
+
+    def mean_difference(self, other: "Made") -> float:
+        return float(np.mean([np.abs(a - b).mean() for a, b in zip(self.pictures, other.pictures, strict=True)]))
+
+
+def reference(seed: int = 1, width: int = 96, height: int = 96) -> str:
+    return base64.b64encode(file_of(picture(width, height, seed))).decode()
+
+
+class Files:
+    """Random adapters and an encoder in a folder of their own, fitting whatever checkpoint the web UI has."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        save_encoder(folder / "host-test-encoder.safetensors")
+
+    def adapter(self, checkpoint: Path, family: str = "base", seed: int = 0) -> str:
+        """Write an adapter for the checkpoint's U-Net and return its name."""
+        layout, widths, context_dim = unet_sizes(checkpoint)
+        tokens, width = {"base": (4, FEATURES), "plus": (16, STATES), "full-face": (17, STATES)}[family]
+        name = f"host-{checkpoint.stem}-{family}-{seed}"
+        tensors = adapter_tensors(family, layout, widths, context_dim, width, tokens, seed)
+        tensors = {key: tensor * (0.5 if "_v_ip" in key else 1.0) for key, tensor in tensors.items()}
+        path = self.folder / f"{name}.safetensors"
+        if not path.exists():
+            save(tensors, path)
+        return name
+
+    def oracle(self, *units: dict[str, Any]) -> Path:
+        """Write what the oracle extension needs to do the same as these units."""
+        path = self.folder / f"oracle-{len(list(self.folder.glob('oracle-*')))}.pth"
+        torch.save([self._oracle_unit(**unit) for unit in units], path)
+        return path
+
+    def _oracle_unit(self, model: str, images: list[str], weight=1.0, start=0.0, end=2.0) -> dict[str, Any]:
+        adapter = open_adapter(self.folder / f"{model}.safetensors")
+        tensors = adapter.tensors()
+        layout = SD if adapter.recognised.layers == 16 else SDXL
+        layers = {
+            site.path: tuple(tensors[f"ip_adapter.{site.key}.to_{part}_ip.weight"] for part in "kv")
+            for site in sites(layout)
+        }
+        tokens = project(adapter, tensors, *self._features(adapter.recognised.family.takes, images))
+        return {"tokens": tokens, "layers": layers, "weight": weight, "start": start, "end": end}
+
+    def _features(self, takes: str, images: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        encoder = open_encoder(self.folder / "host-test-encoder.safetensors")
+        pictures = [decode("image", base64.b64decode(image)) for image in images]
+        pixels = [to_pixels(resize_for(each, encoder.image_size, "center")) for each in pictures]
+        nothing, *made = encode(encoder, [zero_pixels(encoder), *pixels], torch.device("cpu"), torch.float32)
+        cond = torch.cat([each.of(takes) for each in made])
+        return cond, torch.zeros_like(cond[:1]) if takes == EMBED else nothing.of(takes)
+
+
+def save_encoder(path: Path) -> None:
+    """Write a tiny random CLIP vision tower in open_clip's layout."""
+    torch.manual_seed(7)
+    width, patches, layers = STATES, 16, 3
+    tensors = {
+        "class_embedding": torch.randn(width),
+        "positional_embedding": torch.randn(patches + 1, width) * 0.5,
+        "conv1.weight": torch.randn(width, 3, 14, 14) * 0.06,
+        "proj": torch.randn(width, FEATURES) * width**-0.5,
+    }
+    norms = ["ln_pre", "ln_post"]
+    for block in range(layers):
+        prefix = f"transformer.resblocks.{block}"
+        norms += [f"{prefix}.ln_1", f"{prefix}.ln_2"]
+        for name, rows, columns in (
+            ("attn.in_proj_", 3 * width, width),
+            ("attn.out_proj.", width, width),
+            ("mlp.c_fc.", 4 * width, width),
+            ("mlp.c_proj.", width, 4 * width),
+        ):
+            tensors[f"{prefix}.{name}weight"] = torch.randn(rows, columns) * columns**-0.5
+            tensors[f"{prefix}.{name}bias"] = torch.zeros(rows)
+    for norm in norms:
+        tensors |= {f"{norm}.weight": torch.ones(width), f"{norm}.bias": torch.zeros(width)}
+    save({f"visual.{key}": tensor for key, tensor in tensors.items()}, path)
+
+
+def unet_sizes(checkpoint: Path) -> tuple[Any, tuple[int, ...], int]:
+    """Return the layout, the widths of the levels with attention, and the context width of a checkpoint's U-Net."""
+    shapes = read_shapes(checkpoint)
+    prefix = "model.diffusion_model."
+    layout = SD if f"{prefix}input_blocks.1.1.norm.weight" in shapes else SDXL
+    first = {site.layer: site for site in reversed(sites(layout)) if site.block == "input"}
+    widths, context_dim = [], 0
+    for site in first.values():
+        width, context_dim = shapes[f"{prefix}{site.path}.to_k.weight"]
+        widths.append(width)
+    levels = sorted(set(widths))
+    return layout, tuple(levels), context_dim
+
+
+@contextlib.contextmanager
+def linked(folder: Path, *sources: Path) -> Iterator[None]:
+    """Link extensions into the web UI's folder for as long as the context lasts, save those that are there already."""
+    made = []
+    there = {path.resolve() for path in (folder / "extensions").iterdir()}
+    for source in sources:
+        if source.resolve() not in there:
+            link = folder / "extensions" / f"host-test-{source.name}"
+            link.symlink_to(source)
+            made.append(link)
+    try:
+        yield
+    finally:
+        for link in made:
+            link.unlink()

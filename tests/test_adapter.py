@@ -1,0 +1,192 @@
+"""Inject and eject: no trace, any split of the rows, and other extensions inside attn2."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from unets import call_of, ldm_unet, with_units
+
+from lib_ipadapter.adapter import Injection, context_dim, find_attentions, widths
+from lib_ipadapter.errors import IPAdapterError
+from lib_ipadapter.tokens import KeysValues
+from lib_ipadapter.unet_map import SD, SDXL, sites
+
+CONTEXT = 24
+
+
+@pytest.fixture(scope="module")
+def unet() -> nn.Module:
+    return ldm_unet(context_dim=CONTEXT)
+
+
+@pytest.fixture(scope="module")
+def given() -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(1)
+    return torch.randn(5, 4, 8, 8), torch.full((5,), 300), torch.randn(5, 7, CONTEXT)
+
+
+@pytest.fixture(scope="module")
+def unit(unet) -> KeysValues:
+    generator = torch.Generator().manual_seed(2)
+    pairs = {
+        site: tuple(torch.randn(2, 4, width, generator=generator) for _ in range(2))
+        for site, width in widths(find_attentions(unet)).items()
+    }
+    return KeysValues(pairs, 4)
+
+
+ROLES = (0, 0, 0, 1, 1)
+
+
+def run(unet: nn.Module, given, rows: slice | list[int] = slice(None)) -> Tensor:
+    return unet(*(each[rows] for each in given))
+
+
+def hooks_of(unet: nn.Module) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in unet.modules())
+
+
+def test_constructing_touches_nothing(unet) -> None:
+    before = repr(unet), hooks_of(unet)
+    Injection(unet, find_attentions(unet))
+    assert (repr(unet), hooks_of(unet)) == before
+
+
+def test_injected_but_not_armed_is_the_untouched_unet(unet, given) -> None:
+    plain = run(unet, given)
+    injection = Injection(unet, find_attentions(unet))
+    injection.inject()
+    assert torch.equal(run(unet, given), plain)
+    injection.eject()
+
+
+def test_ejecting_leaves_no_hook_and_no_attribute_in_any_order(unet, given, unit) -> None:
+    plain, before = run(unet, given), hooks_of(unet)
+    names = {name: set(vars(module)) for name, module in unet.named_modules()}
+    first, second = (Injection(unet, find_attentions(unet)) for _ in range(2))
+    first.inject()
+    first.inject()
+    second.inject()
+    first.call = second.call = call_of([(unit, 1.0)], ROLES)
+    assert not torch.equal(run(unet, given), plain)
+    first.eject()
+    second.eject()
+    second.eject()
+    assert hooks_of(unet) == before
+    assert {name: set(vars(module)) for name, module in unet.named_modules()} == names
+    assert torch.equal(run(unet, given), plain)
+
+
+def test_an_exception_in_the_middle_leaves_nothing_once_ejected(unet, given, unit) -> None:
+    plain = run(unet, given)
+
+    def fail(*_):
+        raise RuntimeError("in the middle")
+
+    handle = unet.middle_block.register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    handle.remove()
+    assert hooks_of(unet) == 0
+    assert torch.equal(run(unet, given), plain)
+
+
+SPLITS = [
+    [slice(0, 5)],
+    [slice(0, 3), slice(3, 5)],
+    [slice(0, 2), slice(2, 4), slice(4, 5)],
+    [slice(i, i + 1) for i in range(5)],
+]
+
+
+@pytest.mark.parametrize("split", SPLITS, ids=len)
+def test_the_same_comes_out_however_the_rows_are_split(unet, given, unit, split) -> None:
+    attentions = find_attentions(unet)
+    whole = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    parts = [
+        with_units(unet, attentions, [(unit, 1.0)], ROLES[rows], lambda r=rows: run(unet, given, r)) for rows in split
+    ]
+    assert torch.allclose(torch.cat(parts), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_tiles_repeat_the_rows(unet, given, unit) -> None:
+    """Tiled extensions send whole copies of the batch through the U-Net, one after another."""
+    attentions = find_attentions(unet)
+    one = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    tiles = tuple(torch.cat([each, each]) for each in given)
+    both = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: unet(*tiles))
+    assert torch.allclose(both, torch.cat([one, one]), rtol=1e-4, atol=1e-5)
+
+
+def test_rows_that_fit_no_copy_are_an_error_not_a_guess(unet, given, unit) -> None:
+    with pytest.raises(IPAdapterError, match=r"expected 5 rows.*3 came"):
+        with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given, slice(0, 3)))
+
+
+class HalfByHalf(nn.Module):
+    """An extension that, like NegPip, evaluates attn2 in parts of the rows."""
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.forward_of = attention.forward
+
+    def forward(self, x: Tensor, context: Tensor | None = None, **more: object) -> Tensor:
+        parts = [self.forward_of(x[i : i + 1], context[i : i + 1], **more) for i in range(len(x))]
+        return torch.cat(parts)
+
+
+class Doubled(HalfByHalf):
+    """An extension that, like a regional prompter, evaluates attn2 for twice the rows and keeps the first half."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None, **more: object) -> Tensor:
+        return self.forward_of(torch.cat([x, x]), torch.cat([context, context]), **more)[: len(x)]
+
+
+@pytest.mark.parametrize("extension", [HalfByHalf, Doubled])
+def test_an_extension_that_splits_or_widens_rows_inside_attn2_changes_nothing(unet, given, unit, extension) -> None:
+    attentions = find_attentions(unet)
+    expected = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    for attention in attentions.values():
+        attention.forward = extension(attention).forward
+    try:
+        made = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    finally:
+        for attention in attentions.values():
+            del attention.forward
+    assert torch.allclose(made, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_changed_between_the_unet_and_attn2_are_an_error(unet, given, unit) -> None:
+    attention = next(iter(find_attentions(unet).values()))
+    handle = attention.register_forward_pre_hook(
+        lambda _module, args, kwargs: ((args[0][:3],), {"context": kwargs["context"][:3]}), with_kwargs=True
+    )
+    try:
+        with pytest.raises(IPAdapterError, match=r"expected 5 rows in .*attn2, but 3 came"):
+            with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    finally:
+        handle.remove()
+
+
+def test_the_unets_own_sites_are_found() -> None:
+    unet = ldm_unet(context_dim=CONTEXT)
+    found = find_attentions(unet)
+    assert tuple(found) == sites(SD)
+    assert context_dim(found) == CONTEXT
+    assert list(widths(found).values()) == [32] * 2 + [64] * 2 + [128] * 5 + [64] * 3 + [32] * 3 + [128]
+
+
+def named(paths: list[str]) -> nn.Module:
+    root = nn.Module()
+    for path in paths:
+        parent = root
+        for name in path.split("."):
+            if name not in parent._modules:
+                parent.add_module(name, nn.Module())
+            parent = parent._modules[name]
+    return root
+
+
+def test_a_pruned_sdxl_is_sdxl_with_the_sites_that_it_has() -> None:
+    kept = [site for site in sites(SDXL) if site.block != "middle" and site.depth < 4]
+    assert list(find_attentions(named([site.path for site in kept]))) == kept
+    assert find_attentions(named(["joint_blocks.0.attn"])) == {}

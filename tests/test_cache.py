@@ -1,0 +1,127 @@
+"""The cache's limit and the order in which entries leave, and the schedule's window."""
+
+import pytest
+
+from lib_ipadapter.cache import Cache
+from lib_ipadapter.schedule import weight_at
+from lib_ipadapter.units import Unit
+
+
+def cache(limit: int, *texts: str) -> Cache[str]:
+    """Return a cache of texts, each as large as it is long and kept under its first letter."""
+    made: Cache[str] = Cache(limit, len)
+    for text in texts:
+        made.keep(text[0], text)
+    return made
+
+
+def kept(of: Cache[str], letters: str = "abcd") -> str:
+    """Return the letters that are in the cache, looked up in an order that is the one of their age."""
+    return "".join(letter for letter in letters if of.find(letter))
+
+
+def test_what_is_kept_is_found_and_nothing_else() -> None:
+    made: Cache[str] = Cache(10, len)
+    value = "aaa"
+    assert made.keep("a", value) is value
+    assert made.find("a") is value
+    assert made.find("b") is None
+
+
+def test_keys_may_be_tuples_and_equal_keys_are_one() -> None:
+    made: Cache[str] = Cache(10, len)
+    made.keep(("file", 1, None), "aaa")
+    assert made.find(("file", 1, None)) == "aaa"
+    assert made.find(("file", 2, None)) is None
+
+
+def test_the_limit_itself_is_within_the_limit() -> None:
+    made = cache(6, "aaa", "bbb")
+    assert made.bytes == 6
+    assert kept(made) == "ab"
+
+
+def test_one_byte_over_the_limit_the_oldest_leaves() -> None:
+    made = cache(6, "aaa", "bbb", "c")
+    assert kept(made) == "bc"
+    assert made.bytes == 4
+
+
+def test_as_many_leave_as_it_takes() -> None:
+    made = cache(6, "aa", "bb", "cc", "ddddd")
+    assert kept(made) == "d"
+    assert made.bytes == 5
+
+
+def test_no_more_leave_than_it_takes() -> None:
+    assert kept(cache(6, "aa", "bb", "cc", "dd")) == "bcd"
+
+
+def test_a_look_makes_an_entry_the_youngest() -> None:
+    made = cache(6, "aa", "bb", "cc")
+    made.find("a")
+    made.keep("d", "dd")
+    assert kept(made) == "acd"
+
+
+def test_keeping_again_makes_an_entry_the_youngest_and_replaces_its_value() -> None:
+    made = cache(6, "aa", "bb", "cc")
+    made.keep("a", "AA")
+    made.keep("d", "dd")
+    assert kept(made) == "acd"
+    assert made.find("a") == "AA"
+    assert made.bytes == 6
+
+
+def test_an_entry_that_is_kept_again_and_grows_is_not_the_one_that_leaves() -> None:
+    made = cache(6, "aa", "bb", "cc")
+    made.keep("a", "aaaa")
+    assert kept(made) == "ac"
+
+
+def test_the_youngest_stays_though_it_alone_is_too_large() -> None:
+    made = cache(6, "aa", "bb", "ccccccc")
+    assert kept(made) == "c"
+    assert made.bytes == 7
+    made.keep("d", "d")
+    assert kept(made) == "d"
+
+
+def test_with_a_limit_of_nothing_the_last_one_is_still_found() -> None:
+    assert kept(cache(0, "a", "b")) == "b"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "progress", "acts"),
+    [
+        (0.0, 1.0, 0.0, True),
+        (0.0, 1.0, 0.999, True),
+        (0.0, 1.0, 1.0, True),  # the last call of samplers that count past their last step
+        (0.25, 0.5, 0.2499, False),
+        (0.25, 0.5, 0.25, True),
+        (0.25, 0.5, 0.4999, True),
+        (0.25, 0.5, 0.5, False),
+        (0.25, 0.5, 1.0, False),
+        (0.5, 1.0, 0.4999, False),
+        (0.5, 1.0, 1.0, True),
+        (0.0, 0.999, 1.0, False),
+        (0.5, 0.5, 0.5, False),
+        (0.0, 0.0, 0.0, False),
+        (1.0, 1.0, 0.999, False),
+        (1.0, 1.0, 1.0, True),
+    ],
+)
+def test_start_is_inside_the_window_and_end_is_not_save_for_one(
+    start: float, end: float, progress: float, acts: bool
+) -> None:
+    assert weight_at(Unit(weight=0.7, start=start, end=end), progress) == (0.7 if acts else 0.0)
+
+
+def test_a_negative_weight_stays_negative_inside_the_window() -> None:
+    assert weight_at(Unit(weight=-2.0), 0.5) == -2.0
+
+
+def test_windows_that_touch_have_each_step_once() -> None:
+    first, second = Unit(end=0.4), Unit(start=0.4)
+    for step in range(20):
+        assert weight_at(first, step / 20) + weight_at(second, step / 20) == 1.0

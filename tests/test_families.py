@@ -1,0 +1,318 @@
+"""Files are recognised from keys and shapes alone; every published one is here, with its real keys and shapes."""
+
+import itertools
+import math
+import random
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from published import (
+    PUBLISHED,
+    SD_ATTENTIONS,
+    SD_WIDTHS,
+    SDXL_ATTENTIONS,
+    SDXL_WIDTHS,
+    Published,
+    Shapes,
+    face_plus,
+    full_face,
+    id_encoder,
+    layers,
+    linear,
+    mlp,
+    resampler,
+    separate_lora,
+    size,
+    sparse,
+    under,
+)
+
+from lib_ipadapter.checkpoint import AdapterFile, canonical, open_adapter
+from lib_ipadapter.errors import IPAdapterError, UnrecognisedError
+from lib_ipadapter.families import Recognised, recognise
+from lib_ipadapter.tokens import refuse_unsound
+
+RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in ("base", "plus", "full-face")]
+REFUSED = [name for name in PUBLISHED if name not in RUNNABLE]
+SMALL = {
+    "base": PUBLISHED["ip-adapter_sd15"],
+    "plus": PUBLISHED["ip-adapter-plus_sd15"],
+    "full-face": PUBLISHED["ip-adapter-full-face_sd15"],
+}
+
+
+def facts(found: Recognised) -> dict[str, object]:
+    return {name: value for name, value in vars(found).items() if name != "width"} | {"family": found.family.name}
+
+
+def expected(file: Published) -> dict[str, object]:
+    return {name: value for name, value in vars(file).items() if name != "shapes"}
+
+
+def published(shapes: Shapes) -> Shapes:
+    return {canonical(key): shape for key, shape in shapes.items()}
+
+
+def adapter(shapes: Shapes) -> AdapterFile:
+    return AdapterFile(Path("a.bin"), recognise(shapes), shapes, ())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_file_is_recognised_whatever_it_is_called(name: str, tmp_path: Path) -> None:
+    lying = sparse(tmp_path / "ip-adapter-faceid-plusv2_sdxl_lora", PUBLISHED[name].shapes)
+    assert facts(open_adapter(lying).recognised) == expected(PUBLISHED[name])
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_order_of_keys_tells_nothing(name: str) -> None:
+    shapes = list(published(PUBLISHED[name].shapes).items())
+    random.Random(7).shuffle(shapes)
+    assert facts(recognise(dict(shapes))) == expected(PUBLISHED[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [
+        ("ip-adapter_sd15", 1024),
+        ("ip-adapter_sdxl", 1280),
+        ("ip-adapter-plus_sdxl_vit-h", 1280),
+        ("ip-adapter-full-face_sd15", 1280),
+        ("NOOB-IPA-MARK1", 1664),
+        ("ip_adapter_plus_general", 1024),
+        ("xlabs-flux", 768),
+        ("ip-adapter-faceid_sd15", 0),
+    ],
+)
+def test_the_width_that_enters_the_projector_is_found(name: str, width: int) -> None:
+    assert recognise(published(PUBLISHED[name].shapes)).width == width
+
+
+@pytest.mark.parametrize(
+    ("name", "size_of_file"),
+    [
+        ("ip-adapter_sd15", 44_642_768),
+        ("ip-adapter-plus_sd15", 98_183_288),
+        ("ip-adapter-full-face_sd15", 43_592_352),
+        ("ip-adapter_sdxl", 702_585_376),
+        ("ip-adapter_sdxl_vit-h", 698_391_064),
+        ("ip-adapter-plus_sdxl_vit-h", 847_517_512),
+        ("ip-adapter_pulid_sdxl_fp16", 791_372_856),
+    ],
+)
+def test_the_tables_here_give_the_published_size_to_the_byte(name: str, size_of_file: int) -> None:
+    assert size(PUBLISHED[name].shapes) == size_of_file
+
+
+@pytest.mark.parametrize(
+    ("name", "size_of_file", "projector_bytes"),
+    [
+        ("ip-adapter-faceid-plusv2_sd15", 156_558_509, 2),
+        ("ip-adapter-faceid-plusv2_sdxl", 1_487_555_181, 2),
+        ("ip-adapter-plus_sdxl_vit-h", 1_013_454_427, 4),
+    ],
+)
+def test_the_tables_here_leave_a_plausible_rest_for_the_zip_of_a_bin(
+    name: str, size_of_file: int, projector_bytes: int
+) -> None:
+    shapes = PUBLISHED[name].shapes
+    numbers = sum(
+        math.prod(shape) * (projector_bytes if key.startswith("image_proj.") else 2) for key, shape in shapes.items()
+    )
+    assert 64 < (size_of_file - numbers) / len(shapes) < 256
+
+
+def test_the_tables_here_have_the_published_totals() -> None:
+    totals = {name: sum(map(math.prod, file.shapes.values())) for name, file in PUBLISHED.items()}
+    assert totals == {name: file.parameters for name, file in PUBLISHED.items()}
+    assert sum(map(math.prod, layers(SD_WIDTHS, 768).values())) == 19_169_280
+    assert sum(map(math.prod, layers(SDXL_WIDTHS, 2048).values())) == 340_787_200
+
+
+@pytest.mark.parametrize(
+    ("shapes", "alphas", "parameters", "size_of_file"),
+    [
+        (separate_lora(SD_ATTENTIONS, 768, alpha=False), 0, 25_509_888, 51_059_544),
+        (separate_lora(SDXL_ATTENTIONS, 2048, alpha=True), 560, 185_794_560, 371_842_896),
+    ],
+)
+def test_the_separate_lora_of_a_faceid_adapter_is_told_to_be_a_lora(
+    shapes: Shapes, alphas: int, parameters: int, size_of_file: int, tmp_path: Path
+) -> None:
+    own = {key: "F64" for key in shapes if key.endswith(".alpha")}
+    assert sum(map(math.prod, shapes.values())) == parameters + alphas
+    assert size(shapes, own=own) == size_of_file
+    with pytest.raises(UnrecognisedError, match="looks like a LoRA"):
+        open_adapter(sparse(tmp_path / "ip-adapter-faceid_sd15.safetensors", shapes))
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("control_model.input_hint_block.0.weight", "a ControlNet"),
+        ("input_hint_block.0.weight", "a ControlNet"),
+        ("lora_unet_mid_block.lora_up.weight", "a LoRA"),
+        ("model.diffusion_model.out.0.weight", "a checkpoint"),
+        ("vision_model.embeddings.class_embedding", "a CLIP vision encoder"),
+        ("visual.conv1.weight", "a CLIP model"),
+        ("ip_adapter.1.to_k_ip.weight", "image projector is missing"),
+        ("conditioner", "its first tensor is conditioner"),
+    ],
+)
+def test_what_is_no_adapter_is_called_by_its_name(key: str, kind: str) -> None:
+    with pytest.raises(UnrecognisedError, match=kind):
+        recognise({key: (3, 5)})
+
+
+def test_nothing_at_all_is_no_adapter() -> None:
+    with pytest.raises(UnrecognisedError, match="holds no tensors"):
+        recognise({})
+
+
+def test_a_forged_name_cannot_fill_a_message() -> None:
+    for name in ("x" * 100_000, "\ud800", "line\nline", "\x1b[31m"):
+        with pytest.raises(UnrecognisedError) as caught:
+            recognise({name: (3,)})
+        assert len(caught.value.sentence) < 250
+        assert caught.value.sentence.isprintable()
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_a_published_file_that_can_run_is_sound(name: str) -> None:
+    refuse_unsound(adapter(published(PUBLISHED[name].shapes)))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_family_that_cannot_run_yet_is_named(name: str, tmp_path: Path) -> None:
+    found = open_adapter(sparse(tmp_path / "mystery.pt", PUBLISHED[name].shapes))
+    with pytest.raises(IPAdapterError, match="cannot run yet") as caught:
+        refuse_unsound(found)
+    base, title = found.recognised.base, found.recognised.family.title
+    assert caught.value.sentence.startswith(f"mystery.pt is {title} ({base}),")
+
+
+TITLES = {
+    "faceid": "FaceID",
+    "faceid-plus": "FaceID Plus",
+    "portrait": "FaceID Portrait",
+    "face-resampler": "InstantID or FaceID Portrait unnorm",
+    "kolors-plus": "Plus adapter for Kolors",
+    "kolors-faceid-plus": "FaceID Plus adapter for Kolors",
+    "pulid": "PuLID v1 ",
+    "pulid-v1.1": "PuLID v1.1",
+    "pulid-flux": "PuLID adapter for FLUX",
+    "xlabs-flux": "XLabs IP-Adapter for FLUX",
+    "instantx-flux": "InstantX IP-Adapter for FLUX",
+    "instantx-sd35": "InstantX IP-Adapter for Stable Diffusion 3.5",
+}
+
+
+def test_a_family_that_cannot_run_yet_has_a_title_that_tells_it() -> None:
+    found = {PUBLISHED[name].family: recognise(published(PUBLISHED[name].shapes)).family.title for name in REFUSED}
+    assert set(found) == set(TITLES)
+    assert all(TITLES[family] in title for family, title in found.items())
+
+
+def refusal(shapes: Shapes) -> str:
+    with pytest.raises(IPAdapterError) as caught:
+        refuse_unsound(adapter(shapes))
+    return caught.value.sentence
+
+
+TELLING = {"base": ("proj.weight", "norm.weight"), "plus": ("latents",), "full-face": ("proj.3.weight",)}
+"""Without these a file is no adapter, or one of another family."""
+
+FREE = ("image_proj.proj.weight", "image_proj.proj_in.weight")
+"""Their columns are the width of the image encoder, which may be any."""
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_every_missing_tensor_is_named(family: str) -> None:
+    shapes = SMALL[family].shapes
+    named = [key for key in shapes if key.removeprefix("image_proj.") not in TELLING[family]]
+    for key in named:
+        sentence = refusal({name: shape for name, shape in shapes.items() if name != key})
+        if key == "image_proj.layers.3.0.to_q.weight":  # by which layers are counted
+            assert "image_proj.layers.3.0.to_kv.weight is not expected" in sentence
+        elif key.endswith("to_k_ip.weight"):
+            assert "15 layers" in sentence
+        else:
+            assert key in sentence
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_every_misshapen_tensor_leads_to_a_refusal_that_names_it_or_its_neighbour(family: str) -> None:
+    shapes = SMALL[family].shapes
+    for key, shape in shapes.items():
+        for wrong in ((), (*shape, 1), shape[:-1], (*shape[:-1], shape[-1] + 64), (*shape[:-1], 0)):
+            if len(wrong) != len(shape) or wrong[-1] == 0 or key not in FREE:
+                sentence = refusal(shapes | {key: wrong})
+                assert any(part in sentence for part in ("image_proj.", "_ip.weight", "two adapters"))
+
+
+@pytest.mark.parametrize(
+    "key", ["image_proj.proj.bias", "ip_adapter.17.to_v_ip.weight", "ip_adapter.17.to_k_ip.weight"]
+)
+def test_a_misshapen_tensor_is_named_with_both_shapes(key: str) -> None:
+    wrong = (7,) if key.endswith("bias") else (1280, 769)
+    sentence = refusal(SMALL["base"].shapes | {key: wrong})
+    assert key in sentence
+    assert str(wrong) in sentence
+    assert str(SMALL["base"].shapes[key]) in sentence
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_an_extra_tensor_is_named(family: str) -> None:
+    for extra in ("image_proj.extra.weight", "ip_adapter.1.to_k_ip.bias", "ip_adapter.2.to_q_lora.down.weight"):
+        assert f"{extra} is not expected" in refusal(SMALL[family].shapes | {extra: (3,)})
+
+
+def test_a_hole_in_the_layer_numbers_is_named() -> None:
+    shapes = SMALL["base"].shapes
+    moved = {key.replace("ip_adapter.31.", "ip_adapter.33."): shape for key, shape in shapes.items()}
+    sentence = refusal(moved)
+    assert "ip_adapter.31.to_k_ip.weight is missing" in sentence
+    assert "ip_adapter.33.to_k_ip.weight is not expected" in sentence
+
+
+@pytest.mark.parametrize("count", [1, 15, 17, 69, 71])
+def test_a_number_of_layers_that_no_unet_has_is_refused(count: int) -> None:
+    shapes = under("image_proj.", linear(1024, 4, 768)) | layers([320] * count, 768)
+    assert f"{count} layers" in refusal(shapes)
+
+
+def test_a_projector_without_layers_is_refused() -> None:
+    with pytest.raises(IPAdapterError, match="no layer with image keys"):
+        recognise(under("image_proj.", linear(1024, 4, 768)))
+
+
+@pytest.mark.parametrize("net", [linear(1024, 4, 768), full_face(768), resampler(768, 1280, 768, 12)])
+def test_the_projector_of_one_base_with_the_layers_of_another_is_refused(net: Shapes) -> None:
+    with pytest.raises(IPAdapterError, match=r"768 wide.*2048 wide"):
+        recognise(under("image_proj.", net) | layers(SDXL_WIDTHS, 2048))
+
+
+def test_neighbours_that_share_keys_are_told_apart() -> None:
+    kinds = {
+        "faceid": mlp(4, 768),
+        "portrait": mlp(16, 768),
+        "faceid-plus": face_plus(4, 768),
+        "plus": resampler(1280, 1024, 2048, 20),
+        "kolors-plus": resampler(2048, 1024, 2048, 12),
+        "pulid": id_encoder(),
+    }
+    for family, net in kinds.items():
+        dim = 2048 if family in ("plus", "kolors-plus") else 768
+        assert recognise(under("image_proj.", net) | layers(SDXL_WIDTHS, dim)).family.name == family
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_no_shape_raises_anything_but_our_own_error(name: str) -> None:
+    shapes = published(PUBLISHED[name].shapes)
+    keys = [key for key in shapes if key.startswith("image_proj.") and ".layers.2" not in key]
+    keys = keys[:24] + [key for key in shapes if not key.startswith("image_proj.")][:4]
+    for key, wrong in itertools.product(keys, ((), (0,), (1,), (0, 0), (2, 3, 5, 7), None)):
+        changed = {name: shape for name, shape in shapes.items() if name != key}
+        changed |= {key: wrong} if wrong is not None else {}
+        with suppress(IPAdapterError):
+            refuse_unsound(adapter(changed))
