@@ -33,6 +33,9 @@ LAYER_NAMES = {".id_to_k.weight": ".to_k_ip.weight", ".id_to_v.weight": ".to_v_i
 IGNORED = ("unet.",)
 """What a raw trainer checkpoint holds beside the adapter."""
 
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2)
+"""What numbers may be stored as."""
+
 TORCH_ERRORS = (
     RuntimeError,
     ValueError,
@@ -40,8 +43,6 @@ TORCH_ERRORS = (
     LookupError,
     AttributeError,
     AssertionError,
-    ArithmeticError,
-    MemoryError,
     EOFError,
     OSError,
     struct.error,
@@ -106,12 +107,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, AttributeError) as error:  # the last for a dtype that this torch lacks
         raise _damaged(path, error) from error
 
 
 def refuse_unusable(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Raise `IPAdapterError` naming the first tensors that are empty, not floating point, or hold NaN or infinity."""
+    """Raise `IPAdapterError` naming the first tensors that are empty, no floats, or hold NaN or infinity."""
     bad = [f"{in_words(key)} ({fault})" for key, tensor in tensors.items() if (fault := _fault(tensor)) is not None]
     if bad:
         raise IPAdapterError(f"{path.name} has unusable tensors: {_some(bad)}. Download the file again.")
@@ -156,7 +157,7 @@ def _some(faults: list[str], limit: int = 5) -> str:
 def _fault(tensor: Tensor) -> str | None:
     if tensor.numel() == 0:
         return "empty"
-    if not tensor.is_floating_point():
+    if tensor.dtype not in DTYPES:
         return f"{tensor.dtype}".removeprefix("torch.")
     if tensor.element_size() == 1:
         tensor = tensor.float()  # torch has no sum of 8-bit floats
@@ -240,9 +241,10 @@ def _named_tensors(path: Path, content: Mapping[Any, Any]) -> Iterator[tuple[str
                 continue
             if not (isinstance(key, str) and isinstance(name, str)):
                 raise UnrecognisedError(f"{path.name} has names that are no text; it is no adapter and no encoder.")
+            whole = f"{key}.{name}" if name else key
             if tensor.layout != torch.strided or tensor.nbytes > tensor.untyped_storage().nbytes() or tensor.is_meta:
-                raise _damaged(path, ValueError(f"{in_words(key)} is larger than the numbers stored for it"))
-            yield f"{key}.{name}" if name else key, tensor
+                raise _damaged(path, ValueError(f"{in_words(whole)} has more elements than numbers"))
+            yield whole, tensor
 
 
 def _damaged(path: Path, error: Exception) -> IPAdapterError:

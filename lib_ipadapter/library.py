@@ -156,7 +156,7 @@ def _walk(folders: Iterable[Path]) -> dict[Path, str]:
     seen: set[str] = set()
     for folder in folders:
         for root, below, names in os.walk(folder, followlinks=True):
-            below[:] = sorted(name for name in below if _is_new(Path(root, name), seen))
+            below[:] = [name for name in sorted(below) if _is_new(Path(root, name), seen)]
             for path in (Path(root, name) for name in sorted(names)):
                 if path.suffix.lower() in EXTENSIONS and _is_new(path, seen):
                     found.setdefault(path.relative_to(folder).as_posix(), path)

@@ -8,7 +8,7 @@ import types
 from pathlib import Path
 
 import gradio as gr
-from modules import script_callbacks, scripts
+from modules import script_callbacks, scripts, shared, ui_components
 
 PACKAGE = "sd_webui_ip_adapter"
 """The library's name inside a web UI. Its folder's own name is also that of a folder in Forge."""
@@ -37,7 +37,12 @@ class IPAdapterScript(scripts.Script):
         return scripts.AlwaysVisible
 
     def ui(self, is_img2img):
-        return [gr.Textbox(value="", visible=False, label=f"IP-Adapter unit {i + 1}") for i in range(10)]
+        return room("ui").draw_panel(
+            tab="img2img" if is_img2img else "txt2img",
+            units=shared.opts.data.get("ipadapter_units", 3),
+            accordion=ui_components.InputAccordion,
+            list_models=lambda look_again: room("api").panel_list(session(), look_again),
+        )
 
     def process(self, p, *args, **kwargs):
         if any(args):
@@ -68,4 +73,26 @@ def stopping(p):
         raise
 
 
+def add_routes(_demo, app):
+    if shared.cmd_opts.api or shared.cmd_opts.nowebui:
+        room("api").add_routes(app, session(), room("hosts.a1111").route_guards(app))
+
+
+def add_settings():
+    section = ("ipadapter", "IP-Adapter")
+    settings = {
+        "ipadapter_units": shared.OptionInfo(
+            3, "Number of units", gr.Slider, {"minimum": 1, "maximum": 10, "step": 1}, section=section
+        ).needs_reload_ui(),
+        "ipadapter_folder": shared.OptionInfo("", "Another folder with adapters and image encoders", section=section),
+        "ipadapter_warn_only": shared.OptionInfo(
+            False, "When a unit cannot run, go on without it and warn, instead of stopping", section=section
+        ),
+    }
+    for key, setting in settings.items():
+        shared.opts.add_option(key, setting)
+
+
+script_callbacks.on_app_started(add_routes)
+script_callbacks.on_ui_settings(add_settings)
 script_callbacks.on_cfg_denoiser(lambda params: room("hosts.a1111").on_cfg_denoiser(params))

@@ -23,3 +23,5 @@ def declare_operators_that_torchvision_expects() -> "torch.library.Library | Non
 
 DECLARED = declare_operators_that_torchvision_expects()
 """Kept, for a library's operators go when it does."""
+
+torch.set_num_threads(1)  # for tensors as small as those here, threads cost more than they bring

@@ -1,14 +1,16 @@
 """The door to AUTOMATIC1111's web UI 1.10: folders, devices, and the way from its denoiser to the U-Net."""
 
 import logging
+import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from fastapi import HTTPException
-from modules import devices, lowvram, paths_internal, sd_unet, shared
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from modules import devices, lowvram, paths_internal, sd_models, sd_unet, shared
 
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError, UnitError
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 
 WARN_ONLY = "ipadapter_warn_only"
 """Setting: a unit that cannot run is left out with a warning, instead of stopping the generation."""
+
+BASIC = HTTPBasic(auto_error=False)
 
 RUN = "ip_adapter_run"
 """Attribute of a denoiser, which lives as long as one pass of sampling, that holds the pass's run."""
@@ -78,6 +82,36 @@ def unet_of(p: Any) -> torch.nn.Module:
             "Set SD Unet to None in the settings, or switch the units off."
         )
     return p.sd_model.model.diffusion_model
+
+
+def loaded_unet() -> torch.nn.Module | None:
+    model = sd_models.model_data.sd_model
+    return getattr(getattr(model, "model", None), "diffusion_model", None)
+
+
+def route_guards(app: Any) -> list[Any]:
+    """Return the dependency that asks a route's caller for an account of the API or a log-in of the web UI.
+
+    Source: modules/api/api.py, `Api.auth`, and gradio's routes; neither of them covers an extension's routes.
+    """
+    pairs = (shared.cmd_opts.api_auth or "").split(",")
+    accounts = dict(pair.strip().split(":", 1) for pair in pairs if ":" in pair)
+    logins = getattr(app, "auth", None)
+    known = accounts | (logins if isinstance(logins, dict) else {})
+
+    def allowed(request: Request, given: HTTPBasicCredentials | None = Depends(BASIC)) -> None:  # noqa: B008
+        token = request.cookies.get("access-token") or request.cookies.get("access-token-unsecure")
+        open_to_all = not accounts and logins is None
+        logged_in = token is not None and token in getattr(app, "tokens", {})
+        if not (open_to_all or logged_in or (given and _knows(known, given))):
+            raise HTTPException(401, "Incorrect username or password", {"WWW-Authenticate": "Basic"})
+
+    return [Depends(allowed)]
+
+
+def _knows(accounts: dict[str, str], given: HTTPBasicCredentials) -> bool:
+    password = accounts.get(given.username)
+    return password is not None and secrets.compare_digest(given.password.encode(), password.encode())
 
 
 @contextmanager

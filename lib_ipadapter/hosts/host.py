@@ -41,6 +41,10 @@ class Host(Protocol):
         """Return the U-Net that will sample `p`; raises `IPAdapterError` where something else computes in its place."""
         ...
 
+    def loaded_unet(self) -> torch.nn.Module | None:
+        """Return the loaded checkpoint's U-Net, or None where no checkpoint is loaded yet; never loads one."""
+        ...
+
     def refusing(self, p: Any, unit: int | None = None) -> AbstractContextManager[None]:
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
         ...

@@ -1,0 +1,114 @@
+"""Time from a unit to its keys and values, cold and warm, with full-size random files; and the bytes held for it."""
+
+import base64
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from makers import file_of, layer_tensors, picture, projector_tensors, save
+from torch import nn
+
+from lib_ipadapter.encoders import open_encoder
+from lib_ipadapter.library import Folders
+from lib_ipadapter.preparation import Preparation
+from lib_ipadapter.projectors import Resampler
+from lib_ipadapter.session import Run
+from lib_ipadapter.unet_map import SDXL, sites
+from lib_ipadapter.units import read_unit
+
+WIDTH, LAYERS, PROJECTION = 1280, 32, 1024
+"""ViT-H/14"""
+
+
+def vit_h() -> dict[str, torch.Tensor]:
+    """Return a ViT-H/14 tower with random weights, in open_clip's layout."""
+    made = {
+        "class_embedding": torch.randn(WIDTH),
+        "positional_embedding": torch.randn(257, WIDTH),
+        "conv1.weight": torch.randn(WIDTH, 3, 14, 14) * 0.04,
+        "proj": torch.randn(WIDTH, PROJECTION) * WIDTH**-0.5,
+    }
+    norms = ["ln_pre", "ln_post"]
+    for block in range(LAYERS):
+        prefix = f"transformer.resblocks.{block}"
+        norms += [f"{prefix}.ln_1", f"{prefix}.ln_2"]
+        for name, rows, columns in (
+            ("attn.in_proj_", 3 * WIDTH, WIDTH),
+            ("attn.out_proj.", WIDTH, WIDTH),
+            ("mlp.c_fc.", 4 * WIDTH, WIDTH),
+            ("mlp.c_proj.", WIDTH, 4 * WIDTH),
+        ):
+            made[f"{prefix}.{name}weight"] = torch.randn(rows, columns) * 0.3 * columns**-0.5
+            made[f"{prefix}.{name}bias"] = torch.zeros(rows)
+    for norm in norms:
+        made |= {f"{norm}.weight": torch.ones(WIDTH), f"{norm}.bias": torch.zeros(WIDTH)}
+    return {f"visual.{name}": tensor for name, tensor in made.items()}
+
+
+def sdxl_plus() -> dict[str, torch.Tensor]:
+    """Return SDXL Plus for ViT-H with random weights."""
+    projector = Resampler(1280, 16, 1280, 20, 2048, 4)
+    return projector_tensors(projector) | layer_tensors(SDXL, (640, 1280), 2048)
+
+
+def sdxl_sites() -> nn.Module:
+    """Return a U-Net's worth of cross-attentions with SDXL's widths, without weights."""
+    root = nn.Module()
+    for site in sites(SDXL):
+        parent = root
+        for name in site.path.split("."):
+            if name not in parent._modules:
+                parent.add_module(name, nn.Module())
+            parent = parent._modules[name]
+        wide = (
+            640 if (site.block == "input" and site.number < 7) or (site.block == "output" and site.number > 2) else 1280
+        )
+        with torch.device("meta"):
+            parent.to_q, parent.to_k = nn.Linear(wide, wide, bias=False), nn.Linear(2048, wide, bias=False)
+            parent.to_out = nn.ModuleList([nn.Linear(wide, wide)])
+        parent.heads = wide // 64
+    return root
+
+
+def measure() -> dict[str, Any]:
+    """Return seconds and bytes for SDXL Plus with ViT-H on this CPU."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = save(sdxl_plus(), folder / "ip-adapter-plus_sdxl_vit-h.safetensors", torch.float16)
+        save(vit_h(), folder / "vit-h.safetensors", torch.float16)
+        host: Any = SimpleNamespace(
+            folders=lambda: Folders((folder,), (folder,)),
+            compute_device=lambda: torch.device("cpu"),
+            compute_dtype=lambda: torch.float32,
+            make_room=lambda: None,
+        )
+        photo = base64.b64encode(file_of(picture(1600, 1200), "JPEG", quality=95)).decode()
+        unit = read_unit({"model": "ip-adapter-plus_sdxl_vit-h", "images": [photo], "crop": "center"})
+        other = read_unit({"model": "ip-adapter-plus_sdxl_vit-h", "images": [photo], "crop": "pad"})
+        preparation, unet = Preparation(host), sdxl_sites()
+        opened = timed(lambda: open_encoder(folder / "vit-h.safetensors"))
+        cold, warm = timed(lambda: preparation.prepare(unit, unet)), timed(lambda: preparation.prepare(unit, unet))
+        again = timed(lambda: preparation.prepare(other, unet))
+        run = Run([preparation.prepare(unit, unet)])
+        run.inject(unet)
+        run.arm((0, 1), 0.0)
+        for site in sites(SDXL):
+            attention = unet.get_submodule(site.path)
+            run._bank(site, attention.heads, torch.empty(0, dtype=torch.float16))
+        return {
+            "open the encoder's header": opened,
+            "cold: ViT-H encodes, keys and values of 70 sites": cold,
+            "another crop: ViT-H encodes again": again,
+            "warm: the same unit again": warm,
+            "bytes on the device while sampling": run.bytes,
+            "bytes of the adapter's file": file.stat().st_size,
+        }
+
+
+def timed(work: Any) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

@@ -1,0 +1,57 @@
+"""Report what the adapter costs: `python tasks.py bench [--quick]`.
+
+Times of the sites are ratios taken in one run, so that they mean the same on any machine.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
+
+import conftest  # noqa: F401 what has to be so before torchvision is imported
+import diffusers.pipelines.controlnet as pipelines
+from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
+
+pipelines.MultiControlNetModel = MultiControlNetModel  # where the authors' package of 2023 looks for it
+
+import preparation
+import sites
+import torch
+
+GOALS = {"4": 0.12, "16": 0.14, "4 + 16 + 16": 0.28}
+
+
+def report_sites(name: str, repetitions: int, device: torch.device, dtype: torch.dtype) -> None:
+    added = sites.measure(name, repetitions, device, dtype)
+    print(f"\n{name}, batch {sites.ROWS}, {dtype}, {device}: time added to the plain cross-attention sites")
+    print(f"{'image tokens':14} {'ours':>8} {'goal':>8} {'diffusers':>10} {'authors':>8}")
+    for label, goal in GOALS.items():
+        theirs = [added.get(f"{who}, {label}") for who in ("diffusers", "authors")]
+        shown = [f"{value:.3f}" if value is not None else "-" for value in theirs]
+        print(f"{label:14} {added[f'ours, {label}']:8.3f} {goal:8.2f} {shown[0]:>10} {shown[1]:>8}")
+
+
+def report_preparation() -> None:
+    print("\nSDXL Plus, one reference of 1600 x 1200, on the CPU")
+    for what, value in preparation.measure().items():
+        print(f"{what:52} {value / 1e6:8.1f} MB" if "bytes" in what else f"{what:52} {value * 1000:8.0f} ms")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="SD1.5's sites only, few repetitions")
+    options = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    torch.set_num_threads(2)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    report_sites("SD1.5 at 512²", 5 if options.quick else 15, device, dtype)
+    if not options.quick:
+        report_sites("SDXL at 1024²", 3, device, dtype)
+        report_preparation()
+
+
+if __name__ == "__main__":
+    main()

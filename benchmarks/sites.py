@@ -1,0 +1,157 @@
+"""Added time of the adapter at the cross-attention sites of SD1.5 (512²) and SDXL (1024²), beside its peers.
+
+Each site is run plain and in every other way before the next, in an order that changes; a repetition sums the sites,
+and what is reported is the median over the repetitions of (time / plain time - 1). All ways use the same weights.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0, IPAdapterAttnProcessor2_0
+from ip_adapter.attention_processor import IPAttnProcessor2_0
+from torch import Tensor, nn
+
+from lib_ipadapter.adapter import Call, Injection
+from lib_ipadapter.attention import make_bank
+from lib_ipadapter.unet_map import SD, SDXL, Layout, Site, sites
+
+SIZES = {"SD1.5 at 512²": (SD, 768, 8, None), "SDXL at 1024²": (SDXL, 2048, None, 64)}
+"""(layout, context width, heads, head dim)"""
+
+WIDTHS = {"SD": (320, 640, 1280), "SDXL": (640, 1280)}
+QUERIES = {"SD": (4096, 1024, 256, 64), "SDXL": (4096, 1024)}
+UNITS = {"4": (4,), "16": (16,), "4 + 16 + 16": (4, 16, 16)}
+ROWS = 2
+
+
+@dataclass
+class Subject:
+    """One site: its attention, what goes in, and the ways to run it."""
+
+    attention: Attention
+    hidden: Tensor
+    text: Tensor
+    ways: dict[str, Callable[[], Any]]
+
+
+def level(layout: Layout, site: Site) -> tuple[int, int]:
+    """Return the width of a site and its number of queries."""
+    if layout is SD:
+        depth = {"input": (site.number - 1) // 3, "output": 3 - site.number // 3, "middle": 3}[site.block]
+        return WIDTHS["SD"][min(depth, 2)], QUERIES["SD"][depth]
+    depth = {"input": site.number // 3 - 1, "output": 1 - site.number // 3, "middle": 1}[site.block]
+    return WIDTHS["SDXL"][depth], QUERIES["SDXL"][depth]
+
+
+def subjects(name: str, device: torch.device, dtype: torch.dtype) -> list[Subject]:
+    """Return the sites of a U-Net in the order in which it runs them, each with random weights."""
+    layout, context_dim, heads, dim = SIZES[name]
+    made = []
+    text = torch.randn(ROWS, 77, context_dim, device=device, dtype=dtype)
+    images = {count: torch.randn(2, count, context_dim, device=device, dtype=dtype) for count in (4, 16)}
+    for site in sorted(sites(layout), key=lambda site: (site.layer, site.depth)):
+        width, queries = level(layout, site)
+        h = heads or width // (dim or 64)
+        attention = Attention(width, context_dim, heads=h, dim_head=width // h, processor=AttnProcessor2_0())
+        attention = attention.to(device, dtype).eval()
+        hidden = torch.randn(ROWS, queries, width, device=device, dtype=dtype)
+        made.append(Subject(attention, hidden, text, {}))
+        made[-1].ways = ways(made[-1], site, images)
+    return made
+
+
+Weights = list[tuple[nn.Linear, nn.Linear]]
+"""to_k_ip and to_v_ip of each unit."""
+
+
+def ways(subject: Subject, site: Site, images: dict[int, Tensor]) -> dict[str, Callable[[], Any]]:
+    """Return the ways to run a site, all with the same weights."""
+    width, context_dim = subject.hidden.shape[-1], subject.text.shape[-1]
+    made = {"plain": peer(subject, subject.attention.processor, subject.text)}
+    for label, counts in UNITS.items():
+        layers = [nn.Linear(context_dim, width, bias=False).to(subject.hidden) for _ in range(2 * len(counts))]
+        weights = list(zip(layers[::2], layers[1::2], strict=True))
+        tokens = [images[count] for count in counts]
+        made[f"ours, {label}"] = ours(subject, site, weights, tokens)
+        made[f"diffusers, {label}"] = diffusers(subject, weights, tokens)
+        if len(counts) == 1:
+            made[f"authors, {label}"] = authors(subject, weights, tokens)
+    return made
+
+
+def peer(subject: Subject, processor: Any, text: Any) -> Callable[[], Any]:
+    """Return a run of the site with some processor of diffusers' or the authors'."""
+
+    def once() -> None:
+        subject.attention.processor = processor
+        subject.attention(subject.hidden, encoder_hidden_states=text)
+
+    return once
+
+
+def diffusers(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Callable[[], Any]:
+    width, context_dim = subject.hidden.shape[-1], subject.text.shape[-1]
+    counts = tuple(each.shape[1] for each in tokens)
+    processor = IPAdapterAttnProcessor2_0(width, context_dim, counts, [0.7] * len(counts)).to(subject.hidden)
+    processor.to_k_ip, processor.to_v_ip = (nn.ModuleList(layers) for layers in zip(*weights, strict=True))
+    return peer(subject, processor, (subject.text, [each[:, None] for each in tokens]))
+
+
+def authors(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Callable[[], Any]:
+    width, context_dim = subject.hidden.shape[-1], subject.text.shape[-1]
+    processor = IPAttnProcessor2_0(width, context_dim, 0.7, tokens[0].shape[1]).to(subject.hidden)
+    processor.to_k_ip, processor.to_v_ip = weights[0]
+    return peer(subject, processor, torch.cat([subject.text, tokens[0]], dim=1))
+
+
+def ours(subject: Subject, site: Site, weights: Weights, tokens: list[Tensor]) -> Callable[[], Any]:
+    plain = subject.attention.processor
+    units = [(to_k(each), to_v(each), 0.7) for each, (to_k, to_v) in zip(tokens, weights, strict=True)]
+    bank = make_bank(units, subject.attention.heads, subject.hidden)
+    injection = Injection(nn.Identity(), {site: subject.attention})
+    injection.roles = (0, 1)
+    call = Call((0, 1), lambda *_: bank)
+
+    def once() -> None:
+        subject.attention.processor, injection.call = plain, call
+        subject.attention(subject.hidden, encoder_hidden_states=subject.text)
+
+    once.injection = injection  # put on only while this way is timed
+    return once
+
+
+def measure(name: str, repetitions: int, device: torch.device, dtype: torch.dtype) -> dict[str, float]:
+    """Return the added time of each way as a part of the plain time."""
+    with torch.inference_mode():
+        tested = subjects(name, device, dtype)
+        ratios: dict[str, list[float]] = {}
+        for repetition in range(repetitions + 1):
+            totals = dict.fromkeys(tested[0].ways, 0.0)
+            for subject in tested:
+                for way in random.sample(sorted(totals), len(totals)):
+                    totals[way] += seconds(subject.ways[way], device)
+            for way, total in totals.items():
+                if repetition:  # the first one warms up
+                    ratios.setdefault(way, []).append(total / totals["plain"] - 1)
+    return {way: statistics.median(values) for way, values in ratios.items() if way != "plain"}
+
+
+def seconds(way: Callable[[], Any], device: torch.device) -> float:
+    injection = getattr(way, "injection", None)
+    if injection:
+        injection.inject()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    way()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    taken = time.perf_counter() - started
+    if injection:
+        injection.eject()
+    return taken

@@ -1,0 +1,123 @@
+"""Set up, check, test, measure: `python tasks.py test` on any machine with Python 3.10 to 3.13 and nothing else.
+
+Each end of what the extension supports has an environment of its own below build/, made when it is first needed.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+BUILD = ROOT / "build"
+REQUIREMENTS = ROOT / "tests" / "requirements"
+
+
+@dataclass(frozen=True)
+class End:
+    """One end of the supported versions: its requirements file, its Python, and the tests that make sense there."""
+
+    name: str
+    python: str
+    """Wanted version, or empty for the Python that runs this file."""
+    tests: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        return BUILD / f"env-{self.name}"
+
+    @property
+    def executable(self) -> str:
+        return str(self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+
+
+ENDS = {
+    end.name: end
+    for end in (
+        End("current", "", ("tests",)),
+        End("a1111", "3.10", ("tests",)),
+        End("forge-neo", "3.13", ("tests/test_units.py", "tests/test_unet_map.py", "tests/panel")),
+    )
+}
+
+
+def find_python(version: str) -> str | None:
+    """Return a Python of this version, or None; the running one where no version is asked for."""
+    if not version or sys.version_info[:2] == tuple(map(int, version.split("."))):
+        return sys.executable
+    candidates = [f"python{version}"]
+    if shutil.which("pyenv"):
+        listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False).stdout
+        for name in listed.split():
+            if name.startswith(f"{version}."):
+                prefix = subprocess.run(["pyenv", "prefix", name], capture_output=True, text=True, check=False).stdout
+                candidates.insert(0, str(Path(prefix.strip(), "bin", "python")))
+    for candidate in candidates:
+        found = shutil.which(candidate)
+        if found and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0:
+            return found
+    return None
+
+
+def run(*command: str, **environment: str) -> None:
+    print("$", " ".join(command), flush=True)
+    subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=True)
+
+
+def set_up(end: End) -> bool:
+    """Make the end's environment unless it is there and unchanged; False where its Python is missing."""
+    wanted = (REQUIREMENTS / f"{end.name}.txt").read_text()
+    mark = end.folder / "requirements.txt"
+    if mark.exists() and mark.read_text() == wanted:
+        return True
+    python = find_python(end.python)
+    if python is None:
+        print(f"{end.name}: Python {end.python} was not found; this end is left out.")
+        return False
+    shutil.rmtree(end.folder, ignore_errors=True)
+    run(python, "-m", "venv", str(end.folder))
+    listed = [line for line in wanted.splitlines() if line and not line.startswith("#")]
+    alone = [line.removesuffix("  # alone") for line in listed if line.endswith("  # alone")]
+    together = [line for line in listed if not line.endswith("  # alone")]
+    run(end.executable, "-m", "pip", "install", "--quiet", *together)
+    if alone:  # packages whose own pins are years old
+        run(end.executable, "-m", "pip", "install", "--quiet", "--no-deps", *alone)
+    mark.write_text(wanted)
+    return True
+
+
+def check() -> None:
+    python = ENDS["current"].executable
+    run(python, "-m", "ruff", "format", "--check", ".")
+    run(python, "-m", "ruff", "check", ".")
+    run(python, "-m", "pyright")
+
+
+def test(end: End, *more: str) -> None:
+    run(end.executable, "-m", "pytest", *end.tests, *more, HF_HUB_OFFLINE="1")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=("test", "check", "bench"))
+    parser.add_argument("--end", choices=(*ENDS, "all"), default="current", help="which versions to test with")
+    options, more = parser.parse_known_args()
+    if options.task == "bench":
+        set_up(ENDS["current"])
+        run(ENDS["current"].executable, "benchmarks/run.py", *more)
+        return
+    ends = list(ENDS.values()) if options.end == "all" else [ENDS[options.end]]
+    ready = [end for end in ends if set_up(end)]
+    if options.task == "check" or ENDS["current"] in ready:
+        set_up(ENDS["current"])
+        check()
+    if options.task == "test":
+        for end in ready:
+            test(end, *more)
+
+
+if __name__ == "__main__":
+    main()

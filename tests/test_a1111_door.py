@@ -1,0 +1,257 @@
+"""The door to A1111 with its modules replaced by the least that the door reads of them.
+
+What the real web UI does is checked in tests/host; this keeps the door's own arithmetic and its refusals.
+"""
+
+import itertools
+import sys
+import types
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+fastapi = pytest.importorskip("fastapi")
+
+from lib_ipadapter.attention import COND, UNCOND  # noqa: E402
+from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
+    options: dict[str, Any] = {}
+    shared = SimpleNamespace(
+        opts=SimpleNamespace(data=options),
+        cmd_opts=SimpleNamespace(use_cpu=["all"], api_auth=None),
+        data_path=str(tmp_path),
+        sd_model=None,
+    )
+    modules = types.ModuleType("modules")
+    parts = {
+        "devices": SimpleNamespace(cpu=torch.device("cpu")),
+        "lowvram": SimpleNamespace(),
+        "paths_internal": SimpleNamespace(models_path=str(tmp_path / "models"), extensions_dir=str(tmp_path / "ext")),
+        "sd_models": SimpleNamespace(model_data=SimpleNamespace(sd_model=None)),
+        "sd_unet": SimpleNamespace(current_unet=None),
+        "shared": shared,
+    }
+    for name, part in parts.items():
+        setattr(modules, name, part)
+    monkeypatch.setitem(sys.modules, "modules", modules)
+    monkeypatch.delitem(sys.modules, "lib_ipadapter.hosts.a1111", raising=False)
+    import lib_ipadapter.hosts.a1111 as door
+
+    yield door
+    sys.modules.pop("lib_ipadapter.hosts.a1111", None)
+
+
+def batch(prompts: tuple[int, ...], unconds: int = 1) -> Any:
+    """Return what a denoiser tells its callbacks, for pictures with these numbers of prompts joined by AND."""
+    rows = sum(prompts) + unconds * len(prompts)
+    cond = SimpleNamespace(batch=[[None] * count for count in prompts])
+    denoiser = SimpleNamespace(sampler=SimpleNamespace(sampler_extra_args={"cond": cond}), step=3, total_steps=12)
+    return SimpleNamespace(x=torch.randn(rows, 4, 2, 2), denoiser=denoiser)
+
+
+@pytest.mark.parametrize("prompts", [(1,), (1, 1, 1), (2, 1), (3, 3)])
+@pytest.mark.parametrize("unconds", [1, 2])
+def test_every_slice_of_the_batch_has_the_roles_of_its_rows(door, prompts, unconds) -> None:
+    params = batch(prompts, unconds)
+    table = door.role_table(params)
+    assert table == [COND] * sum(prompts) + [UNCOND] * unconds * len(prompts)
+    for first, last in itertools.combinations(range(len(table) + 1), 2):
+        assert list(door._slice(table, params.x, params.x[first:last])) == table[first:last]
+
+
+def test_slices_of_a_batch_that_is_itself_a_slice_are_found_too(door) -> None:
+    params = batch((1, 1))
+    params.x = torch.randn(9, 4, 2, 2)[3:7]
+    assert list(door._slice(door.role_table(params), params.x, params.x[1:3])) == [COND, UNCOND]
+
+
+def test_a_copy_of_some_rows_is_an_error_not_a_guess(door) -> None:
+    params = batch((1, 1))
+    with pytest.raises(IPAdapterError, match="copy of 2 rows"):
+        door._slice(door.role_table(params), params.x, params.x[:2].clone())
+
+
+@pytest.mark.parametrize(("step", "steps", "expected"), [(0, 10, 0.0), (5, 10, 0.5), (17, 10, 1.0)])
+def test_progress_is_a_fraction_of_the_calls(door, step, steps, expected) -> None:
+    assert door.progress(SimpleNamespace(step=step, total_steps=steps)) == expected
+
+
+class Processing:
+    def __init__(self) -> None:
+        self.sampler = SimpleNamespace(launch_sampling=lambda steps, func: func())
+        self.comments: list[str] = []
+
+    def sample(self) -> str:
+        return "sampled"
+
+    def comment(self, text: str) -> None:
+        self.comments.append(text)
+
+
+def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> None:
+    p = Processing()
+    with door.refusing(p, 2):
+        raise UnitError("weight", 9, "must be smaller.")
+    for call in (p.sample, lambda: p.sampler.launch_sampling(1, lambda: None)):
+        with pytest.raises(fastapi.HTTPException) as refused:
+            call()
+        assert refused.value.status_code == 422
+        assert str(refused.value) == refused.value.detail == "IP-Adapter unit 2: weight must be smaller."
+        assert refused.value.body == {"field": "weight", "value": 9}
+    assert Processing().sample() == "sampled", "only this one generation"
+
+
+def test_an_unforeseen_error_stops_the_generation_and_is_logged(door, caplog) -> None:
+    p = Processing()
+    with door.refusing(p):
+        raise ZeroDivisionError("oops")
+    assert "Traceback" in caplog.text
+    with pytest.raises(fastapi.HTTPException, match="ZeroDivisionError: oops"):
+        p.sample()
+
+
+def test_the_setting_turns_a_refusal_into_a_warning(door) -> None:
+    p = Processing()
+    door.shared.opts.data[door.WARN_ONLY] = True
+    with door.refusing(p, 1):
+        raise IPAdapterError("does not fit.")
+    assert p.sample() == "sampled"
+    assert p.comments == ["IP-Adapter unit 1: does not fit. The picture was made without it."]
+
+
+class Run:
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def inject(self, unet: Any) -> None:
+        self.calls.append(("inject", unet))
+
+    def eject(self) -> None:
+        self.calls.append("eject")
+
+    def arm(self, roles: Any, progress: float) -> None:
+        self.calls.append(("arm", tuple(roles), progress))
+
+    def disarm(self) -> None:
+        self.calls.append("disarm")
+
+
+class Inner(torch.nn.Module):
+    """The model inside the denoiser, which can be asked to fail."""
+
+    fails = False
+
+    def forward(self, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        if self.fails:
+            raise RuntimeError("in the model")
+        return x
+
+
+def sampling(door, run: Run, inner: Inner, work: Any) -> Any:
+    """Return `p` with a sampler that does `work` while it samples."""
+    p, params = Processing(), batch((1,))
+    params.denoiser.inner_model = inner
+    p.sampler.model_wrap_cfg = params.denoiser
+    door.shared.sd_model = SimpleNamespace(model=SimpleNamespace(diffusion_model="the U-Net"))
+    door.while_sampling(p, run)
+    return p.sampler.launch_sampling(1, lambda: work(params))
+
+
+def test_the_run_is_armed_for_each_call_of_the_model_and_ejected_after_the_pass(door) -> None:
+    run, inner = Run(), Inner()
+
+    def work(params: Any) -> None:
+        for rows in (params.x, params.x[1:]):
+            door.on_cfg_denoiser(params)
+            inner(rows)
+
+    sampling(door, run, inner, work)
+    both, uncond = ("arm", (COND, UNCOND), 0.25), ("arm", (UNCOND,), 0.25)
+    injected = ("inject", "the U-Net")
+    assert run.calls == [injected, both, "disarm", injected, uncond, "disarm", "eject"]
+    assert not inner._forward_hooks
+    assert not inner._forward_pre_hooks
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_whatever_ends_the_pass_the_run_is_ejected(door, error) -> None:
+    run, inner = Run(), Inner()
+
+    def work(params: Any) -> None:
+        door.on_cfg_denoiser(params)
+        raise error
+
+    with pytest.raises(error):
+        sampling(door, run, inner, work)
+    assert run.calls == ["eject"]
+    assert not inner._forward_pre_hooks
+
+
+def test_the_model_after_the_refiners_switch_is_followed(door) -> None:
+    run, first, second = Run(), Inner(), Inner()
+
+    def work(params: Any) -> None:
+        for params.denoiser.inner_model in (first, second):
+            door.on_cfg_denoiser(params)
+            params.denoiser.inner_model(params.x)
+
+    sampling(door, run, first, work)
+    assert [call for call in run.calls if call[0] == "arm"] == [("arm", (COND, UNCOND), 0.25)] * 2
+    assert not first._forward_hooks
+
+
+def test_denoisers_of_other_generations_are_left_alone(door) -> None:
+    params = batch((1,))
+    door.on_cfg_denoiser(params)
+    assert not hasattr(params.denoiser, door.RUN)
+
+
+def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
+    (tmp_path / "ext" / "sd-webui-controlnet").mkdir(parents=True)
+    door.shared.opts.data["control_net_models_path"] = "elsewhere"
+    door.shared.cmd_opts.controlnet_dir = "/absolute"
+    found = door.folders()
+    models, extension = tmp_path / "models", tmp_path / "ext" / "sd-webui-controlnet"
+    assert {models / "ipadapter", models / "ControlNet", extension / "models"} <= set(found.adapters)
+    assert tmp_path / "elsewhere" in found.adapters
+    assert any(path.as_posix().endswith("/absolute") for path in found.adapters)
+    assert {models / "clip_vision", models / "ControlNetPreprocessor"} <= set(found.encoders)
+    assert extension / "annotator" / "downloads" / "clip_vision" in found.encoders
+
+
+def test_an_alternative_unet_is_refused(door) -> None:
+    door.sd_unet.current_unet = SimpleNamespace(option=SimpleNamespace(label="[TRT] model"))
+    with pytest.raises(IPAdapterError, match=r"\[TRT\] model.*SD Unet"):
+        door.unet_of(SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    ("flag", "logins", "given", "cookie", "status"),
+    [
+        (None, None, None, None, 200),
+        ("me:secret", None, None, None, 401),
+        ("me:secret", None, ("me", "secret"), None, 200),
+        ("me:secret", None, ("me", "wrong"), None, 401),
+        ("me:secret", None, ("you", ""), None, 401),
+        ("me:a:b, you:c", None, ("me", "a:b"), None, 200),
+        (None, {"me": "secret"}, None, None, 401),
+        (None, {"me": "secret"}, ("me", "secret"), None, 200),
+        (None, {"me": "secret"}, None, "token", 200),
+        (None, {"me": "secret"}, None, "stale", 401),
+    ],
+)
+def test_routes_ask_for_what_the_web_ui_asks_for(door, flag, logins, given, cookie, status) -> None:
+    pytest.importorskip("httpx")
+    from fastapi.testclient import TestClient
+
+    door.shared.cmd_opts.api_auth = flag
+    app = fastapi.FastAPI()
+    app.auth, app.tokens = logins, {"token": "me"}
+    app.add_api_route("/guarded", lambda: "open", dependencies=door.route_guards(app))
+    client = TestClient(app, cookies={"access-token": cookie} if cookie else {})
+    assert client.get("/guarded", auth=given).status_code == status

@@ -1,0 +1,635 @@
+"""References: what is read and what is refused, and the way to pixels against transformers' own."""
+
+import base64
+import builtins
+import hashlib
+import io
+import os
+import random
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import transformers
+from golden import stream
+from makers import file_of, picture
+from PIL import EpsImagePlugin, Image
+
+from lib_ipadapter import reference, units
+from lib_ipadapter.errors import UnitError
+from lib_ipadapter.reference import CROPS, MAX_ASPECT, decode, read_reference, resize_for, to_pixels
+
+FIELD = "images[3]"
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's words on damaged files
+
+
+def text_of(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def load(text: str) -> Image.Image:
+    return decode(FIELD, read_reference(FIELD, text).content)
+
+
+def refused(call: Callable[[], object]) -> UnitError:
+    """Return the refusal, which names the field and says what to do."""
+    with pytest.raises(UnitError) as caught:
+        call()
+    error = caught.value
+    assert error.field == FIELD
+    assert error.sentence.startswith(f"{FIELD} ")
+    assert any(advice in error.sentence for advice in ("must be", "Send", "Save"))
+    assert len(error.sentence) < 400
+    assert len(str(error.value)) < 120
+    return error
+
+
+def levels(image: Image.Image) -> np.ndarray:
+    assert image.mode == "RGB"
+    return np.asarray(image).astype(int)
+
+
+# Pixels, against transformers
+
+
+def clip_processor(size: int) -> Callable[..., dict]:
+    """Return transformers' preprocessing by Pillow, which since version 5 is not the one by default."""
+    kind = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
+    return kind(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+
+
+SIZES = [
+    (640, 480),
+    (480, 640),
+    (301, 199),
+    (199, 301),
+    (37, 53),
+    (53, 37),
+    (3, 2),
+    (224, 224),
+    (100, 100),
+    (225, 224),
+    (224, 501),
+    (1000, 63),
+    (63, 1001),
+]
+
+
+@pytest.mark.parametrize("shape", SIZES, ids=str)
+@pytest.mark.parametrize("size", [224, 336])
+def test_pixels_are_those_of_transformers(shape: tuple[int, int], size: int) -> None:
+    image = picture(*shape, seed=sum(shape))
+    made = to_pixels(resize_for(image, size, "center"))
+    expected = clip_processor(size)(images=image, return_tensors="pt")["pixel_values"][0]
+    assert made.shape == expected.shape == (3, size, size)
+    assert (made - expected).abs().max() <= 1e-5
+
+
+def test_pixels_of_a_long_strip_are_nearly_those_of_transformers() -> None:
+    image = picture(20 * 90, 90, seed=5)  # longer than what is kept of it
+    made = to_pixels(resize_for(image, 224, "center"))
+    expected = clip_processor(224)(images=image, return_tensors="pt")["pixel_values"][0]
+    assert (made - expected).abs().max() <= 2 / 255 / min(reference.CLIP_STD)  # two levels
+
+
+def test_pixels_are_normalised_channel_by_channel() -> None:
+    image = Image.new("RGB", (3, 2), (10, 128, 250))
+    made = to_pixels(image)
+    assert made.shape == (3, 2, 3)
+    expected = [(10 / 255 - 0.48145466) / 0.26862954, (128 / 255 - 0.4578275) / 0.26130258]
+    expected.append((250 / 255 - 0.40821073) / 0.27577711)
+    assert made[:, 1, 2].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_pixels_have_rows_before_columns() -> None:
+    image = Image.new("RGB", (5, 3))
+    image.putpixel((4, 1), WHITE)
+    made = to_pixels(image)
+    assert made.shape == (3, 3, 5)
+    assert made[0].argmax() == 1 * 5 + 4
+
+
+# Crops
+
+
+def striped(width: int, height: int) -> Image.Image:
+    """Return a picture whose longer side has a red, a green and a blue third."""
+    image = Image.new("RGB", (width, height), GREEN)
+    thirds = (width // 3, height) if width > height else (width, height // 3)
+    image.paste(Image.new("RGB", thirds, RED), (0, 0))
+    image.paste(Image.new("RGB", thirds, BLUE), (width - thirds[0], height - thirds[1]))
+    return image
+
+
+def inner(image: Image.Image, margin: int = 8) -> np.ndarray:
+    """Return what is out of reach of the resampling at the edges."""
+    return levels(image)[margin:-margin, margin:-margin]
+
+
+@pytest.mark.parametrize(
+    ("crop", "of_wide", "of_tall"),
+    [
+        ("center", GREEN, GREEN),
+        ("top", GREEN, RED),
+        ("bottom", GREEN, BLUE),
+        ("left", RED, GREEN),
+        ("right", BLUE, GREEN),
+    ],
+)
+@pytest.mark.parametrize("side", [30, 100, 400])
+def test_a_crop_shows_the_part_that_its_name_says(crop: str, of_wide: tuple, of_tall: tuple, side: int) -> None:
+    for image, colour in ((striped(3 * side, side), of_wide), (striped(side, 3 * side), of_tall)):
+        made = resize_for(image, 224, crop)
+        assert made.size == (224, 224)
+        assert (abs(inner(made, 24) - colour) <= 1).all()
+
+
+def test_a_crop_keeps_the_edge_that_its_name_says() -> None:
+    wide, tall = striped(300, 200), striped(200, 300)
+    for crop, image, edge in (
+        ("left", wide, np.s_[50:-50, :5]),
+        ("right", wide, np.s_[50:-50, -5:]),
+        ("top", tall, np.s_[:5, 50:-50]),
+        ("bottom", tall, np.s_[-5:, 50:-50]),
+    ):
+        ends = RED if crop in ("left", "top") else BLUE
+        assert (abs(levels(resize_for(image, 224, crop))[edge] - ends) <= 1).all()
+
+
+def test_padding_shows_the_whole_picture_between_bars_that_normalise_to_nothing() -> None:
+    for image, turn in ((striped(300, 100), False), (striped(100, 300), True)):
+        made = resize_for(image, 224, "pad")
+        assert made.size == (224, 224)
+        seen, pixels = levels(made), to_pixels(made)
+        if turn:
+            seen, pixels = seen.transpose(1, 0, 2), pixels.transpose(1, 2)
+        for column, colour in ((30, RED), (112, GREEN), (194, BLUE)):
+            assert (abs(seen[80:144, column] - colour) <= 1).all()
+        assert pixels[:, :74].abs().max() <= 0.5 / 255 / min(reference.CLIP_STD)  # half a level
+        assert pixels[:, -75:].abs().max() <= 0.5 / 255 / min(reference.CLIP_STD)
+        assert (abs(seen[75:148, :60] - RED) <= 40).all()  # the picture begins where the bar ends
+
+
+def test_squashing_shows_the_whole_picture_without_bars() -> None:
+    for image, turn in ((striped(300, 100), False), (striped(100, 300), True)):
+        made = resize_for(image, 224, "squash")
+        assert made.size == (224, 224)
+        seen = levels(made).transpose(1, 0, 2) if turn else levels(made)
+        for columns, colour in ((np.s_[:70], RED), (np.s_[80:144], GREEN), (np.s_[-70:], BLUE)):
+            assert (abs(seen[:, columns] - colour) <= 1).all()
+
+
+@pytest.mark.parametrize("crop", CROPS)
+def test_of_a_square_every_crop_is_the_same(crop: str) -> None:
+    image = picture(96, 96, seed=3)
+    assert resize_for(image, 224, crop).tobytes() == resize_for(image, 224, "center").tobytes()
+
+
+def test_the_crops_are_those_that_a_unit_can_name() -> None:
+    assert sorted(CROPS) == sorted(units.CROPS)
+
+
+@pytest.mark.parametrize("shape", [(1, 20000), (20000, 1), (1, 1), (2, 9999), (9999, 2), (1, 17)], ids=str)
+@pytest.mark.parametrize("crop", CROPS)
+def test_extreme_strips_are_resized_without_growing_huge(
+    shape: tuple[int, int], crop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    resize = Image.Image.resize
+
+    def watched(image: Image.Image, size: tuple[int, int], *args: object) -> Image.Image:
+        made.append(max(size))
+        return resize(image, size, *args)
+
+    monkeypatch.setattr(Image.Image, "resize", watched)
+    assert resize_for(Image.new("RGB", shape, RED), 224, crop).size == (224, 224)
+    assert max(made) <= MAX_ASPECT * 224
+
+
+def test_a_crop_of_a_strip_shows_the_end_that_its_name_says() -> None:
+    wide, tall = striped(21000, 2), striped(2, 21000)
+    for crop, of_wide, of_tall in (
+        ("left", RED, GREEN),
+        ("right", BLUE, GREEN),
+        ("center", GREEN, GREEN),
+        ("top", GREEN, RED),
+        ("bottom", GREEN, BLUE),
+    ):
+        assert (levels(resize_for(wide, 32, crop)) == of_wide).all()
+        assert (levels(resize_for(tall, 32, crop)) == of_tall).all()
+
+
+# Kinds of files
+
+
+def test_transparency_shows_white() -> None:
+    image = Image.new("RGBA", (3, 1))
+    for x, colour in enumerate([(255, 0, 0, 255), (255, 0, 0, 0), (255, 0, 0, 102)]):
+        image.putpixel((x, 0), colour)
+    for form, options in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("TIFF", {})):
+        made = levels(decode(FIELD, file_of(image, form, **options)))[0]
+        assert made[0].tolist() == list(RED)
+        assert made[1].tolist() == list(WHITE)
+        assert abs(made[2] - (255, 153, 153)).max() <= 1  # 255 - 102
+
+
+def test_a_palette_keeps_its_colours_and_its_transparency() -> None:
+    image = Image.new("P", (3, 1))
+    image.putpalette([*RED, *GREEN, *BLUE])
+    for x in range(3):
+        image.putpixel((x, 0), x)
+    shown = {
+        "none": (file_of(image), [RED, GREEN, BLUE]),
+        "one colour": (file_of(image, transparency=1), [RED, WHITE, BLUE]),
+        "each colour": (file_of(image, transparency=bytes([255, 0, 102])), [RED, WHITE, (153, 153, 255)]),
+        "GIF": (file_of(image, "GIF", transparency=2), [RED, GREEN, WHITE]),
+    }
+    for kind, (content, colours) in shown.items():
+        assert abs(levels(decode(FIELD, content))[0] - colours).max() <= 1, kind
+
+
+def test_a_transparent_colour_of_a_picture_without_a_palette_shows_white() -> None:
+    image = Image.new("RGB", (2, 1), RED)
+    image.putpixel((1, 0), BLUE)
+    assert levels(decode(FIELD, file_of(image, transparency=BLUE)))[0].tolist() == [list(RED), list(WHITE)]
+    grey = Image.new("L", (2, 1), 40)
+    grey.putpixel((1, 0), 90)
+    assert levels(decode(FIELD, file_of(grey, transparency=90)))[0].tolist() == [[40] * 3, list(WHITE)]
+
+
+def test_grey_with_alpha_shows_white() -> None:
+    image = Image.new("LA", (2, 1), (100, 255))
+    image.putpixel((1, 0), (100, 51))
+    made = levels(decode(FIELD, file_of(image)))[0]
+    assert made[0].tolist() == [100] * 3
+    assert abs(made[1] - 224).max() <= 1  # 100 · 0.2 + 255 · 0.8
+
+
+def test_grey_is_the_same_in_all_channels() -> None:
+    image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    made = levels(decode(FIELD, file_of(image)))
+    assert (made == np.arange(256).reshape(16, 16, 1)).all()
+
+
+def test_one_bit_is_black_and_white() -> None:
+    image = Image.new("1", (2, 1))
+    image.putpixel((1, 0), 1)
+    for form in ("PNG", "TIFF", "BMP"):
+        assert levels(decode(FIELD, file_of(image, form)))[0].tolist() == [[0] * 3, [255] * 3]
+
+
+@pytest.mark.parametrize(
+    ("inks", "colour"),
+    [
+        ((0, 0, 0, 0), WHITE),
+        ((0, 0, 0, 255), (0, 0, 0)),
+        ((255, 0, 0, 0), (0, 255, 255)),
+        ((0, 255, 255, 0), RED),
+    ],
+)
+def test_inks_become_colours(inks: tuple, colour: tuple) -> None:
+    image = Image.new("CMYK", (16, 16), inks)
+    assert (levels(decode(FIELD, file_of(image, "TIFF"))) == colour).all()
+    assert (abs(levels(decode(FIELD, file_of(image, "JPEG", quality=95))) - colour) <= 3).all()
+
+
+def test_sixteen_bits_are_scaled_to_eight() -> None:
+    numbers = np.arange(65536).reshape(256, 256)
+    expected = np.floor(numbers * 255 / 65535 + 0.5)[..., None]
+    for kind, forms in ((np.uint16, ("PNG", "TIFF")), (np.int32, ("TIFF",))):
+        for form in forms:
+            image = Image.fromarray(numbers.astype(kind))
+            assert (levels(decode(FIELD, file_of(image, form))) == expected).all(), (kind, form)
+
+
+def test_whole_numbers_beyond_sixteen_bits_are_black_and_white() -> None:
+    image = Image.fromarray(np.array([[-5, 70000, 2**31 - 1]], dtype=np.int32))
+    assert levels(decode(FIELD, file_of(image, "TIFF")))[0, :, 0].tolist() == [0, 255, 255]
+
+
+def test_floats_run_to_one_or_to_255() -> None:
+    ramp = np.linspace(0, 1, 997, dtype=np.float32)[None]
+    expected = np.floor(ramp[0].astype(np.float64) * 255 + 0.5)
+    to_one = levels(decode(FIELD, file_of(Image.fromarray(ramp), "TIFF")))[0, :, 1]
+    to_255 = levels(decode(FIELD, file_of(Image.fromarray(ramp * 255), "TIFF")))[0, :, 1]
+    assert abs(to_one - expected).max() <= 1
+    assert abs(to_255 - expected).max() <= 1
+    assert to_one[[0, -1]].tolist() == to_255[[0, -1]].tolist() == [0, 255]
+
+
+def test_floats_that_are_no_numbers_do_no_harm() -> None:
+    image = Image.fromarray(np.array([[np.nan, np.inf, -np.inf, 0.5]], dtype=np.float32))
+    assert decode(FIELD, file_of(image, "TIFF")).size == (4, 1)
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_a_moving_picture_the_first_frame_is_taken(form: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE, GREEN)]
+    options = {"lossless": True} if form == "WEBP" else {}
+    content = file_of(frames[0], form, save_all=True, append_images=frames[1:], **options)
+    assert Image.open(io.BytesIO(content)).n_frames == 3
+    assert (levels(decode(FIELD, content)) == RED).all()
+
+
+# EXIF, 4.6.4: where the first row and the first column of the file are in the upright picture.
+SIDES = {
+    1: ("top", "left"),
+    2: ("top", "right"),
+    3: ("bottom", "right"),
+    4: ("bottom", "left"),
+    5: ("left", "top"),
+    6: ("right", "top"),
+    7: ("right", "bottom"),
+    8: ("left", "bottom"),
+}
+
+
+def laid(upright: np.ndarray, orientation: int) -> Image.Image:
+    """Return a picture as a camera held in this way would store it."""
+    row, column = SIDES[orientation]
+    stored = upright if row in ("top", "bottom") else upright.transpose(1, 0, 2)
+    stored = stored[::-1] if row in ("bottom", "right") else stored
+    stored = stored[:, ::-1] if column in ("bottom", "right") else stored
+    return Image.fromarray(np.ascontiguousarray(stored))
+
+
+def exif(orientation: int, **more: str) -> Image.Exif:
+    made = Image.Exif()
+    made[0x0112] = orientation
+    if "maker" in more:
+        made[0x010F] = more["maker"]
+    return made
+
+
+@pytest.mark.parametrize("orientation", SIDES)
+@pytest.mark.parametrize(
+    ("form", "options", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("TIFF", {}, 0),
+        ("TIFF", {"compression": "tiff_lzw"}, 0),
+        ("JPEG", {"quality": 95, "subsampling": 0}, 24),
+    ],
+)
+def test_a_picture_is_turned_as_its_exif_says(orientation: int, form: str, options: dict, tolerance: int) -> None:
+    upright = np.asarray(picture(32, 24, seed=1))
+    content = file_of(laid(upright, orientation), form, exif=exif(orientation), **options)
+    made = levels(decode(FIELD, content))
+    assert made.shape == upright.shape
+    assert abs(made - upright).max() <= tolerance
+
+
+DAMAGED_EXIF = [
+    b"Exif\0\0",
+    b"Exif\0\0MM\0*",
+    b"Exif\0\0nonsense and more of it",
+    b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01\x12" * 9,
+    b"Exif\0\0II*\0\xff\xff\xff\xff",
+    b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x03six\0\0\0\0\0",
+    b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0\0\0\0\0",
+]
+CASES = [(damage, form) for damage in DAMAGED_EXIF for form in ("JPEG", "PNG", "WEBP")]
+CASES.remove((b"Exif\0\0MM\0*", "JPEG"))  # Pillow 9.5 itself cannot open this one
+
+
+@pytest.mark.parametrize(("damage", "form"), CASES)
+def test_a_picture_with_damaged_exif_is_read_as_it_lies(damage: bytes, form: str) -> None:
+    image = picture(20, 10)
+    content = file_of(image, form, exif=damage)
+    assert damage[6:] in content
+    expected = Image.open(io.BytesIO(file_of(image, form)))
+    assert decode(FIELD, content).tobytes() == expected.tobytes()
+
+
+def test_a_picture_is_turned_though_another_tag_of_its_exif_is_nonsense() -> None:
+    upright = np.asarray(picture(32, 24, seed=1))
+    # a width that is a text: Pillow reads that, and cannot write it when it makes the picture upright itself
+    damaged = exif(6, maker="maker").tobytes().replace(b"\x01\x0f\0\x02", b"\x01\0\0\x02")
+    made = levels(decode(FIELD, file_of(laid(upright, 6), "PNG", exif=damaged)))
+    assert (made == upright).all()
+
+
+# Texts
+
+
+def test_a_picture_is_the_same_as_bare_base64_as_a_data_url_and_in_lines() -> None:
+    content = file_of(picture(40, 30))
+    texts = [
+        text_of(content),
+        f"data:image/png;base64,{text_of(content)}",
+        f"data:image/png;charset=utf-8;base64,{text_of(content)}",
+        f"data:;base64,{text_of(content)}",
+        base64.encodebytes(content).decode(),
+        base64.encodebytes(content).decode().replace("\n", "\r\n"),
+        text_of(content) + "\n",
+    ]
+    assert len(content) % 57  # so that the last line is a short one
+    for text in texts:
+        read = read_reference(FIELD, text)
+        assert read.content == content
+        assert read.digest == hashlib.sha256(content).hexdigest()
+
+
+NO_BASE64 = {
+    "nothing": "",
+    "an empty data URL": "data:image/png;base64,",
+    "a data URL without base64": "data:image/png,%89PNG",
+    "a data URL without a comma": "data:image/png;base64",
+    "a data URL of text": "data:text/plain,hello",
+    "an address": "https://example.com/picture.png",
+    "a plain address": "http://example.com/a",
+    "an address in capitals": "HTTPS://EXAMPLE.COM/A.PNG",
+    "a file address": "file:///etc/hostname",
+    "a path": "/etc/hostname",
+    "a path on Windows": "C:\\pictures\\me.png",
+    "a home": "~/picture.png",
+    "cut padding": "aGVsbG8gd29ybGQ",
+    "too much padding": "aGVsbG8=====x",
+    "wrong letters": "aGVsbG8*d29y",
+    "URL-safe letters": "-_-_-_-_",
+    "letters beyond ASCII": "grün",
+    "half a character": "\ud83d" * 8,
+    "zeros": "\0\0\0\0",
+    "JSON": '{"image": ""}',
+    "long nonsense": "nonsense! " * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", NO_BASE64)
+def test_what_is_no_base64_is_refused(kind: str) -> None:
+    error = refused(lambda: load(NO_BASE64[kind]))
+    assert "base64" in error.sentence
+
+
+def test_an_address_is_refused_as_one() -> None:
+    assert "addresses are not fetched" in refused(lambda: load("https://example.com/picture.png")).sentence
+
+
+def test_a_path_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["picture.png", "pictures", "abcd/efgh", "abcdefg=", "YWJj"]  # the last four are base64, too
+    for name in names:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(file_of(picture()))
+    texts = [*names, *(str(tmp_path / name) for name in names), *(f"./{name}" for name in names)]
+    texts += [(tmp_path / name).as_uri() for name in names]
+
+    def opened(*args: object, **_: object) -> None:
+        raise AssertionError(f"opened {args}")
+
+    for text in texts:
+        with monkeypatch.context() as watched:
+            for module, name in ((builtins, "open"), (io, "open"), (os, "open")):
+                watched.setattr(module, name, opened)
+            refused(lambda text=text: load(text))
+
+
+# Files that are no pictures, too large or damaged
+
+
+def png(width: int, height: int, pixels: bytes = b"") -> bytes:
+    """Return a PNG file in grey; its header may promise more than it holds."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+def bmp(width: int, height: int) -> bytes:
+    return b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+
+
+def gif(width: int, height: int) -> bytes:
+    frame = b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x44\x01\0;"
+    return b"GIF89a" + struct.pack("<HHBBB", 8, 8, 0x80, 0, 0) + bytes(6) + frame
+
+
+HUGE = {
+    "PNG": png(30_000, 30_000),
+    "PNG, just too large": png(12_500, 10_000),
+    "PNG, one row": png(2_000_000_000, 1),
+    "BMP": bmp(30_000, 30_000),
+    "GIF whose frame is larger than itself": gif(60_000, 60_000),
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+@pytest.mark.parametrize("pillows_limit", [None, Image.MAX_IMAGE_PIXELS], ids=["without limit", "with limit"])
+def test_a_huge_picture_is_refused_before_it_is_decoded(
+    kind: str, pillows_limit: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows_limit)
+    error = refused(lambda: load(text_of(HUGE[kind])))
+    assert "pixels" in error.sentence
+    assert "smaller picture" in error.sentence
+
+
+def test_the_limit_itself_is_no_huge_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = png(12, 10, bytes(13 * 10))
+    monkeypatch.setattr(reference, "MAX_PIXELS", 120)
+    assert decode(FIELD, content).size == (12, 10)
+    monkeypatch.setattr(reference, "MAX_PIXELS", 119)
+    assert "12×10 pixels; at most 119" in refused(lambda: decode(FIELD, content)).sentence
+
+
+def test_a_picture_that_does_not_fit_into_memory_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(_: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", too_large)
+    assert "pixels" in refused(lambda: decode(FIELD, file_of(picture()))).sentence
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+NO_PICTURES = {
+    "text": b"a photo of a cat",
+    "SVG": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+    "a web page": b"<!DOCTYPE html><html></html>",
+    "PDF": b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n",
+    "ZIP": b"PK\x03\x04" + bytes(64),
+    "one byte": b"\x89",
+    "zeros": bytes(4096),
+    "random bytes": stream(7, 4096).add(0.5).mul(256).byte().numpy().tobytes(),
+    "EPS": EPS,
+    "a PNG's first bytes": b"\x89PNG\r\n\x1a\n",
+    "a JPEG's first bytes": b"\xff\xd8\xff\xe0",
+    "an empty PNG": png(0, 0),
+}
+
+
+@pytest.mark.parametrize("kind", NO_PICTURES)
+def test_what_is_no_picture_is_refused(kind: str) -> None:
+    error = refused(lambda: load(text_of(NO_PICTURES[kind])))
+    assert "0x" not in error.sentence  # no address of an object
+    assert error.value == f"{len(NO_PICTURES[kind])} bytes"
+
+
+def test_no_program_is_started_for_a_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args: started.append(args))
+    assert Image.open(io.BytesIO(EPS)).format == "EPS"
+    refused(lambda: decode(FIELD, EPS))
+    assert not started
+
+
+Image.init()
+FORMS: dict[str, dict[str, object]] = {
+    "PNG": {"exif": exif(6, maker="maker")},
+    "JPEG": {"exif": exif(6, maker="maker")},
+    "WEBP": {"exif": exif(6, maker="maker")},
+    "GIF": {"save_all": True, "append_images": [picture(24, 18, seed=1)]},
+    "TIFF": {},
+    "BMP": {},
+} | ({"AVIF": {}} if "AVIF" in Image.SAVE else {})
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP"])
+@pytest.mark.parametrize("part", [0.1, 0.3, 0.5, 0.8])
+def test_a_picture_cut_short_is_refused(form: str, part: float) -> None:
+    content = file_of(picture(64, 64), form)
+    refused(lambda: decode(FIELD, content[: int(len(content) * part)]))
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """Return a file with some bytes changed, left out or put in, most of them near its beginning."""
+    made = bytearray(content)
+    for _ in range(chance.choice((1, 1, 2, 4, 16))):
+        place = chance.randrange(min(len(made), 200) if chance.random() < 0.7 else len(made))
+        change = chance.random()
+        if change < 0.7:
+            made[place] = chance.choice((0, 1, 127, 128, 255, chance.randrange(256)))
+        elif change < 0.85:
+            del made[place : place + chance.randrange(1, 20)]
+        else:
+            made[place:place] = chance.randbytes(chance.randrange(1, 9))
+    return bytes(made)
+
+
+def is_picture(content: bytes) -> bool:
+    try:
+        return decode(FIELD, content).mode == "RGB"
+    except UnitError:
+        return False
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_damaged_file_is_a_picture_or_refused_and_nothing_else(form: str) -> None:
+    content = file_of(picture(24, 18), form, **FORMS[form])
+    chance = random.Random(form)
+    pictures = sum(is_picture(damaged(content, chance)) for _ in range(400))
+    assert 0 < pictures < 400  # so that both ways were gone
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_cut_anywhere_is_a_picture_or_refused_and_nothing_else(form: str) -> None:
+    content = file_of(picture(24, 18), form, **FORMS[form])
+    pictures = [is_picture(content[:length]) for length in range(0, len(content), 7)]
+    assert not any(pictures[: len(pictures) // 4])

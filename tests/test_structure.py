@@ -1,0 +1,138 @@
+"""The rooms keep their directions, and the folder stays importable beside Forge's own of the same name."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = ROOT / "lib_ipadapter"
+ROOMS = {path.relative_to(LIBRARY).with_suffix("").as_posix(): path for path in sorted(LIBRARY.rglob("*.py"))}
+
+MAY_IMPORT = {
+    "errors": set(),
+    "version": set(),
+    "cache": set(),
+    "unet_map": set(),
+    "fields": {"errors"},
+    "units": {"errors", "fields"},
+    "schedule": {"units"},
+    "families": {"errors"},
+    "checkpoint": {"errors", "families"},
+    "projectors": {"families"},
+    "reference": {"errors"},
+    "encoders": {"errors", "families", "checkpoint"},
+    "library": {"errors", "checkpoint", "encoders"},
+    "tokens": {"errors", "families", "checkpoint", "projectors", "unet_map"},
+    "attention": set(),
+    "adapter": {"errors", "attention", "unet_map"},
+    "hosts/host": {"library"},
+    "hosts/a1111": {"errors", "attention", "library", "hosts/host"},
+    "preparation": {
+        "adapter",
+        "cache",
+        "checkpoint",
+        "encoders",
+        "errors",
+        "families",
+        "hosts/host",
+        "library",
+        "reference",
+        "tokens",
+        "unet_map",
+        "units",
+    },
+    "infotext": {"preparation", "units"},
+    "session": {
+        "adapter",
+        "attention",
+        "hosts/host",
+        "infotext",
+        "preparation",
+        "schedule",
+        "unet_map",
+        "units",
+    },
+    "api": {"adapter", "checkpoint", "errors", "preparation", "session", "units", "version"},
+    "ui": {"units"},
+    "__main__": {"checkpoint", "errors"},
+}
+"""What each room may import of the others: the one direction of flow."""
+
+OUTSIDE = {
+    "stdlib only": {"errors", "version", "cache", "unet_map", "fields", "units", "schedule", "families"},
+    "torch": {"checkpoint", "projectors", "reference", "encoders", "tokens", "attention", "adapter", "preparation"},
+}
+WEB_UI = {"modules", "modules_forge", "backend", "ldm_patched", "gradio", "fastapi"}
+HEAVY = {"open_clip", "transformers", "diffusers", "insightface", "onnxruntime"}
+
+
+def imports(path: Path, top_only: bool = False) -> list[tuple[int, str]]:
+    """Return (level, module) of each import; `from . import x` counts as x."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: list[tuple[int, str]] = []
+    for node in tree.body if top_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append((node.level, node.module or ""))
+    return found
+
+
+def test_every_room_has_its_place() -> None:
+    assert set(ROOMS) == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_before_it(room: str) -> None:
+    inside = "hosts/" if room.startswith("hosts/") else ""
+    named = {
+        (inside if level == 1 else "") + module.replace(".", "/") for level, module in imports(ROOMS[room]) if level
+    }
+    assert named <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_web_ui_is_known_to_its_door_and_to_the_panel_alone(room: str) -> None:
+    outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
+    allowed = {"hosts/a1111": {"modules", "fastapi"}, "ui": {"gradio"}}.get(room, set())
+    assert outside & WEB_UI <= allowed
+    if room in OUTSIDE["stdlib only"]:
+        assert not outside & {"torch", "numpy", "PIL", "safetensors", "einops"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_nothing_heavy_is_imported_before_it_is_used(room: str) -> None:
+    outside = {module.split(".")[0] for level, module in imports(ROOMS[room], top_only=True) if not level}
+    assert not outside & HEAVY
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_nothing_happens_at_import(room: str) -> None:
+    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    for node in ast.parse(ROOMS[room].read_text(encoding="utf-8")).body:
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        main = isinstance(node, ast.If) and "__main__" in ast.unparse(node.test)
+        assert isinstance(node, allowed) or text or main, ast.unparse(node)
+
+
+def test_the_library_has_no_init_and_no_file_named_like_one_of_forges() -> None:
+    assert not list(LIBRARY.glob("__init__.py"))
+    forges = {"IPAdapterPlus", "resampler", "utils", "image_proj_models", "CrossAttentionPatch"}
+    assert not forges & set(ROOMS)
+
+
+def test_the_script_registers_under_a_private_name_and_holds_no_dataclass() -> None:
+    script = ROOT / "scripts" / "ip_adapter.py"
+    named = {module for level, module in imports(script)}
+    assert not any(module.startswith(("lib_ipadapter", "dataclasses")) for module in named)
+    assert "from modules.scripts import" not in script.read_text(encoding="utf-8")
+
+
+def test_the_version_stands_in_both_places() -> None:
+    from lib_ipadapter.version import VERSION
+
+    stated = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert stated
+    assert stated.group(1) == VERSION

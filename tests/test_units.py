@@ -1,0 +1,655 @@
+"""The contract of a unit: every field, its default and its range, and a sentence for whatever else comes."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+
+from lib_ipadapter import fields, units
+from lib_ipadapter.errors import IPAdapterError, UnitError
+from lib_ipadapter.fields import MAX_PICTURES, MAX_TEXT, Picture
+from lib_ipadapter.units import FIELDS, SLOTS, Unit, name_of, read_unit, read_units, schema
+
+LEAST = {"model": "ip-adapter_sd15", "images": ["aGVsbG8="]}
+"""The smallest unit that can run."""
+
+DEFAULTS = {
+    "enabled": True,
+    "model": "",
+    "images": [],
+    "negative_images": [],
+    "embeds": "",
+    "weight": 1.0,
+    "weight_type": "linear",
+    "composition_weight": 1.0,
+    "style_boost": 1.0,
+    "composition_boost": 0.0,
+    "layers": "",
+    "scaling": "V only",
+    "combine": "concat",
+    "start": 0.0,
+    "end": 1.0,
+    "mask": None,
+    "crop": "center",
+    "tiles": False,
+    "noise": 0.0,
+    "noise_type": "none",
+    "face": "largest",
+    "structure_weight": 1.0,
+    "lora_weight": 1.0,
+    "pass": "both",
+    "encoder": "auto",
+}
+"""The contract's fields with their defaults; `model` and `images` are required, which the empty ones stand for."""
+
+RANGES = {
+    "weight": (-5, 5),
+    "composition_weight": (-5, 5),
+    "style_boost": (-5, 5),
+    "composition_boost": (-5, 5),
+    "start": (0, 1),
+    "end": (0, 1),
+    "noise": (0, 1),
+    "structure_weight": (-5, 5),
+    "lora_weight": (-5, 5),
+}
+
+CHOICES = {
+    "weight_type": [
+        "linear",
+        "ease in",
+        "ease out",
+        "ease in-out",
+        "reverse in-out",
+        "weak input",
+        "weak output",
+        "weak middle",
+        "strong middle",
+        "style transfer",
+        "composition",
+        "strong style transfer",
+        "style and composition",
+        "strong style and composition",
+        "style transfer precise",
+        "composition precise",
+    ],
+    "scaling": ["V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty"],
+    "combine": ["concat", "average", "add", "subtract", "norm average", "max", "min"],
+    "crop": ["center", "pad", "squash", "top", "bottom", "left", "right"],
+    "noise_type": ["none", "fade", "dissolve", "gaussian", "shuffle"],
+    "pass": ["both", "base", "hires"],
+}
+PLACES = ["largest", "left", "right", "top", "bottom", "all"]
+FLAGS = ["enabled", "tiles"]
+TEXTS = ["model", "embeds", "layers", "encoder"]
+PICTURES = ["images", "negative_images"]
+
+BUILT = ["enabled", "model", "images", "weight", "start", "end", "crop", "encoder"]
+"""What this version runs; a field moves here when it is built."""
+
+
+def value_in(unit: Unit, name: str) -> Any:
+    """Return a field's value as JSON has it."""
+    value = getattr(unit, FIELDS[name].name)
+    return [picture.image for picture in value] if isinstance(value, tuple) else value
+
+
+def refused(args: Any, *, field: str, says: tuple[str, ...] = (), whole: bool = False) -> UnitError:
+    """Return the refusal of a unit, or of `whole` args, which an API can answer with as JSON."""
+    with pytest.raises(UnitError) as caught:
+        read_units(args) if whole else read_unit(args)
+    error = caught.value
+    assert error.field == field
+    assert error.sentence.startswith(f"{field} ")
+    assert error.sentence.endswith(".")
+    for words in says:
+        assert words in error.sentence
+    answerable(error)
+    return error
+
+
+def answerable(error: UnitError) -> None:
+    """Check that an error is short and that strict JSON in UTF-8 can carry it."""
+    answer = {"detail": str(error), "field": error.field, "value": error.value}
+    text = json.dumps(answer, allow_nan=False, ensure_ascii=False).encode()
+    assert len(text) < 2000
+
+
+# The table
+
+
+def test_a_unit_has_every_field_of_the_contract_with_its_default() -> None:
+    unit = read_unit({"enabled": False})
+    assert list(FIELDS) == list(DEFAULTS)
+    assert {name: value_in(unit, name) for name in FIELDS} == DEFAULTS | {"enabled": False}
+    assert {name: value_in(Unit(), name) for name in FIELDS} == DEFAULTS
+
+
+def test_the_defaults_in_json_are_read_as_the_defaults() -> None:
+    assert read_unit(DEFAULTS | LEAST) == read_unit(LEAST)
+
+
+def test_numbers_that_default_to_whole_ones_are_floats() -> None:
+    for name in RANGES:
+        value = value_in(read_unit({"enabled": False, name: 1}), name)
+        assert type(value) is float
+
+
+def test_only_pass_has_another_name_in_the_code() -> None:
+    assert {name for name, field in FIELDS.items() if field.name != name} == {"pass"}
+    assert name_of(FIELDS["pass"]) == "pass"
+    refused({**LEAST, "passes": "both"}, field="passes")
+
+
+def test_the_table_tells_what_is_built() -> None:
+    assert [name for name, field in FIELDS.items() if field.metadata["built"]] == BUILT
+
+
+def test_every_field_can_be_explained() -> None:
+    labels = [field.metadata["label"] for field in FIELDS.values()]
+    assert all(labels)
+    assert len(set(labels)) == len(labels)
+    assert all(field.metadata["help"].endswith(".") for field in FIELDS.values())
+
+
+def test_a_unit_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        read_unit(LEAST).weight = 2.0  # type: ignore[misc]
+
+
+# Values of each kind; a unit that is off takes them all, built or not
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_a_number_has_its_range(name: str) -> None:
+    low, high = RANGES[name]
+    for value in (low, high, (low + high) / 2, float(low), -0.0):
+        assert value_in(read_unit({"enabled": False, name: value}), name) == value
+    beyond = [low - 0.01, high + 0.01, math.nextafter(high, 99), -(10**6), 10**30, 10**400, -(10**400)]
+    for value in [*beyond, math.inf, -math.inf, math.nan]:
+        error = refused({"enabled": False, name: value}, field=name, says=(f"a number from {low} to {high}", ", not "))
+        assert not error.sentence.endswith((f"not {low}.", f"not {high}."))
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("value", [True, False, None, "1", "", [], [1], {}, "high"])
+def test_a_number_is_nothing_else(name: str, value: Any) -> None:
+    refused({"enabled": False, name: value}, field=name, says=("must be a number from",))
+
+
+def test_the_refusal_of_a_number_names_field_value_and_range() -> None:
+    error = refused(LEAST | {"weight": 7.25}, field="weight", says=("from -5 to 5", "not 7.25"))
+    assert error.value == 7.25
+    refused(LEAST | {"weight": True}, field="weight", says=("not true",))
+    refused(LEAST | {"weight": None}, field="weight", says=("not null",))
+    refused(LEAST | {"weight": "0.5"}, field="weight", says=('not "0.5"',))
+    refused(LEAST | {"weight": 5.0000001}, field="weight", says=("not 5.0000001",))
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_choice_has_its_options_and_no_others(name: str) -> None:
+    for option in CHOICES[name]:
+        assert value_in(read_unit({"enabled": False, name: option}), name) == option
+    for value in ("", "nonsense", CHOICES[name][0].upper(), f"{CHOICES[name][0]} ", 0, True, None, [], {}, ["linear"]):
+        refused({"enabled": False, name: value}, field=name, says=tuple(CHOICES[name]))
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_flag_is_true_or_false(name: str) -> None:
+    for value in (True, False):
+        assert (
+            value_in(read_unit({"enabled": False, name: value} if name != "enabled" else LEAST | {name: value}), name)
+            is value
+        )
+    for value in (0, 1, 1.0, "true", "", None, [], {}):
+        refused({"enabled": False} | {name: value}, field=name, says=("true or false",))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_is_a_text_of_some_length(name: str) -> None:
+    for value in ("", "a", "größe 尺寸.safetensors", "a" * MAX_TEXT):
+        assert value_in(read_unit({"enabled": False, name: value}), name) == value
+    for value in (0, True, None, [], {}, ["a"]):
+        refused({"enabled": False, name: value}, field=name, says=("must be text",))
+    refused({"enabled": False, name: "a" * (MAX_TEXT + 1)}, field=name, says=(f"at most {MAX_TEXT}", str(MAX_TEXT + 1)))
+    refused({"enabled": False, name: "a\ud800"}, field=name, says=("must be text",))
+
+
+def test_a_face_is_a_place_or_an_index() -> None:
+    for value in [*PLACES, 0, 1, 99]:
+        assert read_unit({"enabled": False, "face": value}).face == value
+    whole = read_unit({"enabled": False, "face": 2.0}).face
+    assert (whole, type(whole)) == (2, int)
+    for value in (-1, 100, 0.5, math.nan, math.inf, 10**400, True, False, None, "", "2", "Left", [], {}, ["left"]):
+        refused({"enabled": False, "face": value}, field="face", says=(*PLACES, "from 0 to 99", "; not "))
+
+
+def test_the_places_of_faces_are_those_of_the_contract() -> None:
+    assert list(fields.Face().places) == PLACES
+
+
+def test_a_mask_is_a_picture_or_null() -> None:
+    assert read_unit({"enabled": False, "mask": None}).mask is None
+    assert read_unit({"enabled": False, "mask": "aGVsbG8="}).mask == "aGVsbG8="
+    for value in (0, True, [], ["aGVsbG8="], {}, {"image": "aGVsbG8="}, "grün"):
+        refused({"enabled": False, "mask": value}, field="mask", says=("base64",))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_one_text_one_object_or_a_list_of_these(name: str) -> None:
+    one, other = Picture("aGVsbG8="), Picture("d29ybGQ=", 0.5, "bWFzaw==")
+    spelt = {"image": other.image, "weight": 0.5, "mask": other.mask}
+    for value, expected in (
+        ([], ()),
+        (one.image, (one,)),
+        ([one.image], (one,)),
+        (spelt, (other,)),
+        ({"image": one.image}, (one,)),
+        ({"image": one.image, "mask": None, "weight": 1}, (one,)),
+        ([one.image, spelt, one.image], (one, other, one)),
+        ((one.image,), (one,)),
+    ):
+        assert getattr(read_unit({"enabled": False, name: value}), name) == expected
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_refusal_of_a_picture_names_it_by_its_number(name: str) -> None:
+    for value, field, says in (
+        (5, "[0]", "must be a picture as base64 text, not 5"),
+        (None, "[0]", "not null"),
+        (["aGVsbG8=", None], "[1]", "not null"),
+        ([["aGVsbG8="]], "[0]", "not a list"),
+        (["aGVsbG8=", {}], "[1].image", "is required"),
+        ([{"image": 5}], "[0].image", "base64"),
+        ([{"image": "aGVsbG8=", "weight": 6}], "[0].weight", "from -5 to 5"),
+        ([{"image": "aGVsbG8=", "weight": None}], "[0].weight", "from -5 to 5"),
+        ([{"image": "aGVsbG8=", "mask": 1}], "[0].mask", "base64"),
+        ([{"image": "aGVsbG8=", "url": "x"}], "[0].url", "known are image, weight, mask"),
+        ("größe.png", "[0]", "files are not read by path"),
+        ("\ud800", "[0]", "base64"),
+    ):
+        refused({"enabled": False, name: value}, field=f"{name}{field}", says=(says,))
+
+
+def test_pictures_are_not_more_than_the_limit() -> None:
+    assert len(read_unit(LEAST | {"images": ["aGVsbG8="] * MAX_PICTURES}).images) == MAX_PICTURES
+    refused(
+        LEAST | {"images": ["aGVsbG8="] * (MAX_PICTURES + 1)},
+        field="images",
+        says=(f"at most {MAX_PICTURES} pictures",),
+    )
+
+
+def test_a_picture_is_not_longer_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fields, "MAX_PICTURE_TEXT", 100)
+    assert read_unit(LEAST | {"images": "a" * 100})
+    error = refused(LEAST | {"images": "a" * 101}, field="images[0]", says=("at most 100", "not 101", "smaller"))
+    assert len(str(error.value)) <= 110
+    refused(LEAST | {"mask": "a" * 101}, field="mask")
+
+
+# The whole unit
+
+
+def test_an_unknown_field_is_refused_with_those_that_are_known() -> None:
+    error = refused(LEAST | {"wieght": 0.5}, field="wieght", says=tuple(FIELDS))
+    assert error.value == 0.5
+    refused({"enabled": False, "": 1}, field="")
+
+
+def test_an_unknown_field_may_be_anything_without_harm() -> None:
+    for key in ("x" * 10_000, "\ud800", "\0", "größe", "__class__", "kind"):
+        with pytest.raises(UnitError) as caught:
+            read_unit(LEAST | {key: {"deep": [[[]]]}})
+        answerable(caught.value)
+
+
+def test_a_unit_that_is_on_needs_a_model_and_a_reference() -> None:
+    refused({"images": LEAST["images"]}, field="model", says=("is required",))
+    refused(LEAST | {"model": ""}, field="model", says=("is required",))
+    refused({"model": "a"}, field="images", says=("is required",))
+    refused(LEAST | {"images": []}, field="images", says=("is required",))
+
+
+def test_start_is_not_after_end() -> None:
+    assert read_unit(LEAST | {"start": 0.5, "end": 0.5}).start == 0.5
+    refused(LEAST | {"start": 0.6, "end": 0.5}, field="start", says=("must not be after end", "0.5"))
+    refused(LEAST | {"start": 0.6, "end": 0}, field="start")
+
+
+OTHERS = {
+    "negative_images": "aGVsbG8=",
+    "embeds": "a cat",
+    "weight_type": "ease in",
+    "composition_weight": 0.5,
+    "style_boost": 2,
+    "composition_boost": 1,
+    "layers": "6:1",
+    "scaling": "K+V",
+    "combine": "average",
+    "mask": "aGVsbG8=",
+    "tiles": True,
+    "noise": 0.5,
+    "noise_type": "fade",
+    "face": 0,
+    "structure_weight": 0,
+    "lora_weight": 0,
+    "pass": "hires",
+}
+"""A value other than the default for each field that is not built."""
+
+
+def test_there_is_another_value_for_each_field_that_is_not_built() -> None:
+    assert [*OTHERS] == [name for name in DEFAULTS if name not in BUILT]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_not_built_is_refused_unless_it_is_at_its_default(name: str) -> None:
+    assert read_unit(LEAST | {name: DEFAULTS[name]}) == read_unit(LEAST)
+    default = json.dumps(DEFAULTS[name])
+    refused(LEAST | {name: OTHERS[name]}, field=name, says=("is not built yet", f"leave it at {default}."))
+
+
+def test_weights_and_masks_of_single_references_are_not_built() -> None:
+    picture = {"image": "aGVsbG8=", "weight": 1, "mask": None}
+    assert read_unit(LEAST | {"images": [picture]}) == read_unit(LEAST)
+    for key, value in (("weight", 0.5), ("mask", "bWFzaw==")):
+        error = refused(
+            LEAST | {"images": ["aGVsbG8=", picture | {key: value}]},
+            field=f"images[1].{key}",
+            says=("is not built yet", f"leave it at {json.dumps(picture[key])}."),
+        )
+        assert error.value == value
+
+
+def test_a_unit_that_is_off_needs_nothing_and_must_be_well_formed_all_the_same() -> None:
+    for others in ({}, {"start": 1, "end": 0}, OTHERS):
+        assert not read_unit({"enabled": False} | others).enabled
+    refused({"enabled": False, "weight": 9}, field="weight")
+    refused({"enabled": False, "unknown": 9}, field="unknown")
+
+
+# Args
+
+
+def test_args_are_units_texts_lists_or_nothing() -> None:
+    unit = read_unit(LEAST)
+    text = json.dumps(LEAST)
+    for args, expected in (
+        ([LEAST], 1),
+        (LEAST, 1),
+        ((LEAST, LEAST), 2),
+        ([[LEAST, LEAST], LEAST], 3),
+        ([[[LEAST], [LEAST]], [], [[]]], 2),
+        ([text], 1),
+        ([text, LEAST, text], 3),
+        ([json.dumps([LEAST, LEAST])], 2),
+        ([json.dumps([[LEAST], LEAST])], 2),
+        ([f"\n {text} \n"], 1),
+        (text, 1),
+        ([], 0),
+        ((), 0),
+        (None, 0),
+        ([None], 0),
+        ([""], 0),
+        (["", None, [], " \n", "null", "[]", [""], "[null]", [[None]]], 0),
+        (["", LEAST, None, text], 2),
+    ):
+        assert read_units(args) == dict.fromkeys(range(1, expected + 1), unit), args
+
+
+def test_a_whole_list_in_one_arg_may_hold_more_units_than_there_are_slots() -> None:
+    assert SLOTS == 10
+    assert len(read_units([[LEAST] * 25, *[None] * 9])) == 25
+
+
+def test_units_that_are_off_are_dropped_and_counted() -> None:
+    off, second = {"enabled": False}, LEAST | {"weight": 0.5}
+    found = read_units([off, LEAST, [off, second], "", json.dumps(off)])
+    assert {number: unit.weight for number, unit in found.items()} == {2: 1.0, 4: 0.5}
+    assert read_units([off, off]) == {}
+
+
+def test_errors_carry_the_number_of_their_unit() -> None:
+    for args, number in (
+        ([{}], 1),
+        ([LEAST, {"enabled": False}, LEAST | {"weight": 9}], 3),
+        ([[LEAST, LEAST], json.dumps([LEAST, LEAST | {"weight": 9}])], 4),
+        ([None, "", LEAST | {"weight": 9}], 1),
+    ):
+        with pytest.raises(UnitError) as caught:
+            read_units(args)
+        assert caught.value.unit == number
+        assert str(caught.value).startswith(f"IP-Adapter unit {number}: ")
+
+
+@pytest.mark.parametrize(
+    "args", [[5], [True], [0], [False], [1.5], ["5"], ["true"], ['"text"'], [[LEAST, 5]], "5"], ids=str
+)
+def test_args_that_are_no_units_are_refused(args: Any) -> None:
+    refused(args, field="args", says=("must hold unit objects",), whole=True)
+
+
+@pytest.mark.parametrize("text", ["{", "linear", "{'model': 1}", "[", '{"model": }', "\ud800", "\0", "NaNa"], ids=ascii)
+def test_texts_that_are_no_json_are_refused(text: str) -> None:
+    refused([text], field="args", says=("as JSON",), whole=True)
+
+
+def test_numbers_that_json_does_not_have_are_refused() -> None:
+    for text in ("NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400):
+        given = json.dumps(LEAST)[:-1] + f', "weight": {text}}}'
+        refused([given], field="weight", says=("from -5 to 5",), whole=True)
+    for digits in (5_000, 100_000):  # beyond what Python turns into a number
+        with pytest.raises(UnitError) as caught:
+            read_units([json.dumps(LEAST)[:-1] + f', "weight": {"1" * digits}}}'])
+        answerable(caught.value)
+
+
+def nested(depth: int, inside: Any = None) -> Any:
+    for _ in range(depth):
+        inside = [inside]
+    return inside
+
+
+def test_lists_are_flattened_only_so_deep() -> None:
+    assert len(read_units(nested(units.MAX_NESTING, LEAST))) == 1
+    refused(nested(units.MAX_NESTING + 1, LEAST), field="args", says=("at most 4 deep",), whole=True)
+
+
+@pytest.mark.parametrize("depth", [50, 900, 5_000, 100_000])
+@pytest.mark.parametrize("opening", ["[", '{"images":', '[{"model":'])
+def test_deep_json_is_refused_and_nothing_else(depth: int, opening: str) -> None:
+    closing = "".join({"[": "]", "{": "}"}[letter] for letter in reversed(opening) if letter in "[{")
+    for text in (opening * depth + "1" + closing * depth, opening * depth):
+        with pytest.raises(UnitError) as caught:
+            read_units([text])
+        answerable(caught.value)
+
+
+@pytest.mark.parametrize("depth", [50, 900, 5_000, 20_000])
+def test_deep_values_are_refused_and_nothing_else(depth: int) -> None:
+    deep = nested(depth)
+    objects: Any = 1
+    for _ in range(depth):
+        objects = {"image": objects}
+    for value in (deep, objects):
+        for args in ([value], *([LEAST | {name: value}] for name in [*FIELDS, "unknown"])):
+            with pytest.raises(UnitError) as caught:
+                read_units(args)
+            answerable(caught.value)
+
+
+def test_large_json_is_refused_and_answered_in_short() -> None:
+    for value in ("a" * 10**6, ["a"] * 10**5, {str(i): i for i in range(10**5)}):
+        for large in (LEAST | {"weight": value}, LEAST | {"images": [{"image": "a", "weight": value}]}, value):
+            for args in ([large], [json.dumps(large)]):
+                with pytest.raises(UnitError) as caught:
+                    read_units(args)
+                answerable(caught.value)
+
+
+# Any JSON whatever
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-6, 6)
+    | st.integers(10**300, 10**320)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.text(st.characters(codec=None, categories=["Cs", "Lu"]), max_size=3)
+    | st.sampled_from([*PLACES, *(option for options in CHOICES.values() for option in options), "aGVsbG8=", "[]"])
+)
+KEYS = st.sampled_from([*FIELDS, "image", "weight", "mask"]) | st.text(max_size=5)
+ANY_JSON = st.recursive(
+    SCALARS,
+    lambda inside: st.lists(inside, max_size=4) | st.dictionaries(KEYS, inside, max_size=4),
+    max_leaves=15,
+)
+QUICKLY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+
+
+def read_or_refused(args: Any) -> None:
+    try:
+        found = read_units(args)
+    except UnitError as error:
+        answerable(error)
+        return
+    for unit in found.values():
+        assert unit.enabled
+        assert unit.model
+        assert unit.images
+        assert -5 <= unit.weight <= 5
+        assert 0 <= unit.start <= unit.end <= 1
+
+
+@QUICKLY
+@given(ANY_JSON)
+def test_any_json_is_units_or_refused(args: Any) -> None:
+    read_or_refused(args)
+    read_or_refused([args])
+    read_or_refused([json.dumps(args)])
+
+
+@QUICKLY
+@given(st.dictionaries(KEYS, SCALARS | st.lists(SCALARS, max_size=3), max_size=6))
+def test_any_object_is_a_unit_or_refused(given_unit: dict[str, Any]) -> None:
+    read_or_refused([LEAST | given_unit])
+
+
+@QUICKLY
+@given(st.sampled_from(list(FIELDS)), ANY_JSON)
+def test_any_value_of_any_field_is_read_or_refused(name: str, value: Any) -> None:
+    read_or_refused([LEAST | {name: value}])
+    read_or_refused([{"enabled": False, name: value}])
+
+
+@QUICKLY
+@given(st.text() | st.text('[]{}",:0123456789.eE+-truefalsn \\u', max_size=30))
+def test_any_text_is_units_or_refused(text: str) -> None:
+    read_or_refused([text])
+    read_or_refused(text)
+
+
+# The schema
+
+
+def validator() -> Draft7Validator:
+    return Draft7Validator(schema())
+
+
+def test_the_schema_is_one_and_is_json() -> None:
+    Draft7Validator.check_schema(schema())
+    assert json.loads(json.dumps(schema(), allow_nan=False)) == schema()
+
+
+def test_the_schema_tells_every_field_with_its_default() -> None:
+    properties = schema()["properties"]
+    assert {name: told["default"] for name, told in properties.items()} == DEFAULTS
+    assert all(told["title"] and told["description"] for told in properties.values())
+
+
+def test_the_defaults_of_the_schema_fit_the_schema() -> None:
+    for name, told in schema()["properties"].items():
+        assert Draft7Validator(told).is_valid(DEFAULTS[name])
+
+
+GOOD = [
+    LEAST,
+    DEFAULTS | LEAST,
+    LEAST | {"images": "aGVsbG8="},
+    LEAST | {"images": {"image": "aGVsbG8="}},
+    LEAST | {"images": [{"image": "aGVsbG8=", "weight": 1.0, "mask": None}, "aGVsbG8="]},
+    LEAST | {"images": ["aGVsbG8="] * MAX_PICTURES},
+    LEAST | {"weight": -5, "start": 0, "end": 1},
+    LEAST | {"weight": 5.0, "start": 0.25, "end": 0.75},
+    LEAST | {"model": "a" * MAX_TEXT},
+    *(LEAST | {"crop": crop} for crop in CHOICES["crop"]),
+    {"enabled": False},
+    {"enabled": False} | OTHERS,
+    {"enabled": False, "images": []},
+    {"enabled": False, "face": 2.0},
+    {"enabled": False, "start": 1, "end": 0},
+    {"enabled": False, "negative_images": [{"image": "aGVsbG8=", "weight": -5, "mask": "aGVsbG8="}]},
+    *({"enabled": False, name: option} for name, options in CHOICES.items() for option in options),
+    *({"enabled": False, name: end} for name, ends in RANGES.items() for end in ends),
+]
+BAD = [
+    {},
+    {"model": "a"},
+    {"enabled": True},
+    {"images": "aGVsbG8="},
+    LEAST | {"model": ""},
+    LEAST | {"images": []},
+    LEAST | {"images": None},
+    LEAST | {"images": [["aGVsbG8="]]},
+    LEAST | {"images": [{}]},
+    LEAST | {"images": [{"image": "aGVsbG8=", "name": "a"}]},
+    LEAST | {"images": [{"image": "aGVsbG8=", "weight": 6}]},
+    LEAST | {"images": ["aGVsbG8="] * (MAX_PICTURES + 1)},
+    LEAST | {"unknown": 1},
+    LEAST | {"passes": "both"},
+    LEAST | {"model": "a" * (MAX_TEXT + 1)},
+    *(LEAST | {name: None} for name in FIELDS if name != "mask"),
+    *(LEAST | {name: {}} for name in FIELDS),
+    *(LEAST | {name: True} for name in FIELDS if name not in FLAGS),
+    *(LEAST | {name: "nonsense"} for name in [*RANGES, *CHOICES, *FLAGS, "face"]),
+    *(LEAST | {name: low - 0.5} for name, (low, _) in RANGES.items()),
+    *(LEAST | {name: high + 0.5} for name, (_, high) in RANGES.items()),
+    *({"enabled": False, "face": face} for face in (-1, 100, 0.5, True, "2")),
+]
+
+
+@pytest.mark.parametrize("given_unit", GOOD, ids=lambda given: repr(given)[:60])
+def test_the_schema_accepts_what_is_read(given_unit: dict[str, Any]) -> None:
+    read_unit(given_unit)
+    validator().validate(given_unit)
+
+
+@pytest.mark.parametrize("given_unit", BAD, ids=lambda given: repr(given)[:60])
+def test_the_schema_refuses_what_is_refused(given_unit: dict[str, Any]) -> None:
+    with pytest.raises(UnitError):
+        read_unit(given_unit)
+    assert not validator().is_valid(given_unit)
+
+
+@QUICKLY
+@given(
+    st.fixed_dictionaries({"enabled": st.just(False)}, optional={name: SCALARS for name in FIELDS if name != "enabled"})
+)
+def test_schema_and_reader_agree_on_each_field_of_a_unit_that_is_off(given_unit: dict[str, Any]) -> None:
+    """Numbers that JSON does not have and texts that are beyond a schema's grasp are left out."""
+    text = json.dumps(given_unit)
+    if "NaN" in text or "Infinity" in text or "\\u" in text:
+        return
+    try:
+        read_unit(given_unit)
+    except IPAdapterError:
+        assert not validator().is_valid(given_unit)
+    else:
+        validator().validate(given_unit)
