@@ -7,7 +7,6 @@ and what is reported is the median over the repetitions of (time / plain time - 
 import random
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +29,38 @@ ROWS = 2
 
 
 @dataclass
+class Way:
+    """One way to run a site: a processor with what it takes for text, and hooks where they are ours."""
+
+    attention: Attention
+    hidden: Tensor
+    processor: Any
+    text: Any
+    injection: Injection | None = None
+    call: Call | None = None
+
+    def put_on(self) -> None:
+        self.attention.set_processor(self.processor)
+        if self.injection:
+            self.injection.inject()
+            self.injection.call = self.call
+
+    def run(self) -> None:
+        self.attention(self.hidden, encoder_hidden_states=self.text)
+
+    def take_off(self) -> None:
+        if self.injection:
+            self.injection.eject()
+
+
+@dataclass
 class Subject:
     """One site: its attention, what goes in, and the ways to run it."""
 
     attention: Attention
     hidden: Tensor
     text: Tensor
-    ways: dict[str, Callable[[], Any]]
+    ways: dict[str, Way]
 
 
 def level(layout: Layout, site: Site) -> tuple[int, int]:
@@ -69,10 +93,10 @@ Weights = list[tuple[nn.Linear, nn.Linear]]
 """to_k_ip and to_v_ip of each unit."""
 
 
-def ways(subject: Subject, site: Site, images: dict[int, Tensor]) -> dict[str, Callable[[], Any]]:
+def ways(subject: Subject, site: Site, images: dict[int, Tensor]) -> dict[str, Way]:
     """Return the ways to run a site, all with the same weights."""
     width, context_dim = subject.hidden.shape[-1], subject.text.shape[-1]
-    made = {"plain": peer(subject, subject.attention.processor, subject.text)}
+    made = {"plain": Way(subject.attention, subject.hidden, subject.attention.processor, subject.text)}
     for label, counts in UNITS.items():
         layers = [nn.Linear(context_dim, width, bias=False).to(subject.hidden) for _ in range(2 * len(counts))]
         weights = list(zip(layers[::2], layers[1::2], strict=True))
@@ -84,45 +108,29 @@ def ways(subject: Subject, site: Site, images: dict[int, Tensor]) -> dict[str, C
     return made
 
 
-def peer(subject: Subject, processor: Any, text: Any) -> Callable[[], Any]:
-    """Return a run of the site with some processor of diffusers' or the authors'."""
-
-    def once() -> None:
-        subject.attention.processor = processor
-        subject.attention(subject.hidden, encoder_hidden_states=text)
-
-    return once
-
-
-def diffusers(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Callable[[], Any]:
+def diffusers(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Way:
     width, context_dim = subject.hidden.shape[-1], subject.text.shape[-1]
     counts = tuple(each.shape[1] for each in tokens)
     processor = IPAdapterAttnProcessor2_0(width, context_dim, counts, [0.7] * len(counts)).to(subject.hidden)
     processor.to_k_ip, processor.to_v_ip = (nn.ModuleList(layers) for layers in zip(*weights, strict=True))
-    return peer(subject, processor, (subject.text, [each[:, None] for each in tokens]))
+    text = (subject.text, [each[:, None] for each in tokens])
+    return Way(subject.attention, subject.hidden, processor, text)
 
 
-def authors(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Callable[[], Any]:
+def authors(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Way:
     width, context_dim = subject.hidden.shape[-1], subject.text.shape[-1]
     processor = IPAttnProcessor2_0(width, context_dim, 0.7, tokens[0].shape[1]).to(subject.hidden)
     processor.to_k_ip, processor.to_v_ip = weights[0]
-    return peer(subject, processor, torch.cat([subject.text, tokens[0]], dim=1))
+    return Way(subject.attention, subject.hidden, processor, torch.cat([subject.text, tokens[0]], dim=1))
 
 
-def ours(subject: Subject, site: Site, weights: Weights, tokens: list[Tensor]) -> Callable[[], Any]:
-    plain = subject.attention.processor
+def ours(subject: Subject, site: Site, weights: Weights, tokens: list[Tensor]) -> Way:
     units = [(to_k(each), to_v(each), 0.7) for each, (to_k, to_v) in zip(tokens, weights, strict=True)]
     bank = make_bank(units, subject.attention.heads, subject.hidden)
     injection = Injection(nn.Identity(), {site: subject.attention})
     injection.roles = (0, 1)
-    call = Call((0, 1), lambda *_: bank)
-
-    def once() -> None:
-        subject.attention.processor, injection.call = plain, call
-        subject.attention(subject.hidden, encoder_hidden_states=subject.text)
-
-    once.injection = injection  # put on only while this way is timed
-    return once
+    plain, call = subject.attention.processor, Call((0, 1), lambda *_: bank)
+    return Way(subject.attention, subject.hidden, plain, subject.text, injection, call)
 
 
 def measure(name: str, repetitions: int, device: torch.device, dtype: torch.dtype) -> dict[str, float]:
@@ -141,17 +149,18 @@ def measure(name: str, repetitions: int, device: torch.device, dtype: torch.dtyp
     return {way: statistics.median(values) for way, values in ratios.items() if way != "plain"}
 
 
-def seconds(way: Callable[[], Any], device: torch.device) -> float:
-    injection = getattr(way, "injection", None)
-    if injection:
-        injection.inject()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+def seconds(way: Way, device: torch.device) -> float:
+    """Return the time of one run, without that of putting the way on."""
+    way.put_on()
+    wait_for(device)
     started = time.perf_counter()
-    way()
+    way.run()
+    wait_for(device)
+    taken = time.perf_counter() - started
+    way.take_off()
+    return taken
+
+
+def wait_for(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
-    taken = time.perf_counter() - started
-    if injection:
-        injection.eject()
-    return taken

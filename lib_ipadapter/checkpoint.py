@@ -4,20 +4,18 @@ Files are told by their content, never by their name. Data stays in the file unt
 """
 
 import hashlib
-import pickle
-import struct
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .errors import IPAdapterError, UnrecognisedError
-from .families import Recognised, Shapes, in_words, recognise
+from .archive import damaged, read_archive
+from .errors import IPAdapterError, printable
+from .families import Shapes
+from .recognition import Recognised, recognise
 
 PREFIXES = {
     "image_proj_model.": "image_proj.",
@@ -35,20 +33,6 @@ IGNORED = ("unet.",)
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2)
 """What numbers may be stored as."""
-
-TORCH_ERRORS = (
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    AssertionError,
-    EOFError,
-    OSError,
-    struct.error,
-    zipfile.BadZipFile,
-)
-"""What torch's own reader, written in Python, raises on a file that is damaged or forged."""
 
 
 @dataclass(frozen=True)
@@ -92,28 +76,28 @@ def canonical(key: str) -> str:
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return each tensor's shape, reading the header alone."""
     if _is_torch(path):
-        return {key: tuple(tensor.shape) for key, tensor in _read_torch(path).items()}
+        return {key: tuple(tensor.shape) for key, tensor in read_archive(path).items()}
     try:
         with safe_open(path, framework="pt") as file:
             return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return all tensors as memory maps, by the file's own keys with dots for nesting."""
     if _is_torch(path):
-        return _read_torch(path)
+        return read_archive(path)
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, AttributeError) as error:  # the last for a dtype that this torch lacks
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def refuse_unusable(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Raise `IPAdapterError` naming the first tensors that are empty, no floats, or hold NaN or infinity."""
-    bad = [f"{in_words(key)} ({fault})" for key, tensor in tensors.items() if (fault := _fault(tensor)) is not None]
+    bad = [f"{printable(key)} ({fault})" for key, tensor in tensors.items() if (fault := _fault(tensor)) is not None]
     if bad:
         raise IPAdapterError(f"{path.name} has unusable tensors: {_some(bad)}. Download the file again.")
 
@@ -121,7 +105,7 @@ def refuse_unusable(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def refuse_mismatch(path: Path, expected: Shapes, found: Shapes) -> None:
     """Raise `IPAdapterError` naming missing, unexpected and misshapen tensors, where there are any."""
     faults = [f"{key} is missing" for key in expected if key not in found]
-    faults += [f"{in_words(key)} is not expected" for key in found if key not in expected]
+    faults += [f"{printable(key)} is not expected" for key in found if key not in expected]
     faults += [
         f"{key} has shape {tuple(found[key])} where {tuple(expected[key])} is expected"
         for key in expected
@@ -189,66 +173,3 @@ def _is_torch(path: Path) -> bool:
             "Get the .safetensors version, or save it anew with a current torch."
         )
     return head.startswith(b"PK")
-
-
-def _read_torch(path: Path) -> dict[str, Tensor]:
-    """Read a torch archive as memory maps, with nothing but tensors and containers allowed in its pickle."""
-    try:
-        _refuse_foreign_archive(path)
-        # torch.load itself is replaced inside some web UIs; this is the same function, unreplaced.
-        content = torch.serialization.load(_Nameless(path), map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise IPAdapterError(
-            f"{path.name} holds more than tensors, maybe code, or is damaged; it is not opened. "
-            "Get the .safetensors version."
-        ) from error
-    except TORCH_ERRORS as error:
-        raise _damaged(path, error) from error
-    if not isinstance(content, Mapping):
-        raise UnrecognisedError(
-            f"{path.name} holds a {type(content).__name__}, where an adapter or encoder has a dictionary of tensors."
-        )
-    return dict(_named_tensors(path, content))
-
-
-class _Nameless(str):
-    """A path without an extension for those who ask: torch, from some version on, goes by `.safetensors`."""
-
-    __slots__ = ()
-
-    def endswith(self, *_: object) -> bool:
-        return False
-
-
-def _refuse_foreign_archive(path: Path) -> None:
-    """Raise `IPAdapterError` for TorchScript, which older versions of torch run, and for compressed archives."""
-    # torch's own reader: another one could be shown another table of contents.
-    with path.open("rb") as file:
-        records = torch._C.PyTorchFileReader(file).get_all_records()  # pyright: ignore[reportPrivateUsage]
-    if "constants.pkl" in records:
-        raise IPAdapterError(f"{path.name} is a TorchScript program and is not opened. Get the .safetensors version.")
-    with zipfile.ZipFile(path) as archive:
-        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
-            raise IPAdapterError(f"{path.name} was compressed after torch wrote it. Download the file again.")
-
-
-def _named_tensors(path: Path, content: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of a dictionary and of the groups in it; files of adapters and encoders nest no deeper."""
-    for key, value in content.items():
-        group = value if isinstance(value, Mapping) else {"": value}
-        for name, tensor in group.items():
-            if not isinstance(tensor, Tensor):
-                continue
-            if not (isinstance(key, str) and isinstance(name, str)):
-                raise UnrecognisedError(f"{path.name} has names that are no text; it is no adapter and no encoder.")
-            whole = f"{key}.{name}" if name else key
-            if tensor.layout != torch.strided or tensor.nbytes > tensor.untyped_storage().nbytes() or tensor.is_meta:
-                raise _damaged(path, ValueError(f"{in_words(whole)} has more elements than numbers"))
-            yield whole, tensor
-
-
-def _damaged(path: Path, error: Exception) -> IPAdapterError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return IPAdapterError(
-        f"{path.name} cannot be read: it is damaged, cut short or no model file ({reason}). Download the file again."
-    )

@@ -5,10 +5,10 @@ A tower is on the device for the length of one `encode` and nowhere else; its fi
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .checkpoint import file_identity, read_shapes, read_tensors, refuse_mismatch, refuse_unusable
 from .errors import UnrecognisedError
 from .families import EMBED, HIDDEN, Shape, Shapes, encoder_name
+from .towers import named_shapes, named_tensors, vision_part
 
 HEADS = {1280: 16, 1408: 16, 1664: 16, 1024: 16}
 """Attention heads by width, for the published towers H, g, bigG and L; shapes do not tell. Others have heads of 64."""
@@ -23,33 +24,6 @@ HEADS = {1280: 16, 1408: 16, 1664: 16, 1024: 16}
 QUICK_GELU = {(1024, 24)}
 """(width, layers) of OpenAI's towers, whose activation is x * sigmoid(1.702 x); shapes do not tell."""
 
-HF_NAMES = (
-    (r"vision_model\.embeddings\.class_embedding", "class_embedding"),
-    (r"vision_model\.embeddings\.patch_embedding\.weight", "conv1.weight"),
-    (r"vision_model\.embeddings\.position_embedding\.weight", "positional_embedding"),
-    (r"vision_model\.pre_layrnorm\.(weight|bias)", r"ln_pre.\1"),
-    (r"vision_model\.encoder\.layers\.(\d+)\.layer_norm([12])\.(weight|bias)", r"transformer.resblocks.\1.ln_\2.\3"),
-    (
-        r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.[qkv]_proj\.(weight|bias)",
-        r"transformer.resblocks.\1.attn.in_proj_\2",
-    ),
-    (
-        r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.out_proj\.(weight|bias)",
-        r"transformer.resblocks.\1.attn.out_proj.\2",
-    ),
-    (r"vision_model\.encoder\.layers\.(\d+)\.mlp\.fc1\.(weight|bias)", r"transformer.resblocks.\1.mlp.c_fc.\2"),
-    (r"vision_model\.encoder\.layers\.(\d+)\.mlp\.fc2\.(weight|bias)", r"transformer.resblocks.\1.mlp.c_proj.\2"),
-    (r"vision_model\.post_layernorm\.(weight|bias)", r"ln_post.\1"),
-    (r"visual_projection\.weight", "proj"),
-)
-"""Hugging Face names of a vision tower, and open_clip's. Theirs holds q, k and v end to end where HF has three tensors,
-and the projection transposed (transformers, `CLIPVisionModelWithProjection`; open_clip, `VisionTransformer`)."""
-
-HF_TEXT = re.compile(r"text_model\.|text_projection|logit_scale|.*position_ids$")
-"""What a whole CLIP file holds beside its vision tower."""
-
-HF_PROJECTION = "visual_projection.weight"
-HF_PART = re.compile(r"(.*\.self_attn\.)[qkv](_proj\.\w+)")
 LAYER = re.compile(r"transformer\.resblocks\.(\d+)\.")
 
 
@@ -107,7 +81,7 @@ class EncoderFile:
 def open_encoder(path: Path) -> EncoderFile:
     """Read an encoder's architecture from its header; raises `UnrecognisedError` where there is no tower."""
     identity = file_identity(path)  # before the first look, so that a later change is never taken for this state
-    shapes = _named_shapes(read_shapes(path))
+    shapes = named_shapes(read_shapes(path))
     width, _, patch, _ = _shape(path, shapes, "conv1.weight", 4)
     states, _ = _shape(path, shapes, "positional_embedding", 2)
     mlp, _ = _shape(path, shapes, "transformer.resblocks.0.mlp.c_fc.weight", 2)
@@ -154,9 +128,9 @@ def zero_pixels(encoder: EncoderFile) -> Tensor:
 
 
 def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    own = _vision_part(read_tensors(encoder.path))
+    own = vision_part(read_tensors(encoder.path))
     refuse_unusable(encoder.path, own)
-    tensors = _named_tensors(encoder, own)
+    tensors = named_tensors(encoder.path, encoder.width, own)
     with torch.device("meta"):
         tower = _build(encoder)
     expected = {name: tuple(tensor.shape) for name, tensor in tower.state_dict().items()}
@@ -179,47 +153,3 @@ def _build(encoder: EncoderFile) -> nn.Module:
         output_dim=encoder.projection,
         act_layer=QuickGELU if (encoder.width, encoder.layers) in QUICK_GELU else nn.GELU,
     )
-
-
-def _named_shapes(shapes: Shapes) -> dict[str, Shape]:
-    """Return the shapes of a vision tower under open_clip's names, whatever layout the file has."""
-    own = _vision_part(shapes)
-    return {_open_clip_name(key): shape[::-1] if key == HF_PROJECTION else shape for key, shape in own.items()}
-
-
-def _named_tensors(encoder: EncoderFile, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a vision tower under open_clip's names, whatever layout the file has."""
-    named: dict[str, Tensor] = {}
-    for key, tensor in own.items():
-        name = _open_clip_name(key)
-        if not HF_PART.match(key):
-            named[name] = tensor.T if key == HF_PROJECTION else tensor
-        elif name not in named:
-            named[name] = _joined(encoder, key, own)
-    return named
-
-
-def _joined(encoder: EncoderFile, key: str, own: Mapping[str, Tensor]) -> Tensor:
-    """Return q, k and v end to end, of which `key` is one."""
-    keys = [HF_PART.sub(rf"\g<1>{part}\2", key) for part in "qkv"]
-    shape = (encoder.width,) if key.endswith(".bias") else (encoder.width, encoder.width)
-    refuse_mismatch(encoder.path, dict.fromkeys(keys, shape), {k: tuple(own[k].shape) for k in keys if k in own})
-    return torch.cat([own[k] for k in keys])
-
-
-def _open_clip_name(key: str) -> str:
-    for pattern, name in HF_NAMES:
-        if match := re.fullmatch(pattern, key):
-            return match.expand(name)
-    return key
-
-
-Value = TypeVar("Value")
-
-
-def _vision_part(named: Mapping[str, Value]) -> dict[str, Value]:
-    """Return what belongs to a file's vision tower; open_clip's may stand alone, without a prefix."""
-    if any(name.startswith("vision_model.") for name in named):
-        return {name: value for name, value in named.items() if not HF_TEXT.match(name)}
-    prefix = "visual." if any(name.startswith("visual.") for name in named) else ""
-    return {name[len(prefix) :]: value for name, value in named.items() if name.startswith(prefix)}

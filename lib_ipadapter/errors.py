@@ -1,4 +1,9 @@
-"""The one error for what a person or a client can put right."""
+"""The one error for what a person or a client can put right, and how values stand in its sentence."""
+
+import json
+
+MAX_SAID = 60
+"""Characters of a value that a sentence repeats."""
 
 
 class IPAdapterError(Exception):
@@ -23,14 +28,30 @@ class UnitError(IPAdapterError):
     """A unit's field has a value that cannot be used; the field's name and the value are kept for API clients."""
 
     def __init__(self, field: str, value: object, sentence: str) -> None:
-        super().__init__(f"{field} {sentence}")
-        self.field = field
-        self.value = shorten(value)
+        super().__init__(f"{printable(field)} {sentence}")
+        self.field = printable(field)
+        self.value = carried(value)
 
 
-def shorten(value: object, limit: int = 80) -> object:
-    """Return `value` fit for a message: a long string or anything nested becomes at most `limit` characters of text."""
-    if isinstance(value, (bool, int, float, type(None))):
-        return value
-    text = value if isinstance(value, str) else repr(value)
+def printable(text: str, limit: int = 80) -> str:
+    """Return a text that may come from anywhere fit for a sentence: nothing unprintable, at most `limit` characters."""
+    text = text if text.isprintable() else ascii(text)
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+
+
+def carried(value: object) -> object:
+    """Return a value as a JSON answer can carry it: itself where that is short, else in a word."""
+    if value is None or (isinstance(value, (int, float)) and abs(value) < 1 << 63):  # neither NaN nor infinity
+        return value
+    return printable(value) if isinstance(value, str) else brief(value)
+
+
+def brief(value: object) -> str:
+    """Return a value as it stands in a sentence: in JSON where it is short, else the name of its kind."""
+    if isinstance(value, str) and len(value) > MAX_SAID:
+        return f"a text of {len(value)} characters"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"a number of {value.bit_length()} bits"
+    if value is None or isinstance(value, (int, float, str)):
+        return json.dumps(value, ensure_ascii=not str(value).isprintable())
+    return {"list": "a list", "tuple": "a list", "dict": "an object"}.get(kind := type(value).__name__, kind)

@@ -1,14 +1,11 @@
-"""Recognise an IP-Adapter file from its keys and shapes, whatever it is called.
+"""The kinds of IP-Adapter files: how each is told from its keys and shapes, and what it needs.
 
 A file is described by its shapes alone: a mapping from canonical key to shape, as `checkpoint` reads it from a header.
 Canonical keys start with `image_proj.` (the projector) or `ip_adapter.` (keys and values of each layer).
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-from .errors import IPAdapterError, UnrecognisedError, shorten
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -34,23 +31,6 @@ class Family:
     """Whether this version can run it."""
     needs: tuple[str, ...] = ()
     """Tensors that tell the projector's sizes, for families that run; the first is its last norm."""
-
-
-@dataclass(frozen=True)
-class Recognised:
-    """What an adapter file is, as far as keys and shapes tell."""
-
-    family: Family
-    base: str
-    encoder: str
-    width: int
-    """Width of the image encoder's output that the projector takes; 0 where no image encoder takes part."""
-    tokens: int
-    context_dim: int
-    layers: int
-    """Number of cross-attention layers."""
-    parameters: int
-    lora: bool
 
 
 def _has(*names: str) -> Callable[[Shapes], bool]:
@@ -198,21 +178,6 @@ FAMILIES = (
 )
 """First match wins (the order matters: several families share keys)."""
 
-AXES = {
-    "latents": 3,
-    "layers.0.0.to_q.weight": 2,
-    "norm.weight": 1,
-    "norm_out.weight": 1,
-    "perceiver_resampler.proj_in.weight": 2,
-    "proj.0.weight": 2,
-    "proj.2.weight": 2,
-    "proj.3.weight": 1,
-    "proj.weight": 2,
-    "proj_in.weight": 2,
-    "proj_out.weight": 2,
-}
-"""Number of axes of the tensors whose shapes tell what a projector is."""
-
 ENCODERS = {
     (EMBED, 1024): "ViT-H/14",
     (EMBED, 1280): "ViT-bigG/14",
@@ -247,50 +212,6 @@ BASES = {(768, 16): "SD1.x", (1024, 16): "SD2.x", (2048, 70): "SDXL"}
 """Base model by context width and number of layers."""
 
 
-def recognise(shapes: Shapes) -> Recognised:
-    """Return what the file with these shapes is; raises `UnrecognisedError` for anything but an IP-Adapter."""
-    for name, axes in AXES.items():
-        if (key := f"image_proj.{name}") in shapes:
-            _refuse_axes(key, shapes[key], axes)
-    family = next((family for family in FAMILIES if family.matches(shapes)), None)
-    if family is None:
-        raise UnrecognisedError(f"is no IP-Adapter that this version knows{_hint(shapes)}.")
-    try:
-        tokens, width = family.tokens(shapes), family.width(shapes)
-        sizes = [_size(name, 0)(shapes) for name in family.needs]
-    except KeyError as error:
-        raise IPAdapterError(f"looks like {family.title}, but the tensor {error.args[0]} is missing.") from error
-    context_dim, layers = _context(shapes)
-    if sizes and sizes[0] != context_dim:
-        raise IPAdapterError(
-            f"has an image projector for a text context {sizes[0]} wide, but layers for one {context_dim} wide: "
-            "it was put together from two adapters."
-        )
-    return Recognised(
-        family,
-        SPECIAL_BASES.get(family.name) or base_name(context_dim, layers),
-        _encoder_name(family, width),
-        width,
-        tokens,
-        context_dim,
-        layers,
-        sum(math.prod(shape) for shape in shapes.values()),
-        any(key.endswith("_lora.down.weight") for key in shapes),
-    )
-
-
-def _refuse_axes(key: str, shape: Shape, axes: int) -> None:
-    if len(shape) != axes or 0 in shape:
-        raise IPAdapterError(
-            f"has {in_words(key)} of shape {tuple(shape)}, where {axes} axes, none empty, are expected."
-        )
-
-
-def in_words(key: str) -> str:
-    """Return a tensor's name fit for a message, whatever a forged file has for a name."""
-    return str(shorten(key if key.isprintable() else ascii(key)))
-
-
 def base_name(context_dim: int, layers: int) -> str:
     """Return the base model's name, or what is known of it, for messages."""
     return BASES.get((context_dim, layers)) or f"context width {context_dim}, {layers} layers"
@@ -299,41 +220,3 @@ def base_name(context_dim: int, layers: int) -> str:
 def encoder_name(takes: str, width: int) -> str:
     """Return the name of the image encoder whose `takes` (embed or hidden) is `width` wide."""
     return ENCODERS.get((takes, width)) or f"width {width}"
-
-
-def _encoder_name(family: Family, width: int) -> str:
-    if family.name in SPECIAL_ENCODERS:
-        return SPECIAL_ENCODERS[family.name]
-    clip = encoder_name(family.takes, width)
-    return {FACE: "insightface", FACE_AND_HIDDEN: f"insightface + {clip}"}.get(family.takes, clip)
-
-
-LAYER_KEYS = (".to_k_ip.weight", ".ip_adapter_double_stream_k_proj.weight", ".to_kv.weight")
-
-
-def _context(shapes: Shapes) -> tuple[int, int]:
-    """Return the width of the text context and the number of layers with image keys."""
-    for suffix in LAYER_KEYS:
-        layers = {k: shape for k, shape in shapes.items() if k.endswith(suffix) and not k.startswith("image_proj.")}
-        for key, shape in layers.items():
-            _refuse_axes(key, shape, 2)
-        if layers:
-            return next(iter(layers.values()))[1], len(layers)
-    raise IPAdapterError("has an image projector, but no layer with image keys and values (…to_k_ip.weight).")
-
-
-def _hint(shapes: Shapes) -> str:
-    """Say what else a file is, where its keys tell."""
-    if not shapes:
-        return ": it holds no tensors"
-    kinds = {
-        "control_model.": "a ControlNet",
-        "input_hint_block.": "a ControlNet",
-        "lora_unet_": "a LoRA",
-        "model.diffusion_model.": "a checkpoint",
-        "vision_model.": "a CLIP vision encoder",
-        "visual.": "a CLIP model",
-        "ip_adapter.": "an adapter whose image projector is missing",
-    }
-    kind = next((kind for prefix, kind in kinds.items() if any(key.startswith(prefix) for key in shapes)), None)
-    return f"; it looks like {kind}" if kind else f"; its first tensor is {in_words(next(iter(shapes)))}"

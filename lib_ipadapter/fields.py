@@ -1,18 +1,15 @@
 """What a field of a unit accepts: one small class per kind of value, each with a reader and a JSON Schema."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UnitError, shorten
+from .errors import UnitError, brief
 
 MAX_TEXT = 2_000
 MAX_PICTURE_TEXT = 64 * 1024 * 1024
 """Characters of one picture as base64: 48 MiB of file, more than any camera writes."""
 MAX_PICTURES = 16
-MAX_SAID = 60
-"""Characters of a value that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Kind:
 class Flag(Kind):
     def read(self, field: str, value: Any) -> bool:
         if not isinstance(value, bool):
-            raise refusal(field, value, f"must be true or false, not {brief(value)}.")
+            raise UnitError(field, value, f"must be true or false, not {brief(value)}.")
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -46,9 +43,9 @@ class Number(Kind):
     def read(self, field: str, value: Any) -> float:
         allowed = f"must be a number from {self.minimum:g} to {self.maximum:g}"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise refusal(field, value, f"{allowed}, not {brief(value)}.")
+            raise UnitError(field, value, f"{allowed}, not {brief(value)}.")
         if not self.minimum <= value <= self.maximum:
-            raise refusal(field, value, f"{allowed}, not {brief(value)}.")
+            raise UnitError(field, value, f"{allowed}, not {brief(value)}.")
         return float(value)
 
     def schema(self) -> dict[str, Any]:
@@ -61,7 +58,7 @@ class Choice(Kind):
 
     def read(self, field: str, value: Any) -> str:
         if value not in self.options:
-            raise refusal(field, value, f"must be one of {', '.join(self.options)}; not {brief(value)}.")
+            raise UnitError(field, value, f"must be one of {', '.join(self.options)}; not {brief(value)}.")
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -72,11 +69,11 @@ class Choice(Kind):
 class Text(Kind):
     def read(self, field: str, value: Any) -> str:
         if not isinstance(value, str):
-            raise refusal(field, value, f"must be text, not {brief(value)}.")
-        if value != _sayable(value):
-            raise refusal(field, value, "must be text, not halves of characters.")
+            raise UnitError(field, value, f"must be text, not {brief(value)}.")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise UnitError(field, value, "must be text, not halves of characters.")
         if len(value) > MAX_TEXT:
-            raise refusal(field, value, f"must have at most {MAX_TEXT} characters, not {len(value)}.")
+            raise UnitError(field, value, f"must have at most {MAX_TEXT} characters, not {len(value)}.")
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -95,7 +92,7 @@ class Face(Kind):
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value in range(100):
             return int(value)
         allowed = f"must be one of {', '.join(self.places)}, or an index from 0 to 99"
-        raise refusal(field, value, f"{allowed}; not {brief(value)}.")
+        raise UnitError(field, value, f"{allowed}; not {brief(value)}.")
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [{"enum": list(self.places)}, {"type": "integer", "minimum": 0, "maximum": 99}]}
@@ -128,7 +125,7 @@ class Pictures(Kind):
     def read(self, field: str, value: Any) -> tuple[Picture, ...]:
         entries = value if isinstance(value, (list, tuple)) else [value]
         if len(entries) > MAX_PICTURES:
-            raise refusal(field, f"{len(entries)} pictures", f"must hold at most {MAX_PICTURES} pictures.")
+            raise UnitError(field, f"{len(entries)} pictures", f"must hold at most {MAX_PICTURES} pictures.")
         return tuple(_read_picture(f"{field}[{i}]", entry) for i, entry in enumerate(entries))
 
     def schema(self) -> dict[str, Any]:
@@ -153,7 +150,7 @@ def _read_picture(field: str, value: Any) -> Picture:
         return Picture(_read_picture_text(field, value))
     refuse_unknown(field, value, ("image", "weight", "mask"))
     if "image" not in value:
-        raise refusal(f"{field}.image", None, "is required: give the picture as base64 text.")
+        raise UnitError(f"{field}.image", None, "is required: give the picture as base64 text.")
     return Picture(
         _read_picture_text(f"{field}.image", value["image"]),
         PICTURE_WEIGHT.read(f"{field}.weight", value.get("weight", 1.0)),
@@ -163,11 +160,11 @@ def _read_picture(field: str, value: Any) -> Picture:
 
 def _read_picture_text(field: str, value: Any) -> str:
     if not isinstance(value, str) or not value.isascii():
-        raise refusal(
+        raise UnitError(
             field, value, f"must be a picture as base64 text, not {brief(value)}; files are not read by path."
         )
     if len(value) > MAX_PICTURE_TEXT:
-        raise refusal(
+        raise UnitError(
             field, value, f"must have at most {MAX_PICTURE_TEXT} characters, not {len(value)}: send a smaller picture."
         )
     return value
@@ -178,29 +175,4 @@ def refuse_unknown(field: str, given: dict[str, Any], known: Sequence[str]) -> N
     unknown = next((key for key in given if key not in known), None)
     if unknown is not None:
         name = f"{field}.{unknown}" if field else str(unknown)
-        raise refusal(
-            str(shorten(name)), given[unknown], f"is no field that this version knows; known are {', '.join(known)}."
-        )
-
-
-def refusal(field: str, value: Any, sentence: str) -> UnitError:
-    """Return the error for a value of any kind, which it keeps where a JSON answer can carry it, else in a word."""
-    number = isinstance(value, (int, float)) and abs(value) < 1 << 63  # neither NaN nor infinity
-    kept = value if number or value is None else _sayable(value if isinstance(value, str) else brief(value))
-    return UnitError(_sayable(field), kept, sentence)
-
-
-def _sayable(text: str) -> str:
-    """Return a text with lone halves of surrogate pairs spelt out: JSON can hold them, an answer in UTF-8 cannot."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def brief(value: Any) -> str:
-    """Return a value as it stands in a sentence: in JSON where it is short, else the name of its kind."""
-    if isinstance(value, str) and len(value) > MAX_SAID:
-        return f"a text of {len(value)} characters"
-    if isinstance(value, int) and value.bit_length() > 64:
-        return f"a number of {value.bit_length()} bits"
-    if value is None or isinstance(value, (int, float, str)):
-        return _sayable(json.dumps(value, ensure_ascii=False))
-    return {list: "a list", tuple: "a list", dict: "an object"}.get(type(value), type(value).__name__)
+        raise UnitError(name, given[unknown], f"is no field that this version knows; known are {', '.join(known)}.")

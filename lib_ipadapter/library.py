@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from .checkpoint import AdapterFile, file_identity, open_adapter
 from .encoders import EncoderFile, open_encoder
+from .families import ENCODERS
 from .errors import IPAdapterError, UnitError, UnrecognisedError
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,11 @@ class Library:
 
 
 def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:
-    return encoder.width_of(adapter.recognised.family.takes) == adapter.recognised.width
+    """Tell whether the features are as wide as the adapter takes them and, where the towers of that width have a name,
+    come from the one it was trained with: ViT-g has an image embedding as wide as ViT-H's."""
+    found = adapter.recognised
+    wide = encoder.width_of(found.family.takes) == found.width
+    return wide and (found.encoder not in ENCODERS.values() or encoder.name.startswith(found.encoder))
 
 
 def _walk(folders: Iterable[Path]) -> dict[Path, str]:

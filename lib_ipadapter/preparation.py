@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from .adapter import context_dim, find_attentions, widths
 from .cache import Cache
 from .checkpoint import AdapterFile
+from .crops import resize_for, to_pixels
 from .encoders import EncoderFile, Features, encode, zero_pixels
 from .errors import IPAdapterError
 from .families import EMBED, base_name
 from .hosts.host import Host
 from .library import Library
-from .reference import Reference, decode, read_reference, resize_for, to_pixels
+from .reference import Reference, decode, read_reference
 from .tokens import KeysValues, keys_and_values, project, refuse_unsound, usable_tensors
 from .unet_map import Site, sites
 from .units import Unit

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import UnitError
-from .fields import Choice, Face, Flag, Kind, Mask, Number, Picture, Pictures, Text, brief, refusal, refuse_unknown
+from .fields import Choice, Face, Flag, Kind, Mask, Number, Picture, Pictures, Text, brief, refuse_unknown
 
 SLOTS = 10
 """Args that the web UI passes through to the script; a list in one of them carries any number of units."""
@@ -138,7 +138,7 @@ def _check_whole(unit: Unit) -> None:
         raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
     for name, value, default in _unbuilt(unit):
         if value != default:
-            raise refusal(name, value, f"is not built yet in this version; leave it at {json.dumps(default)}.")
+            raise UnitError(name, value, f"is not built yet in this version; leave it at {json.dumps(default)}.")
 
 
 def _unbuilt(unit: Unit) -> Iterator[tuple[str, Any, Any]]:
@@ -175,7 +175,7 @@ def _objects(given: Any, nesting: int = 0) -> Iterable[dict[str, Any]]:
         for entry in given:
             yield from _objects(entry, nesting + 1)
     elif given is not None:
-        raise refusal(
+        raise UnitError(
             "args", given, f"must hold unit objects, in lists at most {MAX_NESTING} deep; not {brief(given)}."
         )
 
@@ -186,4 +186,4 @@ def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise refusal("args", text, f"must hold units as JSON, but a text does not parse: {error}.") from error
+        raise UnitError("args", text, f"must hold units as JSON, but a text does not parse: {error}.") from error

@@ -1,14 +1,17 @@
 """What has to be so before any test module is imported."""
 
-import torch
+import importlib.util
+from typing import Any
 
 
-def declare_operators_that_torchvision_expects() -> "torch.library.Library | None":
+def declare_operators_that_torchvision_expects() -> Any:
     """Let torchvision be imported, as open_clip does, where its compiled part cannot be loaded.
 
     A CPU torch beside a torchvision whose compiled part needs CUDA, as PyPI's does: torchvision goes on without that
     part, but then describes two of its operators to torch, which must have been declared. None of them is ever called.
     """
+    import torch
+
     try:
         import torchvision  # noqa: F401
     except RuntimeError as error:
@@ -21,7 +24,10 @@ def declare_operators_that_torchvision_expects() -> "torch.library.Library | Non
     return None
 
 
-DECLARED = declare_operators_that_torchvision_expects()
-"""Kept, for a library's operators go when it does."""
+if importlib.util.find_spec("torch"):  # the field table's tests run without it, too
+    import torch
 
-torch.set_num_threads(1)  # for tensors as small as those here, threads cost more than they bring
+    DECLARED = declare_operators_that_torchvision_expects()
+    """Kept, for a library's operators go when it does."""
+
+    torch.set_num_threads(1)  # for tensors as small as those here, threads cost more than they bring

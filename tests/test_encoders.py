@@ -19,10 +19,10 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from lib_ipadapter import encoders
+from lib_ipadapter.crops import resize_for, to_pixels
 from lib_ipadapter.encoders import EncoderFile, encode, open_encoder, zero_pixels
 from lib_ipadapter.errors import IPAdapterError, UnrecognisedError
 from lib_ipadapter.families import EMBED, HIDDEN
-from lib_ipadapter.reference import resize_for, to_pixels
 
 Tensors = dict[str, Tensor]
 

@@ -30,7 +30,7 @@ from published import (
 
 from lib_ipadapter.checkpoint import AdapterFile, canonical, open_adapter
 from lib_ipadapter.errors import IPAdapterError, UnrecognisedError
-from lib_ipadapter.families import Recognised, recognise
+from lib_ipadapter.recognition import Recognised, recognise
 from lib_ipadapter.tokens import refuse_unsound
 
 RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in ("base", "plus", "full-face")]

@@ -31,6 +31,8 @@ def tower(width: int, projection: int, side: int = 16) -> Shapes:
 
 
 H, BIG_G, L, L336 = tower(1280, 1024), tower(1664, 1280), tower(1024, 768), tower(1024, 768, side=24)
+G = tower(1408, 1024)
+"""ViT-g/14, no adapter's encoder, though its image embedding is as wide as ViT-H's"""
 
 
 def put(path: Path, shapes: Shapes = BASE) -> Path:
@@ -265,7 +267,13 @@ def test_a_rescan_follows_a_change_of_the_folders(tmp_path: Path) -> None:
 @pytest.fixture
 def encoders(models: Path) -> Path:
     folder = models.parent / "encoders"
-    for name, shapes in {"big.safetensors": BIG_G, "h.safetensors": H, "l.bin": L336, "m.bin": L}.items():
+    for name, shapes in {
+        "big.safetensors": BIG_G,
+        "g.safetensors": G,
+        "h.safetensors": H,
+        "l.bin": L336,
+        "m.bin": L,
+    }.items():
         put(folder / name, shapes)
     put(folder / "controlnet.pth", CONTROLNET)
     put(folder / "adapter.safetensors", BASE)
@@ -303,6 +311,7 @@ def test_an_encoder_is_chosen_by_name(models: Path, library: Library, encoders: 
         (BASE, "big", "ViT-bigG/14, whose features are 1280 wide", "ViT-H/14 with features 1024 wide"),
         (PLUS, "big", "ViT-bigG/14, whose features are 1664 wide", "ViT-H/14 with features 1280 wide"),
         (PLUS, "l", "ViT-L/14-336, whose features are 1024 wide", "ViT-H/14 with features 1280 wide"),
+        (BASE, "g", "width 1408, whose features are 1024 wide", "ViT-H/14 with features 1024 wide"),
         (VIT_G, "h", "ViT-H/14, whose features are 1024 wide", "ViT-bigG/14 with features 1280 wide"),
     ],
 )

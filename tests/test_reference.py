@@ -18,9 +18,10 @@ from golden import stream
 from makers import file_of, picture
 from PIL import EpsImagePlugin, Image
 
-from lib_ipadapter import reference, units
+from lib_ipadapter import crops, reference, units
+from lib_ipadapter.crops import CROPS, MAX_ASPECT, resize_for, to_pixels
 from lib_ipadapter.errors import UnitError
-from lib_ipadapter.reference import CROPS, MAX_ASPECT, decode, read_reference, resize_for, to_pixels
+from lib_ipadapter.reference import decode, read_reference
 
 FIELD = "images[3]"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -94,7 +95,7 @@ def test_pixels_of_a_long_strip_are_nearly_those_of_transformers() -> None:
     image = picture(20 * 90, 90, seed=5)  # longer than what is kept of it
     made = to_pixels(resize_for(image, 224, "center"))
     expected = clip_processor(224)(images=image, return_tensors="pt")["pixel_values"][0]
-    assert (made - expected).abs().max() <= 2 / 255 / min(reference.CLIP_STD)  # two levels
+    assert (made - expected).abs().max() <= 2 / 255 / min(crops.CLIP_STD)  # two levels
 
 
 def test_pixels_are_normalised_channel_by_channel() -> None:
@@ -170,8 +171,8 @@ def test_padding_shows_the_whole_picture_between_bars_that_normalise_to_nothing(
             seen, pixels = seen.transpose(1, 0, 2), pixels.transpose(1, 2)
         for column, colour in ((30, RED), (112, GREEN), (194, BLUE)):
             assert (abs(seen[80:144, column] - colour) <= 1).all()
-        assert pixels[:, :74].abs().max() <= 0.5 / 255 / min(reference.CLIP_STD)  # half a level
-        assert pixels[:, -75:].abs().max() <= 0.5 / 255 / min(reference.CLIP_STD)
+        assert pixels[:, :74].abs().max() <= 0.5 / 255 / min(crops.CLIP_STD)  # half a level
+        assert pixels[:, -75:].abs().max() <= 0.5 / 255 / min(crops.CLIP_STD)
         assert (abs(seen[75:148, :60] - RED) <= 40).all()  # the picture begins where the bar ends
 
 
@@ -467,8 +468,9 @@ def test_what_is_no_base64_is_refused(kind: str) -> None:
     assert "base64" in error.sentence
 
 
-def test_an_address_is_refused_as_one() -> None:
-    assert "addresses are not fetched" in refused(lambda: load("https://example.com/picture.png")).sentence
+@pytest.mark.parametrize("address", ["https://example.com/a.png", "http://a", "HTTPS://EXAMPLE.COM/A.PNG", "file:///a"])
+def test_an_address_is_refused_as_one(address: str) -> None:
+    assert "addresses are not fetched" in refused(lambda: load(address)).sentence
 
 
 def test_a_path_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

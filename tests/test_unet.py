@@ -10,7 +10,7 @@ from unets import as_diffusers, authors_processors, diffusers_attentions, diffus
 
 from lib_ipadapter.adapter import find_attentions
 from lib_ipadapter.checkpoint import AdapterFile
-from lib_ipadapter.families import recognise
+from lib_ipadapter.recognition import recognise
 from lib_ipadapter.tokens import KeysValues, keys_and_values, project
 from lib_ipadapter.unet_map import SD, SDXL
 

@@ -173,6 +173,7 @@ def test_a_number_has_its_range(name: str) -> None:
     for value in [*beyond, math.inf, -math.inf, math.nan]:
         error = refused({"enabled": False, name: value}, field=name, says=(f"a number from {low} to {high}", ", not "))
         assert not error.sentence.endswith((f"not {low}.", f"not {high}."))
+        assert len(error.sentence) < 120
 
 
 @pytest.mark.parametrize("name", RANGES)

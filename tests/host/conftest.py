@@ -37,7 +37,6 @@ def webui(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
     settings = kept / "config.json"
     values = {
         "live_previews_enable": False,
-        "override_settings_restore_afterwards": False,
         "ipadapter_folder": files.folder.as_posix(),
         "outdir_samples": (kept / "out").as_posix(),
     }

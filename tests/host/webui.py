@@ -21,9 +21,10 @@ from makers import adapter_tensors, file_of, picture, save
 from PIL import Image
 
 from lib_ipadapter.checkpoint import open_adapter, read_shapes
+from lib_ipadapter.crops import resize_for, to_pixels
 from lib_ipadapter.encoders import encode, open_encoder, zero_pixels
 from lib_ipadapter.families import EMBED
-from lib_ipadapter.reference import decode, resize_for, to_pixels
+from lib_ipadapter.reference import decode
 from lib_ipadapter.tokens import project
 from lib_ipadapter.unet_map import SD, SDXL, sites
 
@@ -89,6 +90,11 @@ class WebUI:
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
             raise RefusedError(error.code, json.loads(text) if text.startswith("{") else text) from None
+
+    def use(self, checkpoint: Path) -> None:
+        """Load a checkpoint, unless it is loaded."""
+        if self.call("/sdapi/v1/options")["sd_model_checkpoint"].split(" [")[0] != checkpoint.name:
+            self.call("/sdapi/v1/options", {"sd_model_checkpoint": checkpoint.name})
 
     def generate(
         self, *units: dict[str, Any], oracle: Path | None = None, mode: str = "txt2img", **more: Any

@@ -35,10 +35,13 @@ class OracleScript(scripts.Script):
         restore()
 
 
-def restore():
+def unpatch():
     while current["patched"]:
-        module = current["patched"].pop()
-        del module.forward
+        del current["patched"].pop().forward
+
+
+def restore():
+    unpatch()
     current.update(given=None, inner=None)
 
 
@@ -51,6 +54,7 @@ def on_cfg_denoiser(params):
     current["progress"] = params.denoiser.step / params.denoiser.total_steps
     inner = params.denoiser.inner_model
     if inner is not current["inner"]:
+        unpatch()  # after the refiner's switch, whose weights may be in the same modules
         current["inner"] = inner
         inner.forward = seeing_text(inner.forward)
         current["patched"].append(inner)

@@ -1,0 +1,83 @@
+"""The names of a CLIP vision tower's tensors: from Hugging Face's or open_clip's files to open_clip's modules."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from .checkpoint import refuse_mismatch
+from .families import Shape, Shapes
+
+HF_NAMES = (
+    (r"vision_model\.embeddings\.class_embedding", "class_embedding"),
+    (r"vision_model\.embeddings\.patch_embedding\.weight", "conv1.weight"),
+    (r"vision_model\.embeddings\.position_embedding\.weight", "positional_embedding"),
+    (r"vision_model\.pre_layrnorm\.(weight|bias)", r"ln_pre.\1"),
+    (r"vision_model\.encoder\.layers\.(\d+)\.layer_norm([12])\.(weight|bias)", r"transformer.resblocks.\1.ln_\2.\3"),
+    (
+        r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.[qkv]_proj\.(weight|bias)",
+        r"transformer.resblocks.\1.attn.in_proj_\2",
+    ),
+    (
+        r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.out_proj\.(weight|bias)",
+        r"transformer.resblocks.\1.attn.out_proj.\2",
+    ),
+    (r"vision_model\.encoder\.layers\.(\d+)\.mlp\.fc1\.(weight|bias)", r"transformer.resblocks.\1.mlp.c_fc.\2"),
+    (r"vision_model\.encoder\.layers\.(\d+)\.mlp\.fc2\.(weight|bias)", r"transformer.resblocks.\1.mlp.c_proj.\2"),
+    (r"vision_model\.post_layernorm\.(weight|bias)", r"ln_post.\1"),
+    (r"visual_projection\.weight", "proj"),
+)
+"""Hugging Face names of a vision tower, and open_clip's. Theirs holds q, k and v end to end where HF has three tensors,
+and the projection transposed (transformers, `CLIPVisionModelWithProjection`; open_clip, `VisionTransformer`)."""
+
+HF_TEXT = re.compile(r"text_model\.|text_projection|logit_scale|.*position_ids$")
+"""What a whole CLIP file holds beside its vision tower."""
+
+HF_PROJECTION = "visual_projection.weight"
+HF_PART = re.compile(r"(.*\.self_attn\.)[qkv](_proj\.\w+)")
+
+Value = TypeVar("Value")
+
+
+def named_shapes(shapes: Shapes) -> dict[str, Shape]:
+    """Return the shapes of a vision tower under open_clip's names, whatever layout the file has."""
+    own = vision_part(shapes)
+    return {_open_clip_name(key): shape[::-1] if key == HF_PROJECTION else shape for key, shape in own.items()}
+
+
+def named_tensors(path: Path, width: int, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a vision tower under open_clip's names, whatever layout the file has."""
+    named: dict[str, Tensor] = {}
+    for key, tensor in own.items():
+        name = _open_clip_name(key)
+        if not HF_PART.match(key):
+            named[name] = tensor.T if key == HF_PROJECTION else tensor
+        elif name not in named:
+            named[name] = _joined(path, width, key, own)
+    return named
+
+
+def _joined(path: Path, width: int, key: str, own: Mapping[str, Tensor]) -> Tensor:
+    """Return q, k and v end to end, of which `key` is one."""
+    keys = [HF_PART.sub(rf"\g<1>{part}\2", key) for part in "qkv"]
+    shape = (width,) if key.endswith(".bias") else (width, width)
+    refuse_mismatch(path, dict.fromkeys(keys, shape), {k: tuple(own[k].shape) for k in keys if k in own})
+    return torch.cat([own[k] for k in keys])
+
+
+def _open_clip_name(key: str) -> str:
+    for pattern, name in HF_NAMES:
+        if match := re.fullmatch(pattern, key):
+            return match.expand(name)
+    return key
+
+
+def vision_part(named: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what belongs to a file's vision tower; open_clip's may stand alone, without a prefix."""
+    if any(name.startswith("vision_model.") for name in named):
+        return {name: value for name, value in named.items() if not HF_TEXT.match(name)}
+    prefix = "visual." if any(name.startswith("visual.") for name in named) else ""
+    return {name[len(prefix) :]: value for name, value in named.items() if name.startswith(prefix)}
