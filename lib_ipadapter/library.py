@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 from .checkpoint import AdapterFile, file_identity, open_adapter
 from .encoders import EncoderFile, open_encoder
-from .families import ENCODERS
 from .errors import IPAdapterError, UnitError, UnrecognisedError
+from .families import ENCODERS
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,8 @@ head at a time, nothing is kept between calls. Its first argument is a file with
 layers, weight, start, end. Its second is a step at which to fail, to see what an exception leaves behind.
 """
 
+import sys
+
 import gradio as gr
 import torch
 from modules import script_callbacks, scripts, shared
@@ -111,15 +113,27 @@ def term(attention, x, given, to_k, to_v):
     return attention.to_out[0](image) - attention.to_out[0].bias
 
 
-def count_hooks(_demo, app):
-    """Let the test see whether anything is left on the model."""
-
+def add_routes(_demo, app):
     @app.get("/ip-adapter-oracle/hooks")
     def hooks():
+        """Let the test see whether anything is left on the model."""
         modules = shared.sd_model.modules()
         return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + ("forward" in vars(m)) for m in modules)
+
+    @app.post("/ip-adapter-oracle/uncond")
+    def uncond(given: dict):
+        """Give the extension another encoder's unconditional hidden states, from a file, until the web UI ends."""
+        hidden = torch.serialization.load(given["path"], weights_only=True)["uc"]
+        preparation = sys.modules["sd_webui_ip_adapter.preparation"]
+        encode = preparation.Preparation._encode
+
+        def with_uncond(self, *args):
+            nothing, *features = encode(self, *args)
+            return [type(nothing)(nothing.embed, hidden.float()), *features]
+
+        preparation.Preparation._encode = with_uncond
 
 
 script_callbacks.on_cfg_denoiser(on_cfg_denoiser)
 script_callbacks.on_script_unloaded(restore)
-script_callbacks.on_app_started(count_hooks)
+script_callbacks.on_app_started(add_routes)

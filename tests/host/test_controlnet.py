@@ -1,0 +1,152 @@
+"""Beside the ControlNet extension: equal to its IP-Adapter where that is right, and right where it is not.
+
+IP_ADAPTER_CONTROLNET is the folder of the extension, which is linked into the web UI while these tests run.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from makers import layer_tensors, projector_tensors, save
+
+from host.conftest import FOLDER, PYTHON
+from host.test_engine import LONG
+from host.webui import REPOSITORY, Files, Made, WebUI, linked, reference, unet_sizes
+from lib_ipadapter.projectors import LinearProjector, Resampler
+from lib_ipadapter.unet_map import SD
+
+CONTROLNET = os.environ.get("IP_ADAPTER_CONTROLNET")
+pytestmark = pytest.mark.skipif(
+    not CONTROLNET, reason="no ControlNet given: set IP_ADAPTER_CONTROLNET to the folder of the extension"
+)
+
+WIDTH, LAYERS = 1280, 32
+"""ViT-H/14, which ControlNet builds at full size whatever file it is given."""
+
+
+def vit_h() -> dict[str, torch.Tensor]:
+    """Return ViT-H with random weights in the Hugging Face layout."""
+    torch.manual_seed(8)
+    made = {
+        "embeddings.class_embedding": torch.randn(WIDTH),
+        "embeddings.patch_embedding.weight": torch.randn(WIDTH, 3, 14, 14) * 0.04,
+        "embeddings.position_embedding.weight": torch.randn(257, WIDTH) * 0.5,
+    }
+    norms = ["pre_layrnorm", "post_layernorm"]
+    for layer in range(LAYERS):
+        prefix = f"encoder.layers.{layer}"
+        norms += [f"{prefix}.layer_norm1", f"{prefix}.layer_norm2"]
+        sizes = dict.fromkeys([f"self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "out_proj")], (1, 1))
+        for name, (rows, columns) in (sizes | {"mlp.fc1": (4, 1), "mlp.fc2": (1, 4)}).items():
+            rows, columns = rows * WIDTH, columns * WIDTH
+            made[f"{prefix}.{name}.weight"] = torch.randn(rows, columns) * 0.5 * columns**-0.5
+            made[f"{prefix}.{name}.bias"] = torch.zeros(rows)
+    for norm in norms:
+        made |= {f"{norm}.weight": torch.ones(WIDTH), f"{norm}.bias": torch.zeros(WIDTH)}
+    made = {f"vision_model.{name}": tensor for name, tensor in made.items()}
+    return made | {"visual_projection.weight": torch.randn(1024, WIDTH) * WIDTH**-0.5}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ViT-H where ControlNet and the extension both find it, written by the web UI's own torch."""
+    folder = tmp_path_factory.mktemp("controlnet")
+    tower = save(vit_h(), folder / "tower.safetensors", torch.float16)
+    (folder / "clip_vision").mkdir()
+    code = "import sys, torch; from safetensors.torch import load_file; torch.save(load_file(sys.argv[1]), sys.argv[2])"
+    subprocess.run([PYTHON, "-c", code, tower, folder / "clip_vision" / "clip_h.pth"], check=True)
+    tower.unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def webui(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
+    kept = tmp_path_factory.mktemp("webui")
+    options = {
+        "live_previews_enable": False,
+        "control_net_models_path": str(folder),
+        "control_net_modules_path": str(folder),
+        "outdir_samples": str(kept / "out"),
+    }
+    (kept / "config.json").write_text(json.dumps(options))
+    flags = f"--ui-settings-file {kept / 'config.json'} --ui-config-file {kept / 'ui-config.json'} "
+    flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
+    with linked(Path(FOLDER), REPOSITORY, Path(__file__).parent / "oracle", Path(CONTROLNET)):
+        server = WebUI(Path(FOLDER), PYTHON, flags, kept / "log.txt")
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def adapters(webui: WebUI, folder: Path) -> dict[str, str]:
+    """Adapters for the smallest SD checkpoint, by family."""
+    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
+    fitting = [path for path in paths if unet_sizes(path)[0] is SD and unet_sizes(path)[2] == 768]
+    checkpoint = min(fitting, key=lambda path: (path.stat().st_size, path.name))
+    webui.use(checkpoint)
+    projectors = {"base": LinearProjector(1024, 4, 768), "plus": Resampler(1280, 16, 768, 12, 768, 4)}
+    _, widths, context_dim = unet_sizes(checkpoint)
+    for family, projector in projectors.items():
+        save(
+            projector_tensors(projector) | layer_tensors(SD, widths, context_dim),
+            folder / f"ip-adapter_{family}_sd15.safetensors",
+            torch.float16,
+        )
+    return {family: f"ip-adapter_{family}_sd15" for family in projectors}
+
+
+def theirs(webui: WebUI, model: str, image: str, **more) -> Made:
+    """Return what ControlNet's IP-Adapter makes."""
+    listed = webui.call("/controlnet/model_list?update=true")["model_list"]
+    name = next(each for each in listed if each.startswith(model))
+    unit = {"enabled": True, "module": "ip-adapter_clip_sd15", "model": name, "image": image, "weight": 0.8}
+    made = webui.generate(scripts={"controlnet": {"args": [unit]}}, **more)
+    made.pictures = made.pictures[:1]  # the picture that the encoder saw comes after it
+    return made
+
+
+def ours(webui: WebUI, model: str, image: str, **more) -> Made:
+    return webui.generate({"model": model, "images": [image], "weight": 0.8}, **more)
+
+
+@pytest.mark.parametrize("family", ["base", "plus"])
+def test_equal_to_controlnets_ip_adapter(webui: WebUI, adapters: dict[str, str], family: str) -> None:
+    image = reference(5, 224, 224)  # its own size, for ControlNet squashes and interpolates otherwise
+    if family == "plus":  # ControlNet has the published encoder's unconditional features in a file
+        webui.call(
+            "/ip-adapter-oracle/uncond",
+            {"path": str(Path(CONTROLNET, "annotator", "clipvision", "clip_vision_h_uc.data"))},
+        )
+    plain = webui.generate()
+    made, expected = ours(webui, adapters[family], image), theirs(webui, adapters[family], image)
+    assert made - plain > 5
+    assert made - expected <= 1
+    assert webui.generate() - plain == 0
+
+
+def test_right_where_controlnet_is_not(webui: WebUI, files: Files, adapters: dict[str, str]) -> None:
+    """With a long negative prompt, evaluated apart, ControlNet gives it the reference too; we do not."""
+    image, prompts = reference(5, 224, 224), {"negative_prompt": LONG, "cfg_scale": 7}
+    made, wrong = ours(webui, adapters["base"], image, **prompts), theirs(webui, adapters["base"], image, **prompts)
+    padded = ours(webui, adapters["base"], image, **prompts, settings={"batch_cond_uncond": False})
+    assert made - padded <= 1
+    assert made.mean_difference(wrong) > 5, f"ControlNet's picture differs by {made.mean_difference(wrong):.1f} levels"
+
+
+def test_both_in_one_generation_each_do_their_part(webui: WebUI, adapters: dict[str, str]) -> None:
+    """Two halves are a whole: attention is a sum of both, whoever adds it."""
+    image = reference(5, 224, 224)
+    listed = webui.call("/controlnet/model_list?update=true")["model_list"]
+    name = next(each for each in listed if each.startswith(adapters["base"]))
+    unit = {"enabled": True, "module": "ip-adapter_clip_sd15", "model": name, "image": image, "weight": 0.3}
+    both = webui.generate(
+        {"model": adapters["base"], "images": [image], "weight": 0.5}, scripts={"controlnet": {"args": [unit]}}
+    )
+    both.pictures = both.pictures[:1]
+    assert both - ours(webui, adapters["base"], image) <= 1

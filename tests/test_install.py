@@ -1,0 +1,86 @@
+"""install.py in an environment with A1111's pins: it adds what is missing and changes no version that is there."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PINS = ["numpy==1.26.2", "Pillow==9.5.0", "protobuf==3.20.0", "tqdm==4.66.1", "einops==0.4.1", "regex==2023.12.25"]
+"""Versions that A1111 pins, or had when it was released, of what open_clip could want newer."""
+
+SHARED = ("torch", "torchgen", "torchvision", "functorch", "nvidia", "triton")
+"""Packages too large to install twice; they are linked from the environment of the tests."""
+
+LAUNCH = """
+import subprocess, sys
+def run_pip(command, desc=None, live=False):
+    command = f'"{sys.executable}" -m pip {command} --prefer-binary'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+"""
+"""What install.py uses of the web UI's launcher (modules/launch_utils.py)."""
+
+pytestmark = pytest.mark.skipif(
+    not (3, 10) <= sys.version_info[:2] <= (3, 12), reason="A1111's numpy is built for Python 3.10 to 3.12"
+)
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with A1111's pins, torch, and a launcher."""
+    folder = tmp_path_factory.mktemp("install")
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    torch_needs = ["sympy", "networkx", "jinja2", "filelock", "fsspec", "typing_extensions", "setuptools>=77.0.3"]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS, *torch_needs], check=True)
+    code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    there = Path(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip())
+    for source in Path(sysconfig.get_paths()["purelib"]).iterdir():
+        if source.name.split("-")[0].split(".")[0].split("_")[0] in SHARED and not (there / source.name).exists():
+            (there / source.name).symlink_to(source)
+    (there / "launch.py").write_text(LAUNCH)
+    return python
+
+
+def freeze(python: Path) -> set[str]:
+    code = (
+        "from importlib.metadata import distributions;"
+        "print(*sorted({f\"{d.metadata['Name']}=={d.version}\" for d in distributions()}), sep='\\n')"
+    )
+    done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    return set(done.stdout.split("\n")) - {""}
+
+
+def install(python: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([python, ROOT / "install.py"], capture_output=True, text=True, check=False)
+
+
+def test_what_is_missing_is_added_and_nothing_else_is_changed(python: Path) -> None:
+    before = freeze(python)
+    assert not any(name.startswith(("open_clip_torch", "open-clip-torch")) for name in before)
+    done = install(python)
+    assert done.returncode == 0, done.stderr
+    after = freeze(python)
+    assert before <= after, before - after
+    assert any(name.startswith(("open_clip_torch", "open-clip-torch")) for name in after), done.stderr
+    again = install(python)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    assert freeze(python) == after
+
+
+def test_what_cannot_be_added_is_said_and_the_web_ui_starts_all_the_same(python: Path, tmp_path: Path) -> None:
+    """onnx wants a newer protobuf than the one that is there; A1111 breaks when it is replaced."""
+    text = (ROOT / "install.py").read_text(encoding="utf-8")
+    changed = tmp_path / "install.py"
+    changed.write_text(text.replace('"open_clip": "open_clip_torch"', '"onnx": "onnx==1.16.0"'), encoding="utf-8")
+    before = freeze(python)
+    done = subprocess.run([python, changed], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "could not be installed beside the versions that the web UI has" in done.stderr
+    assert freeze(python) == before

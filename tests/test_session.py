@@ -1,0 +1,313 @@
+"""A session on a small host of its own and ldm's real U-Net: what is computed when, and what a pass does."""
+
+import base64
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from makers import adapter_tensors, file_of, picture, save
+from torch import nn
+from unets import ldm_unet
+
+from lib_ipadapter import encoders, preparation
+from lib_ipadapter.api import list_adapters, list_encoders, panel_list
+from lib_ipadapter.errors import IPAdapterError
+from lib_ipadapter.library import Folders
+from lib_ipadapter.session import Run, Session
+from lib_ipadapter.unet_map import SDXL
+from lib_ipadapter.units import read_unit
+
+CONTEXT, FEATURES, STATES = 24, 40, 64
+
+
+def save_tower(path: Path) -> Path:
+    """Write a tiny vision tower: 28 pixels, patches of 14, two layers."""
+    torch.manual_seed(0)
+    made = {
+        "class_embedding": torch.randn(STATES),
+        "positional_embedding": torch.randn(5, STATES),
+        "conv1.weight": torch.randn(STATES, 3, 14, 14) * 0.06,
+        "proj": torch.randn(STATES, FEATURES) * STATES**-0.5,
+    }
+    for block in range(2):
+        prefix = f"transformer.resblocks.{block}"
+        for name, rows, columns in (
+            ("attn.in_proj_", 3 * STATES, STATES),
+            ("attn.out_proj.", STATES, STATES),
+            ("mlp.c_fc.", 2 * STATES, STATES),
+            ("mlp.c_proj.", STATES, 2 * STATES),
+        ):
+            made |= {
+                f"{prefix}.{name}weight": torch.randn(rows, columns) * 0.1,
+                f"{prefix}.{name}bias": torch.zeros(rows),
+            }
+        for name in ("ln_1", "ln_2"):
+            made |= {f"{prefix}.{name}.weight": torch.ones(STATES), f"{prefix}.{name}.bias": torch.zeros(STATES)}
+    for name in ("ln_pre", "ln_post"):
+        made |= {f"{name}.weight": torch.ones(STATES), f"{name}.bias": torch.zeros(STATES)}
+    return save({f"visual.{name}": tensor for name, tensor in made.items()}, path)
+
+
+class SmallHost:
+    """The least that is a host."""
+
+    def __init__(self, folder: Path, unet: nn.Module) -> None:
+        self.folder, self.unet = folder, unet
+        self.refused: list[str] = []
+        self.run: Any = None
+
+    def folders(self) -> Folders:
+        return Folders((self.folder,), (self.folder,))
+
+    def compute_device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def compute_dtype(self) -> torch.dtype:
+        return torch.float32
+
+    def make_room(self) -> None: ...
+
+    def unet_of(self, p: Any) -> nn.Module:
+        return self.unet
+
+    def loaded_unet(self) -> nn.Module | None:
+        return self.unet
+
+    @contextlib.contextmanager
+    def refusing(self, p: Any, unit: int | None = None) -> Iterator[None]:
+        try:
+            yield
+        except IPAdapterError as error:
+            error.unit = error.unit or unit
+            self.refused.append(str(error))
+
+    def while_sampling(self, p: Any, run: Any) -> None:
+        self.run = run
+
+
+class Processing:
+    def __init__(self) -> None:
+        self.extra_generation_params: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def unet() -> nn.Module:
+    return ldm_unet(context_dim=CONTEXT)
+
+
+@pytest.fixture
+def host(tmp_path: Path, unet: nn.Module) -> SmallHost:
+    save_tower(tmp_path / "tower.safetensors")
+    size = {"widths": (32, 64, 128), "context_dim": CONTEXT}
+    save(adapter_tensors("base", width=FEATURES, **size), tmp_path / "base.safetensors")
+    save(adapter_tensors("plus", width=STATES, tokens=8, **size), tmp_path / "plus.bin")
+    save(adapter_tensors("base", SDXL, (64, 128), 32, FEATURES), tmp_path / "sdxl.safetensors")
+    return SmallHost(tmp_path, unet)
+
+
+@pytest.fixture
+def session(host: SmallHost) -> Session:
+    return Session(host)
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of pictures that each call of an encoder got."""
+    counts: list[int] = []
+
+    def counting(encoder: Any, pictures: Any, *more: Any) -> Any:
+        counts.append(len(pictures))
+        return encoders.encode(encoder, pictures, *more)
+
+    monkeypatch.setattr(preparation, "encode", counting)
+    return counts
+
+
+def photo(seed: int = 1) -> str:
+    return base64.b64encode(file_of(picture(50, 40, seed))).decode()
+
+
+def unit(**more: Any) -> dict[str, Any]:
+    return {"model": "base", "images": [photo()], **more}
+
+
+def sample(host: SmallHost, session: Session, args: list[Any], progress: float = 0.0) -> torch.Tensor:
+    """Return the U-Net's output for one cond and one uncond row, with the units of `args` acting."""
+    host.run = None
+    session.before_sampling(Processing(), args)
+    torch.manual_seed(5)
+    given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
+    if host.run is None:
+        return host.unet(*given)
+    host.run.inject(host.unet)
+    host.run.arm((0, 1), progress)
+    made = host.unet(*given)
+    host.run.eject()
+    return made
+
+
+def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, encoded) -> None:
+    first = sample(host, session, [unit()])
+    again = sample(host, session, [unit()])
+    assert encoded == [2], "the reference and the unconditional picture"
+    assert torch.equal(first, again)
+    sample(host, session, [unit(images=[photo(), photo(2)])])
+    sample(host, session, [unit(model="plus")])
+    assert encoded == [2, 1], "only what is new"
+    sample(host, session, [unit(crop="pad")])
+    assert encoded == [2, 1, 1]
+
+
+def test_every_input_of_what_is_kept_is_in_its_key(session, host) -> None:
+    made = {
+        name: sample(host, session, [unit(**more)])
+        for name, more in {
+            "plain": {},
+            "other picture": {"images": [photo(2)]},
+            "two pictures": {"images": [photo(), photo(2)]},
+            "other order is the same attention": {"images": [photo(2), photo()]},
+            "other crop": {"crop": "squash"},
+            "other adapter": {"model": "plus"},
+            "other weight": {"weight": 0.5},
+        }.items()
+    }
+    assert torch.allclose(made["two pictures"], made.pop("other order is the same attention"), atol=1e-4)
+    names = list(made)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            assert not torch.allclose(made[one], made[other], atol=1e-4), (one, other)
+
+
+def test_a_changed_adapter_file_is_read_anew(session, host, tmp_path) -> None:
+    before = sample(host, session, [unit()])
+    size = {"widths": (32, 64, 128), "context_dim": CONTEXT, "seed": 9}
+    save(adapter_tensors("base", width=FEATURES, **size), tmp_path / "base.safetensors", torch.float16)
+    assert not torch.allclose(sample(host, session, [unit()]), before, atol=1e-3)
+
+
+def test_units_act_between_start_and_end_and_nowhere_else(session, host) -> None:
+    plain = sample(host, session, [])
+    late = unit(start=0.5, end=0.8)
+    for progress, acts in ((0.0, False), (0.49, False), (0.5, True), (0.79, True), (0.8, False), (1.0, False)):
+        assert torch.equal(sample(host, session, [late], progress), plain) != acts
+    assert not torch.equal(sample(host, session, [unit(start=0.5)], 1.0), plain), "end = 1 keeps the last call on"
+
+
+def test_no_units_is_no_run(session, host) -> None:
+    for args in ([], [None], [""], [[]], [{"enabled": False}]):
+        host.run = None
+        session.before_sampling(Processing(), args)
+        assert host.run is None
+
+
+def test_what_cannot_run_is_refused_with_the_units_number(session, host) -> None:
+    p = Processing()
+    session.before_generation(p, [unit(), unit(model="sdxl"), unit(images=["!"]), unit(model="none")])
+    assert [refusal[:18] for refusal in host.refused] == [
+        "IP-Adapter unit 2:",
+        "IP-Adapter unit 3:",
+        "IP-Adapter unit 4:",
+    ]
+    assert "is for SDXL" in host.refused[0] or "70 layers" in host.refused[0]
+    assert list(p.extra_generation_params) == ["IP-Adapter 1"]
+
+
+def test_the_parameters_name_the_adapter_what_was_changed_and_the_references(session, host) -> None:
+    import hashlib
+
+    p = Processing()
+    session.before_generation(p, [{"enabled": False}, unit(weight=0.8, start=0.25, crop="pad")])
+    digest = hashlib.sha256(base64.b64decode(photo())).hexdigest()[:12]
+    assert p.extra_generation_params == {
+        "IP-Adapter 2": f"Model: base.safetensors, Weight: 0.8, Start: 0.25, Crop: pad, References: {digest}"
+    }
+
+
+def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, host, unet) -> None:
+    """Later sites see what earlier ones added, so the first is where a sum can be seen."""
+    seen: list[torch.Tensor] = []
+    to_out = unet.get_submodule("input_blocks.1.1.transformer_blocks.0.attn2.to_out.0")
+    one, other = unit(weight=0.5), unit(model="plus", weight=-1.5)
+    for args in ([], [one], [other], [one, other]):
+        host.run = None
+        session.before_sampling(Processing(), args)
+        if host.run:
+            host.run.inject(unet)
+            host.run.arm((0, 1), 0.0)
+        handle = to_out.register_forward_pre_hook(lambda _m, args: seen.append(args[0].clone()))
+        torch.manual_seed(5)
+        unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
+        handle.remove()
+        if host.run:
+            host.run.eject()
+    nothing, first, second, both = seen
+    assert torch.allclose(both - nothing, (first - nothing) + (second - nothing), atol=1e-5)
+
+
+def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet, caplog) -> None:
+    prepared = session.preparation.prepare(read_unit(unit()), unet)
+    run = Run([prepared])
+    other = ldm_unet(context_dim=CONTEXT, channels=64)
+    run.inject(other)
+    run.arm((0, 1), 0.0)
+    given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
+    resting = other(*given)
+    run.eject()
+    assert torch.equal(resting, other(*given))
+    assert "rests while this checkpoint is at work" in caplog.text
+
+
+def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> None:
+    prepared = session.preparation.prepare(read_unit(unit(model="plus")), unet)
+    before = {name for name, _ in unet.named_modules()} | set(unet.state_dict())
+    run = Run([prepared])
+    run.inject(unet)
+    run.arm((0, 1), 0.0)
+    unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
+    widths = [32] * 5 + [64] * 5 + [128] * 6
+    assert run.bytes == sum(2 * 2 * 8 * width * 4 for width in widths)
+    assert {name for name, _ in unet.named_modules()} | set(unet.state_dict()) == before
+    run.eject()
+    assert run.bytes == 0
+
+
+def test_a_device_that_is_too_full_leaves_the_encoding_to_the_cpu(session, host, monkeypatch, caplog) -> None:
+    expected = sample(host, session, [unit()])
+    devices: list[Any] = []
+
+    def full(encoder: Any, pictures: Any, device: Any, dtype: Any) -> Any:
+        devices.append((device, dtype))
+        if len(devices) == 1:
+            raise torch.cuda.OutOfMemoryError
+        return encoders.encode(encoder, pictures, device, dtype)
+
+    monkeypatch.setattr(preparation, "encode", full)
+    made = sample(host, Session(host), [unit()])
+    assert torch.equal(made, expected)
+    assert devices[1] == (torch.device("cpu"), torch.float32)
+    assert "encoding on the CPU" in caplog.text
+
+
+def test_a_damaged_adapter_stops_with_the_names_of_its_tensors(session, host, tmp_path) -> None:
+    tensors = adapter_tensors("base", width=FEATURES, widths=(32, 64, 128), context_dim=CONTEXT)
+    tensors["ip_adapter.7.to_v_ip.weight"][3, 3] = float("nan")
+    save(tensors, tmp_path / "broken.safetensors")
+    session.before_generation(Processing(), [unit(model="broken")])
+    assert "ip_adapter.7.to_v_ip.weight (NaN or infinity)" in host.refused[0]
+
+
+def test_the_lists_say_what_fits_and_what_does_not(session, host, tmp_path) -> None:
+    (tmp_path / "damaged.safetensors").write_bytes(b"<html>")
+    listed = {entry["name"]: entry for entry in list_adapters(session)}
+    assert list(listed)[:2] == ["base.safetensors", "plus.bin"]
+    assert listed["base.safetensors"]["reason"] == ""
+    assert listed["base.safetensors"]["note"] == "base adapter, image encoder tower.safetensors"
+    assert "70 layers" in listed["sdxl.safetensors"]["reason"]
+    assert "web page" in listed["damaged.safetensors"]["reason"]
+    assert [entry["name"] for entry in list_encoders(session) if not entry["reason"]] == ["tower.safetensors"]
+    (tmp_path / "base.safetensors").rename(tmp_path / "renamed.safetensors")
+    assert "base.safetensors" in panel_list(session, False)
+    assert "renamed.safetensors" in panel_list(session, True)
