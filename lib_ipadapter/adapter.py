@@ -31,9 +31,18 @@ def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
     The two layouts share the names of eight sites, and a pruned SDXL (SSD-1B) has only part of SDXL's; the layout of
     which the U-Net has more sites is the one it was made from.
     """
-    modules = dict(unet.named_modules())
-    found = [{site: modules[site.path] for site in sites(layout) if site.path in modules} for layout in LAYOUTS]
+    found = [{site: module for site in sites(layout) if (module := _submodule(unet, site.path))} for layout in LAYOUTS]
     return max(found, key=len)
+
+
+def _submodule(root: nn.Module, path: str) -> nn.Module | None:
+    """Return the module at `path`, or None; a walk over all modules of a U-Net takes longer than all else here."""
+    module: Any = root
+    for name in path.split("."):
+        module = module._modules.get(name)
+        if module is None:
+            return None
+    return module
 
 
 def context_dim(attentions: Mapping[Site, Any]) -> int:

@@ -35,9 +35,9 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.flo
 """What numbers may be stored as."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AdapterFile:
-    """An adapter file that was recognised; its tensors are read when asked for."""
+    """An adapter file in one state, that was recognised; its tensors are read when asked for."""
 
     path: Path
     recognised: Recognised

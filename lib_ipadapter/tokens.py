@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class KeysValues:
         return sum(t.numel() * t.element_size() for pair in self.of_site.values() for t in pair)
 
 
+@lru_cache(maxsize=32)
 def refuse_unsound(adapter: AdapterFile) -> Layout:
     """Return the adapter's U-Net layout; raises `IPAdapterError` where it cannot be run or a tensor is off."""
     found = adapter.recognised

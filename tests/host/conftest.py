@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from host.webui import REPOSITORY, Files, WebUI, linked
+from host.webui import REPOSITORY, SETTINGS, Files, WebUI, linked
 
 FOLDER, PYTHON = os.environ.get("IP_ADAPTER_HOST"), os.environ.get("IP_ADAPTER_HOST_PYTHON")
 WITHOUT = (
@@ -36,7 +36,7 @@ def webui(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
     folder, kept = Path(FOLDER), tmp_path_factory.mktemp("webui")
     settings = kept / "config.json"
     values = {
-        "live_previews_enable": False,
+        **SETTINGS,
         "ipadapter_folder": files.folder.as_posix(),
         "outdir_samples": (kept / "out").as_posix(),
     }

@@ -15,7 +15,7 @@ from makers import layer_tensors, projector_tensors, save
 
 from host.conftest import FOLDER, PYTHON
 from host.test_engine import LONG
-from host.webui import REPOSITORY, Files, Made, WebUI, linked, reference, unet_sizes
+from host.webui import REPOSITORY, SETTINGS, Files, Made, WebUI, linked, reference, unet_sizes
 from lib_ipadapter.projectors import LinearProjector, Resampler
 from lib_ipadapter.unet_map import SD
 
@@ -67,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def webui(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
     kept = tmp_path_factory.mktemp("webui")
     options = {
-        "live_previews_enable": False,
+        **SETTINGS,
         "control_net_models_path": str(folder),
         "control_net_modules_path": str(folder),
         "outdir_samples": str(kept / "out"),

@@ -37,6 +37,21 @@ FEATURES, STATES = 96, 128
 """Widths of the test encoder's embedding and of its hidden states."""
 
 
+SETTINGS = {
+    "live_previews_enable": False,
+    "batch_cond_uncond": True,
+    "pad_cond_uncond": False,
+    "pad_cond_uncond_v0": False,
+    "skip_early_cond": 0.0,
+    "s_min_uncond": 0.0,
+    "s_min_uncond_all": False,
+    "token_merging_ratio": 0.0,
+    "hypertile_enable_unet": False,
+    "upcast_attn": False,
+}
+"""Settings to start with. A1111 restores an overridden setting only where its file of settings has it."""
+
+
 class RefusedError(Exception):
     """The web UI answered with an error."""
 
@@ -154,6 +169,10 @@ class Files:
         self.folder = folder
         save_encoder(folder / "host-test-encoder.safetensors")
 
+    def other_encoder(self) -> None:
+        """Write an encoder that fits no adapter here."""
+        save_encoder(self.folder / "other-encoder.safetensors", width=64, features=32)
+
     def adapter(self, checkpoint: Path, family: str = "base", seed: int = 0) -> str:
         """Write an adapter for the checkpoint's U-Net and return its name."""
         layout, widths, context_dim = unet_sizes(checkpoint)
@@ -192,15 +211,15 @@ class Files:
         return cond, torch.zeros_like(cond[:1]) if takes == EMBED else nothing.of(takes)
 
 
-def save_encoder(path: Path) -> None:
+def save_encoder(path: Path, width: int = STATES, features: int = FEATURES) -> None:
     """Write a tiny random CLIP vision tower in open_clip's layout."""
     torch.manual_seed(7)
-    width, patches, layers = STATES, 16, 3
+    patches, layers = 16, 3
     tensors = {
         "class_embedding": torch.randn(width),
         "positional_embedding": torch.randn(patches + 1, width) * 0.5,
         "conv1.weight": torch.randn(width, 3, 14, 14) * 0.06,
-        "proj": torch.randn(width, FEATURES) * width**-0.5,
+        "proj": torch.randn(width, features) * width**-0.5,
     }
     norms = ["ln_pre", "ln_post"]
     for block in range(layers):

@@ -6,12 +6,23 @@ layers, weight, start, end. Its second is a step at which to fail, to see what a
 """
 
 import sys
+import time
 
 import gradio as gr
 import torch
 from modules import script_callbacks, scripts, shared
 
-current = {"given": None, "params": None, "roles": [], "progress": 0.0, "inner": None, "patched": [], "fail_at": -1}
+current = {
+    "given": None,
+    "params": None,
+    "roles": [],
+    "progress": 0.0,
+    "inner": None,
+    "patched": [],
+    "fail_at": -1,
+    "started": 0.0,
+    "first_step": None,
+}
 
 
 class OracleScript(scripts.Script):
@@ -26,6 +37,9 @@ class OracleScript(scripts.Script):
             gr.Textbox(value="", visible=False, label="IP-Adapter oracle file"),
             gr.Number(value=-1, visible=False, label="IP-Adapter oracle fails at"),
         ]
+
+    def before_process(self, p, *args):
+        current.update(started=time.perf_counter(), first_step=None)
 
     def process_before_every_sampling(self, p, path="", fail_at=-1, **kwargs):
         restore()
@@ -48,6 +62,7 @@ def restore():
 
 
 def on_cfg_denoiser(params):
+    current["first_step"] = current["first_step"] or time.perf_counter()
     if params.denoiser.step == current["fail_at"]:
         params.denoiser.inner_model.forward = fail
     if current["given"] is None:
@@ -120,10 +135,15 @@ def add_routes(_demo, app):
         modules = shared.sd_model.modules()
         return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + ("forward" in vars(m)) for m in modules)
 
+    @app.get("/ip-adapter-oracle/first-step")
+    def first_step():
+        """Return the seconds from the start of the last generation to its first step."""
+        return current["first_step"] - current["started"]
+
     @app.post("/ip-adapter-oracle/uncond")
     def uncond(given: dict):
         """Give the extension another encoder's unconditional hidden states, from a file, until the web UI ends."""
-        hidden = torch.serialization.load(given["path"], weights_only=True)["uc"]
+        hidden = torch.serialization.load(given["path"], map_location="cpu", weights_only=True)["uc"]
         preparation = sys.modules["sd_webui_ip_adapter.preparation"]
         encode = preparation.Preparation._encode
 

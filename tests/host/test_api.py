@@ -1,0 +1,154 @@
+"""The API of a real web UI: refusals, routes, memory, and the time that a unit adds."""
+
+import base64
+import statistics
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
+from lib_ipadapter.unet_map import SD, SDXL
+from lib_ipadapter.version import VERSION
+
+
+@pytest.fixture(scope="module")
+def sd(webui: WebUI) -> Path:
+    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
+    checkpoint = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
+    webui.use(checkpoint)
+    return checkpoint
+
+
+def huge_png() -> str:
+    """Return a PNG of 30,000 × 30,000 pixels in a few kilobytes."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    content = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+    return base64.b64encode(content).decode()
+
+
+BAD: dict[str, tuple[dict[str, Any], str, str]] = {
+    "unknown field": ({"wieght": 1}, "wieght", "is no field"),
+    "wrong type": ({"weight": "1"}, "weight", "must be a number from -5 to 5"),
+    "a flag for a number": ({"weight": True}, "weight", "must be a number"),
+    "null": ({"weight": None}, "weight", "must be a number"),
+    "out of range": ({"weight": 5.01}, "weight", "from -5 to 5, not 5.01"),
+    "start after end": ({"start": 0.8, "end": 0.2}, "start", "must not be after end"),
+    "no model": ({"model": ""}, "model", "is required"),
+    "no such model": ({"model": "nothing"}, "model", "is no file that was found"),
+    "a path as model": ({"model": "../../etc/passwd"}, "model", "is no file that was found"),
+    "several files of that name": ({"model": "twin"}, "model", "fits several files"),
+    "no image": ({"images": []}, "images", "is required"),
+    "broken base64": ({"images": ["%%%"]}, "images[0]", "must be a picture as base64"),
+    "base64 of something else": ({"images": [base64.b64encode(b"text").decode()]}, "images[0]", "is no picture"),
+    "a path": ({"images": [str(Path(__file__))]}, "images[0]", "files are not read by path"),
+    "an address": ({"images": ["http://127.0.0.1/a.png"]}, "images[0]", "addresses are not fetched"),
+    "a huge picture": ({"images": [huge_png()]}, "images[0]", "30000×30000|far too many pixels"),
+    "a huge text": ({"images": ["A" * 100_000_000]}, "images[0]", "must have at most"),
+    "an encoder that does not fit": ({"encoder": "other-encoder"}, "encoder", "needs"),
+    "not built yet": ({"weight_type": "style transfer"}, "weight_type", "not built yet"),
+}
+
+
+@pytest.fixture(scope="module")
+def model(files: Files, sd: Path) -> str:
+    """An adapter that fits; beside it files for the cases above."""
+    name = files.adapter(sd)
+    content = (files.folder / f"{name}.safetensors").read_bytes()
+    (files.folder / "twin.safetensors").write_bytes(content)
+    (files.folder / "twin.bin").write_bytes(content)
+    files.other_encoder()
+    return name
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_unit_is_refused_with_field_and_remedy_and_the_web_ui_goes_on(
+    webui: WebUI, model: str, case: str
+) -> None:
+    change, field, words = BAD[case]
+    with pytest.raises(RefusedError) as refused:
+        webui.generate({"model": model, "images": [reference()]} | change)
+    assert refused.value.status == 422
+    assert refused.value.body["body"]["field"] == field
+    assert any(word in refused.value.body["detail"] for word in words.split("|")), refused.value.body["detail"]
+    assert "Traceback" not in str(refused.value.body)
+    assert webui.generate(steps=1).pictures
+
+
+def test_an_adapter_for_another_base_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
+    for path in (Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")):
+        if unet_sizes(path)[0] is SDXL:
+            with pytest.raises(RefusedError, match="is for SDXL, but the loaded checkpoint is SD1"):
+                webui.generate({"model": files.adapter(path), "images": [reference()]})
+            return
+    pytest.skip("the web UI has no SDXL checkpoint")
+
+
+def test_units_are_taken_in_every_form(webui: WebUI, model: str) -> None:
+    import json
+
+    unit = {"model": model, "images": reference()}
+    expected = webui.generate(unit)
+    for args in ([[unit]], [None, unit], [json.dumps(unit)], [json.dumps([unit])], [[], "", [unit]]):
+        assert webui.generate(*args) - expected == 0
+    many = [unit | {"weight": 0.05} for _ in range(12)]
+    more = webui.generate(many)
+    assert len([key for key in more.info["extra_generation_params"] if key.startswith("IP-Adapter")]) == 12
+
+
+def test_the_routes(webui: WebUI, model: str) -> None:
+    assert webui.call("/ipadapter/version") == {"version": VERSION}
+    listed = {entry["name"]: entry for entry in webui.call("/ipadapter/models")}
+    assert listed[f"{model}.safetensors"]["family"] == "base"
+    assert listed[f"{model}.safetensors"]["reason"] == ""
+    assert "host-test-encoder.safetensors" in {entry["name"] for entry in webui.call("/ipadapter/encoders")}
+    assert webui.call("/ipadapter/schema")["properties"]["weight"]["maximum"] == 5
+    assert webui.call("/ipadapter/rescan", {})["models"] == len(listed)
+
+
+def resident(process: int) -> int:
+    """Return a process's resident memory in bytes."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmRSS")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
+def test_two_hundred_generations_do_not_grow(webui: WebUI, model: str) -> None:
+    def generate(count: int, units: bool) -> None:
+        for seed in range(count):
+            unit = {"model": model, "images": [reference(seed % 5)], "weight": 1 - seed % 3}
+            webui.generate(*[unit] * units, steps=1, width=64, height=64, seed=seed)
+
+    generate(30, True)
+    before = resident(webui.process.pid)
+    generate(200, True)
+    grown = resident(webui.process.pid) - before
+    print(f"grown by {grown / 1e6:.1f} MB in 200 generations")  # noqa: T201
+    assert grown < 40e6, f"grown by {grown / 1e6:.0f} MB"
+    assert webui.hooks() == 0
+
+
+def test_the_time_to_the_first_step_is_reported(webui: WebUI, model: str) -> None:
+    """Not asserted: it depends on the machine. Run pytest with -s to see it."""
+    photo = reference(3, 1600, 1200)
+    unit = {"model": model, "images": [photo]}
+
+    def seconds(*units: Any) -> float:
+        webui.generate(*units, steps=1, width=64, height=64)
+        return webui.call("/ip-adapter-oracle/first-step")
+
+    seconds()
+    cold = seconds(unit)
+    none, warm = (statistics.median(seconds(*units) for _ in range(15)) for units in ((), (unit,)))
+    print(f"to the first step: {none * 1e3:.0f} ms, cold +{(cold - none) * 1e3:.0f} ms, ", end="")  # noqa: T201
+    print(f"warm +{(warm - none) * 1e3:.0f} ms; a photo of {len(photo) / 1e6:.1f} MB")  # noqa: T201

@@ -1,0 +1,100 @@
+"""The panel in a real web UI and a real browser: the five steps of the README, and a reload of the UI."""
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from makers import file_of, picture
+from panel.test_panel import CHROMIUM, FLAGS, PICTURES
+
+from host.webui import Files, WebUI, unet_sizes
+from lib_ipadapter.unet_map import SD
+
+if not (importlib.util.find_spec("playwright") and CHROMIUM):
+    pytest.skip("no playwright or no Chromium", allow_module_level=True)
+
+from playwright.sync_api import sync_playwright
+
+PANEL = "#ipadapter_txt2img"
+
+
+@pytest.fixture(scope="module")
+def model(webui: WebUI, files: Files) -> str:
+    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
+    checkpoint = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
+    webui.use(checkpoint)
+    return files.adapter(checkpoint)
+
+
+@pytest.fixture
+def page(webui: WebUI) -> Iterator[Any]:
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1400})
+        page.goto(webui.url)
+        page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached", timeout=60000)
+        yield page
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURES / "web-ui.png", full_page=True)
+        browser.close()
+
+
+def tick(page: Any) -> None:
+    page.click(f"{PANEL} .label-wrap")
+    page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
+
+
+def generate(page: Any) -> str:
+    """Press Generate and return what is written below the picture."""
+    for name, value in (("width", 128), ("height", 128), ("steps", 2)):
+        page.fill(f"#txt2img_{name} input[type=number]", str(value))
+    page.evaluate(
+        "document.querySelectorAll('#html_info_txt2img, #html_log_txt2img').forEach((e) => e.dataset.old = e.innerText)"
+    )
+    page.click("#txt2img_generate")
+    page.wait_for_function(
+        "(() => { const e = document.querySelector('#html_log_txt2img'); return e.innerText !== e.dataset.old; })()",
+        timeout=120000,
+    )
+    return page.inner_text("#html_info_txt2img") + page.inner_text("#html_log_txt2img")
+
+
+def test_the_five_steps(page: Any, model: str) -> None:
+    page.fill("#txt2img_prompt textarea", "a red cat")
+    tick(page)
+    pictures = [
+        {"name": f"{seed}.png", "mimeType": "image/png", "buffer": file_of(picture(120, 90, seed))} for seed in (1, 2)
+    ]
+    page.set_input_files(f"{PANEL} input[type=file]", pictures)
+    page.wait_for_function(f"document.querySelectorAll('{PANEL} .ipadapter-reference').length === 2")
+    page.select_option(f"{PANEL} select[aria-label=Adapter]", f"{model}.safetensors")
+    page.fill(f"{PANEL} input[type=number][aria-label=Weight]", "0.6")
+    told = generate(page)
+    assert re.search(rf'IP-Adapter 1: "Model: {model}.safetensors, Weight: 0.6, References: \w{{12}} \w{{12}}"', told)
+
+
+def test_a_ticked_panel_without_anything_is_told_what_is_missing(page: Any) -> None:
+    tick(page)
+    assert "IP-Adapter unit 1: model is required" in generate(page)
+
+
+def test_an_unticked_panel_does_nothing(page: Any) -> None:
+    assert "IP-Adapter" not in generate(page)
+
+
+def test_after_a_reload_of_the_ui_units_act_once(page: Any, webui: WebUI, model: str) -> None:
+    from host.webui import reference
+
+    unit = {"model": model, "images": [reference(1)]}
+    before, plain = webui.generate(unit), webui.generate()
+    page.click("#footer a:has-text('Reload UI')")
+    page.wait_for_timeout(3000)
+    webui._wait()
+    assert webui.generate(unit) - before == 0
+    assert webui.generate() - plain == 0
+    assert webui.hooks() == 0
+    page.goto(webui.url)
+    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached", timeout=60000)
