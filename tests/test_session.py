@@ -13,11 +13,12 @@ from torch import nn
 from unets import ldm_unet
 
 from lib_ipadapter import encoders, preparation
+from lib_ipadapter.adapter import find_attentions
 from lib_ipadapter.api import list_adapters, list_encoders, panel_list
 from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.library import Folders
 from lib_ipadapter.session import Run, Session
-from lib_ipadapter.unet_map import SDXL
+from lib_ipadapter.unet_map import SDXL, sites
 from lib_ipadapter.units import read_unit
 
 CONTEXT, FEATURES, STATES = 24, 40, 64
@@ -258,6 +259,31 @@ def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet,
     run.eject()
     assert torch.equal(resting, other(*given))
     assert "rests while this checkpoint is at work" in caplog.text
+
+
+def pruned_sdxl(widths: dict[str, int]) -> nn.Module:
+    """Return the cross-attentions of an SDXL without its middle block and with fewer layers, as SSD-1B is."""
+    root = nn.Module()
+    for site in sites(SDXL):
+        if site.block == "middle" or site.depth > 3:
+            continue
+        parent = root
+        for name in site.path.split("."):
+            if name not in parent._modules:
+                parent.add_module(name, nn.Module())
+            parent = parent._modules[name]
+        outer = site.number > 2 if site.block == "output" else site.number < 7
+        width = widths["outer" if outer else "inner"]
+        parent.to_q, parent.to_k = nn.Linear(width, width), nn.Linear(32, width)
+    return root
+
+
+def test_a_pruned_sdxl_takes_the_sites_that_it_has(session) -> None:
+    adapter = session.preparation.library.adapter("sdxl")
+    fitting, other = (find_attentions(pruned_sdxl({"outer": outer, "inner": 128})) for outer in (64, 96))
+    assert len(fitting) == 2 * 2 + 2 * 4 + 3 * 4 + 3 * 2
+    assert preparation.reason_against(adapter, fitting) is None
+    assert "the loaded checkpoint is context width 32, 30 layers" in preparation.reason_against(adapter, other)
 
 
 def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> None:
