@@ -93,7 +93,7 @@ def check() -> None:
     python = ENDS["current"].executable
     run(python, "-m", "ruff", "format", "--check", ".")
     run(python, "-m", "ruff", "check", ".")
-    run(python, "-m", "pyright")
+    run(python, "-m", "pyright", "--pythonpath", python)
 
 
 def test(end: End, *more: str) -> None:
