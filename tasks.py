@@ -39,7 +39,7 @@ ENDS = {
     for end in (
         End("current", "", ("tests",)),
         End("a1111", "3.10", ("tests",)),
-        End("forge-neo", "3.13", ("tests/test_units.py", "tests/test_unet_map.py", "tests/panel")),
+        End("forge-neo", "3.13", ("tests/test_units.py", "tests/panel")),
     )
 }
 
