@@ -11,7 +11,9 @@ import torch
 from makers import file_of, layer_tensors, picture, projector_tensors, save
 from torch import nn
 
+from lib_ipadapter.attention import COND, UNCOND
 from lib_ipadapter.encoders import open_encoder
+from lib_ipadapter.hosts.host import PassFacts, Row
 from lib_ipadapter.library import Folders
 from lib_ipadapter.preparation import Preparation
 from lib_ipadapter.projectors import Resampler
@@ -63,9 +65,7 @@ def sdxl_sites() -> nn.Module:
             if name not in parent._modules:
                 parent.add_module(name, nn.Module())
             parent = parent._modules[name]
-        wide = (
-            640 if (site.block == "input" and site.number < 7) or (site.block == "output" and site.number > 2) else 1280
-        )
+        wide = {1: 640, 2: 1280}[site.level]
         with torch.device("meta"):
             parent.to_q, parent.to_k = nn.Linear(wide, wide, bias=False), nn.Linear(2048, wide, bias=False)
             parent.to_out = nn.ModuleList([nn.Linear(wide, wide)])
@@ -84,6 +84,7 @@ def measure() -> dict[str, Any]:
             compute_device=lambda: torch.device("cpu"),
             compute_dtype=lambda: torch.float32,
             make_room=lambda: None,
+            unconditional=lambda: "mean",
         )
         photo = base64.b64encode(file_of(picture(1600, 1200), "JPEG", quality=95)).decode()
         unit = read_unit({"model": "ip-adapter-plus_sdxl_vit-h", "images": [photo], "crop": "center"})
@@ -92,12 +93,13 @@ def measure() -> dict[str, Any]:
         opened = timed(lambda: open_encoder(folder / "vit-h.safetensors"))
         cold, warm = timed(lambda: preparation.prepare(unit, unet)), timed(lambda: preparation.prepare(unit, unet))
         again = timed(lambda: preparation.prepare(other, unet))
-        run = Run([preparation.prepare(unit, unet)])
+        run = Run([preparation.prepare(unit, unet)], PassFacts())
         run.inject(unet)
-        run.arm((0, 1), 0.0)
+        run.arm((Row(COND, 0), Row(UNCOND, 0)), 0.0)
         for site in sites(SDXL):
             attention = unet.get_submodule(site.path)
-            run._bank(site, attention.heads, torch.empty(0, dtype=torch.float16))
+            query = torch.empty(2, (128 >> site.level) ** 2, 0, dtype=torch.float16)
+            run._bank(site, attention.heads, query, (128, 128))
         return {
             "open the encoder's header": opened,
             "cold: ViT-H encodes, keys and values of 70 sites": cold,

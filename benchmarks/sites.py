@@ -7,23 +7,27 @@ and what is reported is the median over the repetitions of (time / plain time - 
 import random
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0, IPAdapterAttnProcessor2_0
 from ip_adapter.attention_processor import IPAttnProcessor2_0
+from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
 from lib_ipadapter.adapter import Call, Injection
-from lib_ipadapter.attention import make_bank
-from lib_ipadapter.unet_map import SD, SDXL, Layout, Site, sites
+from lib_ipadapter.attention import Bank, Term, make_bank
+from lib_ipadapter.regions import WHOLE, Size, of_mask
+from lib_ipadapter.unet_map import SD, SDXL, Site, sites
 
 SIZES = {"SD1.5 at 512²": (SD, 768, 8, None), "SDXL at 1024²": (SDXL, 2048, None, 64)}
 """(layout, context width, heads, head dim)"""
 
-WIDTHS = {"SD": (320, 640, 1280), "SDXL": (640, 1280)}
-QUERIES = {"SD": (4096, 1024, 256, 64), "SDXL": (4096, 1024)}
+WIDTHS = {"SD": (320, 640, 1280, 1280), "SDXL": (0, 640, 1280)}
+"""By level."""
+LATENT = {"SD": (64, 64), "SDXL": (128, 128)}
 UNITS = {"4": (4,), "16": (16,), "4 + 16 + 16": (4, 16, 16)}
 ROWS = 2
 
@@ -38,6 +42,7 @@ class Way:
     text: Any
     injection: Injection | None = None
     call: Call | None = None
+    more: dict[str, Any] = field(default_factory=dict)
 
     def put_on(self) -> None:
         self.attention.set_processor(self.processor)
@@ -46,7 +51,7 @@ class Way:
             self.injection.call = self.call
 
     def run(self) -> None:
-        self.attention(self.hidden, encoder_hidden_states=self.text)
+        self.attention(self.hidden, encoder_hidden_states=self.text, **self.more)
 
     def take_off(self) -> None:
         if self.injection:
@@ -60,16 +65,8 @@ class Subject:
     attention: Attention
     hidden: Tensor
     text: Tensor
+    grid: Size
     ways: dict[str, Way]
-
-
-def level(layout: Layout, site: Site) -> tuple[int, int]:
-    """Return the width of a site and its number of queries."""
-    if layout is SD:
-        depth = {"input": (site.number - 1) // 3, "output": 3 - site.number // 3, "middle": 3}[site.block]
-        return WIDTHS["SD"][min(depth, 2)], QUERIES["SD"][depth]
-    depth = {"input": site.number // 3 - 1, "output": 1 - site.number // 3, "middle": 1}[site.block]
-    return WIDTHS["SDXL"][depth], QUERIES["SDXL"][depth]
 
 
 def subjects(name: str, device: torch.device, dtype: torch.dtype) -> list[Subject]:
@@ -79,12 +76,13 @@ def subjects(name: str, device: torch.device, dtype: torch.dtype) -> list[Subjec
     text = torch.randn(ROWS, 77, context_dim, device=device, dtype=dtype)
     images = {count: torch.randn(2, count, context_dim, device=device, dtype=dtype) for count in (4, 16)}
     for site in sorted(sites(layout), key=lambda site: (site.layer, site.depth)):
-        width, queries = level(layout, site)
+        width = WIDTHS[layout.name][site.level]
+        rows, columns = (side >> site.level for side in LATENT[layout.name])
         h = heads or width // (dim or 64)
         attention = Attention(width, context_dim, heads=h, dim_head=width // h, processor=AttnProcessor2_0())
         attention = attention.to(device, dtype).eval()
-        hidden = torch.randn(ROWS, queries, width, device=device, dtype=dtype)
-        made.append(Subject(attention, hidden, text, {}))
+        hidden = torch.randn(ROWS, rows * columns, width, device=device, dtype=dtype)
+        made.append(Subject(attention, hidden, text, (rows, columns), {}))
         made[-1].ways = ways(made[-1], site, images)
     return made
 
@@ -105,7 +103,42 @@ def ways(subject: Subject, site: Site, images: dict[int, Tensor]) -> dict[str, W
         made[f"diffusers, {label}"] = diffusers(subject, weights, tokens)
         if len(counts) == 1:
             made[f"authors, {label}"] = authors(subject, weights, tokens)
+    made["ours, 4 + 16 + 16, controlled"] = controlled(subject, site, weights, tokens)
+    made["diffusers, 4 + 16 + 16, controlled"] = masked_diffusers(subject, weights, tokens)
     return made
+
+
+def masks_of(units: int) -> list[Image.Image]:
+    """Return one upright stripe a unit, with soft edges."""
+    masks = []
+    for unit in range(units):
+        stripe = Image.new("L", (512, 512), 0)
+        stripe.paste(255, (512 * unit // units, 0, 512 * (unit + 1) // units, 512))
+        masks.append(stripe.filter(ImageFilter.GaussianBlur(8)).convert("F").point(lambda level: level * (1 / 255) + 0))
+    return masks
+
+
+def masked_diffusers(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Way:
+    """diffusers with a mask for each adapter; what it shrinks at every call is part of its way."""
+    way = diffusers(subject, weights, tokens)
+    masks = [torch.tensor(np.asarray(mask))[None, None].to(subject.hidden) for mask in masks_of(len(tokens))]
+    return replace(way, more={"ip_adapter_masks": masks})
+
+
+def controlled(subject: Subject, site: Site, weights: Weights, tokens: list[Tensor]) -> Way:
+    """Ours with a mask and a curve for each unit, as `terms` makes them: a new bank for every step of the curve."""
+    pairs = [(to_k(each), to_v(each)) for each, (to_k, to_v) in zip(tokens, weights, strict=True)]
+    regions = [of_mask(mask, WHOLE, subject.grid) for mask in masks_of(len(tokens))]
+
+    def bank(*_: object) -> Bank:
+        weight = 0.05 + 0.95 * random.random() * site.layer / 16
+        terms = [Term(*pair, weight, region=region) for pair, region in zip(pairs, regions, strict=True)]
+        return make_bank(terms, subject.attention.heads, subject.hidden)
+
+    injection = Injection(nn.Identity(), {site: subject.attention})
+    injection.kinds = (0, 1)
+    plain = subject.attention.processor
+    return Way(subject.attention, subject.hidden, plain, subject.text, injection, Call((0, 1), bank))
 
 
 def diffusers(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Way:
@@ -125,10 +158,10 @@ def authors(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Way:
 
 
 def ours(subject: Subject, site: Site, weights: Weights, tokens: list[Tensor]) -> Way:
-    units = [(to_k(each), to_v(each), 0.7) for each, (to_k, to_v) in zip(tokens, weights, strict=True)]
+    units = [Term(to_k(each), to_v(each), 0.7) for each, (to_k, to_v) in zip(tokens, weights, strict=True)]
     bank = make_bank(units, subject.attention.heads, subject.hidden)
     injection = Injection(nn.Identity(), {site: subject.attention})
-    injection.roles = (0, 1)
+    injection.kinds = (0, 1)
     plain, call = subject.attention.processor, Call((0, 1), lambda *_: bank)
     return Way(subject.attention, subject.hidden, plain, subject.text, injection, call)
 

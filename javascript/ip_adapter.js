@@ -49,7 +49,9 @@ const ipAdapter = (() => {
             this.ticked = false;
             this.models = null;
             this.current = 0;
+            this.written = []; // what this panel wrote into the text fields; anything else there was pasted
             this.units = Array.from({length: this.spec.units}, () => this.emptyUnit());
+            this.opened = new Set();
             this.tabs = element("div", {className: "ipadapter-tabs", role: "tablist"});
             this.body = element("div", {className: "ipadapter-body"});
             root.append(this.tabs, this.body);
@@ -58,7 +60,7 @@ const ipAdapter = (() => {
 
         emptyUnit() {
             const values = Object.fromEntries(this.spec.controls.map((control) => [control.name, control.default]));
-            return {enabled: true, model: "", images: [], ...values};
+            return {enabled: true, model: "", images: [], ...structuredClone(values)};
         }
 
         get unit() {
@@ -80,6 +82,7 @@ const ipAdapter = (() => {
                 const field = this.part(`unit_${index + 1}`).querySelector("textarea, input");
                 const text = this.isSent(index) ? JSON.stringify({...unit, enabled: true}) : "";
                 if (field.value === text) return;
+                this.written[index] = text;
                 field.value = text;
                 field.dispatchEvent(new Event("input", {bubbles: true}));
             });
@@ -111,16 +114,25 @@ const ipAdapter = (() => {
             this.draw();
         }
 
-        async add(files) {
-            const unit = this.unit;
+        async add(pictures, files) {
             this.say("");
             for (const file of files) {
                 try {
-                    unit.images.push({image: await pictureUrl(file)});
+                    pictures.push({image: await pictureUrl(file)});
                 } catch {
                     this.say(`${file.name || "This"} is no picture that the browser can read.`);
                 }
             }
+            this.draw();
+        }
+
+        /* What was pasted has settings, but no pictures: those are known by their hashes only. */
+        restore(index, text) {
+            if (index >= this.units.length || text === "" || text === this.written[index]) return;
+            const {note, ...pasted} = JSON.parse(text);
+            this.units[index] = {...this.emptyUnit(), ...pasted};
+            this.current = index;
+            this.say(note || "");
             this.draw();
         }
 
@@ -154,48 +166,67 @@ const ipAdapter = (() => {
         }
 
         drawReferences() {
+            const message = element("p", {className: "ipadapter-message", role: "status"}, this.message || "");
+            return element("div", {className: "ipadapter-left"}, this.drawStrip(this.unit.images, "Reference"), message);
+        }
+
+        /* A strip of pictures that takes more by drop, paste and choice. */
+        drawStrip(pictures, word) {
             const input = element("input", {
                 type: "file",
                 accept: "image/*",
                 multiple: true,
-                ariaLabel: "Reference pictures",
-                onchange: () => this.add([...input.files]),
+                ariaLabel: `${word} pictures`,
+                onchange: () => this.add(pictures, [...input.files]),
             });
-            const zone = element(
+            const take = (event, files) => {
+                event.preventDefault();
+                event.stopPropagation();
+                this.add(pictures, files);
+            };
+            return element(
                 "div",
                 {
                     className: "ipadapter-references",
                     tabIndex: 0,
                     ondragover: (event) => event.preventDefault(),
-                    ondrop: (event) => {
-                        event.preventDefault();
-                        event.stopPropagation();
-                        this.add([...event.dataTransfer.files]);
-                    },
+                    ondrop: (event) => take(event, [...event.dataTransfer.files]),
                     onpaste: (event) => {
-                        if (event.clipboardData.files.length === 0) return;
-                        event.preventDefault();
-                        event.stopPropagation();
-                        this.add([...event.clipboardData.files]);
+                        if (event.clipboardData.files.length > 0) take(event, [...event.clipboardData.files]);
                     },
                 },
-                ...this.unit.images.map((picture, index) => this.drawReference(picture, index)),
+                ...pictures.map((picture, index) => this.drawReference(pictures, index, word)),
                 element("label", {className: "ipadapter-add"}, "Drop, paste or choose pictures", input),
             );
-            const message = element("p", {className: "ipadapter-message", role: "status"}, this.message || "");
-            return element("div", {className: "ipadapter-left"}, zone, message);
         }
 
-        drawReference(picture, index) {
+        drawReference(pictures, index, word) {
+            const picture = pictures[index];
             const remove = () => {
-                this.unit.images.splice(index, 1);
+                pictures.splice(index, 1);
                 this.draw();
             };
+            const weight = element("input", {
+                type: "number",
+                min: -5,
+                max: 5,
+                step: 0.05,
+                value: picture.weight ?? 1,
+                title: "Weight of this picture among the others",
+                ariaLabel: `Weight of ${word.toLowerCase()} ${index + 1}`,
+                oninput: () => {
+                    if (weight.value === "" || !weight.validity.valid) return;
+                    picture.weight = Number(weight.value);
+                    this.write();
+                },
+                onblur: () => (weight.value = picture.weight ?? 1),
+            });
             return element(
                 "figure",
                 {className: "ipadapter-reference"},
-                element("img", {src: picture.image, alt: `Reference ${index + 1}`}),
-                element("button", {type: "button", title: "Remove", ariaLabel: `Remove reference ${index + 1}`, onclick: remove}, "×"),
+                element("img", {src: picture.image, alt: `${word} ${index + 1}`}),
+                element("button", {type: "button", title: "Remove", ariaLabel: `Remove ${word.toLowerCase()} ${index + 1}`, onclick: remove}, "×"),
+                element("figcaption", {}, weight),
             );
         }
 
@@ -210,8 +241,33 @@ const ipAdapter = (() => {
                 {className: "ipadapter-right"},
                 element("label", {className: "ipadapter-check"}, enabled, "Enable this unit"),
                 this.drawModel(),
-                ...this.spec.controls.map((control) => this.drawControl(control)),
+                ...this.controlsOf("").map((control) => this.drawControl(control)),
+                ...this.spec.groups.map((group) => this.drawGroup(group)),
             );
+        }
+
+        controlsOf(group) {
+            return this.spec.controls.filter((control) => control.group === group);
+        }
+
+        isChanged(control) {
+            return JSON.stringify(this.unit[control.name]) !== JSON.stringify(control.default);
+        }
+
+        /* A fold with less common controls; a mark says that something in it is set. */
+        drawGroup(group) {
+            const controls = this.controlsOf(group);
+            const fold = element(
+                "details",
+                {
+                    className: `ipadapter-group${controls.some((control) => this.isChanged(control)) ? " used" : ""}`,
+                    open: this.opened.has(group),
+                    ontoggle: () => (fold.open ? this.opened.add(group) : this.opened.delete(group)),
+                },
+                element("summary", {}, group),
+                ...controls.map((control) => this.drawControl(control)),
+            );
+            return fold;
         }
 
         drawModel() {
@@ -244,13 +300,91 @@ const ipAdapter = (() => {
         }
 
         drawControl(control) {
-            const inputs = control.options ? [this.drawChoice(control)] : this.drawNumber(control);
+            const draw = {
+                choice: this.drawChoice,
+                flag: this.drawFlag,
+                mask: this.drawMask,
+                number: this.drawNumber,
+                optionalnumber: this.drawOptionalNumber,
+                pictures: this.drawPictures,
+                points: this.drawText,
+                text: this.drawText,
+            }[control.kind];
             return element(
-                "label",
+                ["pictures", "mask"].includes(control.kind) ? "div" : "label",
                 {className: "ipadapter-field", title: control.help},
-                element("span", {}, control.label),
-                element("div", {className: "ipadapter-row"}, ...inputs),
+                ...(control.label === control.group ? [] : [element("span", {}, control.label)]),
+                element("div", {className: "ipadapter-row"}, ...draw.call(this, control)),
             );
+        }
+
+        drawPictures(control) {
+            return [this.drawStrip(this.unit[control.name], control.label.replace(/s$/, ""))];
+        }
+
+        /* One picture, at most. */
+        drawMask(control) {
+            const pictures = this.unit[control.name] ? [{image: this.unit[control.name]}] : [];
+            const input = element("input", {
+                type: "file",
+                accept: "image/*",
+                ariaLabel: control.label,
+                onchange: async () => {
+                    await this.add(pictures, [...input.files]);
+                    if (pictures.length) this.set(control.name, pictures[pictures.length - 1].image);
+                    this.draw();
+                },
+            });
+            const remove = () => {
+                this.set(control.name, null);
+                this.draw();
+            };
+            const shown = pictures.map((picture) =>
+                element(
+                    "figure",
+                    {className: "ipadapter-reference"},
+                    element("img", {src: picture.image, alt: control.label}),
+                    element("button", {type: "button", title: "Remove", ariaLabel: `Remove ${control.label.toLowerCase()}`, onclick: remove}, "×"),
+                ),
+            );
+            return [...shown, element("label", {className: "ipadapter-add"}, "Choose a black and white picture", input)];
+        }
+
+        drawFlag(control) {
+            const box = element("input", {
+                type: "checkbox",
+                ariaLabel: control.label,
+                checked: this.unit[control.name],
+                onchange: () => this.set(control.name, box.checked),
+            });
+            return [box, element("small", {}, control.help)];
+        }
+
+        drawText(control) {
+            const text = element("input", {
+                type: "text",
+                ariaLabel: control.label,
+                placeholder: control.example || "",
+                value: this.unit[control.name],
+                oninput: () => this.set(control.name, text.value),
+            });
+            return [text];
+        }
+
+        drawOptionalNumber(control) {
+            const number = element("input", {
+                type: "number",
+                min: control.minimum,
+                max: control.maximum,
+                step: control.step,
+                ariaLabel: control.label,
+                placeholder: "same",
+                value: this.unit[control.name] ?? "",
+                oninput: () => {
+                    if (number.validity.valid) this.set(control.name, number.value === "" ? null : Number(number.value));
+                },
+            });
+            return [number];
         }
 
         drawChoice(control) {
@@ -260,7 +394,7 @@ const ipAdapter = (() => {
                 ...control.options.map((option) => element("option", {value: option}, option)),
             );
             select.value = this.unit[control.name];
-            return select;
+            return [select];
         }
 
         drawNumber(control) {
@@ -271,7 +405,7 @@ const ipAdapter = (() => {
                 to.value = from.value;
                 this.set(control.name, value);
             };
-            const slider = element("input", {type: "range", ...range, value: this.unit[control.name]});
+            const slider = element("input", {type: "range", ...range, ...control.slider, value: this.unit[control.name]});
             const number = element("input", {type: "number", ...range, value: this.unit[control.name]});
             slider.addEventListener("input", change(slider, number));
             number.addEventListener("input", change(number, slider));
@@ -296,5 +430,6 @@ const ipAdapter = (() => {
     return {
         tick: (tab, on) => panels[tab].tick(on),
         models: (tab, text) => panels[tab].take(JSON.parse(text)),
+        restore: (tab, index, text) => panels[tab].restore(index, text),
     };
 })();

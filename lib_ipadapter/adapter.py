@@ -13,16 +13,17 @@ from torch.utils.hooks import RemovableHandle
 
 from .attention import Bank, add_image_attention
 from .errors import IPAdapterError
+from .regions import Size
 from .unet_map import LAYOUTS, Site, sites
 
 
 @dataclass(frozen=True)
 class Call:
-    """What one call of the denoiser needs: the role of each row, and the bank of any site, made to fit a query."""
+    """What one call of the denoiser needs: the kind of each row, and the bank of any site, made to fit a query."""
 
-    roles: tuple[int, ...]
-    bank: Callable[[Site, int, Tensor], Bank]
-    """(site, heads, query) -> bank in the query's dtype and on its device."""
+    kinds: tuple[int, ...]
+    bank: Callable[[Site, int, Tensor, Size], Bank | None]
+    """(site, heads, query, size of the latent picture) -> bank in the query's dtype and on its device, if any."""
 
 
 def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
@@ -63,14 +64,11 @@ class Injection:
 
     def __init__(self, unet: nn.Module, attentions: Mapping[Site, nn.Module]) -> None:
         self.call: Call | None = None
-        self.roles: tuple[int, ...] = ()
+        self.kinds: tuple[int, ...] = ()
+        self.size: Size = (0, 0)
         self._unet = unet
         self._attentions = attentions
         self._handles: list[RemovableHandle] = []
-
-    @property
-    def injected(self) -> bool:
-        return bool(self._handles)
 
     def inject(self) -> None:
         if self._handles:
@@ -85,14 +83,14 @@ class Injection:
             self._handles.pop().remove()
 
     def _see_rows(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Repeat the roles where the denoiser's rows reach the U-Net as whole copies of the batch, as tiles do."""
+        """Repeat the kinds where the denoiser's rows reach the U-Net as whole copies of the batch, as tiles do."""
         if self.call is None:
             return
-        rows = (args[0] if args else kwargs["x"]).shape[0]
-        copies, rest = divmod(rows, len(self.call.roles))
+        rows, _, *size = (args[0] if args else kwargs["x"]).shape
+        copies, rest = divmod(rows, len(self.call.kinds))
         if rest or not copies:
-            raise _rows_error(f"{len(self.call.roles)} rows, or whole copies of them, in the U-Net", rows)
-        self.roles = self.call.roles * copies
+            raise _rows_error(f"{len(self.call.kinds)} rows, or whole copies of them, in the U-Net", rows)
+        self.kinds, self.size = self.call.kinds * copies, (size[0], size[1])
 
 
 class _SiteHooks:
@@ -117,35 +115,39 @@ class _SiteHooks:
 
     def _add(self, _module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         query, self._query, call = self._query, None, self._injection.call
-        attended, roles = args[0], self._injection.roles
-        if call is None or query is None or query.shape != attended.shape or len(query) != len(roles):
+        attended, kinds = args[0], self._injection.kinds
+        if call is None or query is None or query.shape != attended.shape or len(query) != len(kinds):
             return None
         self._done = True
-        return (add_image_attention(attended, query, self._bank(call, query), roles), *args[1:])
+        bank = self._bank(call, query)
+        return None if bank is None else (add_image_attention(attended, query, bank, kinds), *args[1:])
 
     def _add_if_missed(self, _module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
         """Add after the output projection where another extension split or widened the rows inside attn2."""
         done, self._done, call = self._done, False, self._injection.call
         if done or call is None:
             return None
-        hidden, roles = args[0], self._injection.roles
-        if len(hidden) != len(roles):
-            raise _rows_error(f"{len(roles)} rows in {self._site.path}", len(hidden))
-        return output + self._image_term(hidden, call)
+        hidden, kinds = args[0], self._injection.kinds
+        if len(hidden) != len(kinds):
+            raise _rows_error(f"{len(kinds)} rows in {self._site.path}", len(hidden))
+        image = self._image_term(hidden, call)
+        return None if image is None else output + image
 
-    def _image_term(self, hidden: Tensor, call: Call) -> Tensor:
+    def _image_term(self, hidden: Tensor, call: Call) -> Tensor | None:
         self._injection.call = None  # our own hooks stay silent below
         try:
             query = self._attention.to_q(hidden)
-            nothing = query.new_zeros(query.shape)
-            image = add_image_attention(nothing, query, self._bank(call, query), self._injection.roles)
+            bank = self._bank(call, query)
+            if bank is None:
+                return None
+            image = add_image_attention(query.new_zeros(query.shape), query, bank, self._injection.kinds)
             project = self._attention.to_out[0]
             return project(image) if project.bias is None else project(image) - project.bias.to(image)
         finally:
             self._injection.call = call
 
-    def _bank(self, call: Call, query: Tensor) -> Bank:
-        return call.bank(self._site, self._attention.heads, query)
+    def _bank(self, call: Call, query: Tensor) -> Bank | None:
+        return call.bank(self._site, self._attention.heads, query, self._injection.size)
 
 
 def _rows_error(expected: str, rows: int) -> IPAdapterError:

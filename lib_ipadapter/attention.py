@@ -1,12 +1,13 @@
 """The mathematics of one cross-attention site: image attention beside the text's (Ye et al. 2023, section 3.2.2).
 
-    out = Attention(Q, K_text, V_text) + sum over units of weight * softmax(Q K_unit^T / sqrt(d)) V_unit
+    out = Attention(Q, K_text, V_text) + sum over terms of region * softmax(Q K_term^T / sqrt(d)) (weight * V_term)
 
-All functions here are pure; shapes use the words rows (of the U-Net call), queries (positions of the picture),
-heads, tokens (image tokens of all units of the site, end to end) and dim (of one head).
+All functions here are pure; shapes use the words rows (of the U-Net call), queries (positions of the picture), heads,
+tokens (image tokens of all terms of the site, end to end), dim (of one head) and kinds (of rows: which of the keys and
+values a row attends; kind 0 is under the prompt and 1 under the negative prompt, and so on in pairs).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,23 +15,67 @@ from torch import Tensor
 from torch.nn import functional
 
 COND, UNCOND = 0, 1
-"""Roles of a row: under the prompt, or under the negative prompt. They index the first axis of a bank."""
+"""Roles of a row: under the prompt, or under the negative prompt."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """What a unit adds at a site, under one softmax."""
+
+    keys: Tensor
+    """(kinds, tokens, heads * dim), as `to_k_ip` returns them."""
+    values: Tensor
+    """(kinds, tokens, heads * dim), as `to_v_ip` returns them."""
+    weight: float
+    scaling: str = "V only"
+    region: Tensor | None = None
+    """(queries,): how far the term acts at each position, 0..1; None is everywhere."""
 
 
 @dataclass(frozen=True)
 class Bank:
-    """The image keys and values of one site, of every active unit, ready for any rows."""
+    """The image keys and values of one site, of every active term, ready for any rows."""
 
     keys: Tensor
-    """(2 roles, heads, tokens, dim), scaled by dim ** -0.5."""
+    """(kinds, heads, tokens, dim), scaled by dim ** -0.5."""
     values: Tensor
-    """(2 roles, heads, tokens, dim), scaled by each unit's weight."""
+    """(kinds, heads, tokens, dim), scaled by each term's weight."""
     segments: tuple[int, ...]
-    """Tokens of each unit; their sum is tokens. Each has a softmax of its own."""
+    """Tokens of each term; their sum is tokens. Each has a softmax of its own."""
+    regions: tuple[Tensor | None, ...]
+    """(queries,) of each term."""
 
     @property
     def bytes(self) -> int:
-        return sum(tensor.numel() * tensor.element_size() for tensor in (self.keys, self.values))
+        held = [self.keys, self.values, *(region for region in self.regions if region is not None)]
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+FULL_WIDTH = 1280
+"""Width of the widest site, to which the scalings with a penalty relate the others."""
+
+
+def _keys_and_values(keys: Tensor, values: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+    return keys * weight, values * weight
+
+
+def _with_penalty(keys: Tensor, values: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+    return _keys_and_values(keys, values, weight * keys.shape[-1] / FULL_WIDTH)
+
+
+def _keys_and_mean(keys: Tensor, values: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+    weight = weight * keys.shape[-1] / FULL_WIDTH
+    mean = values.mean(dim=1, keepdim=True)  # over the tokens
+    return keys * weight, values - mean + mean * weight
+
+
+SCALED: Mapping[str, Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]] = {
+    "V only": lambda keys, values, weight: (keys, values * weight),
+    "K+V": _keys_and_values,
+    "K+V w/ C penalty": _with_penalty,
+    "K+mean(V) w/ C penalty": _keys_and_mean,
+}
+"""What the weight multiplies (ComfyUI_IPAdapter_plus, `CrossAttentionPatch.ipadapter_attention`)."""
 
 
 def split_heads(tensor: Tensor, heads: int) -> Tensor:
@@ -38,37 +83,37 @@ def split_heads(tensor: Tensor, heads: int) -> Tensor:
     return tensor.unflatten(-1, (heads, -1)).transpose(-2, -3)
 
 
-def make_bank(units: Sequence[tuple[Tensor, Tensor, float]], heads: int, like: Tensor) -> Bank:
-    """Return the bank of units given as (keys, values, weight), in the dtype and on the device of `like`.
+def make_bank(terms: Sequence[Term], heads: int, like: Tensor) -> Bank:
+    """Return the bank of some terms, at least one, in the dtype and on the device of `like`.
 
-    Keys and values are (2 roles, tokens, heads * dim) as `to_k_ip` and `to_v_ip` return them. Values that half
-    precision cannot hold are brought to its largest number, for infinity times nothing is no number.
+    Values that half precision cannot hold are brought to its largest number, for infinity times nothing is no number.
     """
     exact = torch.promote_types(like.dtype, torch.float32)
-    scale = (units[0][0].shape[-1] // heads) ** -0.5
-    keys = torch.cat([keys.to(exact) * scale for keys, _, _ in units], dim=1)
-    values = torch.cat([values.to(exact) * weight for _, values, weight in units], dim=1)
+    scaled = [SCALED[term.scaling](term.keys.to(exact), term.values.to(exact), term.weight) for term in terms]
+    keys, values = (torch.cat(parts, dim=1) for parts in zip(*scaled, strict=True))
+    keys = keys * (keys.shape[-1] // heads) ** -0.5
     largest = torch.finfo(like.dtype).max
     fit = [
         split_heads(tensor.clamp(-largest, largest), heads).to(like.device, like.dtype).contiguous()
         for tensor in (keys, values)
     ]
-    return Bank(fit[0], fit[1], tuple(keys.shape[1] for keys, _, _ in units))
+    regions = tuple(None if term.region is None else term.region.to(like.device, like.dtype) for term in terms)
+    return Bank(fit[0], fit[1], tuple(term.keys.shape[1] for term in terms), regions)
 
 
-def add_image_attention(attended: Tensor, query: Tensor, bank: Bank, roles: Sequence[int]) -> Tensor:
-    """Return `attended` plus the image attention of every unit in `bank`.
+def add_image_attention(attended: Tensor, query: Tensor, bank: Bank, kinds: Sequence[int]) -> Tensor:
+    """Return `attended` plus the image attention of every term in `bank`.
 
     `attended` is the text's attention with merged heads before the output projection, `query` what `to_q` returned:
-    both (rows, queries, heads * dim). `roles` names each row COND or UNCOND. The result is a new tensor.
+    both (rows, queries, heads * dim). `kinds` names the kind of each row. The result is a new tensor.
     """
     if query.device.type == "cpu" and query.dtype in (torch.float32, torch.float64):
-        return _add_by_runs(attended, query, bank, roles)
-    return _add_by_rows(attended, query, bank, roles)
+        return _add_by_runs(attended, query, bank, kinds)
+    return _add_by_rows(attended, query, bank, kinds)
 
 
-def _add_by_runs(attended: Tensor, query: Tensor, bank: Bank, roles: Sequence[int]) -> Tensor:
-    """Full precision on a CPU: neighbouring rows of one role are one long picture, so keys are never repeated.
+def _add_by_runs(attended: Tensor, query: Tensor, bank: Bank, kinds: Sequence[int]) -> Tensor:
+    """Full precision on a CPU: neighbouring rows of one kind are one long picture, so keys are never repeated.
 
     Tokens stand before queries in the logits: the softmax then runs along memory, and the heads stay where they are,
     so that neither query nor result is copied.
@@ -76,42 +121,46 @@ def _add_by_runs(attended: Tensor, query: Tensor, bank: Bank, roles: Sequence[in
     heads, dim = bank.keys.shape[1], bank.keys.shape[3]
     out = attended.clone(memory_format=torch.contiguous_format)
     query = query.contiguous()
-    for role, rows in _runs(roles):
+    for kind, rows in _runs(kinds):
         q = query[rows].view(-1, heads, dim).permute(1, 2, 0)  # (heads, dim, queries of all rows)
-        logits = torch.bmm(bank.keys[role], q)  # (heads, tokens, queries)
-        weights = _segment_softmax(logits, bank.segments)  # (heads, tokens, queries)
+        logits = torch.bmm(bank.keys[kind], q)  # (heads, tokens, queries)
+        weights = _segment_softmax(logits, bank, rows.stop - rows.start)  # (heads, tokens, queries)
         run = out[rows].view(-1, heads, dim).transpose(0, 1)  # (heads, queries, dim)
-        run.baddbmm_(weights.transpose(1, 2), bank.values[role])
+        run.baddbmm_(weights.transpose(1, 2), bank.values[kind])
     return out
 
 
-def _segment_softmax(logits: Tensor, segments: Sequence[int]) -> Tensor:
-    if len(segments) == 1:
-        return logits.softmax(dim=1)
-    return torch.cat([segment.softmax(dim=1) for segment in logits.split(list(segments), dim=1)], dim=1)
+def _segment_softmax(logits: Tensor, bank: Bank, rows: int) -> Tensor:
+    """Return the softmax of each term's logits, (heads, tokens, rows * queries), times its region."""
+    parts: list[Tensor] = []
+    for part, region in zip(logits.split(list(bank.segments), dim=1), bank.regions, strict=True):
+        weights = part.softmax(dim=1)
+        parts.append(weights if region is None else weights.mul_(region.repeat(rows)))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
-def _runs(roles: Sequence[int]) -> Iterator[tuple[int, slice]]:
+def _runs(kinds: Sequence[int]) -> Iterator[tuple[int, slice]]:
     first = 0
-    for row in range(1, len(roles) + 1):
-        if row == len(roles) or roles[row] != roles[first]:
-            yield roles[first], slice(first, row)
+    for row in range(1, len(kinds) + 1):
+        if row == len(kinds) or kinds[row] != kinds[first]:
+            yield kinds[first], slice(first, row)
             first = row
 
 
-def _add_by_rows(attended: Tensor, query: Tensor, bank: Bank, roles: Sequence[int]) -> Tensor:
-    """Everywhere else: one fused attention a unit, whose logits and softmax are float32 whatever the query is."""
+def _add_by_rows(attended: Tensor, query: Tensor, bank: Bank, kinds: Sequence[int]) -> Tensor:
+    """Everywhere else: one fused attention a term, whose logits and softmax are float32 whatever the query is."""
     heads = bank.keys.shape[1]
     q = split_heads(query, heads)  # (rows, heads, queries, dim)
-    keys, values = (_of_rows(tensor, roles).split(list(bank.segments), dim=2) for tensor in (bank.keys, bank.values))
-    for k, v in zip(keys, values, strict=True):
+    keys, values = (_of_rows(tensor, kinds).split(list(bank.segments), dim=2) for tensor in (bank.keys, bank.values))
+    for k, v, region in zip(keys, values, bank.regions, strict=True):
         image = functional.scaled_dot_product_attention(q, k, v, scale=1.0)  # (rows, heads, queries, dim)
-        attended = attended + image.transpose(1, 2).flatten(2)  # (rows, queries, heads * dim)
+        image = image.transpose(1, 2).flatten(2)  # (rows, queries, heads * dim)
+        attended = attended + image if region is None else torch.addcmul(attended, image, region[:, None])
     return attended
 
 
-def _of_rows(tensor: Tensor, roles: Sequence[int]) -> Tensor:
-    """Return (2 roles, ...) as (rows, ...); a view where it can be one."""
-    if len(set(roles)) == 1:
-        return tensor[roles[0]].expand(len(roles), *tensor.shape[1:])
-    return torch.stack([tensor[role] for role in roles])
+def _of_rows(tensor: Tensor, kinds: Sequence[int]) -> Tensor:
+    """Return (kinds, ...) as (rows, ...); a view where it can be one."""
+    if len(set(kinds)) == 1:
+        return tensor[kinds[0]].expand(len(kinds), *tensor.shape[1:])
+    return torch.stack([tensor[kind] for kind in kinds])

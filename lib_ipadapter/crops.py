@@ -68,9 +68,18 @@ CROPS: dict[str, Callable[[Image.Image, int], Image.Image]] = {
 }
 
 
-def to_pixels(picture: Image.Image) -> Tensor:
-    """Return an RGB picture as CLIP takes it: (3, height, width), float32, normalised by mean and deviation."""
+def to_levels(picture: Image.Image) -> Tensor:
+    """Return an RGB picture as levels from 0 to 1: (3, height, width), float32."""
     levels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    levels = levels.view(picture.height, picture.width, 3).permute(2, 0, 1).float() / 255.0
+    return levels.view(picture.height, picture.width, 3).permute(2, 0, 1).float() / 255.0
+
+
+def normalise(levels: Tensor) -> Tensor:
+    """Return levels as CLIP takes them, less its mean and over its deviation."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     return (levels - mean) / std
+
+
+def to_pixels(picture: Image.Image) -> Tensor:
+    """Return an RGB picture as CLIP takes it: (3, height, width), float32, normalised by mean and deviation."""
+    return normalise(to_levels(picture))

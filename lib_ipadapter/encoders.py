@@ -5,7 +5,7 @@ A tower is on the device for the length of one `encode` and nowhere else; its fi
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import file_identity, read_shapes, read_tensors, refuse_mismatch, refuse_unusable
+from .crops import normalise
 from .errors import UnrecognisedError
 from .families import EMBED, HIDDEN, Shape, Shapes, encoder_name
 from .towers import named_shapes, named_tensors, vision_part
@@ -125,6 +126,15 @@ def encode(
 def zero_pixels(encoder: EncoderFile) -> Tensor:
     """Return the unconditional picture of IP-Adapter's authors: (3, size, size), zeros after normalisation."""
     return torch.zeros(3, encoder.image_size, encoder.image_size)
+
+
+def black_pixels(encoder: EncoderFile) -> Tensor:
+    """Return the unconditional picture of ComfyUI and Forge: (3, size, size), black before normalisation."""
+    return normalise(zero_pixels(encoder))
+
+
+UNCONDITIONAL: Mapping[str, Callable[[EncoderFile], Tensor]] = {"mean": zero_pixels, "black": black_pixels}
+"""Conventions of what the unconditional rows see where no negative reference is given."""
 
 
 def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -81,6 +81,73 @@ class Text(Kind):
 
 
 @dataclass(frozen=True)
+class OptionalNumber(Kind):
+    """A number, or None where another field's value stands in for it."""
+
+    minimum: float
+    maximum: float
+    step: float = 0.01
+
+    def read(self, field: str, value: Any) -> float | None:
+        return None if value is None else Number(self.minimum, self.maximum).read(field, value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["number", "null"], "minimum": self.minimum, "maximum": self.maximum}
+
+
+def points(text: str) -> tuple[tuple[float, float], ...]:
+    """Return the pairs of a text such as `0:1, 0.4:1, 0.6:0`; raises `ValueError` for any other text."""
+    pairs = [entry.split(":") for entry in text.split(",")] if text.strip() else []
+    return tuple((float(at), float(value)) for at, value in pairs)
+
+
+@dataclass(frozen=True)
+class Points(Kind):
+    """Text of pairs `at:value`, or one of some names, or nothing; values run from -5 to 5."""
+
+    first: float
+    last: float
+    whole: bool
+    """Whether `at` is a whole number."""
+    names: tuple[str, ...] = ()
+
+    def read(self, field: str, value: Any) -> str:
+        text = Text().read(field, value).strip()
+        if text not in self.names:
+            self._refuse_wrong(field, text)
+        return text
+
+    def _refuse_wrong(self, field: str, text: str) -> None:
+        numbers = "a whole number" if self.whole else "a number"
+        order = "" if self.whole else "rising, "
+        allowed = f"must be pairs such as {self.example}: {numbers} from {self.first:g} to {self.last:g} each time, "
+        allowed += f"{order}none twice, and a value from -5 to 5"
+        if self.names:
+            allowed += f"; or one of {', '.join(self.names)}"
+        try:
+            pairs = points(text)
+        except ValueError as error:
+            raise UnitError(field, text, f"{allowed}; not {brief(text)}.") from error
+        places = [at for at, _ in pairs]
+        right = all(self.first <= at <= self.last and (not self.whole or at == int(at)) for at in places)
+        ordered = self.whole or places == sorted(places)
+        if (
+            not right
+            or not ordered
+            or len(set(places)) < len(places)
+            or not all(-5 <= value <= 5 for _, value in pairs)
+        ):
+            raise UnitError(field, text, f"{allowed}; not {brief(text)}.")
+
+    @property
+    def example(self) -> str:
+        return "6:1, 3:0.5" if self.whole else "0:1, 0.4:1, 0.6:0"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": MAX_TEXT}
+
+
+@dataclass(frozen=True)
 class Face(Kind):
     """Which of several faces: a place or a number counted from 0 in order of size."""
 

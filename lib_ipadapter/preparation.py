@@ -11,21 +11,25 @@ from torch import Tensor, nn
 from .adapter import context_dim, find_attentions, widths
 from .cache import Cache
 from .checkpoint import AdapterFile
-from .crops import resize_for, to_pixels
-from .encoders import EncoderFile, Features, encode, zero_pixels
-from .errors import IPAdapterError
+from .combining import MERGED, TOKENS_MERGED, merge
+from .crops import normalise, resize_for, to_levels
+from .encoders import UNCONDITIONAL, EncoderFile, Features, encode
+from .errors import IPAdapterError, UnitError
 from .families import EMBED, base_name
 from .hosts.host import Host
 from .library import Library
-from .reference import Reference, decode, read_reference
+from .noises import add_noise
+from .picture_files import PictureFiles
+from .plan import EMPTY_SHOT, Plan, Recipe, Shot, plan_of
+from .reference import Reference, decode
+from .schedule import layer_weights
+from .tiles import cut
 from .tokens import KeysValues, keys_and_values, project, refuse_unsound, usable_tensors
-from .unet_map import Site, sites
+from .unet_map import Layout, Site, sites
 from .units import Unit
 
 log = logging.getLogger(__name__)
 
-REFERENCES_LIMIT = 64 << 20
-"""Bytes of picture files kept, so that an unchanged picture is decoded from base64 once."""
 FEATURES_LIMIT = 256 << 20
 """Bytes of features kept: about two hundred pictures of ViT-H."""
 KEYS_VALUES_LIMIT = 256 << 20
@@ -38,18 +42,24 @@ class Prepared:
 
     unit: Unit
     adapter: AdapterFile
-    digests: tuple[str, ...]
-    """SHA-256 of each reference's file."""
+    layout: Layout
+    plan: Plan
     keys_values: KeysValues
+    """The unconditional set, then the plan's images, then its compositions."""
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each picture's file, by its field."""
+        return {field: file.digest for field, file in self.plan.files.items()}
 
 
 class Preparation:
-    """Prepares units, and keeps what generations share: files, references, features, and keys and values."""
+    """Prepares units, and keeps what generations share: files, features, and keys and values."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.library = Library(host.folders)
-        self._references: Cache[Reference] = Cache(REFERENCES_LIMIT, lambda kept: len(kept.content))
+        self._pictures = PictureFiles()
         self._features: Cache[Features] = Cache(FEATURES_LIMIT, lambda kept: kept.bytes)
         self._keys_values: Cache[KeysValues] = Cache(KEYS_VALUES_LIMIT, lambda kept: kept.bytes)
 
@@ -58,46 +68,45 @@ class Preparation:
         adapter = self.library.adapter(unit.model)
         if reason := reason_against(adapter, find_attentions(unet)):
             raise IPAdapterError(reason)
+        layout = refuse_unsound(adapter)
+        _refuse_idle_composition(unit, layout)
         encoder = self.library.encoder_for(adapter, unit.encoder)
-        references = {f"images[{i}]": self._reference(f"images[{i}]", p.image) for i, p in enumerate(unit.images)}
-        digests = tuple(reference.digest for reference in references.values())
-        key = (adapter.identity, encoder.identity, *self._precision, unit.crop, digests)
-        kept = self._keys_values.find(key) or self._keys_values.keep(
-            key, self._compute(adapter, encoder, unit.crop, references)
-        )
-        return Prepared(unit, adapter, digests, kept)
-
-    def _reference(self, field: str, text: str) -> Reference:
-        return self._references.find(text) or self._references.keep(text, read_reference(field, text))
+        plan = plan_of(unit, self._pictures)
+        return Prepared(unit, adapter, layout, plan, self._kept(adapter, encoder, plan))
 
     @property
     def _precision(self) -> tuple[torch.device, torch.dtype]:
         return self.host.compute_device(), self.host.compute_dtype()
 
-    def _compute(
-        self, adapter: AdapterFile, encoder: EncoderFile, crop: str, references: Mapping[str, Reference]
-    ) -> KeysValues:
-        layout = refuse_unsound(adapter)
-        tensors = usable_tensors(adapter)
-        takes = adapter.recognised.family.takes
-        nothing, *features = (each.of(takes) for each in self._encode(encoder, crop, references))
-        cond = torch.cat(features)
-        uncond = torch.zeros_like(cond[:1]) if takes == EMBED else nothing
-        tokens = project(adapter, tensors, cond, uncond)
-        return keys_and_values(tensors, layout, tokens, self.host.compute_device())
+    def _kept(self, adapter: AdapterFile, encoder: EncoderFile, plan: Plan) -> KeysValues:
+        recipes = (plan.negatives, plan.images, plan.compositions)
+        key = (adapter.identity, encoder.identity, *self._precision, self.host.unconditional(), recipes)
+        return self._keys_values.find(key) or self._keys_values.keep(key, self._compute(adapter, encoder, plan))
 
-    def _encode(self, encoder: EncoderFile, crop: str, references: Mapping[str, Reference]) -> list[Features]:
-        """Return the features of the unconditional picture, then of each reference; only what is new is encoded."""
-        pictures = {("zeros", ""): lambda: zero_pixels(encoder)}
-        for field, reference in references.items():
-            pictures[reference.digest, crop] = partial(_pixels, field, reference, encoder, crop)
-        keys = {picture: (picture, encoder.identity, *self._precision) for picture in pictures}
-        found = {picture: self._features.find(key) for picture, key in keys.items()}
-        new = [picture for picture, features in found.items() if features is None]
-        for picture, features in zip(new, self._run(encoder, [pictures[p]() for p in new]), strict=True):
-            found[picture] = self._features.keep(keys[picture], features)
-        order = [("zeros", ""), *((reference.digest, crop) for reference in references.values())]
-        return [features for picture in order if (features := found[picture])]
+    def _compute(self, adapter: AdapterFile, encoder: EncoderFile, plan: Plan) -> KeysValues:
+        layout, tensors = refuse_unsound(adapter), usable_tensors(adapter)
+        takes = adapter.recognised.family.takes
+        encoded = {shot: features.of(takes) for shot, features in self._encode(encoder, plan).items()}
+        empty = encoded[EMPTY_SHOT]
+        nothing = torch.zeros_like(empty) if takes == EMBED else empty
+        tokens_of = partial(_tokens_of, adapter, tensors, encoded)
+        sets = [tokens_of(plan.negatives) if plan.negatives.shots else project(adapter, tensors, nothing)]
+        sets += [tokens_of(recipe) for recipe in (plan.images, plan.compositions) if recipe.shots]
+        return keys_and_values(tensors, layout, torch.cat(sets), self.host.compute_device())
+
+    def _encode(self, encoder: EncoderFile, plan: Plan) -> dict[Shot, Features]:
+        """Return the features of a plan's shots and of the empty picture; only what is new is encoded."""
+        convention = self.host.unconditional()
+        files = {file.digest: (field, file) for field, file in plan.files.items()}
+        pixels = {EMPTY_SHOT: partial(UNCONDITIONAL[convention], encoder)}
+        for shot in (*plan.negatives.shots, *plan.images.shots, *plan.compositions.shots):
+            pixels[shot] = partial(_pixels, *files[shot.digest], encoder, shot)
+        keys = {shot: (shot, convention, encoder.identity, *self._precision) for shot in pixels}
+        features = {shot: found for shot, key in keys.items() if (found := self._features.find(key))}
+        new = [shot for shot in pixels if shot not in features]
+        for shot, made in zip(new, self._run(encoder, [pixels[shot]() for shot in new]), strict=True):
+            features[shot] = self._features.keep(keys[shot], made)
+        return features
 
     def _run(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
         """Encode on the host's device, or on the CPU where that is too full."""
@@ -109,6 +118,18 @@ class Preparation:
         except torch.cuda.OutOfMemoryError:
             log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
             return encode(encoder, pixels, torch.device("cpu"), torch.float32)
+
+
+def _tokens_of(
+    adapter: AdapterFile, tensors: Mapping[str, Tensor], encoded: Mapping[Shot, Tensor], recipe: Recipe
+) -> Tensor:
+    """Return the sets of image tokens of a recipe: (sets, tokens, context dim)."""
+    each = torch.cat([encoded[shot] for shot in recipe.shots])
+    if how := MERGED.get(recipe.combine):
+        each = merge(how, each, recipe.weights)
+    tokens = project(adapter, tensors, each)
+    how = TOKENS_MERGED.get(recipe.combine)
+    return merge(how, tokens, recipe.weights) if how else tokens
 
 
 def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -> str | None:
@@ -134,5 +155,23 @@ def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -
     )
 
 
-def _pixels(field: str, reference: Reference, encoder: EncoderFile, crop: str) -> Tensor:
-    return to_pixels(resize_for(decode(field, reference.content), encoder.image_size, crop))
+def _refuse_idle_composition(unit: Unit, layout: Layout) -> None:
+    """Raise a `UnitError` where the unit names layers that are not there, or composition references without any."""
+    composed = any(at.composition for at in layer_weights(unit, layout).values())
+    if unit.composition_images and not composed:
+        raise UnitError(
+            "composition_images",
+            f"{len(unit.composition_images)} pictures",
+            f"would not be seen: with weight type {unit.weight_type} and these weights no composition layer acts.",
+        )
+
+
+def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> Tensor:
+    """Return a shot's pixels, normalised; noise is seeded by the picture, so that it is the same every time."""
+    picture = decode(field, reference.content)
+    if shot.tile:
+        picture = cut(picture, shot.tile.source)
+    levels = to_levels(resize_for(picture, encoder.image_size, shot.crop))
+    if shot.noise:
+        levels = add_noise(*shot.noise, levels, seed=int(shot.digest[:15], 16))
+    return normalise(levels)

@@ -16,6 +16,9 @@ from .errors import UnitError
 MAX_PIXELS = 100_000_000
 """Pixels of a reference: more than any consumer camera, and 300 MB once decoded."""
 
+MAX_MASK_SIDE = 1024
+"""Pixels of a mask's longer side that are kept: four times the finest grid of a picture 2048 pixels wide."""
+
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JXL")
 """Pillow's names of the formats that are read, the last three where the web UI has a reader for them. Pillow's other
 readers see few files, and the one of EPS starts Ghostscript."""
@@ -45,8 +48,11 @@ TURNS = {
 }
 """What makes a picture upright, by EXIF's tag for its orientation (Exif 2.32, 4.6.4)."""
 
-BACKGROUND = (255, 255, 255)
-"""What shows through the transparent parts of a reference."""
+NOTHING = (123, 117, 104)
+"""What shows through the transparent parts of a reference: CLIP's mean colour, which normalisation turns into zeros, so
+that those parts say nothing."""
+BLACK = (0, 0, 0)
+"""What shows through the transparent parts of a mask, where the unit then rests."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,25 @@ def read_reference(field: str, text: str) -> Reference:
 
 
 def decode(field: str, content: bytes) -> Image.Image:
-    """Return the picture in a file as upright RGB: first frame, EXIF orientation applied, transparency on white.
+    """Return the picture in a file as upright RGB: first frame, EXIF orientation applied, transparent parts neutral.
 
     16-bit greyscale is scaled to 8 bits. Raises `UnitError` for broken and oversized files.
     """
+    return _on(NOTHING, _open(field, content))
+
+
+def decode_mask(field: str, content: bytes) -> Image.Image:
+    """Return the brightness of a picture file as floats from 0 to 1, with at most `MAX_MASK_SIDE` pixels a side.
+
+    Raises `UnitError` as `decode` does.
+    """
+    mask = _on(BLACK, _open(field, content)).convert("L")
+    mask.thumbnail((MAX_MASK_SIDE, MAX_MASK_SIDE), Image.Resampling.BOX)
+    return mask.convert("F").point(lambda level: level * (1 / 255) + 0)
+
+
+def _open(field: str, content: bytes) -> Image.Image:
+    """Return a picture file's first frame, upright, in 8 bits a channel, with its transparency."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
@@ -98,7 +119,7 @@ def decode(field: str, content: bytes) -> Image.Image:
                     f"has {width}×{height} pixels; at most {MAX_PIXELS:,} are read. Send a smaller picture.",
                 )
             picture.seek(0)
-            return _to_rgb(_upright(picture))
+            return _to_colours(_upright(picture))
     except (Image.DecompressionBombError, MemoryError) as error:
         raise UnitError(field, f"{len(content)} bytes", "has far too many pixels. Send a smaller picture.") from error
     except UnidentifiedImageError as error:
@@ -122,14 +143,20 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_colours(picture: Image.Image) -> Image.Image:
+    """Return a picture as RGB, or as RGBA where it has transparent parts."""
     if picture.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         return _to_eight_bits(picture).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        ground = Image.new("RGBA", picture.size, (*BACKGROUND, 255))
-        return Image.alpha_composite(ground, picture).convert("RGB")
+        return picture.convert("RGBA")
     return picture.convert("RGB")
+
+
+def _on(ground: tuple[int, int, int], picture: Image.Image) -> Image.Image:
+    """Return a picture as RGB, with `ground` behind its transparent parts."""
+    if picture.mode == "RGB":
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, (*ground, 255)), picture).convert("RGB")
 
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from .adapter import Call, Injection, find_attentions
 from .attention import Bank, make_bank
-from .hosts.host import Host
-from .infotext import parameters
+from .hosts.host import Host, PassFacts, Row
+from .infotext import describe, unit_key
 from .preparation import Preparation, Prepared, reason_against
-from .schedule import weight_at
+from .regions import Size
+from .terms import Acting, kind_of, period_of
 from .unet_map import Site
 from .units import read_units
 
@@ -28,13 +29,18 @@ class Session:
 
     def before_generation(self, p: Any, args: Iterable[Any]) -> None:
         """Read and encode early, so that a unit that cannot run stops the generation before it costs anything."""
-        p.extra_generation_params.update(parameters(self._prepare(p, args)))
+        for number, each in self._prepare(p, args).items():
+            described = describe(each.unit, each.adapter.path.name, each.digests)
+            p.extra_generation_params[unit_key(number)] = described
 
     def before_sampling(self, p: Any, args: Iterable[Any]) -> None:
         """Let the units act on the pass of sampling that is about to begin. It needs no earlier call for this `p`."""
-        prepared = list(self._prepare(p, args).values())
-        if prepared:
-            self.host.while_sampling(p, Run(prepared))
+        prepared = self._prepare(p, args)
+        run = Run(list(prepared.values()), self.host.pass_of(p)) if prepared else None
+        if run and run.acts:
+            self.host.while_sampling(p, run)
+            for number, each in prepared.items():
+                log.info("%s: %s", unit_key(number), describe(each.unit, each.adapter.path.name, each.digests))
 
     def _prepare(self, p: Any, args: Iterable[Any]) -> Mapping[int, Prepared]:
         prepared: dict[int, Prepared] = {}
@@ -48,13 +54,19 @@ class Session:
 class Run:
     """One pass of sampling with some units. Inject it, arm it for each call of the denoiser, eject it."""
 
-    def __init__(self, prepared: Sequence[Prepared]) -> None:
-        self._prepared = prepared
-        self._acting: list[Prepared] = []
+    def __init__(self, prepared: Sequence[Prepared], facts: PassFacts) -> None:
+        self._units = [unit for each in prepared if (unit := Acting(each, facts)).acts]
+        self._acting: list[Acting] = []
+        self._period = 1
         self._unet: nn.Module | None = None
         self._injection: Injection | None = None
-        self._weights: tuple[float, ...] = ()
-        self._banks: dict[tuple[Site, torch.device, torch.dtype], Bank] = {}
+        self._factors: tuple[float, ...] = ()
+        self._banks: dict[tuple[Site, torch.device, torch.dtype, Size, int], Bank | None] = {}
+
+    @property
+    def acts(self) -> bool:
+        """Whether any unit does anything in this pass."""
+        return bool(self._units)
 
     def inject(self, unet: nn.Module) -> None:
         """Act on `unet` from now on; after a switch to another one, with those units only that fit it."""
@@ -62,10 +74,11 @@ class Run:
             return
         self.eject()
         attentions = find_attentions(unet)
-        reasons = [reason_against(each.adapter, attentions) for each in self._prepared]
+        reasons = [reason_against(unit.prepared.adapter, attentions) for unit in self._units]
         for reason in filter(None, reasons):
             log.warning("IP-Adapter: %s The unit rests while this checkpoint is at work.", reason)
-        self._acting = [each for each, reason in zip(self._prepared, reasons, strict=True) if not reason]
+        self._acting = [unit for unit, reason in zip(self._units, reasons, strict=True) if not reason]
+        self._period = period_of(self._acting)
         self._unet, self._injection = unet, Injection(unet, attentions)
         self._injection.inject()
 
@@ -76,14 +89,15 @@ class Run:
         self._unet = self._injection = None
         self._banks.clear()
 
-    def arm(self, roles: Sequence[int], progress: float) -> None:
-        """Act on the next call of the denoiser, whose rows have these roles, at this fraction 0..1 of the steps."""
-        weights = tuple(weight_at(each.unit, progress) for each in self._acting)
-        if weights != self._weights:
+    def arm(self, rows: Sequence[Row], progress: float) -> None:
+        """Act on the next call of the denoiser, with these rows, at this fraction 0..1 of the steps."""
+        factors = tuple(unit.factor(progress) for unit in self._acting)
+        if factors != self._factors:
             self._banks.clear()
-            self._weights = weights
-        if self._injection and any(weights):
-            self._injection.call = Call(tuple(roles), self._bank)
+            self._factors = factors
+        if self._injection and any(factors):
+            kinds = tuple(kind_of(row.role, row.picture, self._period) for row in rows)
+            self._injection.call = Call(kinds, self._bank)
 
     def disarm(self) -> None:
         """Do nothing until armed again."""
@@ -93,15 +107,17 @@ class Run:
     @property
     def bytes(self) -> int:
         """Bytes of image keys and values on the device."""
-        return sum(bank.bytes for bank in self._banks.values())
+        return sum(bank.bytes for bank in self._banks.values() if bank)
 
-    def _bank(self, site: Site, heads: int, query: Tensor) -> Bank:
-        key = (site, query.device, query.dtype)
+    def _bank(self, site: Site, heads: int, query: Tensor, size: Size) -> Bank | None:
+        """Return the bank of a site, or None where no unit does anything there."""
+        queries = query.shape[1]
+        key = (site, query.device, query.dtype, size, queries)
         if key not in self._banks:
-            units = [
-                (*each.keys_values.of_site[site], weight)
-                for each, weight in zip(self._acting, self._weights, strict=True)
-                if weight
+            terms = [
+                term
+                for unit, factor in zip(self._acting, self._factors, strict=True)
+                for term in unit.terms(site, factor, self._period, size, queries)
             ]
-            self._banks[key] = make_bank(units, heads, query)
+            self._banks[key] = make_bank(terms, heads, query) if terms else None
         return self._banks[key]

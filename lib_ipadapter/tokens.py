@@ -20,8 +20,9 @@ class KeysValues:
     """The image keys and values of one unit at every site, without its weight, in float32 on the CPU."""
 
     of_site: Mapping[Site, tuple[Tensor, Tensor]]
-    """(2 roles, tokens, heads * dim) each."""
+    """(sets, tokens, heads * dim) each: the unconditional set, then one a reference, or a part or a mixture of some."""
     tokens: int
+    """Image tokens of one set."""
 
     @property
     def bytes(self) -> int:
@@ -57,11 +58,8 @@ def _expected_shapes(adapter: AdapterFile, layout: Layout) -> Shapes:
     return expected
 
 
-def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], cond: Tensor, uncond: Tensor) -> Tensor:
-    """Return the image tokens of the references, laid end to end: (2 roles, images * tokens, context dim), float32.
-
-    `cond` holds the features of each reference and `uncond` those of the unconditional picture, which stands for each.
-    """
+def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], features: Tensor) -> Tensor:
+    """Return the image tokens of some features (sets, ...): (sets, tokens, context dim), float32."""
     with torch.device("meta"):
         projector = PROJECTORS[adapter.recognised.family.name].of_shapes(adapter.shapes)
     weights = {
@@ -71,13 +69,11 @@ def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], cond: Tensor, u
     }
     projector.load_state_dict(weights, assign=True)
     with torch.no_grad():
-        of_references = projector(cond.float())  # (images, tokens, context dim)
-        of_nothing = projector(uncond.float()).expand_as(of_references)
-    return torch.stack([of_references.flatten(0, 1), of_nothing.flatten(0, 1)])
+        return projector(features.float())
 
 
 def keys_and_values(tensors: Mapping[str, Tensor], layout: Layout, tokens: Tensor, device: torch.device) -> KeysValues:
-    """Return each site's keys and values of `tokens` (2 roles, tokens, context dim), in float32 via `device`."""
+    """Return each site's keys and values of `tokens` (sets, tokens, context dim), in float32 via `device`."""
     tokens = tokens.to(device)
 
     def times(site: Site, name: str) -> Tensor:

@@ -5,20 +5,52 @@ So the panel is the same on every gradio version, and what it sends is what a pr
 
 import html
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from .infotext import restored, unit_key
 from .units import FIELDS, SLOTS
 
-SHOWN = ("weight", "start", "end", "crop")
-"""Fields with a control of their own, below the references and the adapter."""
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "": ("weight", "start", "end", "crop"),
+    "Layers and steps": (
+        "weight_type",
+        "composition_weight",
+        "style_boost",
+        "composition_boost",
+        "layers",
+        "curve",
+        "scaling",
+        "pass",
+        "hires_weight",
+    ),
+    "References": ("combine", "unfold", "tiles", "encoder"),
+    "Region": ("mask",),
+    "Negative references": ("negative_images", "noise_type", "noise"),
+    "Composition references": ("composition_images",),
+}
+"""Fields with a control of their own, below the references and the adapter; named groups are folded."""
+
+SLIDERS: Mapping[str, Mapping[str, float]] = {"weight": {"min": -1, "max": 2}}
+"""Where a slider has less than a field's range, because the rest is rarely wanted; the number beside it has all."""
 
 
-def draw_panel(tab: str, units: int, accordion: Any, list_models: Callable[[bool], str]) -> list[Any]:
-    """Draw the panel of a tab (`txt2img` or `img2img`) and return the script's components, one text a unit.
+@dataclass(frozen=True)
+class Panel:
+    """What the web UI has to know of a panel."""
+
+    texts: list[Any]
+    """The script's components, one text a unit."""
+    infotext_fields: list[tuple[Any, Callable[[Mapping[str, Any]], Any]]]
+    """What a pasted picture's parameters set: a component and a function of the parameters."""
+
+
+def draw_panel(tab: str, units: int, accordion: Any, list_models: Callable[[bool], str]) -> Panel:
+    """Draw the panel of a tab (`txt2img` or `img2img`).
 
     `accordion` makes the host's accordion with a tick. `list_models` returns the adapters as JSON, after a new look at
     the folders where it is given true.
@@ -28,6 +60,9 @@ def draw_panel(tab: str, units: int, accordion: Any, list_models: Callable[[bool
             f'<div class="ipadapter-panel" data-tab="{tab}" data-spec="{html.escape(json.dumps(spec(units)))}"></div>'
         )
         texts = [_hidden(gr.Textbox, f"ipadapter_{tab}_unit_{i + 1}", f"IP-Adapter {i + 1}") for i in range(SLOTS)]
+        for i, text in enumerate(texts):
+            restore = _in_browser(f"(t) => ipAdapter.restore('{tab}', {i}, t)")
+            text.change(fn=None, inputs=[text], outputs=[], **restore)
         answer = _hidden(gr.Textbox, f"ipadapter_{tab}_models", "IP-Adapter models")
         for name, look in (("list", False), ("rescan", True)):
             button = _hidden(gr.Button, f"ipadapter_{tab}_{name}", name)
@@ -36,22 +71,42 @@ def draw_panel(tab: str, units: int, accordion: Any, list_models: Callable[[bool
             )
             asked.then(fn=None, inputs=[answer], outputs=[], **_in_browser(f"(t) => ipAdapter.models('{tab}', t)"))
         ticked.change(fn=None, inputs=[ticked], outputs=[], **_in_browser(f"(on) => ipAdapter.tick('{tab}', on)"))
-    return texts
+    pasted = [(text, partial(pasted_unit, i + 1)) for i, text in enumerate(texts)]
+    return Panel(texts, [(ticked, has_units), *pasted])
+
+
+def has_units(parameters: Mapping[str, Any]) -> bool:
+    """Return whether a picture's parameters tell of units."""
+    return any(unit_key(number) in parameters for number in range(1, SLOTS + 1))
+
+
+def pasted_unit(number: int, parameters: Mapping[str, Any]) -> str | None:
+    """Return a unit of a picture's parameters as the panel takes it, or None where there is none of this number."""
+    text = parameters.get(unit_key(number))
+    return None if text is None else json.dumps(restored(str(text)))
 
 
 def spec(units: int) -> dict[str, Any]:
     """Return what the browser needs to draw the controls: the field table's part for the panel, as JSON values."""
-    controls = [
-        {
-            "name": name,
-            "label": FIELDS[name].metadata["label"],
-            "help": FIELDS[name].metadata["help"],
-            "default": FIELDS[name].default,
-            **asdict(FIELDS[name].metadata["kind"]),
-        }
-        for name in SHOWN
-    ]
-    return {"units": units, "controls": controls}
+    controls = [control(name, group) for group, names in GROUPS.items() for name in names]
+    return {"units": units, "groups": [group for group in GROUPS if group], "controls": controls}
+
+
+def control(name: str, group: str) -> dict[str, Any]:
+    """Return one control: its kind, where it stands, its texts, its default and its kind's own facts."""
+    facts = FIELDS[name].metadata
+    default = FIELDS[name].default
+    return {
+        "name": name,
+        "group": group,
+        "kind": type(facts["kind"]).__name__.lower(),
+        "label": facts["label"],
+        "help": facts["help"],
+        "default": list(default) if isinstance(default, tuple) else default,
+        "example": getattr(facts["kind"], "example", ""),
+        "slider": SLIDERS.get(name, {}),
+        **asdict(facts["kind"]),
+    }
 
 
 def _hidden(component: Any, elem_id: str, label: str) -> Any:

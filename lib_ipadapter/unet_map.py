@@ -22,6 +22,8 @@ class Site:
     """Transformer block inside the spatial transformer, from 0."""
     layer: int
     """Spatial transformer in execution order, from 0: what users mean by "layer 6"."""
+    level: int
+    """How often the latent picture was halved before it came here."""
 
     @property
     def key(self) -> str:
@@ -40,6 +42,12 @@ class Layout:
 
     name: str
     transformers: tuple[tuple[str, int, int], ...]
+    deepest: int
+    """How often the latent picture is halved until the middle block."""
+
+    def level(self, block: str, number: int) -> int:
+        """Return how often the picture was halved before a block; each level has three blocks on either side."""
+        return {"input": (number - 1) // 3, "middle": self.deepest, "output": self.deepest - number // 3}[block]
 
 
 def _each(block: str, *depths: tuple[int, int]) -> tuple[tuple[str, int, int], ...]:
@@ -51,6 +59,7 @@ SD = Layout(
     _each("input", (1, 1), (2, 1), (4, 1), (5, 1), (7, 1), (8, 1))
     + _each("middle", (0, 1))
     + _each("output", (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1)),
+    deepest=3,
 )
 """SD1.x and SD2.x: 16 sites (stablediffusion, `openaimodel.UNetModel`)."""
 
@@ -59,6 +68,7 @@ SDXL = Layout(
     _each("input", (4, 2), (5, 2), (7, 10), (8, 10))
     + _each("middle", (0, 10))
     + _each("output", (0, 10), (1, 10), (2, 10), (3, 2), (4, 2), (5, 2)),
+    deepest=2,
 )
 """SDXL and all its descendants: 70 sites (generative-models, `openaimodel.UNetModel`)."""
 
@@ -71,7 +81,7 @@ FILE_ORDER = ("input", "output", "middle")
 def sites(layout: Layout) -> tuple[Site, ...]:
     """Return the sites of a layout in the order of the adapter files' key numbers."""
     execution = [
-        (block, number, depth, layer)
+        (block, number, depth, layer, layout.level(block, number))
         for layer, (block, number, depths) in enumerate(layout.transformers)
         for depth in range(depths)
     ]

@@ -10,7 +10,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import UnitError
-from .fields import Choice, Face, Flag, Kind, Mask, Number, Picture, Pictures, Text, brief, refuse_unknown
+from .fields import (
+    Choice,
+    Face,
+    Flag,
+    Kind,
+    Mask,
+    Number,
+    OptionalNumber,
+    Picture,
+    Pictures,
+    Points,
+    Text,
+    brief,
+    refuse_unknown,
+)
 
 SLOTS = 10
 """Args that the web UI passes through to the script; a list in one of them carries any number of units."""
@@ -35,10 +49,11 @@ WEIGHT_TYPES = (
     "composition precise",
 )
 SCALINGS = ("V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty")
-COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min")
+COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min", "average tokens")
 CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
 NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
 PASSES = ("both", "base", "hires")
+CURVES = ("linear in", "linear out", "cosine in", "cosine out")
 
 
 def _field(kind: Kind, default: Any, label: str, text: str, *, name: str = "", built: bool = True) -> Any:
@@ -54,32 +69,57 @@ class Unit:
     model: str = _field(Text(), "", "Adapter", "Name of the adapter's file, with or without folder and extension.")
     images: tuple[Picture, ...] = _field(Pictures(), (), "References", "Pictures that steer the result.")
     negative_images: tuple[Picture, ...] = _field(
-        Pictures(), (), "Negative references", "Pictures to move away from.", built=False
+        Pictures(), (), "Negative references", "Pictures to move away from: what the negative prompt's rows see."
+    )
+    composition_images: tuple[Picture, ...] = _field(
+        Pictures(), (), "Composition references", "Pictures that the composition layers see instead of the references."
     )
     embeds: str = _field(Text(), "", "Saved reference", "Saved image tokens, instead of pictures.", built=False)
     weight: float = _field(Number(-5, 5), 1.0, "Weight", "1 is as trained; 0 is off; negative moves away.")
-    weight_type: str = _field(Choice(WEIGHT_TYPES), "linear", "Weight type", "Weight of each layer.", built=False)
-    composition_weight: float = _field(
-        Number(-5, 5), 1.0, "Composition weight", "Weight of the composition layers.", built=False
+    hires_weight: float | None = _field(
+        OptionalNumber(-5, 5), None, "Hires weight", "Weight in the hires pass, where it differs."
     )
-    style_boost: float = _field(Number(-5, 5), 1.0, "Style boost", "For style transfer precise.", built=False)
-    composition_boost: float = _field(Number(-5, 5), 0.0, "Composition boost", "For composition precise.", built=False)
-    layers: str = _field(Text(), "", "Layers", "Weight per layer, as in 6:1, 3:0.5.", built=False)
-    scaling: str = _field(Choice(SCALINGS), "V only", "Scaling", "What the weight multiplies.", built=False)
-    combine: str = _field(Choice(COMBINES), "concat", "Combine", "How several references become one.", built=False)
+    weight_type: str = _field(Choice(WEIGHT_TYPES), "linear", "Weight type", "How the weight spreads over the layers.")
+    composition_weight: float = _field(
+        Number(-5, 5), 1.0, "Composition weight", "Weight of the composition layers, for the types with both."
+    )
+    style_boost: float = _field(
+        Number(-5, 5), 1.0, "Style boost", "Style transfer precise: how far the layout moves away from the reference."
+    )
+    composition_boost: float = _field(
+        Number(-5, 5), 0.0, "Composition boost", "Composition precise: how far the style moves away from the reference."
+    )
+    layers: str = _field(
+        Points(0, 15, whole=True), "", "Layers", "Weight per layer, as in 6:1, 3:0.5, times the weight; others rest."
+    )
+    curve: str = _field(
+        Points(0, 1, whole=False, names=CURVES),
+        "",
+        "Curve",
+        "Weight from start (0) to end (1): linear in, linear out, cosine in, cosine out, or points as in 0:1, 0.6:0.",
+    )
+    scaling: str = _field(Choice(SCALINGS), "V only", "Scaling", "What the weight multiplies: values, or keys too.")
+    combine: str = _field(Choice(COMBINES), "concat", "Combine", "How several references become one.")
     start: float = _field(Number(0, 1), 0.0, "Start", "Part of the steps after which the unit acts.")
     end: float = _field(Number(0, 1), 1.0, "End", "Part of the steps until which the unit acts.")
-    mask: str | None = _field(Mask(), None, "Region", "Part of the picture where the unit acts.", built=False)
+    mask: str | None = _field(
+        Mask(), None, "Region", "Part of the picture where the unit acts: white acts, black rests, grey is partial."
+    )
     crop: str = _field(Choice(CROPS), "center", "Crop", "How a reference becomes square for the encoder.")
-    tiles: bool = _field(Flag(), False, "Tiles", "Encode the reference in tiles.", built=False)
-    noise: float = _field(Number(0, 1), 0.0, "Noise", "Noise picture for the unconditional tokens.", built=False)
-    noise_type: str = _field(Choice(NOISES), "none", "Noise type", "How the noise picture is made.", built=False)
+    tiles: bool = _field(
+        Flag(), False, "Tiles", "Encode a reference in square tiles, each for its own place in the picture."
+    )
+    unfold: bool = _field(
+        Flag(), False, "One each", "The first reference for the first picture of a batch, the second for the second…"
+    )
+    noise: float = _field(Number(0, 1), 0.0, "Noise", "Strength of the noise pictures that stand for the negative.")
+    noise_type: str = _field(Choice(NOISES), "none", "Noise type", "How they are made of the references.")
     face: str | int = _field(Face(), "largest", "Face", "Which face of a reference.", built=False)
     structure_weight: float = _field(
         Number(-5, 5), 1.0, "Face structure", "Weight of the face's picture in FaceID Plus v2.", built=False
     )
     lora_weight: float = _field(Number(-5, 5), 1.0, "LoRA weight", "FaceID's own LoRA; 0 is off.", built=False)
-    passes: str = _field(Choice(PASSES), "both", "Pass", "Passes in which the unit acts.", name="pass", built=False)
+    passes: str = _field(Choice(PASSES), "both", "Pass", "Passes in which the unit acts.", name="pass")
     encoder: str = _field(Text(), "auto", "Image encoder", "CLIP vision file; auto picks the one that fits.")
 
 
@@ -136,19 +176,36 @@ def _check_whole(unit: Unit) -> None:
         raise UnitError("images", [], "is required: at least one reference picture as base64 text.")
     if unit.start > unit.end:
         raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
-    for name, value, default in _unbuilt(unit):
-        if value != default:
-            raise UnitError(name, value, f"is not built yet in this version; leave it at {json.dumps(default)}.")
-
-
-def _unbuilt(unit: Unit) -> Iterator[tuple[str, Any, Any]]:
-    """Return what this version has no code for: name, value and default."""
-    for index, picture in enumerate(unit.images):
-        yield f"images[{index}].weight", picture.weight, 1.0
-        yield f"images[{index}].mask", picture.mask, None
     for name, field in FIELDS.items():
-        if not field.metadata["built"]:
-            yield name, getattr(unit, field.name), field.default
+        value = getattr(unit, field.name)
+        if not field.metadata["built"] and value != field.default:
+            raise UnitError(name, value, f"is not built yet in this version; leave it at {json.dumps(field.default)}.")
+    for field, value, wrong, why in _contradictions(unit):
+        if wrong:
+            raise UnitError(field, value, why)
+
+
+PICTURE_FIELDS = ("images", "composition_images", "negative_images")
+
+
+def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
+    """Return settings that cannot go together: field, value, whether it is so, and what to do."""
+    yield "noise", unit.noise, bool(unit.noise) and unit.noise_type == "none", "needs a noise_type other than none."
+    yield "tiles", True, unit.tiles and unit.unfold, "and unfold cannot go together; switch one off."
+    for name in PICTURE_FIELDS:
+        given: tuple[Picture, ...] = getattr(unit, name)
+        idle = bool(given) and not any(picture.weight for picture in given)
+        yield name, f"{len(given)} pictures", idle, "have no weight at all; give one of them a weight."
+        masked = next((f"{name}[{i}].mask" for i, picture in enumerate(given) if picture.mask is not None), "")
+        if name == "negative_images":
+            why = "has no meaning: rows of the negative prompt see the same everywhere."
+            yield masked, "a picture", bool(masked), why
+            continue
+        merged = unit.combine != "concat" and not unit.unfold and sum(picture.weight != 0 for picture in given) > 1
+        yield "tiles", True, unit.tiles and merged, "keeps references apart: set combine to concat."
+        yield masked, "a picture", bool(masked) and merged, "keeps references apart: set combine to concat."
+        alone = bool(masked) and unit.unfold
+        yield masked, "a picture", alone, "and unfold cannot go together: each reference has its own picture."
 
 
 def read_units(args: Iterable[Any]) -> dict[int, Unit]:

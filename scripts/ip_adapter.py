@@ -37,12 +37,14 @@ class IPAdapterScript(scripts.Script):
         return scripts.AlwaysVisible
 
     def ui(self, is_img2img):
-        return room("ui").draw_panel(
+        panel = room("ui").draw_panel(
             tab="img2img" if is_img2img else "txt2img",
             units=shared.opts.data.get("ipadapter_units", 3),
             accordion=ui_components.InputAccordion,
             list_models=lambda look_again: room("api").panel_list(session(), look_again),
         )
+        self.infotext_fields = panel.infotext_fields
+        return panel.texts
 
     def process(self, p, *args, **kwargs):
         if any(args):
@@ -85,6 +87,13 @@ def add_settings():
             3, "Number of units", gr.Slider, {"minimum": 1, "maximum": 10, "step": 1}, section=section
         ).needs_reload_ui(),
         "ipadapter_folder": shared.OptionInfo("", "Another folder with adapters and image encoders", section=section),
+        "ipadapter_unconditional": shared.OptionInfo(
+            "mean",
+            "What the negative prompt sees without a negative reference",
+            gr.Radio,
+            {"choices": ["mean", "black"]},
+            section=section,
+        ).info("mean colour, as IP-Adapter's authors; or a black picture, as ComfyUI and Forge: for their old results"),
         "ipadapter_warn_only": shared.OptionInfo(
             False, "When a unit cannot run, go on without it and warn, instead of stopping", section=section
         ),

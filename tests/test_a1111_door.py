@@ -56,10 +56,14 @@ def batch(prompts: tuple[int, ...], unconds: int = 1) -> Any:
 
 @pytest.mark.parametrize("prompts", [(1,), (1, 1, 1), (2, 1), (3, 3)])
 @pytest.mark.parametrize("unconds", [1, 2])
-def test_every_slice_of_the_batch_has_the_roles_of_its_rows(door, prompts, unconds) -> None:
+def test_every_slice_of_the_batch_has_its_rows(door, prompts, unconds) -> None:
     params = batch(prompts, unconds)
-    table = door.role_table(params)
-    assert table == [COND] * sum(prompts) + [UNCOND] * unconds * len(prompts)
+    table = door.row_table(params)
+    assert [row.role for row in table] == [COND] * sum(prompts) + [UNCOND] * unconds * len(prompts)
+    pictures = list(range(len(prompts)))
+    assert [row.picture for row in table[: sum(prompts)]] == [i for i in pictures for _ in range(prompts[i])]
+    assert [row.picture for row in table[sum(prompts) :]] == pictures * unconds
+    assert [row.picture for row in door.row_table(params, 10)] == [row.picture + 10 for row in table]
     for first, last in itertools.combinations(range(len(table) + 1), 2):
         assert list(door._slice(table, params.x, params.x[first:last])) == table[first:last]
 
@@ -67,13 +71,13 @@ def test_every_slice_of_the_batch_has_the_roles_of_its_rows(door, prompts, uncon
 def test_slices_of_a_batch_that_is_itself_a_slice_are_found_too(door) -> None:
     params = batch((1, 1))
     params.x = torch.randn(9, 4, 2, 2)[3:7]
-    assert list(door._slice(door.role_table(params), params.x, params.x[1:3])) == [COND, UNCOND]
+    assert list(door._slice(door.row_table(params), params.x, params.x[1:3])) == [(COND, 1), (UNCOND, 0)]
 
 
 def test_a_copy_of_some_rows_is_an_error_not_a_guess(door) -> None:
     params = batch((1, 1))
     with pytest.raises(IPAdapterError, match="copy of 2 rows"):
-        door._slice(door.role_table(params), params.x, params.x[:2].clone())
+        door._slice(door.row_table(params), params.x, params.x[:2].clone())
 
 
 @pytest.mark.parametrize(("step", "steps", "expected"), [(0, 10, 0.0), (5, 10, 0.5), (17, 10, 1.0)])
@@ -85,6 +89,7 @@ class Processing:
     def __init__(self) -> None:
         self.sampler = SimpleNamespace(launch_sampling=lambda steps, func: func())
         self.comments: list[str] = []
+        self.iteration, self.batch_size = 2, 1
 
     def sample(self) -> str:
         return "sampled"
@@ -134,8 +139,8 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def arm(self, roles: Any, progress: float) -> None:
-        self.calls.append(("arm", tuple(roles), progress))
+    def arm(self, rows: Any, progress: float) -> None:
+        self.calls.append(("arm", tuple(rows), progress))
 
     def disarm(self) -> None:
         self.calls.append("disarm")
@@ -171,7 +176,7 @@ def test_the_run_is_armed_for_each_call_of_the_model_and_ejected_after_the_pass(
             inner(rows)
 
     sampling(door, run, inner, work)
-    both, uncond = ("arm", (COND, UNCOND), 0.25), ("arm", (UNCOND,), 0.25)
+    both, uncond = ("arm", ((COND, 2), (UNCOND, 2)), 0.25), ("arm", ((UNCOND, 2),), 0.25)
     injected = ("inject", "the U-Net")
     assert run.calls == [injected, both, "disarm", injected, uncond, "disarm", "eject"]
     assert not inner._forward_hooks
@@ -201,7 +206,7 @@ def test_the_model_after_the_refiners_switch_is_followed(door) -> None:
             params.denoiser.inner_model(params.x)
 
     sampling(door, run, first, work)
-    assert [call for call in run.calls if call[0] == "arm"] == [("arm", (COND, UNCOND), 0.25)] * 2
+    assert [call for call in run.calls if call[0] == "arm"] == [("arm", ((COND, 2), (UNCOND, 2)), 0.25)] * 2
     assert not first._forward_hooks
 
 

@@ -1,33 +1,54 @@
 """The mathematics of one site against golden values, a plain reference and the authors' and diffusers' processors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from golden import stream
 from torch import Tensor
 
-from lib_ipadapter.attention import COND, UNCOND, add_image_attention, make_bank, split_heads
+from lib_ipadapter import units
+from lib_ipadapter.attention import COND, SCALED, UNCOND, Term, add_image_attention, make_bank, split_heads
 
-Units = Sequence[tuple[Tensor, Tensor, float]]
+Units = Sequence[Term]
 
 
-def plainly(attended: Tensor, query: Tensor, units: Units, heads: int, roles: Sequence[int]) -> Tensor:
+def scaled(scaling: str, k: Tensor, v: Tensor, weight: float, width: int) -> tuple[Tensor, Tensor, float]:
+    """Return one head's keys, values and what multiplies its attention, as each scaling is defined."""
+    penalised = weight * width / 1280
+    if scaling == "V only":
+        return k, v, weight
+    if scaling == "K+V":
+        return weight * k, weight * v, 1.0
+    if scaling == "K+V w/ C penalty":
+        return penalised * k, penalised * v, 1.0
+    assert scaling == "K+mean(V) w/ C penalty"
+    mean = v.mean(dim=0)
+    return penalised * k, v - mean + penalised * mean, 1.0
+
+
+def plainly(attended: Tensor, query: Tensor, units: Units, heads: int, kinds: Sequence[int]) -> Tensor:
     """Return the definition of image attention, one row, one unit and one head at a time, in float64."""
     out = attended.double().clone()
-    for keys, values, weight in units:
-        for row, role in enumerate(roles):
+    for term in units:
+        keys, values = term.keys, term.values
+        width = keys.shape[-1]
+        region = torch.ones(query.shape[1]) if term.region is None else term.region
+        for row, kind in enumerate(kinds):
             for head in range(heads):
-                dims = slice(head * keys.shape[-1] // heads, (head + 1) * keys.shape[-1] // heads)
-                q, k, v = query[row, :, dims].double(), keys[role, :, dims].double(), values[role, :, dims].double()
-                out[row, :, dims] += weight * ((q @ k.T) * q.shape[-1] ** -0.5).softmax(-1) @ v
+                dims = slice(head * width // heads, (head + 1) * width // heads)
+                q, k, v = query[row, :, dims].double(), keys[kind, :, dims].double(), values[kind, :, dims].double()
+                k, v, after = scaled(term.scaling, k, v, term.weight, width)
+                image = after * ((q @ k.T) * q.shape[-1] ** -0.5).softmax(-1) @ v
+                out[row, :, dims] += region.double()[:, None] * image
     return out
 
 
-def random_units(*tokens_and_weights: tuple[int, float], width: int = 48) -> Units:
+def random_units(*tokens_and_weights: tuple[int, float], width: int = 48, kinds: int = 2) -> Units:
     generator = torch.Generator().manual_seed(1)
     return [
-        (torch.randn(2, t, width, generator=generator), torch.randn(2, t, width, generator=generator), w)
+        Term(torch.randn(kinds, t, width, generator=generator), torch.randn(kinds, t, width, generator=generator), w)
         for t, w in tokens_and_weights
     ]
 
@@ -43,18 +64,26 @@ ROLES = [
 UNITS = [((4, 1.0),), ((4, 0.3), (16, -2.0)), ((1, 1.0), (257, 5.0), (16, -5.0))]
 
 
+DTYPES = [torch.float64, torch.float32, torch.bfloat16]
+"""The first two go one way on a CPU and the last the way of every other device."""
+
+
+def assert_close(made: Tensor, expected: Tensor) -> None:
+    """Check a result against its definition; bfloat16 keeps but two digits, and every step rounds anew."""
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.05}[made.dtype]
+    assert (made.double() - expected).abs().max() <= tolerance * expected.abs().max()
+
+
 @pytest.mark.parametrize("roles", ROLES)
 @pytest.mark.parametrize("units", UNITS)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_image_attention_is_its_definition(roles: tuple, units: tuple, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     attended, query = (torch.randn(len(roles), 33, 48).to(dtype) for _ in range(2))
     given = random_units(*units)
     made = add_image_attention(attended, query, make_bank(given, 6, query), roles)
     assert made.dtype == dtype
-    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.05}[dtype]
-    expected = plainly(attended, query, given, 6, roles)
-    assert (made.double() - expected).abs().max() <= tolerance * expected.abs().max()
+    assert_close(made, plainly(attended, query, given, 6, roles))
 
 
 def test_the_golden_value_of_one_adapter() -> None:
@@ -64,7 +93,9 @@ def test_the_golden_value_of_one_adapter() -> None:
     query = x @ to_q.T
     q, k, v = (split_heads(t, 2) for t in (query, text @ to_k.T, text @ to_v.T))
     attended = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-    bank = make_bank([(image @ image_k.T, image @ image_v.T, 0.6)], 2, query)  # the two rows stand for the two roles
+    bank = make_bank(
+        [Term(image @ image_k.T, image @ image_v.T, 0.6)], 2, query
+    )  # the two rows stand for the two roles
     made = add_image_attention(attended, query, bank, (0, 1))
     assert attended.flatten()[:3].tolist() == pytest.approx([-0.022122, -0.059780, 0.012316], abs=1e-6)
     assert made.flatten()[:3].tolist() == pytest.approx([-0.047513, -0.101711, -0.011986], abs=1e-6)
@@ -93,11 +124,13 @@ def test_rows_do_not_depend_on_the_rows_beside_them(dtype: torch.dtype) -> None:
 
 def test_changing_the_cond_tokens_leaves_uncond_rows_as_they_are() -> None:
     attended, query = torch.randn(2, 9, 48), torch.randn(2, 9, 48)
-    (keys, values, weight), (other, more, _) = random_units((4, 1.0), (4, 1.0))
-    changed = (torch.stack([other[0], keys[1]]), torch.stack([more[0], values[1]]), weight)
+    unit, other = random_units((4, 1.0), (4, 1.0))
+    keys, values = (
+        torch.stack([new[0], old[1]]) for new, old in ((other.keys, unit.keys), (other.values, unit.values))
+    )
     first, second = (
         add_image_attention(attended, query, make_bank([unit], 6, query), (COND, UNCOND))
-        for unit in ((keys, values, weight), changed)
+        for unit in (unit, Term(keys, values, unit.weight))
     )
     assert not torch.allclose(first[0], second[0])
     assert torch.equal(first[1], second[1])
@@ -105,9 +138,9 @@ def test_changing_the_cond_tokens_leaves_uncond_rows_as_they_are() -> None:
 
 def test_n_equal_references_laid_end_to_end_are_one() -> None:
     attended, query = torch.randn(2, 9, 48), torch.randn(2, 9, 48)
-    (keys, values, _), *_ = random_units((4, 1.0))
-    one = add_image_attention(attended, query, make_bank([(keys, values, 1.0)], 6, query), (0, 1))
-    three = make_bank([(keys.repeat(1, 3, 1), values.repeat(1, 3, 1), 1.0)], 6, query)
+    (unit,) = random_units((4, 1.0))
+    one = add_image_attention(attended, query, make_bank([unit], 6, query), (0, 1))
+    three = make_bank([Term(unit.keys.repeat(1, 3, 1), unit.values.repeat(1, 3, 1), 1.0)], 6, query)
     assert torch.allclose(one, add_image_attention(attended, query, three, (0, 1)), atol=1e-5)
 
 
@@ -125,9 +158,202 @@ def test_half_precision_gives_no_nan_for_any_finite_input(size: float) -> None:
     torch.manual_seed(0)
     query = (torch.randn(2, 64, 48).clamp(-1, 1) * size).half()
     units = [
-        (size * torch.randn(2, t, 48).clamp(-1, 1), size * torch.randn(2, t, 48), w) for t, w in ((4, 5.0), (16, -5.0))
+        Term(size * torch.randn(2, t, 48).clamp(-1, 1), size * torch.randn(2, t, 48), w)
+        for t, w in ((4, 5.0), (16, -5.0))
     ]
     bank = make_bank(units, 6, query)
     assert torch.isfinite(bank.keys).all()
     assert torch.isfinite(bank.values).all()
     assert not add_image_attention(torch.zeros_like(query), query, bank, (0, 1)).isnan().any()
+
+
+# What the weight multiplies
+
+
+def test_every_scaling_that_a_unit_can_name_is_here_and_no_other() -> None:
+    assert set(SCALED) == set(units.SCALINGS)
+
+
+@pytest.mark.parametrize("scaling", SCALED)
+@pytest.mark.parametrize("weight", [1.0, 0.3, -2.0, 5.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_scaling_is_its_definition(scaling: str, weight: float, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
+    (term,) = random_units((7, weight))
+    given = [replace(term, scaling=scaling)]
+    made = add_image_attention(attended, query, make_bank(given, 6, query), (0, 1, 0))
+    assert_close(made, plainly(attended, query, given, 6, (0, 1, 0)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_terms_of_different_scalings_stand_beside_each_other(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
+    terms = random_units((4, 0.3), (7, -2.0), (1, 3.0), (16, 0.7))
+    given = [replace(term, scaling=scaling) for term, scaling in zip(terms, SCALED, strict=True)]
+    made = add_image_attention(attended, query, make_bank(given, 6, query), (0, 1, 0))
+    assert_close(made, plainly(attended, query, given, 6, (0, 1, 0)))
+
+
+def test_at_weight_one_and_full_width_all_scalings_are_the_same() -> None:
+    attended, query = torch.randn(2, 9, 1280), torch.randn(2, 9, 1280)
+    (term,) = random_units((4, 1.0), width=1280)
+    first, *others = (
+        add_image_attention(attended, query, make_bank([replace(term, scaling=scaling)], 8, query), (0, 1))
+        for scaling in SCALED
+    )
+    assert all(torch.allclose(first, other, atol=1e-5) for other in others)
+
+
+def test_a_penalty_is_the_width_over_the_widest() -> None:
+    attended, query = torch.randn(2, 9, 320), torch.randn(2, 9, 320)
+    (term,) = random_units((4, 2.0), width=320)
+    penalised = replace(term, scaling="K+V w/ C penalty")
+    plain = replace(term, scaling="K+V", weight=0.5)
+    first, second = (
+        add_image_attention(attended, query, make_bank([term], 8, query), (0, 1)) for term in (penalised, plain)
+    )
+    assert torch.equal(first, second)
+
+
+# Regions
+
+
+def regions(count: int, queries: int = 33) -> list[Tensor]:
+    """Return soft regions with some positions that are out of them and some that are wholly inside."""
+    generator = torch.Generator().manual_seed(4)
+    return [(2 * torch.rand(queries, generator=generator) - 0.5).clamp(0, 1) for _ in range(count)]
+
+
+@pytest.mark.parametrize("roles", ROLES)
+@pytest.mark.parametrize("everywhere", [(), (0,), (1,), (2,), (0, 2)], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_each_term_acts_as_far_as_its_own_region_says(roles: tuple, everywhere: tuple, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    attended, query = (torch.randn(len(roles), 33, 48).to(dtype) for _ in range(2))
+    terms = random_units((4, 1.0), (16, -2.0), (1, 0.5))
+    given = [
+        replace(term, region=None if i in everywhere else region)
+        for i, (term, region) in enumerate(zip(terms, regions(3), strict=True))
+    ]
+    made = add_image_attention(attended, query, make_bank(given, 6, query), roles)
+    assert made.dtype == dtype
+    assert_close(made, plainly(attended, query, given, 6, roles))
+
+
+@pytest.mark.parametrize("scaling", SCALED)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_region_scales_what_a_scaling_gives(scaling: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    attended, query = (torch.randn(2, 33, 48).to(dtype) for _ in range(2))
+    (term,), (region,) = random_units((7, 0.6)), regions(1)
+    given = [replace(term, scaling=scaling, region=region)]
+    made = add_image_attention(attended, query, make_bank(given, 6, query), (0, 1))
+    assert_close(made, plainly(attended, query, given, 6, (0, 1)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_out_of_its_region_a_term_adds_nothing_at_all(dtype: torch.dtype) -> None:
+    attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
+    region = (torch.arange(33) % 3 == 0).float()
+    given = [replace(term, region=region) for term in random_units((4, 5.0), (7, -1.0))]
+    made = add_image_attention(attended, query, make_bank(given, 6, query), (0, 0, 1))
+    assert torch.equal(made[:, region == 0], attended[:, region == 0])
+    assert (made[:, region == 1] != attended[:, region == 1]).any(dim=-1).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_region_that_is_everything_is_no_region(dtype: torch.dtype) -> None:
+    attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
+    given = random_units((4, 0.7), (7, -1.0))
+    whole = [replace(term, region=torch.ones(33)) for term in given]
+    made = [add_image_attention(attended, query, make_bank(terms, 6, query), (0, 0, 1)) for terms in (given, whole)]
+    assert torch.allclose(*made, rtol=1e-2 if dtype == torch.bfloat16 else 1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_two_terms_in_two_halves_are_each_alone_in_its_own(dtype: torch.dtype) -> None:
+    attended, query = (torch.randn(3, 32, 48).to(dtype) for _ in range(2))
+    roles = (0, 0, 1)
+    left = (torch.arange(32) % 8 < 4).float()  # of a picture of four rows and eight columns
+    first, second = random_units((4, 0.7), (16, -1.5))
+    both = make_bank([replace(first, region=left), replace(second, region=1 - left)], 6, query)
+    made = add_image_attention(attended, query, both, roles)
+    for term, half in ((first, left == 1), (second, left == 0)):
+        alone = add_image_attention(attended, query, make_bank([term], 6, query), roles)
+        assert torch.allclose(made[:, half], alone[:, half], rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
+
+
+def test_regions_come_in_the_querys_precision_and_count_as_bytes() -> None:
+    query = torch.randn(2, 33, 48).bfloat16()
+    first, second = random_units((4, 1.0), (7, 1.0))
+    bank = make_bank([first, replace(second, region=torch.rand(33))], 6, query)
+    assert bank.regions[0] is None
+    assert bank.regions[1] is not None
+    assert bank.regions[1].dtype == torch.bfloat16
+    assert bank.bytes == 2 * (2 * 2 * (4 + 7) * 48 + 33)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_came_in_with_regions_is_left_as_it_was(dtype: torch.dtype) -> None:
+    attended, query = (torch.randn(2, 33, 48).to(dtype) for _ in range(2))
+    terms = random_units((4, 1.0), (8, 1.0))
+    given = [replace(term, region=region) for term, region in zip(terms, regions(2), strict=True)]
+    bank = make_bank(given, 6, query)
+    before = [attended.clone(), query.clone(), bank.keys.clone(), bank.values.clone(), *regions(2)]
+    made = [add_image_attention(attended, query, bank, (0, 1)) for _ in range(2)]
+    after = [attended, query, bank.keys, bank.values, *(term.region for term in given)]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert torch.equal(*made)
+
+
+# More kinds than two: pictures of a batch that see each their own reference
+
+
+@pytest.mark.parametrize(
+    "kinds", [(0, 2, 4, 1, 3, 5), (5, 5, 2, 2, 2, 0), (4,), (3, 3, 3), (1, 0, 3, 2, 5, 4)], ids=str
+)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_row_attends_its_own_kind(kinds: tuple, masked: bool, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    attended, query = (torch.randn(len(kinds), 33, 48).to(dtype) for _ in range(2))
+    given = random_units((4, 0.8), (7, -1.5), kinds=6)
+    if masked:
+        given = [replace(term, region=region) for term, region in zip(given, regions(2), strict=True)]
+    made = add_image_attention(attended, query, make_bank(given, 6, query), kinds)
+    assert_close(made, plainly(attended, query, given, 6, kinds))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_picture_of_a_batch_is_what_it_is_alone(dtype: torch.dtype) -> None:
+    attended, query = (torch.randn(6, 33, 48).to(dtype) for _ in range(2))
+    (term,) = random_units((4, 0.8), kinds=6)
+    together = add_image_attention(attended, query, make_bank([term], 6, query), (0, 2, 4, 1, 3, 5))
+    for picture in range(3):
+        own = Term(term.keys[2 * picture :][:2], term.values[2 * picture :][:2], 0.8)
+        rows = [picture, 3 + picture]
+        alone = add_image_attention(attended[rows], query[rows], make_bank([own], 6, query), (COND, UNCOND))
+        assert torch.allclose(together[rows], alone, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
+
+
+def halves_here() -> list[torch.dtype]:
+    return [torch.bfloat16, *([torch.half] if half_runs_here() else [])]
+
+
+@pytest.mark.parametrize("dtype", halves_here())
+@pytest.mark.parametrize("scaling", SCALED)
+@pytest.mark.parametrize("size", [1.0, 100.0, 65504.0])
+def test_half_precision_gives_no_nan_in_a_region_at_any_weight(scaling: str, dtype: torch.dtype, size: float) -> None:
+    """Infinity times a region of 0 would be none, too."""
+    torch.manual_seed(0)
+    query = (torch.randn(2, 64, 48).clamp(-1, 1) * size).to(dtype)
+    region = (torch.arange(64) % 4 / 3.0).float()
+    terms = [
+        Term(size * torch.randn(2, t, 48).clamp(-1, 1), size * torch.ones(2, t, 48), weight, scaling, region)
+        for t, weight in ((4, 5.0), (257, -5.0), (1, 5.0))
+    ]
+    made = add_image_attention(torch.zeros_like(query), query, make_bank(terms, 6, query), (0, 1))
+    assert not made.isnan().any()
+    assert not made[:, region == 0].any()

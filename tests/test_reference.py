@@ -13,18 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from golden import stream
 from makers import file_of, picture
 from PIL import EpsImagePlugin, Image
 
 from lib_ipadapter import crops, reference, units
-from lib_ipadapter.crops import CROPS, MAX_ASPECT, resize_for, to_pixels
+from lib_ipadapter.crops import CROPS, MAX_ASPECT, normalise, resize_for, to_levels, to_pixels
 from lib_ipadapter.errors import UnitError
-from lib_ipadapter.reference import decode, read_reference
+from lib_ipadapter.reference import MAX_MASK_SIDE, decode, decode_mask, read_reference
 
 FIELD = "images[3]"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+NOTHING = (123, 117, 104)
+"""CLIP's mean colour, which normalisation turns into zeros."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's words on damaged files
 
@@ -105,6 +108,15 @@ def test_pixels_are_normalised_channel_by_channel() -> None:
     expected = [(10 / 255 - 0.48145466) / 0.26862954, (128 / 255 - 0.4578275) / 0.26130258]
     expected.append((250 / 255 - 0.40821073) / 0.27577711)
     assert made[:, 1, 2].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_levels_run_from_zero_to_one_and_pixels_are_these_normalised() -> None:
+    image = Image.new("RGB", (3, 2), (0, 51, 255))
+    made = to_levels(image)
+    assert made.shape == (3, 2, 3)
+    assert made[:, 1, 2].tolist() == pytest.approx([0.0, 0.2, 1.0], abs=1e-7)
+    assert torch.equal(to_pixels(image), normalise(made))
+    assert normalise(torch.zeros(3, 1, 1)).flatten().tolist() == pytest.approx([-1.792263, -1.752097, -1.480220])
 
 
 def test_pixels_have_rows_before_columns() -> None:
@@ -228,15 +240,22 @@ def test_a_crop_of_a_strip_shows_the_end_that_its_name_says() -> None:
 # Kinds of files
 
 
-def test_transparency_shows_white() -> None:
+def test_transparency_shows_what_says_nothing() -> None:
     image = Image.new("RGBA", (3, 1))
     for x, colour in enumerate([(255, 0, 0, 255), (255, 0, 0, 0), (255, 0, 0, 102)]):
         image.putpixel((x, 0), colour)
     for form, options in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("TIFF", {})):
         made = levels(decode(FIELD, file_of(image, form, **options)))[0]
         assert made[0].tolist() == list(RED)
-        assert made[1].tolist() == list(WHITE)
-        assert abs(made[2] - (255, 153, 153)).max() <= 1  # 255 - 102
+        assert made[1].tolist() == list(NOTHING)
+        assert abs(made[2] - (176, 70, 62)).max() <= 1  # 0.4 · RED + 0.6 · NOTHING
+
+
+@pytest.mark.parametrize("crop", CROPS)
+def test_what_is_transparent_normalises_to_nothing(crop: str) -> None:
+    image = Image.new("RGBA", (50, 40), (200, 10, 90, 0))
+    pixels = to_pixels(resize_for(decode(FIELD, file_of(image)), 32, crop))
+    assert pixels.abs().max() <= 0.5 / 255 / min(crops.CLIP_STD)  # half a level
 
 
 def test_a_palette_keeps_its_colours_and_its_transparency() -> None:
@@ -246,29 +265,29 @@ def test_a_palette_keeps_its_colours_and_its_transparency() -> None:
         image.putpixel((x, 0), x)
     shown = {
         "none": (file_of(image), [RED, GREEN, BLUE]),
-        "one colour": (file_of(image, transparency=1), [RED, WHITE, BLUE]),
-        "each colour": (file_of(image, transparency=bytes([255, 0, 102])), [RED, WHITE, (153, 153, 255)]),
-        "GIF": (file_of(image, "GIF", transparency=2), [RED, GREEN, WHITE]),
+        "one colour": (file_of(image, transparency=1), [RED, NOTHING, BLUE]),
+        "each colour": (file_of(image, transparency=bytes([255, 0, 102])), [RED, NOTHING, (74, 70, 164)]),
+        "GIF": (file_of(image, "GIF", transparency=2), [RED, GREEN, NOTHING]),
     }
     for kind, (content, colours) in shown.items():
         assert abs(levels(decode(FIELD, content))[0] - colours).max() <= 1, kind
 
 
-def test_a_transparent_colour_of_a_picture_without_a_palette_shows_white() -> None:
+def test_a_transparent_colour_of_a_picture_without_a_palette_shows_what_says_nothing() -> None:
     image = Image.new("RGB", (2, 1), RED)
     image.putpixel((1, 0), BLUE)
-    assert levels(decode(FIELD, file_of(image, transparency=BLUE)))[0].tolist() == [list(RED), list(WHITE)]
+    assert levels(decode(FIELD, file_of(image, transparency=BLUE)))[0].tolist() == [list(RED), list(NOTHING)]
     grey = Image.new("L", (2, 1), 40)
     grey.putpixel((1, 0), 90)
-    assert levels(decode(FIELD, file_of(grey, transparency=90)))[0].tolist() == [[40] * 3, list(WHITE)]
+    assert levels(decode(FIELD, file_of(grey, transparency=90)))[0].tolist() == [[40] * 3, list(NOTHING)]
 
 
-def test_grey_with_alpha_shows_white() -> None:
+def test_grey_with_alpha_shows_what_says_nothing() -> None:
     image = Image.new("LA", (2, 1), (100, 255))
     image.putpixel((1, 0), (100, 51))
     made = levels(decode(FIELD, file_of(image)))[0]
     assert made[0].tolist() == [100] * 3
-    assert abs(made[1] - 224).max() <= 1  # 100 · 0.2 + 255 · 0.8
+    assert abs(made[1] - (118, 114, 103)).max() <= 1  # 0.2 · 100 + 0.8 · NOTHING
 
 
 def test_grey_is_the_same_in_all_channels() -> None:
@@ -550,6 +569,15 @@ def test_a_picture_that_does_not_fit_into_memory_is_too_large(monkeypatch: pytes
     assert "pixels" in refused(lambda: decode(FIELD, file_of(picture()))).sentence
 
 
+def test_transparency_that_does_not_fit_into_memory_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(*_: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "alpha_composite", too_large)
+    for read in (decode, decode_mask):
+        assert "pixels" in refused(lambda read=read: read(FIELD, file_of(picture(mode="RGBA")))).sentence
+
+
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
 NO_PICTURES = {
     "text": b"a photo of a cat",
@@ -635,3 +663,132 @@ def test_a_file_cut_anywhere_is_a_picture_or_refused_and_nothing_else(form: str)
     content = file_of(picture(24, 18), form, **FORMS[form])
     pictures = [is_picture(content[:length]) for length in range(0, len(content), 7)]
     assert not any(pictures[: len(pictures) // 4])
+
+
+# Masks
+
+
+def brightness(content: bytes) -> np.ndarray:
+    mask = decode_mask(FIELD, content)
+    assert mask.mode == "F"
+    return np.asarray(mask)
+
+
+def test_a_mask_is_its_brightness_from_zero_to_one() -> None:
+    every = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    for image in (every, every.convert("RGB"), every.convert("RGBA"), every.convert("LA")):
+        made = brightness(file_of(image))
+        assert made.shape == (16, 16)
+        assert made.flatten().tolist() == pytest.approx([level / 255 for level in range(256)], abs=1e-7)
+        assert made.min() == 0
+        assert made.max() == 1
+
+
+def test_colours_of_a_mask_count_as_bright_as_they_look() -> None:
+    image = Image.new("RGB", (4, 1))
+    for x, colour in enumerate((RED, GREEN, BLUE, (255, 255, 0))):
+        image.putpixel((x, 0), colour)
+    expected = [0.299, 0.587, 0.114, 0.886]  # ITU-R BT.601
+    assert brightness(file_of(image))[0].tolist() == pytest.approx(expected, abs=0.5 / 255 + 1e-3)
+
+
+def test_the_transparent_parts_of_a_mask_are_black() -> None:
+    image = Image.new("RGBA", (4, 1), (255, 255, 255, 0))
+    for x, alpha in enumerate((0, 102, 255)):
+        image.putpixel((x, 0), (255, 255, 255, alpha))
+    for form, options in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("TIFF", {})):
+        made = brightness(file_of(image, form, **options))[0]
+        assert made.tolist() == pytest.approx([0.0, 0.4, 1.0, 0.0], abs=1 / 255)
+        assert made[0] == made[3] == 0
+
+
+def test_transparent_colours_of_a_mask_are_black() -> None:
+    palette = Image.new("P", (3, 1))
+    palette.putpalette([*WHITE, *WHITE, 0, 0, 0])
+    for x in range(3):
+        palette.putpixel((x, 0), x)
+    assert brightness(file_of(palette))[0].tolist() == [1, 1, 0]
+    assert brightness(file_of(palette, transparency=1))[0].tolist() == [1, 0, 0]
+    grey = Image.new("LA", (2, 1), (255, 255))
+    grey.putpixel((1, 0), (255, 51))
+    assert brightness(file_of(grey))[0].tolist() == pytest.approx([1.0, 0.2], abs=1 / 255)
+
+
+def test_deep_and_shallow_masks_run_from_zero_to_one_too() -> None:
+    deep = Image.fromarray(np.array([[0, 13107, 65535]], dtype=np.uint16))
+    for form in ("PNG", "TIFF"):
+        assert brightness(file_of(deep, form))[0].tolist() == pytest.approx([0.0, 0.2, 1.0])
+    one_bit = Image.new("1", (2, 1))
+    one_bit.putpixel((1, 0), 1)
+    assert brightness(file_of(one_bit))[0].tolist() == [0, 1]
+    floats = Image.fromarray(np.array([[0.0, 0.4, 1.0]], dtype=np.float32))
+    assert brightness(file_of(floats, "TIFF"))[0].tolist() == pytest.approx([0.0, 0.4, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [
+        ((1024, 1024), (1024, 1024)),
+        ((1024, 700), (1024, 700)),
+        ((64, 48), (64, 48)),
+        ((1, 1), (1, 1)),
+        ((2048, 1024), (1024, 512)),
+        ((1024, 3072), (341, 1024)),
+        ((1025, 1025), (1024, 1024)),
+        ((5000, 1), (1024, 1)),
+        ((1, 5000), (1, 1024)),
+    ],
+    ids=str,
+)
+def test_a_mask_keeps_at_most_so_many_pixels_a_side_and_its_shape(size: tuple[int, int], kept: tuple[int, int]) -> None:
+    assert MAX_MASK_SIDE == 1024
+    made = decode_mask(FIELD, file_of(Image.new("L", size, 255)))
+    assert made.size == kept
+    assert made.getextrema() == (1.0, 1.0)
+
+
+def test_a_large_mask_is_shrunk_to_the_mean_of_what_each_pixel_covers() -> None:
+    levels = np.zeros((2048, 2048), dtype=np.uint8)
+    levels[:, :1000] = 255
+    levels[512:1024, 1536:][::2] = 255  # every other row
+    made = brightness(file_of(Image.fromarray(levels)))
+    assert (made[:200, :500] == 1).all()
+    assert (made[:200, 500:] == 0).all()
+    assert made[256:512, 768:].flatten().tolist() == pytest.approx([0.5] * 256 * 256, abs=1 / 255)
+
+
+@pytest.mark.parametrize("orientation", SIDES)
+def test_a_mask_is_turned_as_its_exif_says(orientation: int) -> None:
+    upright = np.asarray(picture(32, 24, seed=1).convert("L").convert("RGB"))
+    made = brightness(file_of(laid(upright, orientation), "PNG", exif=exif(orientation)))
+    assert made.shape == (24, 32)
+    assert abs(made - upright[..., 0] / 255).max() <= 1e-6
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_a_moving_mask_the_first_frame_is_taken(form: str) -> None:
+    frames = [Image.new("L", (8, 8), level) for level in (255, 0, 128)]
+    options = {"lossless": True} if form == "WEBP" else {}
+    assert (brightness(file_of(frames[0], form, save_all=True, append_images=frames[1:], **options)) == 1).all()
+
+
+@pytest.mark.parametrize("kind", [*NO_PICTURES, *HUGE])
+def test_a_mask_is_refused_as_a_picture_is(kind: str) -> None:
+    content = (NO_PICTURES | HUGE)[kind]
+    refusals = [refused(lambda read=read: read(FIELD, content)) for read in (decode, decode_mask)]
+    assert refusals[0].sentence == refusals[1].sentence
+    assert refusals[0].value == refusals[1].value
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_damaged_mask_is_a_mask_where_it_is_a_picture_and_refused_elsewhere(form: str) -> None:
+    content = file_of(picture(24, 18), form, **FORMS[form])
+    chance = random.Random(form)
+    for _ in range(100):
+        broken = damaged(content, chance)
+        if is_picture(broken):
+            made = brightness(broken)
+            assert made.min() >= 0
+            assert made.max() <= 1
+        else:
+            refused(lambda broken=broken: decode_mask(FIELD, broken))

@@ -1,97 +1,23 @@
 """A session on a small host of its own and ldm's real U-Net: what is computed when, and what a pass does."""
 
 import base64
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from makers import adapter_tensors, file_of, picture, save
+from makers import adapter_tensors, save
+from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, call, photo, save_files, unit
 from torch import nn
 from unets import ldm_unet
 
 from lib_ipadapter import encoders, preparation
 from lib_ipadapter.adapter import find_attentions
 from lib_ipadapter.api import list_adapters, list_encoders, panel_list
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.library import Folders
+from lib_ipadapter.hosts.host import PassFacts
 from lib_ipadapter.session import Run, Session
 from lib_ipadapter.unet_map import SDXL, sites
 from lib_ipadapter.units import read_unit
-
-CONTEXT, FEATURES, STATES = 24, 40, 64
-
-
-def save_tower(path: Path) -> Path:
-    """Write a tiny vision tower: 28 pixels, patches of 14, two layers."""
-    torch.manual_seed(0)
-    made = {
-        "class_embedding": torch.randn(STATES),
-        "positional_embedding": torch.randn(5, STATES),
-        "conv1.weight": torch.randn(STATES, 3, 14, 14) * 0.06,
-        "proj": torch.randn(STATES, FEATURES) * STATES**-0.5,
-    }
-    for block in range(2):
-        prefix = f"transformer.resblocks.{block}"
-        for name, rows, columns in (
-            ("attn.in_proj_", 3 * STATES, STATES),
-            ("attn.out_proj.", STATES, STATES),
-            ("mlp.c_fc.", 2 * STATES, STATES),
-            ("mlp.c_proj.", STATES, 2 * STATES),
-        ):
-            made |= {
-                f"{prefix}.{name}weight": torch.randn(rows, columns) * 0.1,
-                f"{prefix}.{name}bias": torch.zeros(rows),
-            }
-        for name in ("ln_1", "ln_2"):
-            made |= {f"{prefix}.{name}.weight": torch.ones(STATES), f"{prefix}.{name}.bias": torch.zeros(STATES)}
-    for name in ("ln_pre", "ln_post"):
-        made |= {f"{name}.weight": torch.ones(STATES), f"{name}.bias": torch.zeros(STATES)}
-    return save({f"visual.{name}": tensor for name, tensor in made.items()}, path)
-
-
-class SmallHost:
-    """The least that is a host."""
-
-    def __init__(self, folder: Path, unet: nn.Module) -> None:
-        self.folder, self.unet = folder, unet
-        self.refused: list[str] = []
-        self.run: Any = None
-
-    def folders(self) -> Folders:
-        return Folders((self.folder,), (self.folder,))
-
-    def compute_device(self) -> torch.device:
-        return torch.device("cpu")
-
-    def compute_dtype(self) -> torch.dtype:
-        return torch.float32
-
-    def make_room(self) -> None: ...
-
-    def unet_of(self, p: Any) -> nn.Module:
-        return self.unet
-
-    def loaded_unet(self) -> nn.Module | None:
-        return self.unet
-
-    @contextlib.contextmanager
-    def refusing(self, p: Any, unit: int | None = None) -> Iterator[None]:
-        try:
-            yield
-        except IPAdapterError as error:
-            error.unit = error.unit or unit
-            self.refused.append(str(error))
-
-    def while_sampling(self, p: Any, run: Any) -> None:
-        self.run = run
-
-
-class Processing:
-    def __init__(self) -> None:
-        self.extra_generation_params: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +27,7 @@ def unet() -> nn.Module:
 
 @pytest.fixture
 def host(tmp_path: Path, unet: nn.Module) -> SmallHost:
-    save_tower(tmp_path / "tower.safetensors")
-    size = {"widths": (32, 64, 128), "context_dim": CONTEXT}
-    save(adapter_tensors("base", width=FEATURES, **size), tmp_path / "base.safetensors")
-    save(adapter_tensors("plus", width=STATES, tokens=8, **size), tmp_path / "plus.bin")
-    save(adapter_tensors("base", SDXL, (64, 128), 32, FEATURES), tmp_path / "sdxl.safetensors")
+    save_files(tmp_path)
     return SmallHost(tmp_path, unet)
 
 
@@ -127,27 +49,8 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def photo(seed: int = 1) -> str:
-    return base64.b64encode(file_of(picture(50, 40, seed))).decode()
-
-
-def unit(**more: Any) -> dict[str, Any]:
-    return {"model": "base", "images": [photo()], **more}
-
-
 def sample(host: SmallHost, session: Session, args: list[Any], progress: float = 0.0) -> torch.Tensor:
-    """Return the U-Net's output for one cond and one uncond row, with the units of `args` acting."""
-    host.run = None
-    session.before_sampling(Processing(), args)
-    torch.manual_seed(5)
-    given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
-    if host.run is None:
-        return host.unet(*given)
-    host.run.inject(host.unet)
-    host.run.arm((0, 1), progress)
-    made = host.unet(*given)
-    host.run.eject()
-    return made
+    return call(host, session, args, progress=progress)
 
 
 def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, encoded) -> None:
@@ -223,7 +126,7 @@ def test_the_parameters_name_the_adapter_what_was_changed_and_the_references(ses
     session.before_generation(p, [{"enabled": False}, unit(weight=0.8, start=0.25, crop="pad")])
     digest = hashlib.sha256(base64.b64decode(photo())).hexdigest()[:12]
     assert p.extra_generation_params == {
-        "IP-Adapter 2": f"Model: base.safetensors, Weight: 0.8, Start: 0.25, Crop: pad, References: {digest}"
+        "IP-Adapter 2": f"Adapter: base.safetensors, Weight: 0.8, Start: 0.25, Crop: pad, References: {digest}"
     }
 
 
@@ -237,7 +140,7 @@ def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, hos
         session.before_sampling(Processing(), args)
         if host.run:
             host.run.inject(unet)
-            host.run.arm((0, 1), 0.0)
+            host.run.arm(ROWS, 0.0)
         handle = to_out.register_forward_pre_hook(lambda _m, args: seen.append(args[0].clone()))
         torch.manual_seed(5)
         unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
@@ -250,10 +153,10 @@ def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, hos
 
 def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet, caplog) -> None:
     prepared = session.preparation.prepare(read_unit(unit()), unet)
-    run = Run([prepared])
+    run = Run([prepared], PassFacts())
     other = ldm_unet(context_dim=CONTEXT, channels=64)
     run.inject(other)
-    run.arm((0, 1), 0.0)
+    run.arm(ROWS, 0.0)
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
     resting = other(*given)
     run.eject()
@@ -289,9 +192,9 @@ def test_a_pruned_sdxl_takes_the_sites_that_it_has(session) -> None:
 def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> None:
     prepared = session.preparation.prepare(read_unit(unit(model="plus")), unet)
     before = {name for name, _ in unet.named_modules()} | set(unet.state_dict())
-    run = Run([prepared])
+    run = Run([prepared], PassFacts())
     run.inject(unet)
-    run.arm((0, 1), 0.0)
+    run.arm(ROWS, 0.0)
     unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
     widths = [32] * 5 + [64] * 5 + [128] * 6
     assert run.bytes == sum(2 * 2 * 8 * width * 4 for width in widths)

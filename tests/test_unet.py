@@ -26,7 +26,7 @@ def as_file(tensors: dict[str, Tensor]) -> AdapterFile:
 
 
 def ours(tensors: dict[str, Tensor], layout, cond: Tensor, uncond: Tensor) -> KeysValues:
-    tokens = project(as_file(tensors), tensors, cond, uncond)
+    tokens = project(as_file(tensors), tensors, torch.cat([uncond, cond]))
     return keys_and_values(tensors, layout, tokens, CPU)
 
 
@@ -96,7 +96,7 @@ def test_sd_with_an_adapter_equals_the_authors(sd, given, family: str, weight: f
         ROLES,
         lambda: unet(latents, steps, context),
     )
-    tokens = project(as_file(tensors), tensors, cond, uncond)
+    tokens = project(as_file(tensors), tensors, torch.cat([cond, uncond]))
     before = dict(theirs.attn_processors)
     layers = {key: tensor for key, tensor in tensors.items() if key.startswith("ip_adapter.")}
     authors_processors(theirs, tokens.shape[1], layers, weight)

@@ -22,13 +22,16 @@ DEFAULTS = {
     "model": "",
     "images": [],
     "negative_images": [],
+    "composition_images": [],
     "embeds": "",
     "weight": 1.0,
+    "hires_weight": None,
     "weight_type": "linear",
     "composition_weight": 1.0,
     "style_boost": 1.0,
     "composition_boost": 0.0,
     "layers": "",
+    "curve": "",
     "scaling": "V only",
     "combine": "concat",
     "start": 0.0,
@@ -36,6 +39,7 @@ DEFAULTS = {
     "mask": None,
     "crop": "center",
     "tiles": False,
+    "unfold": False,
     "noise": 0.0,
     "noise_type": "none",
     "face": "largest",
@@ -48,6 +52,7 @@ DEFAULTS = {
 
 RANGES = {
     "weight": (-5, 5),
+    "hires_weight": (-5, 5),
     "composition_weight": (-5, 5),
     "style_boost": (-5, 5),
     "composition_boost": (-5, 5),
@@ -78,18 +83,53 @@ CHOICES = {
         "composition precise",
     ],
     "scaling": ["V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty"],
-    "combine": ["concat", "average", "add", "subtract", "norm average", "max", "min"],
+    "combine": ["concat", "average", "add", "subtract", "norm average", "max", "min", "average tokens"],
     "crop": ["center", "pad", "squash", "top", "bottom", "left", "right"],
     "noise_type": ["none", "fade", "dissolve", "gaussian", "shuffle"],
     "pass": ["both", "base", "hires"],
 }
 PLACES = ["largest", "left", "right", "top", "bottom", "all"]
-FLAGS = ["enabled", "tiles"]
-TEXTS = ["model", "embeds", "layers", "encoder"]
-PICTURES = ["images", "negative_images"]
+FLAGS = ["enabled", "tiles", "unfold"]
+TEXTS = ["model", "embeds", "encoder"]
+POINTS = ["layers", "curve"]
+PICTURES = ["images", "negative_images", "composition_images"]
+CURVES = ["linear in", "linear out", "cosine in", "cosine out"]
+NULLABLE = ["mask", "hires_weight"]
 
-BUILT = ["enabled", "model", "images", "weight", "start", "end", "crop", "encoder"]
-"""What this version runs; a field moves here when it is built."""
+UNBUILT = ["embeds", "face", "structure_weight", "lora_weight"]
+"""What this version does not run yet; a field leaves this list when it is built."""
+
+OTHERS = {
+    "negative_images": "aGVsbG8=",
+    "composition_images": "aGVsbG8=",
+    "embeds": "a cat",
+    "weight": 0.5,
+    "hires_weight": 0.25,
+    "weight_type": "ease in",
+    "composition_weight": 0.5,
+    "style_boost": 2,
+    "composition_boost": 1,
+    "layers": "6:1",
+    "curve": "linear out",
+    "scaling": "K+V",
+    "combine": "average",
+    "start": 0.25,
+    "end": 0.75,
+    "mask": "aGVsbG8=",
+    "crop": "pad",
+    "tiles": True,
+    "unfold": True,
+    "noise": 0.5,
+    "noise_type": "fade",
+    "face": 0,
+    "structure_weight": 0,
+    "lora_weight": 0,
+    "pass": "hires",
+    "encoder": "clip",
+}
+"""A value other than the default for each field that need not be given."""
+NEEDS = {"noise": {"noise_type": "fade"}}
+"""What a field of `OTHERS` has to have beside it."""
 
 
 def value_in(unit: Unit, name: str) -> Any:
@@ -146,14 +186,14 @@ def test_only_pass_has_another_name_in_the_code() -> None:
 
 
 def test_the_table_tells_what_is_built() -> None:
-    assert [name for name, field in FIELDS.items() if field.metadata["built"]] == BUILT
+    assert [name for name, field in FIELDS.items() if not field.metadata["built"]] == UNBUILT
 
 
 def test_every_field_can_be_explained() -> None:
     labels = [field.metadata["label"] for field in FIELDS.values()]
     assert all(labels)
     assert len(set(labels)) == len(labels)
-    assert all(field.metadata["help"].endswith(".") for field in FIELDS.values())
+    assert all(field.metadata["help"].endswith((".", "…")) for field in FIELDS.values())
 
 
 def test_a_unit_cannot_be_changed() -> None:
@@ -179,7 +219,10 @@ def test_a_number_has_its_range(name: str) -> None:
 @pytest.mark.parametrize("name", RANGES)
 @pytest.mark.parametrize("value", [True, False, None, "1", "", [], [1], {}, "high"])
 def test_a_number_is_nothing_else(name: str, value: Any) -> None:
-    refused({"enabled": False, name: value}, field=name, says=("must be a number from",))
+    if value is None and name in NULLABLE:
+        assert value_in(read_unit({"enabled": False, name: None}), name) is None
+    else:
+        refused({"enabled": False, name: value}, field=name, says=("must be a number from",))
 
 
 def test_the_refusal_of_a_number_names_field_value_and_range() -> None:
@@ -218,6 +261,117 @@ def test_a_text_is_a_text_of_some_length(name: str) -> None:
         refused({"enabled": False, name: value}, field=name, says=("must be text",))
     refused({"enabled": False, name: "a" * (MAX_TEXT + 1)}, field=name, says=(f"at most {MAX_TEXT}", str(MAX_TEXT + 1)))
     refused({"enabled": False, name: "a\ud800"}, field=name, says=("must be text",))
+
+
+POINTS_READ = {
+    "layers": [
+        "",
+        "6:1",
+        "3:0.5, 6:1",
+        "0:-5,15:5",
+        "0:0, 1:0.0, 2:-0.5, 3:.5, 4:5e-1",
+        "6.0:1",
+        " 3 : 0.5 ,\t6 : 1\n",
+        ", ".join(f"{layer}:1" for layer in range(16)),
+    ],
+    "curve": [
+        "",
+        *CURVES,
+        "  linear in ",
+        "0:1",
+        "0:1, 0.4:1, 0.6:0",
+        "0:-5,1:5",
+        "0.25:0.5, 0.250001:1",
+    ],
+}
+POINTS_REFUSED = {
+    "layers": ["16:1", "-1:1", "2.5:1", "1e300:1", "linear in"],
+    "curve": ["1.01:1", "-0.01:1", "2:1", "0:1, 0.6:0, 0.4:1", "linear", "Linear in", "linear in, linear out"],
+}
+"""Texts that only one of the fields refuses, or that both refuse for their own reasons."""
+NO_POINTS = [
+    "1",
+    "1:",
+    ":1",
+    ":",
+    ",",
+    "1:1,",
+    ",1:1",
+    "1:1,,",
+    "1:1:1",
+    "1=1",
+    "1:1; 0:1",
+    "0:1 1:1",
+    "0:0,5",
+    "one:1",
+    "1:one",
+    "0:5.01",
+    "0:-5.01",
+    "0:1, 1:6",
+    "0:nan",
+    "nan:1",
+    "0:inf",
+    "inf:1",
+    "0:1e999",
+    "1:1, 1:1",
+    "0:1, -0:1",
+    "null",
+    "[]",
+    "0x1:1",
+]
+"""Texts that both fields refuse."""
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name in POINTS for text in POINTS_READ[name]])
+def test_points_are_read_as_they_are_written_but_for_space_around(name: str, text: str) -> None:
+    assert value_in(read_unit(LEAST | {name: text}), name) == text.strip()
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name in POINTS for text in POINTS_REFUSED[name]])
+def test_points_lie_within_their_field(name: str, text: str) -> None:
+    within = {"layers": "a whole number from 0 to 15", "curve": "a number from 0 to 1"}[name]
+    refused({"enabled": False, name: text}, field=name, says=(within, "from -5 to 5", json.dumps(text)))
+
+
+@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize("text", NO_POINTS)
+def test_what_is_no_points_is_refused_with_an_example(name: str, text: str) -> None:
+    example = {"layers": "6:1, 3:0.5", "curve": "0:1, 0.4:1, 0.6:0"}[name]
+    refused({"enabled": False, name: text}, field=name, says=(f"such as {example}", json.dumps(text)))
+
+
+def test_the_refusal_of_a_curve_names_the_curves_and_that_of_layers_does_not() -> None:
+    refused({"enabled": False, "curve": "cubic"}, field="curve", says=tuple(CURVES))
+    assert "one of" not in refused({"enabled": False, "layers": "cubic"}, field="layers").sentence
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_points_are_a_text_of_some_length(name: str) -> None:
+    for value in (0, 1.5, True, None, [], {}, ["0:1"], {"0": 1}, "0:1\ud800"):
+        refused({"enabled": False, name: value}, field=name, says=("must be text",))
+    padded = "0:1" + " " * (MAX_TEXT - 3)
+    assert value_in(read_unit({"enabled": False, name: padded}), name) == "0:1"
+    refused({"enabled": False, name: f"{padded} "}, field=name, says=(f"at most {MAX_TEXT}", str(MAX_TEXT + 1)))
+    refused({"enabled": False, name: "0:1," * (MAX_TEXT // 4)}, field=name, says=(f"a text of {MAX_TEXT} characters",))
+
+
+def test_layers_may_stand_in_any_order() -> None:
+    """The contract's own example does not rise."""
+    assert read_unit(LEAST | {"layers": "6:1, 3:0.5"}).layers
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("", ()),
+        (" ", ()),
+        ("6:1", ((6, 1),)),
+        (" 3 : 0.5 , 6:-1 ", ((3, 0.5), (6, -1))),
+        ("0:1,.5:0,1:2e-1", ((0, 1), (0.5, 0), (1, 0.2))),
+    ],
+)
+def test_the_pairs_of_points(text: str, pairs: tuple) -> None:
+    assert fields.points(text) == pairs
 
 
 def test_a_face_is_a_place_or_an_index() -> None:
@@ -322,56 +476,130 @@ def test_start_is_not_after_end() -> None:
     refused(LEAST | {"start": 0.6, "end": 0}, field="start")
 
 
-OTHERS = {
-    "negative_images": "aGVsbG8=",
-    "embeds": "a cat",
-    "weight_type": "ease in",
-    "composition_weight": 0.5,
-    "style_boost": 2,
-    "composition_boost": 1,
-    "layers": "6:1",
-    "scaling": "K+V",
-    "combine": "average",
-    "mask": "aGVsbG8=",
-    "tiles": True,
-    "noise": 0.5,
-    "noise_type": "fade",
-    "face": 0,
-    "structure_weight": 0,
-    "lora_weight": 0,
-    "pass": "hires",
-}
-"""A value other than the default for each field that is not built."""
+def test_there_is_another_value_for_each_field_that_need_not_be_given() -> None:
+    assert [*OTHERS] == [name for name in DEFAULTS if name not in ("enabled", "model", "images")]
+    assert all(OTHERS[name] != DEFAULTS[name] for name in OTHERS)
 
 
-def test_there_is_another_value_for_each_field_that_is_not_built() -> None:
-    assert [*OTHERS] == [name for name in DEFAULTS if name not in BUILT]
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in UNBUILT])
+def test_what_is_built_is_read(name: str) -> None:
+    assert read_unit(LEAST | {name: DEFAULTS[name]}) == read_unit(LEAST)
+    expected = [OTHERS[name]] if name in PICTURES else OTHERS[name]
+    assert value_in(read_unit(LEAST | {name: OTHERS[name]} | NEEDS.get(name, {})), name) == expected
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", UNBUILT)
 def test_what_is_not_built_is_refused_unless_it_is_at_its_default(name: str) -> None:
     assert read_unit(LEAST | {name: DEFAULTS[name]}) == read_unit(LEAST)
     default = json.dumps(DEFAULTS[name])
     refused(LEAST | {name: OTHERS[name]}, field=name, says=("is not built yet", f"leave it at {default}."))
 
 
-def test_weights_and_masks_of_single_references_are_not_built() -> None:
-    picture = {"image": "aGVsbG8=", "weight": 1, "mask": None}
-    assert read_unit(LEAST | {"images": [picture]}) == read_unit(LEAST)
-    for key, value in (("weight", 0.5), ("mask", "bWFzaw==")):
-        error = refused(
-            LEAST | {"images": ["aGVsbG8=", picture | {key: value}]},
-            field=f"images[1].{key}",
-            says=("is not built yet", f"leave it at {json.dumps(picture[key])}."),
-        )
-        assert error.value == value
+def test_what_is_not_built_stands_for_nothing_else() -> None:
+    refused({"model": "a", "embeds": "a cat"}, field="embeds", says=("is not built yet",))
+
+
+@pytest.mark.parametrize("name", ["images", "composition_images"])
+def test_single_references_have_weights_and_masks(name: str) -> None:
+    pictures = ["aGVsbG8=", {"image": "d29ybGQ=", "weight": -0.5, "mask": "bWFzaw=="}]
+    assert getattr(read_unit(LEAST | {name: pictures}), name) == (
+        Picture("aGVsbG8="),
+        Picture("d29ybGQ=", -0.5, "bWFzaw=="),
+    )
+
+
+# Settings that contradict each other
+
+IDLE, MASKED = {"image": "d29ybGQ=", "weight": 0}, {"image": "d29ybGQ=", "mask": "bWFzaw=="}
+TWO = ["aGVsbG8=", "d29ybGQ="]
+MERGING = [combine for combine in CHOICES["combine"] if combine != "concat"]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_have_a_weight_between_them(name: str) -> None:
+    error = refused(LEAST | {name: [IDLE, IDLE]}, field=name, says=("no weight at all", "give one of them a weight"))
+    assert error.value == "2 pictures"
+    refused(LEAST | {name: IDLE}, field=name)
+    assert len(getattr(read_unit(LEAST | {name: [IDLE, "aGVsbG8="]}), name)) == 2
+
+
+def test_noise_needs_a_kind() -> None:
+    for given_type in ({}, {"noise_type": "none"}):
+        error = refused(LEAST | {"noise": 0.01} | given_type, field="noise", says=("a noise_type other than none",))
+        assert error.value == 0.01
+    assert read_unit(LEAST | {"noise": 0.01, "noise_type": "shuffle"}).noise == 0.01
+    assert read_unit(LEAST | {"noise_type": "shuffle"}).noise == 0
+
+
+@pytest.mark.parametrize("combine", MERGING)
+def test_tiles_do_not_go_with_merging(combine: str) -> None:
+    tiled = LEAST | {"tiles": True, "combine": combine}
+    error = refused(tiled | {"images": TWO}, field="tiles", says=("set combine to concat",))
+    assert error.value is True
+    assert read_unit(tiled | {"images": TWO, "combine": "concat"}).tiles
+    for one in (TWO[0], [TWO[0], IDLE]):  # of which there is nothing to merge
+        assert read_unit(tiled | {"images": one}).tiles
+
+
+def test_tiles_do_not_go_with_one_each() -> None:
+    for combine in CHOICES["combine"]:
+        given_unit = LEAST | {"images": TWO, "tiles": True, "unfold": True, "combine": combine}
+        error = refused(given_unit, field="tiles", says=("unfold", "switch one off"))
+        assert error.value is True
+
+
+@pytest.mark.parametrize("combine", MERGING)
+@pytest.mark.parametrize("name", ["images", "composition_images"])
+def test_masks_of_references_do_not_go_with_merging(name: str, combine: str) -> None:
+    merging = LEAST | {"images": TWO, "combine": combine}
+    pictures = ["aGVsbG8=", MASKED]
+    error = refused(merging | {name: pictures}, field=f"{name}[1].mask", says=("set combine to concat",))
+    assert error.value == "a picture"
+    assert read_unit(merging | {name: pictures, "combine": "concat"})
+    assert read_unit(merging | {"mask": "bWFzaw=="}).combine == combine  # the whole unit's own
+    assert read_unit(LEAST | {"images": [IDLE, MASKED], "combine": combine})  # nothing is merged
+
+
+def test_composition_references_are_not_merged_when_they_are_to_be_kept_apart() -> None:
+    """They are merged as the references are, even beside a single one."""
+    merging = LEAST | {"composition_images": TWO, "combine": "average"}
+    assert read_unit(merging).combine == "average"
+    masked = merging | {"composition_images": ["aGVsbG8=", MASKED]}
+    refused(masked, field="composition_images[1].mask", says=("set combine to concat",))
+    refused(merging | {"tiles": True}, field="tiles", says=("set combine to concat",))
+
+
+@pytest.mark.parametrize("name", ["images", "composition_images"])
+def test_masks_of_references_do_not_go_with_one_each(name: str) -> None:
+    given_unit = LEAST | {"images": TWO, "unfold": True, name: ["aGVsbG8=", MASKED]}
+    for combine in CHOICES["combine"]:
+        refused(given_unit | {"combine": combine}, field=f"{name}[1].mask", says=("unfold", "its own picture"))
+    assert read_unit(given_unit | {"unfold": False})
+    assert read_unit(LEAST | {"unfold": True, "mask": "bWFzaw=="}).unfold
+
+
+def test_one_each_merges_nothing() -> None:
+    for combine in CHOICES["combine"]:
+        assert read_unit(LEAST | {"unfold": True, "images": TWO, "combine": combine}).unfold
+
+
+def test_a_negative_reference_has_no_mask() -> None:
+    error = refused(
+        LEAST | {"negative_images": ["aGVsbG8=", MASKED]},
+        field="negative_images[1].mask",
+        says=("has no meaning", "the same everywhere"),
+    )
+    assert error.value == "a picture"
+    assert read_unit(LEAST | {"negative_images": [{"image": "aGVsbG8=", "weight": 0.5}]})
 
 
 def test_a_unit_that_is_off_needs_nothing_and_must_be_well_formed_all_the_same() -> None:
-    for others in ({}, {"start": 1, "end": 0}, OTHERS):
+    contradicting = {"images": [IDLE], "negative_images": [MASKED], "noise": 1, "tiles": True, "unfold": True}
+    for others in ({}, {"start": 1, "end": 0}, OTHERS, contradicting):
         assert not read_unit({"enabled": False} | others).enabled
     refused({"enabled": False, "weight": 9}, field="weight")
     refused({"enabled": False, "unknown": 9}, field="unknown")
+    refused({"enabled": False, "layers": "99:1"}, field="layers")
 
 
 # Args
@@ -505,6 +733,7 @@ SCALARS = (
     | st.text(max_size=20)
     | st.text(st.characters(codec=None, categories=["Cs", "Lu"]), max_size=3)
     | st.sampled_from([*PLACES, *(option for options in CHOICES.values() for option in options), "aGVsbG8=", "[]"])
+    | st.sampled_from([*CURVES, "3:0.5, 6:1", "0:1, 0.4:0", "1:1"])
 )
 KEYS = st.sampled_from([*FIELDS, "image", "weight", "mask"]) | st.text(max_size=5)
 ANY_JSON = st.recursive(
@@ -526,7 +755,9 @@ def read_or_refused(args: Any) -> None:
         assert unit.model
         assert unit.images
         assert -5 <= unit.weight <= 5
+        assert unit.hires_weight is None or -5 <= unit.hires_weight <= 5
         assert 0 <= unit.start <= unit.end <= 1
+        assert all(0 <= at <= 15 for at, _ in fields.points(unit.layers))
 
 
 @QUICKLY
@@ -599,6 +830,9 @@ GOOD = [
     {"enabled": False, "negative_images": [{"image": "aGVsbG8=", "weight": -5, "mask": "aGVsbG8="}]},
     *({"enabled": False, name: option} for name, options in CHOICES.items() for option in options),
     *({"enabled": False, name: end} for name, ends in RANGES.items() for end in ends),
+    *(LEAST | {name: None} for name in NULLABLE),
+    *(LEAST | {name: text} for name in POINTS for text in POINTS_READ[name]),
+    *(LEAST | {name: OTHERS[name]} | NEEDS.get(name, {}) for name in OTHERS if name not in UNBUILT),
 ]
 BAD = [
     {},
@@ -616,7 +850,7 @@ BAD = [
     LEAST | {"unknown": 1},
     LEAST | {"passes": "both"},
     LEAST | {"model": "a" * (MAX_TEXT + 1)},
-    *(LEAST | {name: None} for name in FIELDS if name != "mask"),
+    *(LEAST | {name: None} for name in FIELDS if name not in NULLABLE),
     *(LEAST | {name: {}} for name in FIELDS),
     *(LEAST | {name: True} for name in FIELDS if name not in FLAGS),
     *(LEAST | {name: "nonsense"} for name in [*RANGES, *CHOICES, *FLAGS, "face"]),
@@ -640,11 +874,25 @@ def test_the_schema_refuses_what_is_refused(given_unit: dict[str, Any]) -> None:
 
 
 @QUICKLY
+@given(st.sampled_from(POINTS), st.text("0123456789.:,-+e ", max_size=12) | st.sampled_from(NO_POINTS + CURVES))
+def test_what_is_read_as_points_fits_the_schema(name: str, text: str) -> None:
+    """Not the other way round: a schema does not grasp whether points rise."""
+    try:
+        read_unit({"enabled": False, name: text})
+    except UnitError:
+        return
+    validator().validate({"enabled": False, name: text})
+
+
+@QUICKLY
 @given(
-    st.fixed_dictionaries({"enabled": st.just(False)}, optional={name: SCALARS for name in FIELDS if name != "enabled"})
+    st.fixed_dictionaries(
+        {"enabled": st.just(False)},
+        optional={name: SCALARS for name in FIELDS if name not in ("enabled", *POINTS)},
+    )
 )
 def test_schema_and_reader_agree_on_each_field_of_a_unit_that_is_off(given_unit: dict[str, Any]) -> None:
-    """Numbers that JSON does not have and texts that are beyond a schema's grasp are left out."""
+    """Numbers that JSON does not have and texts that are beyond a schema's grasp, as points are, are left out."""
     text = json.dumps(given_unit)
     if "NaN" in text or "Infinity" in text or "\\u" in text:
         return

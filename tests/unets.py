@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from lib_ipadapter.adapter import Call, Injection
-from lib_ipadapter.attention import Bank, make_bank
+from lib_ipadapter.attention import Bank, Term, make_bank
+from lib_ipadapter.plan import Group
+from lib_ipadapter.terms import of_kinds
 from lib_ipadapter.tokens import KeysValues
-from lib_ipadapter.unet_map import SD, SDXL, Layout, Site, sites
+from lib_ipadapter.unet_map import Layout, Site, sites
 
 DIFFUSERS_BLOCKS = {
     "SD": {
@@ -113,26 +115,31 @@ def as_diffusers(unet: nn.Module, channels: int = 32, context_dim: int = 768, he
     return there
 
 
-def call_of(units: Sequence[tuple[KeysValues, float]], roles: Sequence[int]) -> Call:
-    """Return an armed call with the banks of `units`."""
+def call_of(units: Sequence[tuple[KeysValues, float]], kinds: Sequence[int]) -> Call:
+    """Return an armed call with the banks of `units`, each with all its references under one softmax."""
 
-    def bank(site: Site, heads: int, query: Tensor) -> Bank:
-        return make_bank([(*keys_values.of_site[site], weight) for keys_values, weight in units], heads, query)
+    def term(keys_values: KeysValues, site: Site, weight: float) -> Term:
+        keys, values = keys_values.of_site[site]
+        references = tuple(range(1, len(keys)))
+        return Term(*of_kinds(keys, values, Group(references, (1.0,) * len(references)), False), weight)
 
-    return Call(tuple(roles), bank)
+    def bank(site: Site, heads: int, query: Tensor, _size: object) -> Bank:
+        return make_bank([term(keys_values, site, weight) for keys_values, weight in units], heads, query)
+
+    return Call(tuple(kinds), bank)
 
 
 def with_units(
     unet: nn.Module,
     attentions: Mapping[Site, nn.Module],
     units: Sequence[tuple[KeysValues, float]],
-    roles: Sequence[int],
+    kinds: Sequence[int],
     run: Callable[[], Tensor],
 ) -> Tensor:
     """Return what `run` returns with the units injected."""
     injection = Injection(unet, attentions)
     injection.inject()
-    injection.call = call_of(units, roles)
+    injection.call = call_of(units, kinds)
     try:
         return run()
     finally:
@@ -155,6 +162,3 @@ def authors_processors(unet: nn.Module, tokens: int, layers: Mapping[str, Tensor
     modules.to(next(unet.parameters()).dtype)  # their code makes them in half precision
     modules.load_state_dict({key.removeprefix("ip_adapter."): tensor for key, tensor in layers.items()})
     theirs.set_scale(scale)
-
-
-LAYOUT_OF = {16: SD, 70: SDXL}

@@ -15,12 +15,16 @@ from modules import devices, lowvram, paths_internal, sd_models, sd_unet, shared
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError, UnitError
 from ..library import Folders
-from .host import SamplingRun
+from ..regions import WHOLE, Box
+from .host import PassFacts, Row, SamplingRun
 
 log = logging.getLogger(__name__)
 
 WARN_ONLY = "ipadapter_warn_only"
 """Setting: a unit that cannot run is left out with a warning, instead of stopping the generation."""
+
+UNCONDITIONAL = "ipadapter_unconditional"
+"""Setting: what unconditional rows see where no negative reference is given."""
 
 BASIC = HTTPBasic(auto_error=False)
 
@@ -72,6 +76,31 @@ def make_room() -> None:
     if getattr(shared.sd_model, "lowvram", False):
         lowvram.send_everything_to_cpu()
         devices.torch_gc()
+
+
+def unconditional() -> str:
+    return shared.opts.data.get(UNCONDITIONAL, "mean")
+
+
+def pass_of(p: Any) -> PassFacts:
+    return PassFacts(bool(getattr(p, "is_hr_pass", False)), box_of(p))
+
+
+def box_of(p: Any) -> Box:
+    """Return the part of the whole picture that is sampled, which inpainting "only masked" cuts out.
+
+    Source: modules/processing.py, `StableDiffusionProcessingImg2Img.init`, which keeps where to paste the result.
+    """
+    pasted, pictures = getattr(p, "paste_to", None), getattr(p, "init_images", None)
+    if not pasted or not pictures:
+        return WHOLE
+    (left, upper, width, height), (whole_width, whole_height) = pasted, pictures[0].size
+    return (
+        left / whole_width,
+        upper / whole_height,
+        (left + width) / whole_width,
+        (upper + height) / whole_height,
+    )
 
 
 def unet_of(p: Any) -> torch.nn.Module:
@@ -151,7 +180,7 @@ def while_sampling(p: Any, run: SamplingRun) -> None:
     launch: Callable[..., Any] = sampler.launch_sampling
 
     def launch_sampling(*args: Any, **kwargs: Any) -> Any:
-        setattr(denoiser, RUN, Pass(run))
+        setattr(denoiser, RUN, Pass(run, p.iteration * p.batch_size))
         try:
             return launch(*args, **kwargs)
         finally:
@@ -170,8 +199,9 @@ def on_cfg_denoiser(params: Any) -> None:
 class Pass:
     """One pass of sampling: arms the run for each call of the model, with the rows of exactly that call."""
 
-    def __init__(self, run: SamplingRun) -> None:
+    def __init__(self, run: SamplingRun, first_picture: int) -> None:
         self._run = run
+        self._first_picture = first_picture
         self._params: Any = None
         self._inner: Any = None
         self._handles: list[Any] = []
@@ -198,7 +228,7 @@ class Pass:
     def _arm(self, _inner: Any, args: tuple[Any, ...]) -> None:
         try:
             self._run.inject(shared.sd_model.model.diffusion_model)
-            table = role_table(self._params)
+            table = row_table(self._params, self._first_picture)
             self._run.arm(_slice(table, self._params.x, args[0]), progress(self._params.denoiser))
         except IPAdapterError as error:
             raise Refusal(error) from error
@@ -207,19 +237,20 @@ class Pass:
         self._run.disarm()
 
 
-def role_table(params: Any) -> list[int]:
-    """Return the role of each row of the denoiser's batch: conds of each picture, then unconds (twice in edit models).
+def row_table(params: Any, first_picture: int = 0) -> list[Row]:
+    """Return what each row of the denoiser's batch is: conds of each picture, then unconds (twice in edit models).
 
     Source: modules/sd_samplers_cfg_denoiser.py, `CFGDenoiser.forward`, where `x_in` is put together.
     """
-    conds = sum(len(prompts) for prompts in params.denoiser.sampler.sampler_extra_args["cond"].batch)
+    batch = params.denoiser.sampler.sampler_extra_args["cond"].batch
+    conds = [Row(COND, first_picture + picture) for picture, prompts in enumerate(batch) for _ in prompts]
     rows = params.x.shape[0]
-    if rows < conds:
-        raise IPAdapterError(f"expected at least {conds} rows in the denoiser's batch, one a prompt; {rows} came.")
-    return [COND] * conds + [UNCOND] * (rows - conds)
+    if rows < len(conds):
+        raise IPAdapterError(f"expected at least {len(conds)} rows in the denoiser's batch, one a prompt; {rows} came.")
+    return conds + [Row(UNCOND, first_picture + row % len(batch)) for row in range(rows - len(conds))]
 
 
-def _slice(table: Sequence[int], whole: torch.Tensor, part: torch.Tensor) -> Sequence[int]:
+def _slice(table: Sequence[Row], whole: torch.Tensor, part: torch.Tensor) -> Sequence[Row]:
     """Return the part of `table` for `part`, which the denoiser cut from `whole` along the rows as a view."""
     if len(part) == len(table):
         return table

@@ -2,11 +2,32 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from ..library import Folders
+
+
+class Row(NamedTuple):
+    """What one row of a U-Net call is."""
+
+    role: int
+    """COND or UNCOND of `attention`."""
+    picture: int
+    """Number of the picture among all that the generation makes, from 0."""
+
+
+@dataclass(frozen=True)
+class PassFacts:
+    """One pass of sampling, as far as units care."""
+
+    hires: bool = False
+    """Whether it is the second pass of hires fix."""
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    """The part of the whole picture that is sampled: left, upper, right and lower edge as fractions of it. Inpainting
+    "only masked" samples a part; masks are drawn for the whole."""
 
 
 class SamplingRun(Protocol):
@@ -14,7 +35,7 @@ class SamplingRun(Protocol):
 
     def inject(self, unet: torch.nn.Module) -> None: ...
     def eject(self) -> None: ...
-    def arm(self, roles: Sequence[int], progress: float) -> None: ...
+    def arm(self, rows: Sequence[Row], progress: float) -> None: ...
     def disarm(self) -> None: ...
 
 
@@ -35,6 +56,14 @@ class Host(Protocol):
 
     def make_room(self) -> None:
         """Take off the device what a low-memory mode keeps there only for speed, before an encoder goes on it."""
+        ...
+
+    def unconditional(self) -> str:
+        """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
+        ...
+
+    def pass_of(self, p: Any) -> PassFacts:
+        """Return what the pass is that is about to begin."""
         ...
 
     def unet_of(self, p: Any) -> torch.nn.Module:

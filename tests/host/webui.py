@@ -48,6 +48,7 @@ SETTINGS = {
     "token_merging_ratio": 0.0,
     "hypertile_enable_unet": False,
     "upcast_attn": False,
+    "ipadapter_unconditional": "mean",
 }
 """Settings to start with. A1111 restores an overridden setting only where its file of settings has it."""
 
@@ -191,7 +192,18 @@ class Files:
         torch.save([self._oracle_unit(**unit) for unit in units], path)
         return path
 
-    def _oracle_unit(self, model: str, images: list[str], weight=1.0, start=0.0, end=2.0) -> dict[str, Any]:
+    def _oracle_unit(
+        self,
+        model: str,
+        images: list[str],
+        weight: float = 1.0,
+        start: float = 0.0,
+        end: float = 2.0,
+        of_layer: dict[int, float] | None = None,
+        curve: tuple[tuple[float, float], ...] = (),
+        mask: str | None = None,
+    ) -> dict[str, Any]:
+        """Return a unit for the oracle; `of_layer` holds the weights of the layers that take part, times the weight."""
         adapter = open_adapter(self.folder / f"{model}.safetensors")
         tensors = adapter.tensors()
         layout = SD if adapter.recognised.layers == 16 else SDXL
@@ -199,16 +211,35 @@ class Files:
             site.path: tuple(tensors[f"ip_adapter.{site.key}.to_{part}_ip.weight"] for part in "kv")
             for site in sites(layout)
         }
-        tokens = project(adapter, tensors, *self._features(adapter.recognised.family.takes, images))
-        return {"tokens": tokens, "layers": layers, "weight": weight, "start": start, "end": end}
+        weights = {
+            site.path: weight * (1.0 if of_layer is None else of_layer.get(site.layer, 0.0)) for site in sites(layout)
+        }
+        features = self._features(adapter.recognised.family.takes, images)
+        uncond, *cond = project(adapter, tensors, features)
+        return {
+            "tokens": torch.stack([torch.cat(cond), uncond.repeat(len(cond), 1)]),
+            "layers": layers,
+            "weights": weights,
+            "start": start,
+            "end": end,
+            "curve": list(curve),
+            "mask": None if mask is None else mask_levels(mask),
+        }
 
-    def _features(self, takes: str, images: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _features(self, takes: str, images: list[str]) -> torch.Tensor:
+        """Return the features of the unconditional picture, then of each reference."""
         encoder = open_encoder(self.folder / "host-test-encoder.safetensors")
         pictures = [decode("image", base64.b64decode(image)) for image in images]
         pixels = [to_pixels(resize_for(each, encoder.image_size, "center")) for each in pictures]
         nothing, *made = encode(encoder, [zero_pixels(encoder), *pixels], torch.device("cpu"), torch.float32)
         cond = torch.cat([each.of(takes) for each in made])
-        return cond, torch.zeros_like(cond[:1]) if takes == EMBED else nothing.of(takes)
+        return torch.cat([torch.zeros_like(cond[:1]) if takes == EMBED else nothing.of(takes), cond])
+
+
+def mask_levels(mask: str) -> torch.Tensor:
+    """Return a mask's brightness from 0 to 1: (height, width)."""
+    picture = Image.open(io.BytesIO(base64.b64decode(mask))).convert("L")
+    return torch.from_numpy(np.asarray(picture).astype(np.float32) / 255)
 
 
 def save_encoder(path: Path, width: int = STATES, features: int = FEATURES) -> None:

@@ -55,16 +55,25 @@ def browser_code() -> str:
     return f"() => {{ {host}\n{code}\nwindow.ipAdapter = ipAdapter; }}"
 
 
+def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
+    """Return what a web UI does with pasted parameters: None leaves a component as it is."""
+    return [gr.update() if (value := f(parameters)) is None else gr.update(value=value) for f in functions]
+
+
 def build(looks: list[bool]) -> gr.Blocks:
     def list_models(look_again: bool) -> str:
         looks.append(look_again)
         return json.dumps(MODELS)
 
     with gr.Blocks(css=(ROOT / "style.css").read_text(encoding="utf-8"), analytics_enabled=False) as page:
-        texts = draw_panel("txt2img", 5, Accordion, list_models)
+        panel = draw_panel("txt2img", 5, Accordion, list_models)
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
-        generate.click(lambda *args: json.dumps(args), inputs=texts, outputs=[given])
+        generate.click(lambda *args: json.dumps(args), inputs=panel.texts, outputs=[given])
+        pasted = gr.Textbox(label="Parameters as JSON", elem_id="pasted")
+        paste = gr.Button("Paste", elem_id="paste")
+        components, functions = zip(*panel.infotext_fields, strict=True)
+        paste.click(lambda text: take(json.loads(text), functions), inputs=[pasted], outputs=list(components))
         code = {"_js" if gr.__version__.startswith("3.") else "js": browser_code()}
         page.load(fn=None, inputs=[], outputs=[], **code)
     return page

@@ -22,6 +22,8 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
 import gradio
 from playwright.sync_api import sync_playwright
 
+from lib_ipadapter.units import FIELDS, read_unit
+
 TESTS = Path(__file__).resolve().parents[1]
 PICTURES = TESTS.parent / "build" / "screenshots"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -90,7 +92,7 @@ def choose(page: Any, name: str = "ip-adapter_sd15.safetensors") -> None:
 def drop(page: Any, *names: str) -> None:
     before = page.locator(".ipadapter-reference").count()
     page.set_input_files(
-        ".ipadapter-references input[type=file]",
+        ".ipadapter-left input[type=file]",
         [{"name": name, "mimeType": "image/png", "buffer": PNG} for name in names],
     )
     page.wait_for_function(f"document.querySelectorAll('.ipadapter-reference').length === {before + len(names)}")
@@ -104,6 +106,16 @@ def given(page: Any) -> list[dict[str, Any]]:
     texts = json.loads(page.input_value("#given textarea"))
     assert len(texts) == 10
     return [json.loads(text) for text in texts if text]
+
+
+def changed(unit: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from the defaults of the field table; everything else must be at its default."""
+    defaults = {name: json.loads(json.dumps(field.default)) for name, field in FIELDS.items()}
+    return {name: value for name, value in unit.items() if value != defaults[name]}
+
+
+def opened(page: Any, group: str) -> None:
+    page.click(f"summary:text-is('{group}')")
 
 
 def test_nothing_is_given_until_the_panel_is_ticked(page: Any) -> None:
@@ -124,14 +136,7 @@ def test_two_pictures_an_adapter_and_the_sliders(page: Any) -> None:
     page.select_option("select[aria-label=Crop]", "pad")
     (unit,) = given(page)
     assert [base64.b64decode(image["image"].split(",")[1]) for image in unit.pop("images")] == [PNG, PNG]
-    assert unit == {
-        "enabled": True,
-        "model": "ip-adapter_sd15.safetensors",
-        "weight": 0.8,
-        "start": 0,
-        "end": 0.5,
-        "crop": "pad",
-    }
+    assert changed(unit) == {"model": "ip-adapter_sd15.safetensors", "weight": 0.8, "end": 0.5, "crop": "pad"}
     assert page.input_value("input[type=range][aria-label=Weight]") == "0.8"
 
 
@@ -154,7 +159,7 @@ def test_a_picture_can_be_removed(page: Any) -> None:
 def test_a_file_that_is_no_picture_is_said_to_be_none(page: Any) -> None:
     tick(page)
     page.set_input_files(
-        ".ipadapter-references input[type=file]", {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"}
+        ".ipadapter-left input[type=file]", {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"}
     )
     page.wait_for_function("document.querySelector('.ipadapter-message').textContent.includes('a.png')")
     assert page.locator(".ipadapter-reference").count() == 0
@@ -233,3 +238,114 @@ def test_it_works_by_keyboard_alone(page: Any) -> None:
     page.wait_for_function("document.querySelector('select[aria-label=Adapter]').value !== ''")
     (unit,) = given(page)
     assert unit["model"].endswith(".safetensors")
+
+
+def test_every_control_reaches_the_script(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png", "two.png")
+    choose(page)
+    page.fill("[aria-label='Weight of reference 2']", "0.5")
+    opened(page, "Layers and steps")
+    page.select_option("select[aria-label='Weight type']", "style and composition")
+    page.fill("input[type=number][aria-label='Composition weight']", "0.6")
+    page.fill("input[type=number][aria-label='Style boost']", "0.5")
+    page.fill("input[type=number][aria-label='Composition boost']", "-1")
+    page.fill("[aria-label=Layers]", "3:0.5, 6:1")
+    page.fill("[aria-label=Curve]", "0:1, 0.6:0")
+    page.select_option("select[aria-label=Scaling]", "K+V")
+    page.select_option("select[aria-label=Pass]", "hires")
+    page.fill("[aria-label='Hires weight']", "0.4")
+    opened(page, "References")
+    page.select_option("select[aria-label=Combine]", "average")
+    page.check("[aria-label='One each']")
+    page.check("[aria-label=Tiles]")
+    opened(page, "Region")
+    page.set_input_files("input[aria-label=Region]", {"name": "m.png", "mimeType": "image/png", "buffer": PNG})
+    page.wait_for_selector("img[alt=Region]")
+    opened(page, "Negative references")
+    page.set_input_files(
+        "input[aria-label='Negative reference pictures']", {"name": "n.png", "mimeType": "image/png", "buffer": PNG}
+    )
+    page.wait_for_selector("img[alt='Negative reference 1']")
+    page.select_option("select[aria-label='Noise type']", "fade")
+    page.fill("input[type=number][aria-label=Noise]", "0.3")
+    opened(page, "Composition references")
+    page.set_input_files(
+        "input[aria-label='Composition reference pictures']", {"name": "c.png", "mimeType": "image/png", "buffer": PNG}
+    )
+    page.wait_for_selector("img[alt='Composition reference 1']")
+    (unit,) = given(page)
+    pictures = {name: unit.pop(name) for name in ("images", "negative_images", "composition_images", "mask")}
+    assert [picture.get("weight", 1) for picture in pictures["images"]] == [1, 0.5]
+    assert len(pictures["negative_images"]) == len(pictures["composition_images"]) == 1
+    assert pictures["mask"].startswith("data:image/png;base64,")
+    assert changed(unit) == {
+        "model": "ip-adapter_sd15.safetensors",
+        "weight_type": "style and composition",
+        "composition_weight": 0.6,
+        "style_boost": 0.5,
+        "composition_boost": -1,
+        "layers": "3:0.5, 6:1",
+        "curve": "0:1, 0.6:0",
+        "scaling": "K+V",
+        "pass": "hires",
+        "hires_weight": 0.4,
+        "combine": "average",
+        "unfold": True,
+        "tiles": True,
+        "noise_type": "fade",
+        "noise": 0.3,
+    }
+
+
+def test_the_panel_has_a_control_for_every_field_that_is_built() -> None:
+    from lib_ipadapter.ui import GROUPS
+
+    shown = {name for names in GROUPS.values() for name in names}
+    built = {name for name, field in FIELDS.items() if field.metadata["built"]}
+    assert shown == built - {"enabled", "model", "images"}
+
+
+def test_what_the_panel_sends_untouched_is_a_unit_with_defaults(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page)
+    (sent,) = given(page)
+    unit = read_unit(sent)
+    assert unit == read_unit({"model": sent["model"], "images": sent["images"]})
+
+
+def test_a_region_can_be_removed(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    opened(page, "Region")
+    page.set_input_files("input[aria-label=Region]", {"name": "m.png", "mimeType": "image/png", "buffer": PNG})
+    page.wait_for_selector("img[alt=Region]")
+    assert page.locator(".ipadapter-group.used").count() == 1
+    page.click("button[aria-label='Remove region']")
+    assert given(page)[0]["mask"] is None
+    assert page.locator(".ipadapter-group.used").count() == 0
+
+
+def test_pasted_parameters_restore_units_and_tick_the_panel(page: Any) -> None:
+    line = 'Adapter: ip-adapter-plus_sd15.safetensors, Weight: 0.7, Layers: "3:0.5, 6:1", References: 0123456789ab'
+    page.fill("#pasted textarea", json.dumps({"Steps": "4", "IP-Adapter 2": line}))
+    page.click("#paste")
+    page.wait_for_selector(".ipadapter-tab[aria-selected=true]:has-text('Unit 2')")
+    page.wait_for_function("document.querySelector('.ipadapter-message').textContent.includes('0123456789ab')")
+    assert page.is_checked("#ipadapter_txt2img-checkbox input")
+    assert page.input_value("input[type=number][aria-label=Weight]") == "0.7"
+    page.wait_for_selector("select[aria-label=Adapter] option[value='ip-adapter_sd15.safetensors']", state="attached")
+    drop(page, "again.png")
+    (unit,) = given(page)
+    assert unit.pop("images")
+    assert changed(unit) == {"model": "ip-adapter-plus_sd15.safetensors", "weight": 0.7, "layers": "3:0.5, 6:1"}
+
+
+def test_pasted_parameters_without_units_untick_the_panel(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    page.fill("#pasted textarea", json.dumps({"Steps": "4"}))
+    page.click("#paste")
+    page.wait_for_function("!document.querySelector('#ipadapter_txt2img-checkbox input').checked")
+    assert given(page) == []

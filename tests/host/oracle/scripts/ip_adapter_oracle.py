@@ -2,13 +2,15 @@
 
 It shares nothing with the extension: rows are told by the text that they see, attention is written out one row and one
 head at a time, nothing is kept between calls. Its first argument is a file with units made by the test: image tokens,
-layers, weight, start, end. Its second is a step at which to fail, to see what an exception leaves behind.
+layers, weights, start, end, a curve, a mask, whose grid it sees in the picture that comes to each block. Its second is
+a step at which to fail, to see what an exception leaves behind.
 """
 
 import sys
 import time
 
 import gradio as gr
+import numpy
 import torch
 from modules import script_callbacks, scripts, shared
 
@@ -16,6 +18,7 @@ current = {
     "given": None,
     "params": None,
     "roles": [],
+    "grid": None,
     "progress": 0.0,
     "inner": None,
     "patched": [],
@@ -101,17 +104,50 @@ def patch(unet):
         attention = unet.get_submodule(path)
         attention.forward = attending(attention, attention.forward, path)
         current["patched"].append(attention)
+        transformer = unet.get_submodule(path.split(".transformer_blocks")[0])
+        if "forward" not in vars(transformer):
+            transformer.forward = seeing_grid(transformer.forward)
+            current["patched"].append(transformer)
+
+
+def seeing_grid(forward):
+    def wrapped(x, *args, **kwargs):
+        current["grid"] = x.shape[-2:]
+        return forward(x, *args, **kwargs)
+
+    return wrapped
 
 
 def attending(attention, forward, path):
     def wrapped(x, context=None, **kwargs):
         out = forward(x, context=context, **kwargs)
         for unit in current["given"]:
-            if unit["start"] <= current["progress"] < unit["end"]:
-                out = out + term(attention, x, unit, *unit["layers"][path])
+            weight = unit["weights"][path] * factor(unit["curve"], current["progress"])
+            if weight and unit["start"] <= current["progress"] < unit["end"]:
+                out = out + weight * term(attention, x, unit, *unit["layers"][path])
         return out
 
     return wrapped
+
+
+def factor(curve, progress):
+    return float(numpy.interp(progress, *zip(*curve, strict=True))) if curve else 1.0
+
+
+def region(mask, queries):
+    """Return a mask's mean over each position, from its integral, which is straight between pixels."""
+    if mask is None:
+        return 1.0
+    rows, columns = current["grid"]
+    assert rows * columns == queries
+    return shrunk(shrunk(mask.double(), rows).T, columns).T.float().reshape(queries, 1)
+
+
+def shrunk(lines, count):
+    total = numpy.concatenate([numpy.zeros((1, lines.shape[1])), numpy.cumsum(lines.numpy(), axis=0)])
+    edges = numpy.linspace(0, len(lines), count + 1)
+    at_edges = [numpy.interp(edges, numpy.arange(len(total)), column) for column in total.T]
+    return torch.tensor(numpy.diff(numpy.stack(at_edges, axis=1), axis=0) * count / len(lines))
 
 
 def term(attention, x, given, to_k, to_v):
@@ -124,7 +160,7 @@ def term(attention, x, given, to_k, to_v):
         for head in range(attention.heads):
             dims = slice(head * width, (head + 1) * width)
             logits = query[row, :, dims] @ keys[:, dims].T / width**0.5
-            image[row, :, dims] = given["weight"] * logits.softmax(-1) @ values[:, dims]
+            image[row, :, dims] = region(given["mask"], len(logits)) * (logits.softmax(-1) @ values[:, dims])
     return attention.to_out[0](image) - attention.to_out[0].bias
 
 
@@ -148,8 +184,9 @@ def add_routes(_demo, app):
         encode = preparation.Preparation._encode
 
         def with_uncond(self, *args):
-            nothing, *features = encode(self, *args)
-            return [type(nothing)(nothing.embed, hidden.float()), *features]
+            features = encode(self, *args)
+            nothing = features[preparation.EMPTY_SHOT]
+            return features | {preparation.EMPTY_SHOT: type(nothing)(nothing.embed, hidden.float())}
 
         preparation.Preparation._encode = with_uncond
 

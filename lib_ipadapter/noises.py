@@ -1,0 +1,70 @@
+"""Noise pictures made of a reference, for the unconditional tokens: what the result is to move away from.
+
+The kinds are those of ComfyUI_IPAdapter_plus's noise node, with a generator of their own, so that the web UI's seed is
+left alone.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Generator, Tensor
+
+ALPHA = 75.0
+"""Strength of the shuffling displacement."""
+MAX_SIGMA = 3.5
+"""Blur of the displacement at strength 0, in pixels; at strength 1 it is not blurred."""
+GRAIN = 0.75
+"""Deviation of the grain that comes with shuffling, at strength 1."""
+
+
+def _uniform(levels: Tensor, generator: Generator) -> Tensor:
+    return torch.rand(levels.shape, generator=generator)
+
+
+def _normal(levels: Tensor, generator: Generator) -> Tensor:
+    return torch.randn(levels.shape, generator=generator)
+
+
+def _fade(levels: Tensor, strength: float, generator: Generator) -> Tensor:
+    return levels * (1 - strength) + _uniform(levels, generator) * strength
+
+
+def _dissolve(levels: Tensor, strength: float, generator: Generator) -> Tensor:
+    replaced = _uniform(levels, generator) < strength
+    return torch.where(replaced, _uniform(levels, generator), levels)
+
+
+def _gaussian(levels: Tensor, strength: float, generator: Generator) -> Tensor:
+    return levels + _normal(levels, generator) * strength
+
+
+def _shuffle(levels: Tensor, strength: float, generator: Generator) -> Tensor:
+    warped = _warp(levels, (1 - strength) * MAX_SIGMA, generator).flip(-1, -2)
+    grain = _normal(levels, generator) * (strength * GRAIN)
+    return warped * (1 - grain) + grain
+
+
+def _warp(levels: Tensor, sigma: float, generator: Generator) -> Tensor:
+    """Move every pixel by a blurred random vector (torchvision, `ElasticTransform`)."""
+    from torchvision.transforms import functional
+
+    height, width = levels.shape[-2:]
+    shifts = torch.rand(2, height, width, generator=generator) * 2 - 1
+    if sigma > 0:
+        size = int(8 * sigma + 1)
+        shifts = functional.gaussian_blur(shifts, [size + 1 - size % 2] * 2, [sigma, sigma])
+    shifts = shifts * ALPHA / torch.tensor([width, height]).view(2, 1, 1)
+    return functional.elastic_transform(levels, shifts.permute(1, 2, 0)[None])
+
+
+NOISES: Mapping[str, Callable[[Tensor, float, Generator], Tensor]] = {
+    "fade": _fade,
+    "dissolve": _dissolve,
+    "gaussian": _gaussian,
+    "shuffle": _shuffle,
+}
+
+
+def add_noise(kind: str, strength: float, levels: Tensor, seed: int) -> Tensor:
+    """Return a picture (3, height, width) of levels 0..1 with noise of this kind and strength 0..1, from a seed."""
+    return NOISES[kind](levels, strength, Generator().manual_seed(seed)).clamp(0.0, 1.0)

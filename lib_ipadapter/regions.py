@@ -1,0 +1,77 @@
+"""Where a unit acts: masks and boxes, as weights of the positions of a site's grid.
+
+A U-Net halves its picture with a stride of two and a padding of one, so each level has ceil(n / 2) rows and columns of
+the one before. Square roots of the number of positions give other, even transposed, grids at many sizes.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+Size = tuple[int, int]
+"""Height and width."""
+Box = tuple[float, float, float, float]
+"""Left, upper, right and lower edge, as fractions of a picture's width and height."""
+
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+
+
+def grid_of(latent: Size, level: int, queries: int) -> Size:
+    """Return the rows and columns of a site's positions, for a latent picture of this size.
+
+    Where another extension changes the size inside the U-Net, so that `queries` fits no halving, the grid of as many
+    positions whose sides are nearest to the picture's is taken.
+    """
+    halved = [latent]
+    while max(halved[-1]) > 1:
+        halved.append(((halved[-1][0] + 1) // 2, (halved[-1][1] + 1) // 2))
+    own = halved[min(level, len(halved) - 1)]
+    fitting = [size for size in (own, *halved) if size[0] * size[1] == queries]
+    return fitting[0] if fitting else _nearest(queries, latent[0] / latent[1])
+
+
+def _nearest(queries: int, aspect: float) -> Size:
+    heights = [height for height in range(1, queries + 1) if queries % height == 0]
+    height = min(heights, key=lambda height: abs(math.log(height * height / queries / aspect)))
+    return height, queries // height
+
+
+def of_mask(mask: Image.Image, box: Box, grid: Size) -> Tensor:
+    """Return a mask's part inside `box` on a grid, each position the mean of what it covers: (rows * columns,), 0..1.
+
+    `mask` has one channel of floats from 0 to 1. Pixels that lie in two positions count in part for each.
+    """
+    left, upper, right, lower = box
+    pixels = torch.frombuffer(bytearray(mask.tobytes()), dtype=torch.float32).view(mask.height, mask.width).double()
+    rows, columns = _shares(upper, lower, grid[0], mask.height), _shares(left, right, grid[1], mask.width)
+    return (rows @ pixels @ columns.T).flatten().float().clamp(0.0, 1.0)
+
+
+def _shares(first: float, last: float, count: int, pixels: int) -> Tensor:
+    """Return how much of each position each pixel is, for `count` positions between two fractions: (count, pixels)."""
+    edges = (first + (last - first) * torch.arange(count + 1, dtype=torch.float64) / count) * pixels
+    left, right = edges[:-1, None], edges[1:, None]
+    pixel = torch.arange(pixels)
+    covered = (torch.minimum(right, pixel + 1) - torch.maximum(left, pixel)).clamp(min=0.0)
+    return covered / (right - left)
+
+
+def of_boxes(boxes: Sequence[Box], index: int, grid: Size) -> Tensor:
+    """Return how far box `index` covers each position, shared out where several boxes overlap: (rows * columns,)."""
+    covered = torch.stack([_covered(box, grid) for box in boxes])
+    return covered[index] / covered.sum(dim=0).clamp(min=1.0)
+
+
+def _covered(box: Box, grid: Size) -> Tensor:
+    """Return the part of each position that a box covers."""
+    left, upper, right, lower = box
+    rows, columns = _overlap(upper, lower, grid[0]), _overlap(left, right, grid[1])
+    return torch.outer(rows, columns).flatten()
+
+
+def _overlap(first: float, last: float, count: int) -> Tensor:
+    edges = torch.arange(count + 1) / count
+    return (edges[1:].clamp(max=last) - edges[:-1].clamp(min=first)).clamp(min=0.0) * count

@@ -1,0 +1,150 @@
+"""The least that is a host, with ldm's real U-Net behind it, and tiny files that fit it."""
+
+import base64
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from makers import adapter_tensors, file_of, picture, save
+from torch import Tensor, nn
+
+from lib_ipadapter.attention import COND, UNCOND
+from lib_ipadapter.errors import IPAdapterError
+from lib_ipadapter.hosts.host import PassFacts, Row
+from lib_ipadapter.library import Folders
+from lib_ipadapter.session import Session
+from lib_ipadapter.unet_map import SDXL
+
+CONTEXT, FEATURES, STATES = 24, 40, 64
+WIDTHS = (32, 64, 128)
+ROWS = (Row(COND, 0), Row(UNCOND, 0))
+
+
+def save_tower(path: Path) -> Path:
+    """Write a tiny vision tower: 28 pixels, patches of 14, two layers."""
+    torch.manual_seed(0)
+    made = {
+        "class_embedding": torch.randn(STATES),
+        "positional_embedding": torch.randn(5, STATES),
+        "conv1.weight": torch.randn(STATES, 3, 14, 14) * 0.06,
+        "proj": torch.randn(STATES, FEATURES) * STATES**-0.5,
+    }
+    for block in range(2):
+        prefix = f"transformer.resblocks.{block}"
+        for name, rows, columns in (
+            ("attn.in_proj_", 3 * STATES, STATES),
+            ("attn.out_proj.", STATES, STATES),
+            ("mlp.c_fc.", 2 * STATES, STATES),
+            ("mlp.c_proj.", STATES, 2 * STATES),
+        ):
+            made |= {
+                f"{prefix}.{name}weight": torch.randn(rows, columns) * 0.1,
+                f"{prefix}.{name}bias": torch.zeros(rows),
+            }
+        for name in ("ln_1", "ln_2"):
+            made |= {f"{prefix}.{name}.weight": torch.ones(STATES), f"{prefix}.{name}.bias": torch.zeros(STATES)}
+    for name in ("ln_pre", "ln_post"):
+        made |= {f"{name}.weight": torch.ones(STATES), f"{name}.bias": torch.zeros(STATES)}
+    return save({f"visual.{name}": tensor for name, tensor in made.items()}, path)
+
+
+def save_files(folder: Path) -> None:
+    """Write a tower and adapters that fit it: base and plus for the small U-Net, and one for SDXL."""
+    save_tower(folder / "tower.safetensors")
+    size = {"widths": WIDTHS, "context_dim": CONTEXT}
+    save(adapter_tensors("base", width=FEATURES, **size), folder / "base.safetensors")
+    save(adapter_tensors("plus", width=STATES, tokens=8, **size), folder / "plus.bin")
+    save(adapter_tensors("base", SDXL, (64, 128), 32, FEATURES), folder / "sdxl.safetensors")
+
+
+class SmallHost:
+    """The least that is a host."""
+
+    def __init__(self, folder: Path, unet: nn.Module) -> None:
+        self.folder, self.unet = folder, unet
+        self.refused: list[str] = []
+        self.run: Any = None
+        self.convention = "mean"
+        self.facts = PassFacts()
+
+    def folders(self) -> Folders:
+        return Folders((self.folder,), (self.folder,))
+
+    def compute_device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def compute_dtype(self) -> torch.dtype:
+        return torch.float32
+
+    def make_room(self) -> None: ...
+
+    def unconditional(self) -> str:
+        return self.convention
+
+    def pass_of(self, p: Any) -> PassFacts:
+        return self.facts
+
+    def unet_of(self, p: Any) -> nn.Module:
+        return self.unet
+
+    def loaded_unet(self) -> nn.Module | None:
+        return self.unet
+
+    @contextlib.contextmanager
+    def refusing(self, p: Any, unit: int | None = None) -> Iterator[None]:
+        try:
+            yield
+        except IPAdapterError as error:
+            error.unit = error.unit or unit
+            self.refused.append(str(error))
+
+    def while_sampling(self, p: Any, run: Any) -> None:
+        self.run = run
+
+
+class Processing:
+    def __init__(self) -> None:
+        self.extra_generation_params: dict[str, str] = {}
+
+
+def photo(seed: int = 1, width: int = 50, height: int = 40) -> str:
+    return base64.b64encode(file_of(picture(width, height, seed))).decode()
+
+
+def unit(**more: Any) -> dict[str, Any]:
+    return {"model": "base", "images": [photo()], **more}
+
+
+def call(
+    host: SmallHost,
+    session: Session,
+    args: list[Any],
+    rows: Sequence[Row] = ROWS,
+    progress: float = 0.0,
+    size: tuple[int, int] = (8, 8),
+    watch: str = "",
+) -> Tensor:
+    """Return the U-Net's output for some rows, alike but for their roles, with the units of `args` acting.
+
+    With `watch`, the path of an output projection, return what goes into that instead.
+    """
+    host.run = None
+    session.before_sampling(Processing(), args)
+    assert not host.refused, host.refused
+    if host.run:
+        host.run.inject(host.unet)
+        host.run.arm(rows, progress)
+    seen: list[Tensor] = []
+    watched = host.unet.get_submodule(watch).register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
+    torch.manual_seed(5)
+    latents, text = torch.randn(1, 4, *size), torch.randn(1, 7, CONTEXT)
+    count = len(rows)
+    try:
+        made = host.unet(latents.expand(count, -1, -1, -1), torch.full((count,), 9), text.expand(count, -1, -1))
+        return seen[0] if watch else made
+    finally:
+        watched.remove()
+        if host.run:
+            host.run.eject()
