@@ -1,10 +1,6 @@
-"""The cache's limit and the order in which entries leave, and the schedule's window."""
-
-import pytest
+"""The cache's limit and the order in which entries leave."""
 
 from lib_ipadapter.cache import Cache
-from lib_ipadapter.schedule import weight_at
-from lib_ipadapter.units import Unit
 
 
 def cache(limit: int, *texts: str) -> Cache[str]:
@@ -89,39 +85,3 @@ def test_the_youngest_stays_though_it_alone_is_too_large() -> None:
 
 def test_with_a_limit_of_nothing_the_last_one_is_still_found() -> None:
     assert kept(cache(0, "a", "b")) == "b"
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "progress", "acts"),
-    [
-        (0.0, 1.0, 0.0, True),
-        (0.0, 1.0, 0.999, True),
-        (0.0, 1.0, 1.0, True),  # the last call of samplers that count past their last step
-        (0.25, 0.5, 0.2499, False),
-        (0.25, 0.5, 0.25, True),
-        (0.25, 0.5, 0.4999, True),
-        (0.25, 0.5, 0.5, False),
-        (0.25, 0.5, 1.0, False),
-        (0.5, 1.0, 0.4999, False),
-        (0.5, 1.0, 1.0, True),
-        (0.0, 0.999, 1.0, False),
-        (0.5, 0.5, 0.5, False),
-        (0.0, 0.0, 0.0, False),
-        (1.0, 1.0, 0.999, False),
-        (1.0, 1.0, 1.0, True),
-    ],
-)
-def test_start_is_inside_the_window_and_end_is_not_save_for_one(
-    start: float, end: float, progress: float, acts: bool
-) -> None:
-    assert weight_at(Unit(weight=0.7, start=start, end=end), progress) == (0.7 if acts else 0.0)
-
-
-def test_a_negative_weight_stays_negative_inside_the_window() -> None:
-    assert weight_at(Unit(weight=-2.0), 0.5) == -2.0
-
-
-def test_windows_that_touch_have_each_step_once() -> None:
-    first, second = Unit(end=0.4), Unit(start=0.4)
-    for step in range(20):
-        assert weight_at(first, step / 20) + weight_at(second, step / 20) == 1.0

@@ -205,7 +205,7 @@ def test_layers_of_weight_zero_are_absent(zero: str, name: str, absent: set[int]
 
 @pytest.mark.parametrize("name", ["linear", "ease in", "composition", "strong style and composition"])
 def test_layers_stand_for_the_type_and_are_times_the_weight(name: str) -> None:
-    unit = replace(SET, weight=2.0, weight_type=name, layers="0:1, 3:0.5, 6:-1.25, 10:5")
+    unit = replace(SET, weight=2.0, weight_type=name, layers="6:-1.25, 0:1, 10:5, 3:0.5")
     for layout in (SD, SDXL):
         made = layer_weights(unit, layout)
         assert {layer: at.weight for layer, at in made.items()} == {0: 2.0, 3: 1.0, 6: -2.5, 10: 10.0}
@@ -234,9 +234,9 @@ def test_a_layer_that_the_layout_has_not_is_refused_by_name() -> None:
     assert weights_of(Unit(layers="10:1"), SDXL) == {10: 1.0}
     for layer in range(11, 16):
         with pytest.raises(UnitError) as caught:
-            layer_weights(Unit(layers=f"3:1, {layer}:0"), SDXL)
+            layer_weights(Unit(layers=f"{layer}:0, 3:1"), SDXL)
         error = caught.value
-        assert (error.field, error.value) == ("layers", f"3:1, {layer}:0")
+        assert (error.field, error.value) == ("layers", f"{layer}:0, 3:1")
         assert error.sentence == f"layers names layer {layer}, but SDXL has layers 0 to 10."
     with pytest.raises(UnitError, match="layers names layer 16, but SD has layers 0 to 15"):
         layer_weights(Unit(layers="16:1"), SD)

@@ -268,6 +268,7 @@ POINTS_READ = {
         "",
         "6:1",
         "3:0.5, 6:1",
+        "6:1, 3:0.5",
         "0:-5,15:5",
         "0:0, 1:0.0, 2:-0.5, 3:.5, 4:5e-1",
         "6.0:1",
@@ -355,9 +356,13 @@ def test_points_are_a_text_of_some_length(name: str) -> None:
     refused({"enabled": False, name: "0:1," * (MAX_TEXT // 4)}, field=name, says=(f"a text of {MAX_TEXT} characters",))
 
 
-def test_layers_may_stand_in_any_order() -> None:
-    """The contract's own example does not rise."""
-    assert read_unit(LEAST | {"layers": "6:1, 3:0.5"}).layers
+def test_layers_may_stand_in_any_order_and_the_points_of_a_curve_rise() -> None:
+    """The contract's own example of layers does not rise."""
+    assert read_unit(LEAST | {"layers": "6:1, 3:0.5"}).layers == "6:1, 3:0.5"
+    refused(LEAST | {"layers": "6:1, 3:0.5, 6:2"}, field="layers", says=("none twice",))
+    refused(LEAST | {"curve": "0.6:1, 0.3:0.5"}, field="curve", says=("rising", "none twice"))
+    refused(LEAST | {"curve": "0.3:1, 0.6:0, 0.6:1"}, field="curve", says=("rising", "none twice"))
+    assert "rising" not in refused(LEAST | {"layers": "6"}, field="layers").sentence
 
 
 @pytest.mark.parametrize(
@@ -567,6 +572,8 @@ def test_composition_references_are_not_merged_when_they_are_to_be_kept_apart() 
     masked = merging | {"composition_images": ["aGVsbG8=", MASKED]}
     refused(masked, field="composition_images[1].mask", says=("set combine to concat",))
     refused(merging | {"tiles": True}, field="tiles", says=("set combine to concat",))
+    single = {"images": TWO, "composition_images": MASKED, "combine": "average"}
+    assert read_unit(LEAST | single).composition_images[0].mask == "bWFzaw=="
 
 
 @pytest.mark.parametrize("name", ["images", "composition_images"])
