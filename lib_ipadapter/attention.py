@@ -86,13 +86,14 @@ def split_heads(tensor: Tensor, heads: int) -> Tensor:
 def make_bank(terms: Sequence[Term], heads: int, like: Tensor) -> Bank:
     """Return the bank of some terms, at least one, in the dtype and on the device of `like`.
 
-    Values that half precision cannot hold are brought to its largest number, for infinity times nothing is no number.
+    Numbers beyond half of what half precision holds are brought to that, so that no rounding makes infinity of their
+    mean: infinity times nothing is no number.
     """
     exact = torch.promote_types(like.dtype, torch.float32)
     scaled = [SCALED[term.scaling](term.keys.to(exact), term.values.to(exact), term.weight) for term in terms]
     keys, values = (torch.cat(parts, dim=1) for parts in zip(*scaled, strict=True))
     keys = keys * (keys.shape[-1] // heads) ** -0.5
-    largest = torch.finfo(like.dtype).max
+    largest = torch.finfo(like.dtype).max / 2
     fit = [
         split_heads(tensor.clamp(-largest, largest), heads).to(like.device, like.dtype).contiguous()
         for tensor in (keys, values)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-SMALLEST = torch.finfo(torch.float32).tiny
+SMALLEST = 1e-12
+"""Least norm, whose square float32 still holds."""
 
 
 def _average(features: Tensor, weights: Tensor) -> Tensor:

@@ -97,6 +97,8 @@ class OptionalNumber(Kind):
 
 def points(text: str) -> tuple[tuple[float, float], ...]:
     """Return the pairs of a text such as `0:1, 0.4:1, 0.6:0`; raises `ValueError` for any other text."""
+    if not text.isascii() or "_" in text:  # which Python's numbers may have
+        raise ValueError(text)
     pairs = [entry.split(":") for entry in text.split(",")] if text.strip() else []
     return tuple((float(at), float(value)) for at, value in pairs)
 

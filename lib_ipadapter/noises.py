@@ -54,7 +54,7 @@ def _warp(levels: Tensor, sigma: float, generator: Generator) -> Tensor:
         size = int(8 * sigma + 1)
         shifts = functional.gaussian_blur(shifts, [size + 1 - size % 2] * 2, [sigma, sigma])
     shifts = shifts * ALPHA / torch.tensor([width, height]).view(2, 1, 1)
-    return functional.elastic_transform(levels, shifts.permute(1, 2, 0)[None])
+    return functional.elastic_transform(levels, shifts.permute(1, 2, 0)[None], fill=[0.0])
 
 
 NOISES: Mapping[str, Callable[[Tensor, float, Generator], Tensor]] = {

@@ -91,7 +91,7 @@ def decode(field: str, content: bytes) -> Image.Image:
 
     16-bit greyscale is scaled to 8 bits. Raises `UnitError` for broken and oversized files.
     """
-    return _on(NOTHING, _open(field, content))
+    return _open(field, content, NOTHING)
 
 
 def decode_mask(field: str, content: bytes) -> Image.Image:
@@ -99,13 +99,13 @@ def decode_mask(field: str, content: bytes) -> Image.Image:
 
     Raises `UnitError` as `decode` does.
     """
-    mask = _on(BLACK, _open(field, content)).convert("L")
+    mask = _open(field, content, BLACK).convert("L")
     mask.thumbnail((MAX_MASK_SIDE, MAX_MASK_SIDE), Image.Resampling.BOX)
     return mask.convert("F").point(lambda level: level * (1 / 255) + 0)
 
 
-def _open(field: str, content: bytes) -> Image.Image:
-    """Return a picture file's first frame, upright, in 8 bits a channel, with its transparency."""
+def _open(field: str, content: bytes, ground: tuple[int, int, int]) -> Image.Image:
+    """Return a picture file's first frame as upright RGB, with `ground` behind its transparent parts."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
@@ -119,7 +119,7 @@ def _open(field: str, content: bytes) -> Image.Image:
                     f"has {width}×{height} pixels; at most {MAX_PIXELS:,} are read. Send a smaller picture.",
                 )
             picture.seek(0)
-            return _to_colours(_upright(picture))
+            return _on(ground, _to_colours(_upright(picture)))
     except (Image.DecompressionBombError, MemoryError) as error:
         raise UnitError(field, f"{len(content)} bytes", "has far too many pixels. Send a smaller picture.") from error
     except UnidentifiedImageError as error:

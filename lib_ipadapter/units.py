@@ -110,7 +110,10 @@ class Unit:
         Flag(), False, "Tiles", "Encode a reference in square tiles, each for its own place in the picture."
     )
     unfold: bool = _field(
-        Flag(), False, "One each", "The first reference for the first picture of a batch, the second for the second…"
+        Flag(),
+        False,
+        "One each",
+        "The first reference for the first picture of a batch, the second for the second, and so on.",
     )
     noise: float = _field(Number(0, 1), 0.0, "Noise", "Strength of the noise pictures that stand for the negative.")
     noise_type: str = _field(Choice(NOISES), "none", "Noise type", "How they are made of the references.")

@@ -180,3 +180,13 @@ def test_the_tiles_of_the_smallest_references_can_be_resized() -> None:
         image = Image.new("RGB", size)
         for tile in tiles_of(*size):
             assert resize_for(cut(image, tile.source), 224, "center").size == (224, 224), size
+
+
+def test_a_box_between_two_pixels_shows_one_of_them() -> None:
+    image = Image.new("RGB", (4, 2))
+    for x in range(4):
+        image.paste((x, 9, 9), (x, 0, x + 1, 2))
+    for box, seen in (((0.3, 0, 0.35, 1), 1), ((0.9, 0, 1, 1), 3), ((0, 0, 0.1, 1), 0)):
+        made = cut(image, box)
+        assert made.size == (1, 2), box
+        assert made.getpixel((0, 0)) == (seen, 9, 9)
