@@ -1,0 +1,403 @@
+"""Train the small model from nothing: `python -m demo.train`, or only some of its stages, in this order.
+
+Each stage reads what the stages before it wrote to the folder `build/demo`, in the half precision in which it ships,
+and always makes the same of it, as far as the machine's sums are the same. `demo/files.py` puts the results together.
+"""
+
+import argparse
+import copy
+import itertools
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as workers
+import torch.multiprocessing as processes
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lib_ipadapter.crops import CLIP_MEAN, CLIP_STD
+
+from .adapters import ADAPTERS, Adapter, Trainee
+from .files import ADAPTERS as ADAPTER_FILES
+from .files import CHECKPOINT, CONFIG, MODEL, TOKENIZER, TOWER
+from .model import PARTS
+from .networks import (
+    AUTOENCODER,
+    END,
+    FACTOR,
+    LATENT,
+    START,
+    TIMESTEPS,
+    UNET,
+    Autoencoder,
+    TextTower,
+    VisionTower,
+    make_unet,
+    signal_left,
+)
+from .words import Tokenizer, write_files
+from .world import CAPTIONS, SIZE, Scene, describe, draw, is_true, scenes
+
+BUILD = Path(__file__).resolve().parent.parent / "build" / "demo"
+WORDS = BUILD / "tokenizer"
+
+PICTURES = 24_576
+"""Pictures whose latents and captions the U-Net and the adapters learn from."""
+SEED = 20240501
+
+WORKERS = 2
+"""Processes that the U-Net is trained with, each with one thread: for layers this small, threads bring nothing."""
+
+
+# Common to all stages
+
+
+def learning_rate(step: int, steps: int, peak: float, warm: int = 100) -> float:
+    """Rise linearly over the first steps, then fall as half a cosine to zero."""
+    rise = min(1.0, (step + 1) / warm)
+    return peak * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+class Learner:
+    """AdamW with the schedule above and a running mean of the weights, which is what a stage keeps."""
+
+    def __init__(self, network: nn.Module, steps: int, peak: float, keep: float = 0.995) -> None:
+        self.network = network
+        self.mean = copy.deepcopy(network).requires_grad_(False)
+        self._steps, self._peak, self._keep = steps, peak, keep
+        self._step = 0
+        self._began = time.monotonic()
+        self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._optimiser = torch.optim.AdamW(self._parameters, lr=peak, betas=(0.9, 0.99), weight_decay=0.01)
+
+    def learn(self, loss: Tensor) -> None:
+        self._optimiser.zero_grad()
+        loss.backward()
+        if workers.is_initialized():
+            share_gradients(self._parameters)
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate(self._step, self._steps, self._peak)
+        self._optimiser.step()
+        keep = min(self._keep, (1 + self._step) / (10 + self._step))
+        for mean, now in zip(self.mean.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(now.detach(), 1 - keep)
+        self._report(loss.item())
+
+    def _report(self, loss: float) -> None:
+        self._step += 1
+        if self._step % 50 == 0 or self._step == self._steps:
+            say(f"step {self._step} of {self._steps}, loss {loss:.4f}, {time.monotonic() - self._began:.0f} s")
+
+
+def share_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Give every worker the mean of all workers' gradients."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    workers.all_reduce(flat)
+    flat /= workers.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def say(text: str) -> None:
+    if not workers.is_initialized() or workers.get_rank() == 0:
+        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def save(name: str, network: nn.Module) -> None:
+    """Write a network in half precision, as it ships."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    half = {key: tensor.half().contiguous() for key, tensor in network.state_dict().items()}
+    save_file(half, BUILD / f"{name}.safetensors")
+
+
+def load(name: str, network: nn.Module) -> nn.Module:
+    """Fill a network with what a stage wrote, as float32, to be used and not trained."""
+    network.load_state_dict({key: tensor.float() for key, tensor in load_file(BUILD / f"{name}.safetensors").items()})
+    return network.eval().requires_grad_(False)
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """Return a picture's pixels, 0..1: (3, size, size)."""
+    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255).permute(2, 0, 1)
+
+
+def for_clip(pixels: Tensor) -> Tensor:
+    """Normalise pixels 0..1 as CLIP does: (pictures, 3, size, size)."""
+    return (pixels - torch.tensor(CLIP_MEAN).view(3, 1, 1)) / torch.tensor(CLIP_STD).view(3, 1, 1)
+
+
+def batches(seed: int, size: int) -> Iterator[list[Scene]]:
+    endless = scenes(seed)
+    while True:
+        yield list(itertools.islice(endless, size))
+
+
+def shown(batch: Iterable[Scene]) -> Tensor:
+    return torch.stack([to_tensor(draw(scene)) for scene in batch])
+
+
+# The autoencoder
+
+
+def train_autoencoder(steps: int = 1600, batch: int = 4) -> None:
+    """Absolute error of the pixels, and a light pull of the latents towards the normal distribution."""
+    torch.manual_seed(SEED)
+    learner = Learner(network := Autoencoder(), steps, peak=1e-3)
+    for pictures in itertools.islice(batches(SEED + 1, batch), steps):
+        pixels = shown(pictures) * 2 - 1
+        mean, log_variance = network.encode(pixels)
+        latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+        learner.learn((network.decode(latents) - pixels).abs().mean() + 3e-4 * divergence)
+    save("autoencoder", learner.mean)
+
+
+# The two CLIP towers
+
+
+class Clip(nn.Module):
+    """Both towers, and the scale and offset of the logits."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.text, self.vision = TextTower(vocabulary), VisionTower(SIZE)
+        self.scale, self.offset = nn.Parameter(torch.tensor(math.log(10.0))), nn.Parameter(torch.tensor(-5.0))
+
+    def forward(self, pixels: Tensor, tokens: Tensor, end: int) -> Tensor:
+        """Return the logit of each caption being true of each picture: (pictures, captions)."""
+        images = functional.normalize(self.vision(for_clip(pixels))[0], dim=-1)
+        texts = functional.normalize(self.text(tokens, end), dim=-1)
+        return images @ texts.T * self.scale.exp() + self.offset
+
+
+def train_clip(steps: int = 1000, batch: int = 48, captions: int = 32) -> None:
+    """Contrast pictures with captions: a sigmoid for each pair, as SigLIP does, right where the caption is true."""
+    torch.manual_seed(SEED)
+    write_files(WORDS)
+    tokenize = Tokenizer(WORDS)
+    dice = random.Random(SEED)
+    learner = Learner(network := Clip(len(tokenize.vocabulary)), steps, peak=7e-4)
+    for pictures in itertools.islice(batches(SEED + 2, batch), steps):
+        said = [describe(scene, dice, 0.7, 0.7) for scene in pictures[: captions // 2]]
+        said += dice.sample(CAPTIONS, captions - len(said))
+        truth = torch.tensor([[float(is_true(text, scene)) for text in said] for scene in pictures])
+        logits = network(shown(pictures), tokenize(said), tokenize.end)
+        learner.learn(functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1).mean())
+    save("clip", learner.mean)
+
+
+def read_clip() -> tuple[Clip, Tokenizer]:
+    tokenize = Tokenizer(WORDS)
+    network = Clip(len(tokenize.vocabulary))
+    load("clip", network)
+    return network, tokenize
+
+
+# What the U-Net and the adapters learn from
+
+
+def write_latents(batch: int = 64) -> None:
+    """Write the scaled latents of the pictures, the captions' contexts and the scale factor."""
+    autoencoder = load("autoencoder", Autoencoder())
+    clip, tokenize = read_clip()
+    pictures = itertools.islice(batches(SEED + 3, batch), PICTURES // batch)
+    with torch.no_grad():
+        latents = torch.cat([autoencoder.encode(shown(some) * 2 - 1)[0] for some in pictures])
+        contexts = clip.text.text_model(tokenize(CAPTIONS))
+    factor = 1 / float(latents.std())
+    say(f"latents {tuple(latents.shape)}, scale factor {factor:.4f}")
+    save_file({"latents": latents * factor, "contexts": contexts}, BUILD / "latents.safetensors")
+    (BUILD / "scale.json").write_text(json.dumps({"scale_factor": factor}))
+
+
+def velocity(latents: Tensor, noise: Tensor, left: Tensor) -> Tensor:
+    """Return what a v-prediction network is to say (Salimans and Ho 2022)."""
+    return left.sqrt() * noise - (1 - left).sqrt() * latents
+
+
+class Lessons:
+    """Noisy latents, time steps, captions and the right answers; the same ones for a seed."""
+
+    def __init__(self, seed: int, batch: int) -> None:
+        kept = load_file(BUILD / "latents.safetensors")
+        self.latents, self.contexts = kept["latents"], kept["contexts"]
+        self.scenes = next(batches(SEED + 3, PICTURES))
+        self.batch = batch
+        self.left = signal_left()
+        self.dice = random.Random(seed)
+        self.noise = torch.Generator().manual_seed(seed)
+
+    def draw(self, colour: float, ground: float) -> tuple[list[int], list[str], Tensor, Tensor, Tensor]:
+        """Return picture numbers, captions, noisy latents, time steps and velocities."""
+        which = [self.dice.randrange(PICTURES) for _ in range(self.batch)]
+        said = [describe(self.scenes[n], self.dice, colour, ground) for n in which]
+        latents = self.latents[which]
+        noise = torch.randn(latents.shape, generator=self.noise)
+        times = torch.randint(TIMESTEPS, (self.batch,), generator=self.noise)
+        left = self.left[times].view(-1, 1, 1, 1)
+        noisy = left.sqrt() * latents + (1 - left).sqrt() * noise
+        return which, said, noisy, times, velocity(latents, noise, left)
+
+    def context(self, said: Iterable[str]) -> Tensor:
+        return self.contexts[[CAPTIONS.index(text) for text in said]]
+
+
+# The U-Net
+
+
+def train_unet(steps: int = 3000, batch: int = 128) -> None:
+    """Noise prediction in its v form, all time steps alike; one caption in ten is left out."""
+    processes.spawn(_work_at_unet, (steps, batch // WORKERS, _free_port()), WORKERS)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _work_at_unet(rank: int, steps: int, batch: int, port: int) -> None:
+    torch.set_num_threads(1)
+    workers.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORKERS)
+    torch.manual_seed(SEED)
+    learner = Learner(network := make_unet(), steps, peak=1e-3, keep=0.998)
+    lessons = Lessons(SEED + 10 + rank, batch)
+    for step in range(steps):
+        _, said, noisy, times, answer = lessons.draw(0.7, 0.6)
+        said = [text if lessons.dice.random() > 0.1 else "" for text in said]
+        learner.learn(functional.mse_loss(network(noisy, times, lessons.context(said)), answer))
+        if rank == 0 and (step + 1) % 250 == 0:
+            save("unet", learner.mean)
+    if rank == 0:
+        save("unet", learner.mean)
+    workers.destroy_process_group()
+
+
+# The adapters
+
+
+def train_adapter(name: str) -> None:
+    """As IP-Adapter's authors: the base stays as it is; text, image and both are left out one time in twenty each."""
+    torch.manual_seed(SEED)
+    plan = ADAPTERS[name]
+    unet = load("unet", make_unet())
+    clip, _ = read_clip()
+    adapter = Adapter(plan.projector(), unet)
+    learner = Learner(adapter, plan.steps, peak=plan.peak)
+    trainee = Trainee(unet, adapter)
+    lessons = Lessons(SEED + 20, plan.batch)
+    nothing = plan.nothing(clip.vision, SIZE)
+    for _ in range(plan.steps):
+        which, said, noisy, times, answer = lessons.draw(0.25, 0.25)
+        with torch.no_grad():
+            pictures = [plan.see(draw(lessons.scenes[n]), lessons.dice) for n in which]
+            features = plan.features(clip.vision, for_clip(torch.stack([to_tensor(p) for p in pictures])))
+        fate = [lessons.dice.random() for _ in which]
+        said = [text if dropped > 0.1 else "" for text, dropped in zip(said, fate, strict=True)]
+        blind = torch.tensor([0.05 < dropped < 0.15 for dropped in fate])
+        features[blind] = nothing
+        learner.learn(functional.mse_loss(trainee(noisy, times, lessons.context(said), features), answer))
+    save(name, learner.mean)
+
+
+# The files
+
+
+def assemble() -> None:
+    """Put the parts together in the layouts and under the names in which the model ships."""
+    MODEL.mkdir(parents=True, exist_ok=True)
+    clip = load_file(BUILD / "clip.safetensors")
+    tensors = {
+        **_renamed(load_file(BUILD / "unet.safetensors"), "", PARTS["unet"]),
+        **_renamed(load_file(BUILD / "autoencoder.safetensors"), "", PARTS["autoencoder"]),
+        **_renamed(clip, "text.text_model.", PARTS["text"]),
+    }
+    save_file(tensors, MODEL / CHECKPOINT, {"format": "pt"})
+    save_file(_renamed(clip, "vision.", ""), MODEL / TOWER, {"format": "pt"})
+    for name, file in ADAPTER_FILES.items():
+        save_file(load_file(BUILD / f"{name}.safetensors"), MODEL / file, {"format": "pt"})
+    write_files(MODEL / TOKENIZER)
+    factor = json.loads((BUILD / "scale.json").read_text())["scale_factor"]
+    (MODEL / CONFIG).write_text(json.dumps(_config(factor), indent=1) + "\n", encoding="utf-8")
+
+
+def _renamed(tensors: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
+    """Return the tensors whose keys begin with `old`, beginning with `new`."""
+    return {new + key.removeprefix(old): tensor for key, tensor in tensors.items() if key.startswith(old)}
+
+
+def _config(factor: float) -> dict[str, Any]:
+    """Return the checkpoint's configuration as Stable Diffusion's own code, and web UIs, read it."""
+    return {
+        "model": {
+            "target": "ldm.models.diffusion.ddpm.LatentDiffusion",
+            "params": {
+                "parameterization": "v",
+                "linear_start": START,
+                "linear_end": END,
+                "timesteps": TIMESTEPS,
+                "num_timesteps_cond": 1,
+                "first_stage_key": "jpg",
+                "cond_stage_key": "txt",
+                "image_size": SIZE // FACTOR,
+                "channels": LATENT,
+                "cond_stage_trainable": False,
+                "conditioning_key": "crossattn",
+                "scale_factor": factor,
+                "use_ema": False,
+                "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": UNET},
+                "first_stage_config": {
+                    "target": "ldm.models.autoencoder.AutoencoderKL",
+                    "params": {
+                        "embed_dim": LATENT,
+                        "ddconfig": AUTOENCODER,
+                        "lossconfig": {"target": "torch.nn.Identity"},
+                    },
+                },
+                "cond_stage_config": {
+                    "target": "ldm.modules.encoders.modules.FrozenCLIPEmbedder",
+                    "params": {"version": TOKENIZER},
+                },
+            },
+        }
+    }
+
+
+STAGES: dict[str, Callable[[], None]] = {
+    "autoencoder": train_autoencoder,
+    "clip": train_clip,
+    "latents": write_latents,
+    "unet": train_unet,
+    "base": lambda: train_adapter("base"),
+    "plus": lambda: train_adapter("plus"),
+    "files": assemble,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], help="all where none is named")
+    chosen = parser.parse_args().stages
+    for name, stage in STAGES.items():
+        if name in chosen or not chosen:
+            say(f"{name} begins")
+            began = time.monotonic()
+            stage()
+            say(f"{name} took {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
