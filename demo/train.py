@@ -32,6 +32,7 @@ from .files import CHECKPOINT, CONFIG, MODEL, TOKENIZER, TOWER
 from .model import PARTS
 from .networks import (
     AUTOENCODER,
+    EMBED,
     END,
     FACTOR,
     LATENT,
@@ -45,7 +46,7 @@ from .networks import (
     signal_left,
 )
 from .words import Tokenizer, write_files
-from .world import CAPTIONS, SIZE, Scene, describe, draw, is_true, scenes
+from .world import CAPTIONS, COLOURS, GROUNDS, SHAPES, SIZE, Scene, describe, draw, scenes
 
 BUILD = Path(__file__).resolve().parent.parent / "build" / "demo"
 WORDS = BUILD / "tokenizer"
@@ -167,33 +168,64 @@ def train_autoencoder(steps: int = 1600, batch: int = 4) -> None:
 
 
 class Clip(nn.Module):
-    """Both towers, and the scale and offset of the logits."""
+    """Both towers under one linear head, which tells shape, colour and ground from an embedding, whosever it is."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
         self.text, self.vision = TextTower(vocabulary), VisionTower(SIZE)
-        self.scale, self.offset = nn.Parameter(torch.tensor(math.log(10.0))), nn.Parameter(torch.tensor(-5.0))
+        self.head = nn.Linear(EMBED, sum(map(len, GROUPS)))
 
-    def forward(self, pixels: Tensor, tokens: Tensor, end: int) -> Tensor:
-        """Return the logit of each caption being true of each picture: (pictures, captions)."""
-        images = functional.normalize(self.vision(for_clip(pixels))[0], dim=-1)
-        texts = functional.normalize(self.text(tokens, end), dim=-1)
-        return images @ texts.T * self.scale.exp() + self.offset
+    def said(self, tokens: Tensor, end: int) -> Tensor:
+        return self.head(self.text(tokens, end))
+
+    def shown(self, pixels: Tensor) -> Tensor:
+        return self.head(self.vision(for_clip(pixels))[0])
 
 
-def train_clip(steps: int = 1000, batch: int = 48, captions: int = 32) -> None:
-    """Contrast pictures with captions: a sigmoid for each pair, as SigLIP does, right where the caption is true."""
+GROUPS = (tuple(SHAPES), tuple(COLOURS), tuple(GROUNDS))
+
+
+def shares(*names: Iterable[str]) -> Tensor:
+    """Return the target of a picture or caption with these shapes, colours and grounds; silence is shared evenly."""
+    targets = [
+        torch.tensor([float(name in some) for name in group])
+        for group, some in zip(GROUPS, map(set, names), strict=True)
+    ]
+    return torch.cat(
+        [target / target.sum() if target.any() else torch.ones(len(target)) / len(target) for target in targets]
+    )
+
+
+def shares_of_scene(scene: Scene) -> Tensor:
+    _, *beyond = scene.half or ("", scene.colour, scene.ground)
+    return shares([scene.shape], [scene.colour, beyond[0]], [scene.ground, beyond[1]])
+
+
+def attribute_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy summed over shape, colour and ground: both (rows, attributes)."""
+    sizes = list(map(len, GROUPS))
+    groups = zip(logits.split(sizes, 1), targets.split(sizes, 1), strict=True)
+    return sum((functional.cross_entropy(some, target) for some, target in groups), torch.zeros(()))
+
+
+def train_clip(steps: int = 1000, batch: int = 32) -> None:
+    """Both towers learn to tell the attributes through the same head, which brings their embeddings together.
+
+    It stands for CLIP's contrast of pictures and captions, which needs far larger batches than a CPU affords.
+    """
     torch.manual_seed(SEED)
     write_files(WORDS)
     tokenize = Tokenizer(WORDS)
     dice = random.Random(SEED)
-    learner = Learner(network := Clip(len(tokenize.vocabulary)), steps, peak=7e-4)
+    learner = Learner(network := Clip(len(tokenize.vocabulary)), steps, peak=1e-3)
+    said_shares = {text: shares(*[text.split()] * 3) for text in CAPTIONS}
     for pictures in itertools.islice(batches(SEED + 2, batch), steps):
-        said = [describe(scene, dice, 0.7, 0.7) for scene in pictures[: captions // 2]]
-        said += dice.sample(CAPTIONS, captions - len(said))
-        truth = torch.tensor([[float(is_true(text, scene)) for text in said] for scene in pictures])
-        logits = network(shown(pictures), tokenize(said), tokenize.end)
-        learner.learn(functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1).mean())
+        said = dice.sample(CAPTIONS, batch)
+        loss = attribute_loss(network.shown(shown(pictures)), torch.stack([shares_of_scene(each) for each in pictures]))
+        loss = loss + attribute_loss(
+            network.said(tokenize(said), tokenize.end), torch.stack([said_shares[t] for t in said])
+        )
+        learner.learn(loss)
     save("clip", learner.mean)
 
 

@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "adapter": {"errors", "attention", "unet_map"},
     "hosts/host": {"library"},
     "hosts/a1111": {"errors", "attention", "library", "hosts/host"},
+    "hosts/demo": {"attention", "errors", "library", "hosts/host"},
     "preparation": {
         "adapter",
         "cache",
