@@ -62,22 +62,41 @@ class Plan:
     features: Callable[[VisionTower, Tensor], Tensor]
     nothing: Callable[[VisionTower, int], Tensor]
     """Features of a reference that is left out."""
+    words: tuple[int, ...]
+    """For each token, the place in "a red circle on white", start token first, of the word that it begins as."""
+    word_steps: int
+    """Steps in which the tokens begin as words, before the U-Net takes part."""
     steps: int
     batch: int
     peak: float
     """Highest learning rate."""
 
 
+COLOUR, SHAPE, GROUND = 2, 3, 5
+"""Places of the words, see `Plan.words`."""
+
 ADAPTERS = {
-    "base": Plan(lambda: LinearProjector(EMBED, 4, CONTEXT), see_part, embedding, zero_embedding, 1200, 64, 1e-3),
+    "base": Plan(
+        projector=lambda: LinearProjector(EMBED, 4, CONTEXT),
+        see=see_part,
+        features=embedding,
+        nothing=zero_embedding,
+        words=(COLOUR, GROUND) * 2,
+        word_steps=800,
+        steps=300,
+        batch=32,
+        peak=5e-4,
+    ),
     "plus": Plan(
-        lambda: Resampler(VISION["width"], 16, 64, 1, CONTEXT, 2),
-        see_whole,
-        hidden_states,
-        zero_picture,
-        1200,
-        64,
-        1e-3,
+        projector=lambda: Resampler(VISION["width"], 16, 64, 1, CONTEXT, 2),
+        see=see_whole,
+        features=hidden_states,
+        nothing=zero_picture,
+        words=(COLOUR, GROUND, SHAPE, SHAPE) * 4,
+        word_steps=250,
+        steps=300,
+        batch=32,
+        peak=5e-4,
     ),
 }
 

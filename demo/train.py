@@ -50,7 +50,7 @@ from .networks import (
     widened,
 )
 from .words import Tokenizer, write_files
-from .world import CAPTIONS, COLOURS, GROUNDS, SHAPES, SIZE, Scene, describe, draw, scenes
+from .world import CAPTIONS, COLOURS, GROUNDS, SHAPES, SIZE, Scene, caption, describe, draw, scenes
 
 BUILD = Path(__file__).resolve().parent.parent / "build" / "demo"
 WORDS = BUILD / "tokenizer"
@@ -66,17 +66,20 @@ WORKERS = 2
 # Common to all stages
 
 
-def learning_rate(step: int, steps: int, peak: float, warm: int = 100) -> float:
-    """Rise linearly over the first steps, then fall as half a cosine to zero."""
+def learning_rate(step: int, steps: int, peak: float, warm: int = 100, level: float = 0.0) -> float:
+    """Rise over the first steps, stay for the share `level` of all, and fall as half a cosine to zero."""
     rise = min(1.0, (step + 1) / warm)
-    return peak * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
+    fallen = max(0.0, step / steps - level) / (1 - level)
+    return peak * rise * 0.5 * (1 + math.cos(math.pi * fallen))
 
 
 class Learner:
     """AdamW with the schedule above and a running mean of the weights, which is what a stage keeps."""
 
-    def __init__(self, network: nn.Module, steps: int, peak: float, name: str, keep: float = 0.995) -> None:
-        self.network, self._name = network, name
+    def __init__(
+        self, network: nn.Module, steps: int, peak: float, name: str, keep: float = 0.995, level: float = 0.0
+    ) -> None:
+        self.network, self._name, self._level = network, name, level
         self.mean = copy.deepcopy(network).requires_grad_(False)
         self._steps, self._peak, self._keep = steps, peak, keep
         self._step = 0
@@ -92,7 +95,7 @@ class Learner:
             share_gradients(self._parameters)
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
         for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(self._step, self._steps, self._peak)
+            group["lr"] = learning_rate(self._step, self._steps, self._peak, level=self._level)
         self._optimiser.step()
         keep = min(self._keep, (1 + self._step) / (10 + self._step))
         for mean, now in zip(self.mean.parameters(), self.network.parameters(), strict=True):
@@ -312,12 +315,15 @@ class Lessons:
         self.noise = torch.Generator().manual_seed(seed)
 
     def draw(self, colour: float, ground: float) -> tuple[list[int], list[str], Tensor, Tensor, Tensor]:
-        """Return picture numbers, captions, noisy latents, time steps and velocities."""
+        """Return picture numbers, captions, noisy latents, time steps and velocities.
+
+        A time step comes up in proportion to its number, for what a picture shows is decided where noise is strong.
+        """
         which = [self.dice.randrange(PICTURES) for _ in range(self.batch)]
         said = [describe(self.scenes[n], self.dice, colour, ground) for n in which]
         latents = self.latents[which]
         noise = torch.randn(latents.shape, generator=self.noise)
-        times = torch.randint(TIMESTEPS, (self.batch,), generator=self.noise)
+        times = (torch.rand(self.batch, generator=self.noise).sqrt() * TIMESTEPS).long()
         left = self.left[times].view(-1, 1, 1, 1)
         noisy = left.sqrt() * latents + (1 - left).sqrt() * noise
         return which, said, noisy, times, velocity(latents, noise, left)
@@ -330,10 +336,12 @@ class Lessons:
 
 
 FIRST_TOKENS = 16
+LEVEL = 0.75
+"""Share of the U-Net's steps with the full learning rate and only the first tokens."""
 
 
-def train_unet(steps: int = 1200, batch: int = 96) -> None:
-    """Noise prediction in its v form, all time steps alike; one caption in ten is left out.
+def train_unet(steps: int = 1000, batch: int = 64) -> None:
+    """Noise prediction in its v form; one caption in ten is left out.
 
     Captions are short and what follows them says nothing new: most of the steps see only the first tokens.
     """
@@ -343,11 +351,11 @@ def train_unet(steps: int = 1200, batch: int = 96) -> None:
 def _work_at_unet(rank: int, steps: int, batch: int, port: int) -> None:
     begin_work(rank, port)
     network = make_unet().to(memory_format=torch.channels_last)  # faster by an eighth
-    learner = Learner(network, steps, peak=1e-3, name="unet", keep=0.998)
+    learner = Learner(network, steps, peak=1e-3, name="unet", keep=0.998, level=LEVEL)
     lessons = Lessons(SEED + 10 + rank, batch)
     for step in range(steps):
         _, said, noisy, times, answer = lessons.draw(0.7, 0.6)
-        tokens = FIRST_TOKENS if step < 0.75 * steps else TOKENS
+        tokens = FIRST_TOKENS if step < LEVEL * steps else TOKENS
         said = [text if lessons.dice.random() > 0.1 else "" for text in said]
         learner.learn(functional.mse_loss(network(noisy, times, lessons.context(said)[:, :tokens]), answer))
     learner.finish()
@@ -356,13 +364,33 @@ def _work_at_unet(rank: int, steps: int, batch: int, port: int) -> None:
 # The adapters
 
 
+def begin_with_words(name: str, projector: nn.Module, clip: Clip, tokenize: Tokenizer, pictures: int = 2048) -> None:
+    """Let image tokens begin as the text tower's states of the words that name what is seen, as keys and values do."""
+    plan, dice = ADAPTERS[name], random.Random(SEED)
+    whole = list(itertools.islice((scene for scene in scenes(SEED + 4) if not scene.half), pictures))
+    texts = [caption(scene.shape, scene.colour, scene.ground) for scene in whole]
+    with torch.no_grad():
+        seen = torch.stack([to_tensor(plan.see(draw(scene), dice)) for scene in whole])
+        features = torch.cat([plan.features(clip.vision, for_clip(some)) for some in seen.split(64)])
+        words = clip.text.text_model(tokenize(texts))[:, plan.words]
+        features = torch.cat([features, plan.nothing(clip.vision, SIZE).expand(pictures // 16, *features.shape[1:])])
+        silence = clip.text.text_model(tokenize([""]))[:, [1]]  # the end token, alone
+        words = torch.cat([words, silence.expand(pictures // 16, len(plan.words), -1)])
+    learner = Learner(projector, plan.word_steps, peak=2e-3, name=f"{name}-projector")
+    for _ in range(plan.word_steps):
+        some = dice.sample(range(len(features)), plan.batch)
+        learner.learn(functional.mse_loss(projector(features[some]), words[some]))
+    projector.load_state_dict(learner.mean.state_dict())
+
+
 def train_adapter(name: str) -> None:
     """As IP-Adapter's authors: the base stays as it is; text, image and both are left out one time in twenty each."""
     torch.manual_seed(SEED)
     plan = ADAPTERS[name]
     unet = load("unet", make_unet())
-    clip, _ = read_clip()
+    clip, tokenize = read_clip()
     adapter = Adapter(plan.projector(), unet)
+    begin_with_words(name, adapter.image_proj, clip, tokenize)
     learner = Learner(adapter, plan.steps, peak=plan.peak, name=name)
     trainee = Trainee(unet, adapter)
     lessons = Lessons(SEED + 20, plan.batch)

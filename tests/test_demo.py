@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from demo.files import ADAPTERS, CHECKPOINT, CONFIG, MODEL, TOKENIZER, TOWER, copy_to
 from demo.model import PARTS, demo_host
-from demo.networks import Autoencoder, TextModel, VisionTower, make_unet
+from demo.networks import Autoencoder, TextModel, VisionTower, make_unet, plain_autoencoder, widened
 from demo.train import for_clip, to_tensor
 from demo.words import Tokenizer
 from demo.world import CAPTIONS, SIZE, Scene, draw, is_true, scenes
@@ -116,3 +116,24 @@ def test_what_is_no_web_ui_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no folder of a web UI"):
         copy_to(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_wide_autoencoder_computes_what_the_narrow_one_does() -> None:
+    torch.manual_seed(0)
+    plain = plain_autoencoder()
+    for name, parameter in plain.named_parameters():
+        if name.endswith("conv2.weight"):
+            torch.nn.init.normal_(parameter, std=0.05)
+    wide = widened(plain)
+    pixels = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        mean, log_variance = plain.encode(pixels)
+        torch.testing.assert_close(wide.encode(pixels), (mean, log_variance), atol=3e-3, rtol=3e-3)
+        torch.testing.assert_close(wide.decode(mean), plain.decode(mean), atol=3e-3, rtol=3e-3)
+
+
+def test_the_autoencoder_begins_as_a_mean_over_each_cell() -> None:
+    pixels = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        mean, _ = plain_autoencoder().encode(pixels)
+    torch.testing.assert_close(mean[:, :3], torch.nn.functional.avg_pool2d(pixels, 8), atol=0.15, rtol=0)

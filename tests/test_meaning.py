@@ -92,7 +92,10 @@ def _of_trials(studio: Studio, **more: float) -> list[Image.Image]:
 
 def _overlap(some: list[Image.Image], others: list[Image.Image]) -> float:
     """Return how much of the objects' places two lists of pictures share, on average: intersection over union."""
-    things = [(nearest_colours(a) < len(COLOURS), nearest_colours(b) < len(COLOURS)) for a, b in zip(some, others, strict=True)]
+    things = [
+        (nearest_colours(a) < len(COLOURS), nearest_colours(b) < len(COLOURS))
+        for a, b in zip(some, others, strict=True)
+    ]
     return fmean(float((a & b).sum() / max(1, (a | b).sum())) for a, b in things)
 
 
