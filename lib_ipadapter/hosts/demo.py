@@ -49,7 +49,7 @@ class Generation:
     seeds: Sequence[int]
     negative: str = ""
     steps: int = 20
-    guidance: float = 3.0
+    guidance: float = 7.0
     extra_generation_params: dict[str, str] = field(default_factory=dict[str, str])
     run: SamplingRun | None = None
 
