@@ -164,14 +164,14 @@ def look(picture: Image.Image, window: str = "all") -> Seen:
 
     Each pixel counts as the palette's nearest colour. The ground is the commonest of the grounds along the edge, the
     object's colour the commonest of the object colours. The shape is the one whose drawing, in the box around all
-    pixels of the object's colours, shares most with them (intersection over union); a part has the whole's.
+    pixels of the object's colour, shares most with them (intersection over union); a part has the whole's.
     """
     nearest = nearest_colours(picture)
     part = nearest[WINDOWS[window]]
     edge = np.concatenate([part[0], part[-1], part[:, 0], part[:, -1]])
     ground = _commonest(edge, slice(len(COLOURS), None))
     colour = _commonest(part.ravel(), slice(0, len(COLOURS)))
-    return Seen(_shape_of(nearest < len(COLOURS)), colour, ground)
+    return Seen(_shape_of(nearest == NAMES.index(colour)), colour, ground)
 
 
 def nearest_colours(picture: Image.Image) -> NDArray[np.int64]:

@@ -32,8 +32,9 @@ def studio() -> Studio:
 
 @pytest.fixture(scope="module")
 def by_weight(studio: Studio) -> dict[float, Agreement]:
-    """Agreement of a hundred pictures at each weight."""
-    return {weight: agreement(studio, TRIALS, SEEDS, at_weight(weight)) for weight in (0.0, 0.5, 1.0)}
+    """Agreement of a hundred pictures at the demo's weight, and of forty at others."""
+    seeds = {0.0: SEEDS[:4], 0.5: SEEDS[:4], 1.0: SEEDS}
+    return {weight: agreement(studio, TRIALS, some, at_weight(weight)) for weight, some in seeds.items()}
 
 
 def test_the_measure_is_right_about_drawn_pictures() -> None:
@@ -42,7 +43,7 @@ def test_the_measure_is_right_about_drawn_pictures() -> None:
 
 
 def test_the_base_model_makes_what_the_prompt_names(studio: Studio) -> None:
-    assert base_agreement(studio, range(3)) >= 0.95
+    assert base_agreement(studio, range(2)) >= 0.95
 
 
 def test_the_reference_gives_the_colour_where_the_prompt_is_silent(by_weight: dict[float, Agreement]) -> None:
@@ -61,21 +62,21 @@ def test_more_weight_is_more_agreement(by_weight: dict[float, Agreement]) -> Non
 
 
 def test_a_negative_weight_moves_away(studio: Studio, by_weight: dict[float, Agreement]) -> None:
-    away = agreement(studio, TRIALS, SEEDS[:4], at_weight(-1.0))
+    away = agreement(studio, TRIALS, SEEDS[:2], at_weight(-1.0))
     assert away.colour < by_weight[0.0].colour
 
 
 def test_two_references_both_show_up(studio: Studio) -> None:
     two = [draw(Scene("cross", "red", "black")), draw(Scene("cross", "blue", "black"))]
-    pictures = studio.pictures("a circle", range(40), unit(*two))
+    pictures = studio.pictures("a circle", range(20), unit(*two))
     counts = Counter(look(picture).colour for picture in pictures)
     shares = np.stack([np.bincount(nearest_colours(p).ravel(), minlength=10)[:6] for p in pictures]).sum(0)
-    assert counts["red"] + counts["blue"] >= 36, counts
+    assert counts["red"] + counts["blue"] >= 18, counts
     assert min(shares[0], shares[4]) > 0.15 * shares.sum(), shares
 
 
 def test_a_late_start_keeps_the_layout_of_no_weight(studio: Studio) -> None:
-    off = [draw_of for trial in TRIALS for draw_of in studio.pictures(trial.prompt, SEEDS[:4])]
+    off = [picture for trial in TRIALS for picture in studio.pictures(trial.prompt, SEEDS[:2])]
     late = _of_trials(studio, start=0.5)
     whole = _of_trials(studio)
     assert _overlap(off, late) > 0.9
@@ -86,7 +87,7 @@ def _of_trials(studio: Studio, **more: float) -> list[Image.Image]:
     return [
         picture
         for trial in TRIALS
-        for picture in studio.pictures(trial.prompt, SEEDS[:4], unit(draw(trial.reference), **more))
+        for picture in studio.pictures(trial.prompt, SEEDS[:2], unit(draw(trial.reference), **more))
     ]
 
 
