@@ -24,11 +24,11 @@ PIECES = re.compile(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|
 Pair = tuple[str, str]
 
 
-def byte_letters() -> list[str]:
+def byte_letters() -> dict[int, str]:
     """Return the letter that stands for each byte, in the order of CLIP's vocabulary (GPT-2's table)."""
     shown = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     hidden = [byte for byte in range(256) if byte not in shown]
-    return [chr(byte) for byte in shown] + [chr(256 + n) for n in range(len(hidden))]
+    return {byte: chr(byte) for byte in shown} | {byte: chr(256 + n) for n, byte in enumerate(hidden)}
 
 
 def learn_merges(words: Iterable[str]) -> list[Pair]:
@@ -62,7 +62,7 @@ def write_files(folder: Path) -> None:
     """Write the tokenizer and the text tower's configuration as transformers reads them."""
     folder.mkdir(parents=True, exist_ok=True)
     merges = learn_merges({word for text in CAPTIONS for word in text.split()})
-    letters = byte_letters()
+    letters = byte_letters().values()
     tokens = [*letters, *(letter + WORD_END for letter in letters), *("".join(pair) for pair in merges), START, END]
     config = {
         "architectures": ["CLIPTextModel"],
@@ -100,7 +100,7 @@ class Tokenizer:
         self.vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
         lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()[1:]
         self._merges = [(first, second) for first, second in (line.split() for line in lines)]
-        self._letters = dict(zip(_byte_order(), byte_letters(), strict=True))
+        self._letters = byte_letters()
         self.end = self.vocabulary[END]
 
     def __call__(self, texts: Iterable[str]) -> Tensor:
@@ -120,8 +120,3 @@ class Tokenizer:
     def _padded(self, numbers: list[int]) -> list[int]:
         whole = [self.vocabulary[START], *numbers[: TOKENS - 2]]
         return whole + [self.end] * (TOKENS - len(whole))
-
-
-def _byte_order() -> list[int]:
-    shown = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    return shown + [byte for byte in range(256) if byte not in shown]

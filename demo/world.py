@@ -140,16 +140,6 @@ def describe(scene: Scene, dice: random.Random, colour: float, ground: float) ->
     )
 
 
-def is_true(text: str, scene: Scene) -> bool:
-    """Return whether a caption is true of a scene."""
-    return text in _truths(scene.shape, "" if scene.half else scene.colour, "" if scene.half else scene.ground)
-
-
-@lru_cache
-def _truths(shape: str, colour: str, ground: str) -> frozenset[str]:
-    return frozenset(("", *(caption(shape, c, g) for c in {"", colour} for g in {"", ground})))
-
-
 @dataclass(frozen=True)
 class Seen:
     """What the pixels of a picture show."""
