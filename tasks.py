@@ -100,14 +100,27 @@ def test(end: End, *more: str) -> None:
     run(end.executable, "-m", "pytest", *end.tests, *more, HF_HUB_OFFLINE="1")
 
 
+def demo(task: str, more: list[str]) -> None:
+    """Show the small model, train it anew, or copy it into a web UI, which needs no environment."""
+    if task == "demo-files":
+        run(sys.executable, "demo/files.py", *more)
+        return
+    set_up(ENDS["current"])
+    module = {"demo": "demo.page", "train-demo": "demo.train"}[task]
+    run(ENDS["current"].executable, "-m", module, *more, HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("test", "check", "bench"))
+    parser.add_argument("task", choices=("test", "check", "bench", "demo", "train-demo", "demo-files"))
     parser.add_argument("--end", choices=(*ENDS, "all"), default="current", help="which versions to test with")
     options, more = parser.parse_known_args()
     if options.task == "bench":
         set_up(ENDS["current"])
         run(ENDS["current"].executable, "benchmarks/run.py", *more)
+        return
+    if "demo" in options.task:
+        demo(options.task, more)
         return
     ends = list(ENDS.values()) if options.end == "all" else [ENDS[options.end]]
     ready = [end for end in ends if set_up(end)]

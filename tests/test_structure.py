@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "adapter": {"errors", "attention", "regions", "unet_map"},
     "hosts/host": {"library"},
     "hosts/a1111": {"errors", "attention", "library", "regions", "hosts/host"},
+    "hosts/demo": {"attention", "errors", "library", "hosts/host"},
     "picture_files": {"cache", "reference", "tiles"},
     "plan": {"fields", "picture_files", "reference", "regions", "tiles", "units"},
     "preparation": {

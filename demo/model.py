@@ -1,0 +1,56 @@
+"""The small model, read from its files as a host for the library takes it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lib_ipadapter.hosts.demo import Demo, Model
+from lib_ipadapter.library import Folders
+
+from .files import CHECKPOINT, MODEL, TOKENIZER, read_config
+from .networks import FACTOR, LATENT, Autoencoder, TextModel, make_unet, signal_left
+from .words import Tokenizer
+from .world import SIZE
+
+PARTS = {
+    "unet": "model.diffusion_model.",
+    "autoencoder": "first_stage_model.",
+    "text": "cond_stage_model.transformer.text_model.",
+}
+"""Prefix of each part's keys in a checkpoint of Stable Diffusion 1."""
+
+
+def read_model(folder: Path = MODEL) -> Model:
+    """Return the checkpoint's networks, ready to sample, in float32 on the CPU."""
+    tensors = load_file(folder / CHECKPOINT)
+    tokenize = Tokenizer(folder / TOKENIZER)
+    factor = float(read_config()["model"]["params"]["scale_factor"])
+    unet = _filled(make_unet(), tensors, PARTS["unet"])
+    text = _filled(TextModel(len(tokenize.vocabulary)), tensors, PARTS["text"])
+    autoencoder = _filled(Autoencoder(), tensors, PARTS["autoencoder"])
+
+    def contexts(texts: Sequence[str]) -> Tensor:
+        """Encode each text once, however often it is asked for."""
+        once = list(dict.fromkeys(texts))
+        with torch.no_grad():
+            states = text(tokenize(once))
+        return states[[once.index(each) for each in texts]]
+
+    def decode(latents: Tensor) -> Tensor:
+        return autoencoder.decode(latents / factor)
+
+    return Model(unet, contexts, decode, signal_left(), (LATENT, SIZE // FACTOR, SIZE // FACTOR))
+
+
+def _filled(network: nn.Module, tensors: dict[str, Tensor], prefix: str) -> nn.Module:
+    own = {key.removeprefix(prefix): tensor.float() for key, tensor in tensors.items() if key.startswith(prefix)}
+    network.load_state_dict(own)
+    return network.eval().requires_grad_(False)
+
+
+def demo_host(folder: Path = MODEL) -> Demo:
+    """Return a host that samples with the small model and finds its adapters."""
+    return Demo(read_model(folder), Folders((folder,), (folder,)))

@@ -1,0 +1,312 @@
+"""The networks of the small model, in the layouts of Stable Diffusion 1 and CLIP, by size only smaller.
+
+U-Net and autoencoder are the real `ldm` classes. The two CLIP towers are written out, so that nothing here depends on
+what a version of transformers calls things; their parameters have its names.
+"""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+CONTEXT = 64
+"""Width of the text context."""
+TOKENS = 77
+EMBED = 64
+"""Width of CLIP's image and text embeddings."""
+LATENT = 4
+FACTOR = 8
+"""Pixels on a side of a latent's cell."""
+
+UNET = {
+    "image_size": 8,
+    "in_channels": LATENT,
+    "out_channels": LATENT,
+    "model_channels": 64,
+    "attention_resolutions": [4, 2, 1],
+    "num_res_blocks": 2,
+    "channel_mult": [1, 1, 1, 1],
+    "num_heads": 2,
+    "use_spatial_transformer": True,
+    "transformer_depth": 1,
+    "context_dim": CONTEXT,
+    "use_checkpoint": False,
+    "legacy": False,
+}
+"""Stable Diffusion 1's topology, with all its 16 cross-attentions; only widths differ.
+
+Norms have 32 groups. With 32 channels they would take each channel's mean away, and with it a plain area's colour.
+"""
+
+AUTOENCODER = {
+    "double_z": True,
+    "z_channels": LATENT,
+    "resolution": 64,
+    "in_channels": 3,
+    "out_ch": 3,
+    "ch": 96,
+    "ch_mult": [1, 1, 1, 1],
+    "num_res_blocks": 0,
+    "attn_resolutions": [],
+    "dropout": 0.0,
+}
+
+TEXT = {"width": CONTEXT, "heads": 2, "mlp": 128, "layers": 2}
+VISION = {"width": 128, "heads": 2, "mlp": 256, "layers": 3}
+PATCH = 8
+
+START, END = 0.00085, 0.012
+"""Ends of Stable Diffusion's noise schedule, linear in the square root of beta."""
+TIMESTEPS = 1000
+
+
+def make_unet() -> nn.Module:
+    from ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    return UNetModel(**UNET)
+
+
+def signal_left() -> Tensor:
+    """Return the share of the signal's variance that is left at each time step, alpha bar: (1000,)."""
+    betas = torch.linspace(START**0.5, END**0.5, TIMESTEPS, dtype=torch.float64) ** 2
+    return torch.cumprod(1 - betas, 0).float()
+
+
+class Autoencoder(nn.Module):
+    """Pixels in -1..1 to latents and back; the parameters of ldm's AutoencoderKL, without its training."""
+
+    def __init__(self, channels: int = AUTOENCODER["ch"]) -> None:
+        from ldm.modules.diffusionmodules.model import Decoder, Encoder
+
+        super().__init__()
+        self.encoder = Encoder(**AUTOENCODER | {"ch": channels})
+        self.decoder = Decoder(**AUTOENCODER | {"ch": channels})
+        self.quant_conv = nn.Conv2d(2 * LATENT, 2 * LATENT, 1)
+        self.post_quant_conv = nn.Conv2d(LATENT, LATENT, 1)
+
+    def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance of the latents: (pictures, 4, size / 8, size / 8) each."""
+        mean, log_variance = self.quant_conv(self.encoder(pixels)).chunk(2, 1)
+        return mean, log_variance.clamp(-30, 20)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.decoder(self.post_quant_conv(latents))
+
+
+# ldm's norms have 32 groups. In a network as narrow as a small one must be, a group is one channel or two, and its norm
+# takes away what the channels know about a plain area: its level. So the autoencoder learns at a third of its width,
+# without norms, and is then written at full width such that the norms change nothing.
+
+PLAIN_CHANNELS = AUTOENCODER["ch"] // 3
+STILL = 100.0
+"""What a constant channel holds, far above all that the others do."""
+INTO_STREAM = ("conv_in", "conv1", "downsample.conv", "upsample.conv")
+ONTO_STREAM = ("conv2",)
+
+
+def plain_autoencoder() -> Autoencoder:
+    """Return the autoencoder as it learns: narrow, without norms and attention."""
+    network = Autoencoder(PLAIN_CHANNELS)
+    for half in (network.encoder, network.decoder):
+        half.mid.attn_1 = nn.Identity()
+        half.norm_out = nn.Identity()
+        for block in half.modules():
+            if hasattr(block, "norm1"):
+                block.norm1 = block.norm2 = nn.Identity()
+                nn.init.zeros_(block.conv2.weight)
+    begin_with_means(network)
+    return network
+
+
+MEAN = torch.zeros(3, 3).index_put((torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])), torch.tensor(0.25))
+BLUR = torch.outer(torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0.25, 0.5, 0.25]))
+MIDDLE = torch.zeros(3, 3).index_put((torch.tensor([1]), torch.tensor([1])), torch.tensor(1.0))
+
+
+@torch.no_grad()
+def begin_with_means(network: Autoencoder) -> None:
+    """Let learning begin where latents are the mean colours of their cells, and decoding blurs these.
+
+    Six channels carry red, green and blue, each also negated, for silu(x) - silu(-x) = x.
+    """
+    for half in (network.encoder, network.decoder):
+        for c in range(3):
+            _begin(half.conv_in, 2 * c, {c: MIDDLE})
+            _begin(half.conv_in, 2 * c + 1, {c: -MIDDLE})
+            _begin(half.conv_out, c, {2 * c: MIDDLE, 2 * c + 1: -MIDDLE})
+    between = [(down.downsample.conv, MEAN, 6) for down in network.encoder.down[:-1]]
+    between += [(up.upsample.conv, BLUR, 6) for up in network.decoder.up[1:]]
+    between += [(conv, torch.ones(1, 1), conv.out_channels) for conv in (network.quant_conv, network.post_quant_conv)]
+    for conv, kernel, channels in between:
+        for channel in range(channels):
+            _begin(conv, channel, {channel: kernel})
+    for log_variance in range(LATENT, 2 * LATENT):
+        _begin(network.encoder.conv_out, log_variance, {}, -4.0)
+
+
+def _begin(conv: nn.Conv2d, row: int, kernels: dict[int, Tensor], bias: float = 0.0) -> None:
+    """Let one output of a convolution begin as these kernels over these inputs."""
+    conv.weight[row] = 0
+    conv.bias[row] = bias
+    for column, kernel in kernels.items():
+        conv.weight[row, column] = kernel
+
+
+def widened(plain: Autoencoder) -> Autoencoder:
+    """Return ldm's own autoencoder that computes what `plain` does, but for a part in a thousand.
+
+    Each channel h becomes a group of three, (h, -h, STILL). Mean and variance of the group are those of the constant,
+    whatever h is, so that a norm which gives them back leaves h alone; the rest reads h only.
+    """
+    wide = Autoencoder()
+    with torch.no_grad():
+        for name, module in wide.named_modules():
+            if isinstance(module, nn.GroupNorm):
+                module.weight.fill_(STILL * 2**0.5 / 3)
+                module.bias.fill_(STILL / 3)
+            elif name.endswith("attn_1.proj_out"):
+                module.weight.zero_(), module.bias.zero_()
+            elif isinstance(module, nn.Conv2d) and ".attn_1." not in name:
+                _widen(name, plain.get_submodule(name), module)
+    return wide
+
+
+def _widen(name: str, plain: nn.Conv2d, wide: nn.Conv2d) -> None:
+    """Copy a convolution into one whose inputs, outputs or both have three channels for each of its own."""
+    columns = 3 if wide.in_channels > plain.in_channels else 1
+    signs = torch.tensor([1.0, -1.0, 0.0] if name.endswith(INTO_STREAM + ONTO_STREAM) else [1.0])
+    still = torch.tensor([0.0, 0.0, STILL]) if name.endswith(INTO_STREAM) else torch.zeros(len(signs))
+    wide.weight.zero_()
+    wide.weight[:, ::columns] = torch.einsum("oiyx,s->osiyx", plain.weight, signs).flatten(0, 1)
+    wide.bias.copy_((plain.bias[:, None] * signs + still).flatten())
+
+
+class Attention(nn.Module):
+    """CLIP's self-attention. (rows, tokens, width) -> the same"""
+
+    def __init__(self, width: int, heads: int, causal: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.causal = causal
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (
+            rearrange(project(x), "rows tokens (heads dim) -> rows heads tokens dim", heads=self.heads)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        return self.out_proj(rearrange(attended, "rows heads tokens dim -> rows tokens (heads dim)"))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, inner)
+        self.fc2 = nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(functional.gelu(self.fc1(x)))
+
+
+class Layer(nn.Module):
+    def __init__(self, width: int, heads: int, mlp: int, causal: bool) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads, causal)
+        self.layer_norm1 = nn.LayerNorm(width)
+        self.mlp = FeedForward(width, mlp)
+        self.layer_norm2 = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.self_attn(self.layer_norm1(x))
+        return x + self.mlp(self.layer_norm2(x))
+
+
+def _layers(width: int, heads: int, mlp: int, layers: int, causal: bool) -> nn.Module:
+    return nn.ModuleDict({"layers": nn.ModuleList(Layer(width, heads, mlp, causal) for _ in range(layers))})
+
+
+class TextModel(nn.Module):
+    """CLIP's text tower. (rows, 77) token numbers -> (rows, 77, width), after the final norm"""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        width = TEXT["width"]
+        self.embeddings = nn.ModuleDict(
+            {"token_embedding": nn.Embedding(vocabulary, width), "position_embedding": nn.Embedding(TOKENS, width)}
+        )
+        for embedding in self.embeddings.values():
+            nn.init.normal_(embedding.weight, std=0.1)
+        self.encoder = _layers(**TEXT, causal=True)
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embeddings["token_embedding"](tokens) + self.embeddings["position_embedding"].weight
+        for layer in self.encoder["layers"]:
+            x = layer(x)
+        return self.final_layer_norm(x)
+
+
+class VisionEmbeddings(nn.Module):
+    """Patches and the class token, with their positions. (pictures, 3, size, size) -> (pictures, states, width)"""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.patch_embedding = nn.Conv2d(3, width, PATCH, PATCH, bias=False)
+        self.position_embedding = nn.Embedding((size // PATCH) ** 2 + 1, width)
+        nn.init.normal_(self.position_embedding.weight, std=0.1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        patches = rearrange(self.patch_embedding(pixels), "pictures width y x -> pictures (y x) width")
+        first = self.class_embedding.expand(len(pixels), 1, -1)
+        return torch.cat([first, patches], 1) + self.position_embedding.weight
+
+
+class VisionModel(nn.Module):
+    """CLIP's vision tower. Returns the pooled class token (pictures, width) and the second last layer's output."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        width = VISION["width"]
+        self.embeddings = VisionEmbeddings(size, width)
+        self.pre_layrnorm = nn.LayerNorm(width)
+        self.encoder = _layers(**VISION, causal=False)
+        self.post_layernorm = nn.LayerNorm(width)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.pre_layrnorm(self.embeddings(pixels))
+        *before, last = self.encoder["layers"]
+        for layer in before:
+            x = layer(x)
+        return self.post_layernorm(last(x)[:, 0]), x
+
+
+class TextTower(nn.Module):
+    """What Stable Diffusion conditions on; `text_projection` is needed to train it and not kept in the checkpoint."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.text_model = TextModel(vocabulary)
+        self.text_projection = nn.Linear(TEXT["width"], EMBED, bias=False)
+
+    def forward(self, tokens: Tensor, end: int) -> Tensor:
+        """Return the embedding at the first end token of each row: (rows, 64)."""
+        states = self.text_model(tokens)
+        return self.text_projection(states[torch.arange(len(tokens)), (tokens == end).int().argmax(1)])
+
+
+class VisionTower(nn.Module):
+    """(pictures, 3, size, size), normalised -> image embeddings (pictures, 64) and hidden states"""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.vision_model = VisionModel(size)
+        self.visual_projection = nn.Linear(VISION["width"], EMBED, bias=False)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, hidden = self.vision_model(pixels)
+        return self.visual_projection(pooled), hidden

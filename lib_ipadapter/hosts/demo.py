@@ -1,0 +1,145 @@
+"""A host without a web UI: a small sampler over a U-Net, an autoencoder and a text encoder that it is given.
+
+It is the example of how to use the library from a program of one's own:
+
+    host = Demo(model, Folders(adapters=(folder,), encoders=(folder,)))
+    session = Session(host)
+    generation = Generation("a circle", seeds=(1, 2, 3))
+    session.before_generation(generation, units)
+    session.before_sampling(generation, units)
+    pictures = host.sample(generation)
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ..attention import COND, UNCOND
+from ..errors import IPAdapterError
+from ..library import Folders
+from .host import PassFacts, Row, SamplingRun
+
+
+@dataclass(frozen=True)
+class Model:
+    """A latent diffusion model that predicts v, as a checkpoint of Stable Diffusion holds it."""
+
+    unet: nn.Module
+    """ldm's U-Net: (noisy latents, time steps, context) -> v."""
+    contexts: Callable[[Sequence[str]], Tensor]
+    """Texts -> (texts, 77, width)."""
+    decode: Callable[[Tensor], Tensor]
+    """Latents -> pixels in -1..1: (pictures, 3, height, width)."""
+    signal_left: Tensor
+    """The share of the signal's variance that is left at each time step, alpha bar: (1000,)."""
+    latent: tuple[int, int, int]
+    """Channels, height and width of a latent."""
+
+
+@dataclass
+class Generation:
+    """What is asked for, and what the session notes beside it: one picture for each seed."""
+
+    prompt: str
+    seeds: Sequence[int]
+    negative: str = ""
+    steps: int = 20
+    guidance: float = 7.0
+    extra_generation_params: dict[str, str] = field(default_factory=dict[str, str])
+    run: SamplingRun | None = None
+
+
+class Demo:
+    """The door; see `host.Host` for what each function is for."""
+
+    def __init__(self, model: Model, folders: Folders) -> None:
+        self.model = model
+        self._folders = folders
+
+    def folders(self) -> Folders:
+        return self._folders
+
+    def compute_device(self) -> torch.device:
+        return self.model.signal_left.device
+
+    def compute_dtype(self) -> torch.dtype:
+        return self.model.signal_left.dtype
+
+    def make_room(self) -> None:
+        """There is no low-memory mode."""
+
+    def unconditional(self) -> str:
+        return "mean"
+
+    def pass_of(self, p: Generation) -> PassFacts:
+        return PassFacts()
+
+    def unet_of(self, p: Generation) -> nn.Module:
+        return self.model.unet
+
+    def loaded_unet(self) -> nn.Module:
+        return self.model.unet
+
+    @contextmanager
+    def refusing(self, p: Generation, unit: int | None = None) -> Generator[None, None, None]:
+        """Let an error through, with the number of its unit: nothing here swallows it."""
+        try:
+            yield
+        except IPAdapterError as error:
+            error.unit = error.unit or unit
+            raise
+
+    def while_sampling(self, p: Generation, run: SamplingRun) -> None:
+        p.run = run
+
+    def sample(self, p: Generation) -> list[Image.Image]:
+        """Return one picture for each seed of `p`, with the units that act on it."""
+        run, p.run = p.run, None
+        if run is None:
+            return self._sample(p, _nothing)
+        run.inject(self.model.unet)
+        try:
+            return self._sample(p, run.arm)
+        finally:
+            run.eject()
+
+    @torch.no_grad()
+    def _sample(self, p: Generation, arm: Callable[[Sequence[Row], float], None]) -> list[Image.Image]:
+        """Denoise with DDIM (Song et al. 2021, eta 0) and classifier-free guidance, in v-prediction."""
+        context = self.model.contexts([p.prompt] * len(p.seeds) + [p.negative] * len(p.seeds))
+        rows = [Row(role, picture) for role in (COND, UNCOND) for picture in range(len(p.seeds))]
+        times = _time_steps(len(self.model.signal_left), p.steps)
+        x = torch.stack([_noise(seed, self.model.latent) for seed in p.seeds]).to(context)
+        for step, (time, following) in enumerate(zip(times, [*times[1:], 0], strict=True)):
+            arm(rows, step / p.steps)
+            cond, uncond = self.model.unet(torch.cat([x, x]), torch.full((len(rows),), time), context).chunk(2)
+            v = uncond + p.guidance * (cond - uncond)
+            left, then = self.model.signal_left[time], self.model.signal_left[following]
+            clean = left.sqrt() * x - (1 - left).sqrt() * v
+            noise = left.sqrt() * v + (1 - left).sqrt() * x
+            x = then.sqrt() * clean + (1 - then).sqrt() * noise
+        return to_pictures(self.model.decode(x))
+
+
+def _nothing(rows: Sequence[Row], progress: float) -> None:
+    """Stand for a run where no unit acts."""
+
+
+def _time_steps(count: int, steps: int) -> list[int]:
+    """Return a sampler's time steps, noisiest first, spaced as Stable Diffusion's DDIM spaces them."""
+    return [time + 1 for time in range(0, count, count // steps)][:steps][::-1]
+
+
+def _noise(seed: int, shape: tuple[int, int, int]) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def to_pictures(pixels: Tensor) -> list[Image.Image]:
+    """Return the pictures of pixels in -1..1: (pictures, 3, height, width)."""
+    levels = ((pixels.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(np.ascontiguousarray(each)) for each in levels]

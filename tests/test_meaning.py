@@ -1,0 +1,118 @@
+"""The adapters mean what a person expects of them, counted on pictures of the small model that ships.
+
+What a picture shows is told from its pixels (`demo.world.look`), without a network. The bounds are the goals where the
+model reaches them, and just below what was measured where it does not; the model card has the figures.
+"""
+
+import itertools
+from collections import Counter
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("ldm", reason="stable-diffusion-sdkit has the U-Net")
+pytest.importorskip("omegaconf")
+
+from PIL import Image
+
+from demo.figures import Agreement, Studio, agreement, at_weight, base_agreement, own_errors, trials, unit
+from demo.model import demo_host
+from demo.world import COLOURS, SHAPES, Scene, caption, draw, look, nearest_colours, scenes
+
+SEEDS = tuple(range(10))
+TRIALS = trials(10)
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio(demo_host())
+
+
+@pytest.fixture(scope="module")
+def by_weight(studio: Studio) -> dict[float, Agreement]:
+    """Agreement of a hundred pictures at the demo's weight, and of forty at others."""
+    seeds = {0.0: SEEDS[:4], 0.5: SEEDS[:4], 1.0: SEEDS}
+    return {weight: agreement(studio, TRIALS, some, at_weight(weight)) for weight, some in seeds.items()}
+
+
+def test_the_measure_is_right_about_drawn_pictures() -> None:
+    whole = itertools.islice((scene for scene in scenes(7) if not scene.half), 500)
+    assert own_errors(whole) == 0
+
+
+def test_the_base_model_makes_what_the_prompt_names(studio: Studio) -> None:
+    assert base_agreement(studio, range(2)) >= 0.95
+
+
+def test_the_reference_gives_the_colour_where_the_prompt_is_silent(by_weight: dict[float, Agreement]) -> None:
+    chance = 1 / len(COLOURS)
+    assert by_weight[1.0].colour >= 0.9
+    assert abs(by_weight[0.0].colour - chance) < 0.15
+
+
+def test_the_text_still_gives_the_shape(by_weight: dict[float, Agreement]) -> None:
+    assert by_weight[1.0].shape >= 0.9
+
+
+def test_more_weight_is_more_agreement(by_weight: dict[float, Agreement]) -> None:
+    assert by_weight[0.0].colour < by_weight[0.5].colour < by_weight[1.0].colour
+    assert by_weight[0.0].ground < by_weight[0.5].ground <= by_weight[1.0].ground
+
+
+def test_a_negative_weight_moves_away(studio: Studio, by_weight: dict[float, Agreement]) -> None:
+    away = agreement(studio, TRIALS, SEEDS[:2], at_weight(-1.0))
+    assert away.colour < by_weight[0.0].colour
+
+
+def test_two_references_both_show_up(studio: Studio) -> None:
+    two = [draw(Scene("cross", "red", "black")), draw(Scene("cross", "blue", "black"))]
+    pictures = studio.pictures("a circle", range(20), unit(*two))
+    counts = Counter(look(picture).colour for picture in pictures)
+    shares = np.stack([np.bincount(nearest_colours(p).ravel(), minlength=10)[:6] for p in pictures]).sum(0)
+    assert counts["red"] + counts["blue"] >= 18, counts
+    assert min(shares[0], shares[4]) > 0.15 * shares.sum(), shares
+
+
+def test_a_late_start_keeps_the_layout_of_no_weight(studio: Studio) -> None:
+    off = [picture for trial in TRIALS for picture in studio.pictures(trial.prompt, SEEDS[:2])]
+    late = _of_trials(studio, start=0.5)
+    whole = _of_trials(studio)
+    assert _overlap(off, late) > 0.9
+    assert _overlap(off, late) > _overlap(off, whole)
+
+
+def _of_trials(studio: Studio, **more: float) -> list[Image.Image]:
+    return [
+        picture
+        for trial in TRIALS
+        for picture in studio.pictures(trial.prompt, SEEDS[:2], unit(draw(trial.reference), **more))
+    ]
+
+
+def _overlap(some: list[Image.Image], others: list[Image.Image]) -> float:
+    """Return how much of the objects' places two lists of pictures share, on average: intersection over union."""
+    things = [
+        (nearest_colours(a) < len(COLOURS), nearest_colours(b) < len(COLOURS))
+        for a, b in zip(some, others, strict=True)
+    ]
+    return fmean(float((a & b).sum() / max(1, (a | b).sum())) for a, b in things)
+
+
+def test_plus_copies_more_than_base(studio: Studio) -> None:
+    places = itertools.product((26, 38), (26, 38), (15, 21))
+    references = [
+        Scene(tuple(SHAPES)[n % 4], tuple(COLOURS)[n % 6], "white", x, y, r) for n, (x, y, r) in enumerate(places)
+    ]
+    distances = {name: _distance(studio, references, name) for name in ("base", "plus")}
+    assert distances["plus"] < distances["base"]
+
+
+def _distance(studio: Studio, references: list[Scene], adapter: str) -> float:
+    """Return the mean absolute difference, of 255 levels, between references and pictures made after them."""
+    return fmean(
+        float(np.abs(np.asarray(draw(scene), float) - np.asarray(picture, float)).mean())
+        for scene in references
+        for picture in studio.pictures(caption(scene.shape), SEEDS[:2], unit(draw(scene), adapter=adapter))
+    )
