@@ -78,14 +78,17 @@ const ipAdapter = (() => {
         }
 
         write() {
-            this.units.forEach((unit, index) => {
+            let pasted = false;
+            this.units.forEach((_, index) => {
                 const field = this.part(`unit_${index + 1}`).querySelector("textarea, input");
-                const text = this.isSent(index) ? JSON.stringify({...unit, enabled: true}) : "";
-                if (field.value === text) return;
+                if (field.value !== "" && field.value !== this.written[index]) pasted = this.take(index, field.value);
+                const text = this.isSent(index) ? JSON.stringify({...this.units[index], enabled: true}) : "";
                 this.written[index] = text;
+                if (field.value === text) return;
                 field.value = text;
                 field.dispatchEvent(new Event("input", {bubbles: true}));
             });
+            if (pasted) this.drawBody();
             this.drawTabs();
         }
 
@@ -109,7 +112,7 @@ const ipAdapter = (() => {
             this.write();
         }
 
-        take(models) {
+        list(models) {
             this.models = models;
             this.draw();
         }
@@ -126,14 +129,20 @@ const ipAdapter = (() => {
             this.draw();
         }
 
-        /* What was pasted has settings, but no pictures: those are known by their hashes only. */
+        /* The web UI wrote a pasted unit into its text field; ticking the panel may have taken it already. */
         restore(index, text) {
             if (index >= this.units.length || text === "" || text === this.written[index]) return;
+            this.take(index, text);
+            this.draw();
+        }
+
+        /* What was pasted has settings, but no pictures: those are known by their hashes only. */
+        take(index, text) {
             const {note, ...pasted} = JSON.parse(text);
             this.units[index] = {...this.emptyUnit(), ...pasted};
             this.current = index;
             this.say(note || "");
-            this.draw();
+            return true;
         }
 
         say(text) {
@@ -141,8 +150,12 @@ const ipAdapter = (() => {
         }
 
         draw() {
-            this.body.replaceChildren(this.drawReferences(), this.drawControls());
+            this.drawBody();
             this.write();
+        }
+
+        drawBody() {
+            this.body.replaceChildren(this.drawReferences(), this.drawControls());
         }
 
         drawTabs() {
@@ -429,7 +442,7 @@ const ipAdapter = (() => {
 
     return {
         tick: (tab, on) => panels[tab].tick(on),
-        models: (tab, text) => panels[tab].take(JSON.parse(text)),
+        models: (tab, text) => panels[tab].list(JSON.parse(text)),
         restore: (tab, index, text) => panels[tab].restore(index, text),
     };
 })();
