@@ -17,8 +17,8 @@ from .world import Scene, draw
 
 PAGE = Path(__file__).resolve().parent.parent / "build" / "demo" / "page.html"
 
-PROMPTS = ("a circle", "a square", "a triangle on white")
-WEIGHTS = (0.0, 0.5, 1.0)
+PROMPTS = ("a circle", "a square")
+WEIGHTS = (0.0, 0.25, 0.5, 1.0)
 SEEDS = (1, 2)
 
 RED, BLUE = Scene("cross", "red", "black"), Scene("triangle", "blue", "white")
