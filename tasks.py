@@ -24,6 +24,8 @@ class End:
     python: str
     """Wanted version, or empty for the Python that runs this file."""
     tests: tuple[str, ...]
+    processes: int = 1
+    """How many share the tests, where nothing outside them, such as a web UI, is started once for all."""
 
     @property
     def folder(self) -> Path:
@@ -37,8 +39,8 @@ class End:
 ENDS = {
     end.name: end
     for end in (
-        End("current", "", ("tests",)),
-        End("a1111", "3.10", ("tests",)),
+        End("current", "", ("tests",), processes=2),
+        End("a1111", "3.10", ("tests", "--ignore", "tests/test_meaning.py"), processes=2),
         End("forge-neo", "3.13", ("tests/test_units.py", "tests/panel")),
     )
 }
@@ -97,7 +99,9 @@ def check() -> None:
 
 
 def test(end: End, *more: str) -> None:
-    run(end.executable, "-m", "pytest", *end.tests, *more, HF_HUB_OFFLINE="1")
+    alone = end.processes == 1 or "IP_ADAPTER_HOST" in os.environ
+    shared = () if alone else ("-n", str(end.processes), "--dist", "loadfile")
+    run(end.executable, "-m", "pytest", *end.tests, *shared, *more, HF_HUB_OFFLINE="1")
 
 
 def demo(task: str, more: list[str]) -> None:
@@ -107,7 +111,11 @@ def demo(task: str, more: list[str]) -> None:
         return
     set_up(ENDS["current"])
     module = {"demo": "demo.page", "train-demo": "demo.train"}[task]
-    run(ENDS["current"].executable, "-m", module, *more, HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE")
+    # as the tests do, so that torchvision can be imported beside a torch that was built otherwise
+    start = (
+        f"import sys; sys.path += ['tests']; import conftest, runpy; runpy.run_module('{module}', run_name='__main__')"
+    )
+    run(ENDS["current"].executable, "-c", start, *more, HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE")
 
 
 def main() -> None:

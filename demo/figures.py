@@ -13,7 +13,7 @@ from lib_ipadapter.hosts.demo import Demo, Generation
 from lib_ipadapter.session import Session
 
 from .files import ADAPTERS
-from .world import COLOURS, GROUNDS, SHAPES, Scene, Seen, caption, draw, look
+from .world import COLOURS, GROUNDS, SHAPES, SIZE, Scene, Seen, caption, draw, look
 
 WEIGHT = 1.0
 """The weight that the demo uses."""
@@ -53,6 +53,13 @@ def as_text(picture: Image.Image) -> str:
 def unit(*references: Image.Image, adapter: str = "base", **more: Any) -> dict[str, Any]:
     """Return a unit, as JSON, of one of the small model's adapters."""
     return {"model": ADAPTERS[adapter], "images": [as_text(each) for each in references], "weight": WEIGHT, **more}
+
+
+def half(side: str) -> str:
+    """Return a mask of the left or the right half, as a unit takes it."""
+    mask = Image.new("L", (SIZE, SIZE), 0)
+    mask.paste(255, (0, 0, SIZE // 2, SIZE) if side == "left" else (SIZE // 2, 0, SIZE, SIZE))
+    return as_text(mask)
 
 
 class Studio:

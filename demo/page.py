@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from .figures import Studio, agreement, as_text, at_weight, base_agreement, trials, unit
+from .figures import Studio, agreement, as_text, at_weight, base_agreement, half, trials, unit
 from .model import demo_host
 from .world import Scene, draw
 
@@ -37,11 +37,20 @@ class Row:
         return [unit(*map(draw, self.references), weight=weight, **dict(self.settings))]
 
 
+class Regions(Row):
+    """A reference for the left half and one for the right, in units of their own."""
+
+    def units(self, weight: float) -> list[dict[str, Any]]:
+        sides = zip(self.references, ("left", "right"), strict=True)
+        return [unit(draw(scene), weight=weight, mask=half(side)) for scene, side in sides]
+
+
 ROWS = (
     Row("one reference", (RED,)),
     Row("one reference", (BLUE,)),
     Row("one reference", (YELLOW,)),
     Row("two references", (RED, GREEN)),
+    Regions("a reference for each half", (RED, BLUE)),
     Row("the Plus adapter", (BLUE,), (("adapter", "plus"),)),
     Row("from half of the steps on", (YELLOW,), (("start", 0.5),)),
 )

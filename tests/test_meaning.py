@@ -17,9 +17,20 @@ pytest.importorskip("omegaconf")
 
 from PIL import Image
 
-from demo.figures import Agreement, Studio, Trial, agreement, at_weight, base_agreement, own_errors, trials, unit
+from demo.figures import (
+    Agreement,
+    Studio,
+    agreement,
+    as_text,
+    at_weight,
+    base_agreement,
+    half,
+    own_errors,
+    trials,
+    unit,
+)
 from demo.model import demo_host
-from demo.world import COLOURS, SHAPES, Scene, caption, draw, look, nearest_colours, scenes
+from demo.world import COLOURS, GROUNDS, SHAPES, Scene, caption, draw, look, nearest_colours, scenes
 
 SEEDS = tuple(range(10))
 TRIALS = trials(10)
@@ -95,6 +106,41 @@ def _of_trials(studio: Studio, some: list[Trial], **more: float) -> list[Image.I
 def difference(one: Image.Image, other: Image.Image) -> float:
     """Return the mean absolute difference of two pictures, in levels of 255."""
     return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean())
+
+
+REGIONS = [
+    (Scene("circle", colour, ground), Scene("circle", other, ground))
+    for colour, other, ground in zip(COLOURS, [*tuple(COLOURS)[2:], *tuple(COLOURS)[:2]], itertools.cycle(GROUNDS))
+]
+"""A reference for the left half, and one for the right."""
+
+
+def test_two_regions_have_the_colours_of_their_references(studio: Studio) -> None:
+    hits = []
+    for left, right in REGIONS:
+        units = unit(draw(left), mask=half("left")), unit(draw(right), mask=half("right"))
+        for picture in studio.pictures("a circle", range(4), *units):
+            hits += [look(picture, "left").colour == left.colour, look(picture, "right").colour == right.colour]
+    assert fmean(hits) >= 0.85
+
+
+def test_outside_its_region_a_unit_says_nothing(studio: Studio, by_weight: dict[float, Agreement]) -> None:
+    inside, outside = [], []
+    for scene, _ in REGIONS:
+        for picture in studio.pictures("a circle", range(4), unit(draw(scene), mask=half("left"))):
+            inside.append(look(picture, "left").colour == scene.colour)
+            outside.append(look(picture, "right").colour == scene.colour)
+    assert fmean(inside) >= 0.85
+    assert fmean(outside) <= by_weight[0.0].colour + 0.1
+
+
+def test_a_negative_reference_is_moved_away_from(studio: Studio, by_weight: dict[float, Agreement]) -> None:
+    seen = [
+        look(picture).colour == away.colour
+        for towards, away in REGIONS
+        for picture in studio.pictures("a circle", range(4), unit(draw(towards), negative_images=[as_text(draw(away))]))
+    ]
+    assert fmean(seen) < by_weight[0.0].colour
 
 
 def test_plus_copies_more_than_base(studio: Studio) -> None:
