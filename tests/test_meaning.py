@@ -20,6 +20,7 @@ from PIL import Image
 from demo.figures import (
     Agreement,
     Studio,
+    Trial,
     agreement,
     as_text,
     at_weight,
