@@ -68,12 +68,24 @@ def test_the_five_steps(page: Any, model: str) -> None:
     pictures = [
         {"name": f"{seed}.png", "mimeType": "image/png", "buffer": file_of(picture(120, 90, seed))} for seed in (1, 2)
     ]
-    page.set_input_files(f"{PANEL} input[type=file]", pictures)
+    page.set_input_files(f"{PANEL} .ipadapter-left input[type=file]", pictures)
     page.wait_for_function(f"document.querySelectorAll('{PANEL} .ipadapter-reference').length === 2")
     page.select_option(f"{PANEL} select[aria-label=Adapter]", f"{model}.safetensors")
     page.fill(f"{PANEL} input[type=number][aria-label=Weight]", "0.6")
     told = generate(page)
-    assert re.search(rf'IP-Adapter 1: "Model: {model}.safetensors, Weight: 0.6, References: \w{{12}} \w{{12}}"', told)
+    assert re.search(rf'IP-Adapter 1: "Adapter: {model}.safetensors, Weight: 0.6, References: \w{{12}} \w{{12}}"', told)
+
+
+def test_pasted_parameters_restore_the_panel(page: Any, model: str) -> None:
+    unit = f'Adapter: {model}.safetensors, Weight: 0.4, Layers: \\"6:1, 3:0.5\\", References: 0123456789ab'
+    parameters = f'a cat\nSteps: 2, Sampler: Euler, Seed: 1, Size: 128x128, IP-Adapter 2: "{unit}", Version: v1.10.1'
+    page.fill("#txt2img_prompt textarea", parameters)
+    page.click("#txt2img_tools #paste")
+    page.wait_for_selector(f"{PANEL} .ipadapter-tab[aria-selected=true]:has-text('Unit 2')", state="attached")
+    assert page.input_value(f"{PANEL} input[type=number][aria-label=Weight]") == "0.4"
+    assert page.input_value(f"{PANEL} [aria-label=Layers]") == "6:1, 3:0.5"
+    assert "0123456789ab" in page.inner_text(f"{PANEL} .ipadapter-message")
+    assert "images is required" in generate(page)
 
 
 def test_a_ticked_panel_without_anything_is_told_what_is_missing(page: Any) -> None:
