@@ -133,6 +133,7 @@ def test_inpainting_only_masked_cuts_the_region_and_not_the_reference(webui: Web
         "denoising_strength": 0.8,
         "steps": 6,
         "mask_blur": 0,
+        "width": 128,  # the shape of what is repainted, so that nothing around it is sampled
     }
     unit = {"model": model, "images": [reference(1)]}
     halves = [Image.new("L", (64, 64), 0) for _ in range(2)]
@@ -167,7 +168,7 @@ def test_negatives_noise_and_the_black_convention_act_with_a_negative_prompt_and
     plain, alone = webui.generate(unit), webui.generate(unit, cfg_scale=1)
     for change in changes[:2]:
         assert webui.generate(unit | change) - plain > 5
-        assert webui.generate(unit | change, cfg_scale=1) - alone == 0
+        assert webui.generate(unit | change, cfg_scale=1) - alone <= 1  # the web UI subtracts the negative and adds it
     assert webui.generate(unit | changes[2]) - plain > 5
     black = webui.generate(unit, settings={"ipadapter_unconditional": "black"})
     as_picture = webui.generate(unit | {"negative_images": [as_text(Image.new("RGB", (64, 64)))]})
