@@ -126,7 +126,7 @@ def test_two_regions_have_the_colours_of_their_references(studio: Studio) -> Non
 
 
 def test_a_region_holds_its_colour_and_less_of_it_is_outside(studio: Studio) -> None:
-    """Not none of it, which was the goal: the small model draws one object, whose halves it likes to be of one colour."""
+    """Not none, which was the goal: the small model draws one object, whose halves it likes to be of one colour."""
     inside, outside = [], []
     for scene, _ in REGIONS:
         for picture in studio.pictures("a circle", range(4), unit(draw(scene), mask=half("left"))):
