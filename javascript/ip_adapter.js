@@ -234,12 +234,17 @@ const ipAdapter = (() => {
                 },
                 onblur: () => (weight.value = picture.weight ?? 1),
             });
+            return this.drawFigure(picture.image, `${word} ${index + 1}`, remove, element("figcaption", {}, weight));
+        }
+
+        /* A picture with a button to remove it. */
+        drawFigure(url, name, remove, ...more) {
             return element(
                 "figure",
                 {className: "ipadapter-reference"},
-                element("img", {src: picture.image, alt: `${word} ${index + 1}`}),
-                element("button", {type: "button", title: "Remove", ariaLabel: `Remove ${word.toLowerCase()} ${index + 1}`, onclick: remove}, "×"),
-                element("figcaption", {}, weight),
+                element("img", {src: url, alt: name}),
+                element("button", {type: "button", title: "Remove", ariaLabel: `Remove ${name.toLowerCase()}`, onclick: remove}, "×"),
+                ...more,
             );
         }
 
@@ -352,14 +357,7 @@ const ipAdapter = (() => {
                 this.set(control.name, null);
                 this.draw();
             };
-            const shown = pictures.map((picture) =>
-                element(
-                    "figure",
-                    {className: "ipadapter-reference"},
-                    element("img", {src: picture.image, alt: control.label}),
-                    element("button", {type: "button", title: "Remove", ariaLabel: `Remove ${control.label.toLowerCase()}`, onclick: remove}, "×"),
-                ),
-            );
+            const shown = pictures.map((picture) => this.drawFigure(picture.image, control.label, remove));
             return [...shown, element("label", {className: "ipadapter-add"}, "Choose a black and white picture", input)];
         }
 

@@ -131,14 +131,12 @@ class Points(Kind):
         except ValueError as error:
             raise UnitError(field, text, f"{allowed}; not {brief(text)}.") from error
         places = [at for at, _ in pairs]
-        right = all(self.first <= at <= self.last and (not self.whole or at == int(at)) for at in places)
-        ordered = self.whole or places == sorted(places)
-        if (
-            not right
-            or not ordered
-            or len(set(places)) < len(places)
-            or not all(-5 <= value <= 5 for _, value in pairs)
-        ):
+        fits = all(
+            self.first <= at <= self.last and (not self.whole or at == int(at)) and -5 <= value <= 5
+            for at, value in pairs
+        )
+        distinct = sorted(set(places))
+        if not fits or distinct != (sorted(places) if self.whole else places):
             raise UnitError(field, text, f"{allowed}; not {brief(text)}.")
 
     @property

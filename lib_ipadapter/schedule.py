@@ -1,8 +1,8 @@
 """The weight of a unit at every layer, and over the steps of a pass.
 
 Layers are numbered by `Site.layer`, in execution order. Types and their numbers are those of ComfyUI_IPAdapter_plus
-(`CrossAttentionPatch.ipadapter_attention` and `IPAdapterPlus.ipadapter_execute`), save that the
-middle block takes part.
+(`CrossAttentionPatch.ipadapter_attention` and `IPAdapterPlus.ipadapter_execute`), save that the middle block takes
+part.
 """
 
 import math
