@@ -1,5 +1,6 @@
 """Random files in the real layouts, small or full-size, for the tests and the benchmarks."""
 
+import base64
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,3 +112,8 @@ def file_of(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     kept = io.BytesIO()
     image.save(kept, form, **options)
     return kept.getvalue()
+
+
+def text_of(image: Image.Image) -> str:
+    """Return a picture as a unit takes it: base64 of a PNG."""
+    return base64.b64encode(file_of(image)).decode()

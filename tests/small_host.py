@@ -1,13 +1,12 @@
 """The least that is a host, with ldm's real U-Net behind it, and tiny files that fit it."""
 
-import base64
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from makers import adapter_tensors, file_of, picture, save
+from makers import adapter_tensors, picture, save, text_of
 from torch import Tensor, nn
 
 from lib_ipadapter.attention import COND, UNCOND
@@ -110,7 +109,7 @@ class Processing:
 
 
 def photo(seed: int = 1, width: int = 50, height: int = 40) -> str:
-    return base64.b64encode(file_of(picture(width, height, seed))).decode()
+    return text_of(picture(width, height, seed))
 
 
 def unit(**more: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from makers import file_of
+from makers import text_of
 from PIL import Image
 from small_host import Processing, SmallHost, call, photo, save_files, unit
 from torch import Tensor, nn
@@ -50,15 +50,11 @@ def added(host: SmallHost, session: Session, args: list[Any], path: str = FIRST,
     return call(host, session, args, watch=path, **more) - call(host, session, [], watch=path, **more)
 
 
-def as_text(image: Image.Image) -> str:
-    return base64.b64encode(file_of(image)).decode()
-
-
 def half(side: str, size: int = 64) -> str:
     """Return a mask that is white on one side."""
     mask = Image.new("L", (size, size), 0)
     mask.paste(255, (0, 0, size // 2, size) if side == "left" else (size // 2, 0, size, size))
-    return as_text(mask)
+    return text_of(mask)
 
 
 def test_every_weight_type_is_different_and_linear_is_plain(host, session) -> None:
@@ -143,7 +139,7 @@ def test_the_convention_for_unconditional_rows_is_a_setting(host, session) -> No
         black = added(host, session, [unit(model=model)])
         assert torch.equal(black[0], mean[0])
         assert torch.allclose(black[1], mean[1], atol=1e-6) != changes
-    as_picture = unit(model="plus", negative_images=[as_text(Image.new("RGB", (28, 28)))])
+    as_picture = unit(model="plus", negative_images=[text_of(Image.new("RGB", (28, 28)))])
     assert torch.allclose(added(host, session, [as_picture]), black, atol=1e-5)
 
 
@@ -197,7 +193,7 @@ def test_references_of_one_unit_have_regions_of_their_own(host, session) -> None
 
 
 def test_a_grey_mask_is_a_weight(host, session) -> None:
-    grey = as_text(Image.new("L", (10, 10), 51))
+    grey = text_of(Image.new("L", (10, 10), 51))
     assert torch.allclose(added(host, session, [unit(mask=grey)]), added(host, session, [unit(weight=0.2)]), atol=1e-5)
 
 
@@ -219,14 +215,14 @@ def test_the_region_follows_the_size_of_each_pass(host, session) -> None:
 
 
 def test_tiles_of_a_plain_picture_are_the_picture_and_others_act_in_their_places(host, session) -> None:
-    plain = as_text(Image.new("RGB", (90, 30), (200, 40, 40)))
+    plain = text_of(Image.new("RGB", (90, 30), (200, 40, 40)))
     whole = added(host, session, [unit(images=[plain], crop="squash")])
     assert torch.allclose(added(host, session, [unit(images=[plain], crop="squash", tiles=True)]), whole, atol=1e-5)
     two = Image.new("RGB", (60, 30), (200, 40, 40))
     two.paste((20, 60, 220), (30, 0, 60, 30))
-    tiled = added(host, session, [unit(images=[as_text(two)], tiles=True)]).unflatten(1, (8, 8))
+    tiled = added(host, session, [unit(images=[text_of(two)], tiles=True)]).unflatten(1, (8, 8))
     for colour, columns in (((200, 40, 40), slice(0, 4)), ((20, 60, 220), slice(4, 8))):
-        alone = added(host, session, [unit(images=[as_text(Image.new("RGB", (30, 30), colour))])]).unflatten(1, (8, 8))
+        alone = added(host, session, [unit(images=[text_of(Image.new("RGB", (30, 30), colour))])]).unflatten(1, (8, 8))
         assert torch.allclose(tiled[:, :, columns], alone[:, :, columns], atol=1e-5)
 
 
@@ -293,11 +289,11 @@ def test_transparent_parts_of_a_reference_say_nothing(host, session) -> None:
     for below in ((255, 0, 0, 0), (0, 0, 255, 0)):
         image = Image.new("RGBA", (28, 28), below)
         image.paste((30, 200, 30, 255), (0, 0, 14, 28))
-        pictures.append(as_text(image))
+        pictures.append(text_of(image))
     first, second = (added(host, session, [unit(images=[picture])]) for picture in pictures)
     assert torch.equal(first, second)
     opaque = Image.open(io.BytesIO(base64.b64decode(pictures[0]))).convert("RGB")
-    assert not torch.allclose(first, added(host, session, [unit(images=[as_text(opaque)])]), atol=1e-4)
+    assert not torch.allclose(first, added(host, session, [unit(images=[text_of(opaque)])]), atol=1e-4)
 
 
 def test_a_change_of_any_control_is_a_change_of_what_is_kept(host, session) -> None:

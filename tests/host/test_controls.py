@@ -1,13 +1,12 @@
 """A unit's controls in a real web UI, against the oracle where it can do the same, and against plain units."""
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from makers import file_of
+from makers import text_of
 from PIL import Image
 
 from host.webui import Files, WebUI, reference, unet_sizes
@@ -29,16 +28,12 @@ def model(webui: WebUI, files: Files, checkpoints: dict[str, Path]) -> str:
     return files.adapter(checkpoints[SD.name])
 
 
-def as_text(picture: Image.Image) -> str:
-    return base64.b64encode(file_of(picture)).decode()
-
-
 def stripe(first: float, last: float) -> str:
     """Return a mask that is white between two fractions of the width, with a grey edge."""
     mask = Image.new("L", (512, 512), 0)
     mask.paste(255, (round(512 * first), 0, round(512 * last), 512))
     mask.paste(100, (round(512 * first), 0, round(512 * first) + 20, 512))
-    return as_text(mask)
+    return text_of(mask)
 
 
 @pytest.fixture
@@ -126,7 +121,7 @@ def test_inpainting_only_masked_cuts_the_region_and_not_the_reference(webui: Web
     settings = {
         "mode": "img2img",
         "init_images": [reference(9, 256, 256)],
-        "mask": as_text(repainted.convert("RGB")),
+        "mask": text_of(repainted.convert("RGB")),
         "inpainting_fill": 1,
         "inpaint_full_res": True,
         "inpaint_full_res_padding": 0,
@@ -140,7 +135,7 @@ def test_inpainting_only_masked_cuts_the_region_and_not_the_reference(webui: Web
     halves[0].paste(255, (0, 0, 32, 64))
     halves[1].paste(255, (32, 0, 64, 64))
     plain, everywhere = webui.generate(**settings), webui.generate(unit, **settings)
-    left, right = (webui.generate(unit | {"mask": as_text(half)}, **settings) for half in halves)
+    left, right = (webui.generate(unit | {"mask": text_of(half)}, **settings) for half in halves)
     assert everywhere - plain > 5
     assert left - plain == 0
     assert right - everywhere == 0
@@ -171,7 +166,7 @@ def test_negatives_noise_and_the_black_convention_act_with_a_negative_prompt_and
         assert webui.generate(unit | change, cfg_scale=1) - alone <= 1  # the web UI subtracts the negative and adds it
     assert webui.generate(unit | changes[2]) - plain > 5
     black = webui.generate(unit, settings={"ipadapter_unconditional": "black"})
-    as_picture = webui.generate(unit | {"negative_images": [as_text(Image.new("RGB", (64, 64)))]})
+    as_picture = webui.generate(unit | {"negative_images": [text_of(Image.new("RGB", (64, 64)))]})
     assert black - plain > 0
     assert black - as_picture <= 1
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from makers import adapter_tensors, file_of, picture, save
+from makers import adapter_tensors, picture, save, text_of
 from PIL import Image
 
 from lib_ipadapter.checkpoint import open_adapter, read_shapes
@@ -160,7 +160,7 @@ class Made:
 
 
 def reference(seed: int = 1, width: int = 96, height: int = 96) -> str:
-    return base64.b64encode(file_of(picture(width, height, seed))).decode()
+    return text_of(picture(width, height, seed))
 
 
 class Files:
