@@ -72,7 +72,7 @@ def compute_dtype() -> torch.dtype:
     return torch.float32 if compute_device().type == "cpu" else devices.dtype
 
 
-def make_room() -> None:
+def make_room(needed: int) -> None:
     if getattr(shared.sd_model, "lowvram", False):
         lowvram.send_everything_to_cpu()
         devices.torch_gc()
