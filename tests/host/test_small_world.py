@@ -10,8 +10,9 @@ pytest.importorskip("torch")
 
 from PIL import Image
 
-from demo.figures import ADAPTERS, as_text, half, unit
-from demo.files import CHECKPOINT, CONFIG, PLACES, TOKENIZER, copy_to
+from demo import figures
+from demo.figures import ADAPTERS, as_text, half
+from demo.files import CHECKPOINT, CONFIG, PLACES, TOKENIZER, TOWER, copy_to
 from demo.world import Scene, draw, look
 
 from .webui import Made, WebUI
@@ -36,6 +37,11 @@ def world(webui: WebUI) -> Iterator[WebUI]:
     for place in places:
         if place not in there:
             shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+
+def unit(*references: Image.Image, **more: Any) -> dict[str, Any]:
+    """Return a unit with the model's own image encoder, for the random one of these tests is built alike."""
+    return figures.unit(*references, encoder=TOWER, **more)
 
 
 def made(webui: WebUI, *units: dict[str, Any], **more: Any) -> Made:
