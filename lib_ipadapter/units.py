@@ -21,6 +21,7 @@ from .fields import (
     Picture,
     Pictures,
     Points,
+    Saved,
     Text,
     brief,
     refuse_unknown,
@@ -74,7 +75,7 @@ class Unit:
     composition_images: tuple[Picture, ...] = _field(
         Pictures(), (), "Composition references", "Pictures that the composition layers see instead of the references."
     )
-    embeds: str = _field(Text(), "", "Saved reference", "Saved image tokens, instead of pictures.", built=False)
+    embeds: str = _field(Saved(), "", "Saved reference", "What was saved of pictures under a name, in their place.")
     weight: float = _field(Number(-5, 5), 1.0, "Weight", "1 is as trained; 0 is off; negative moves away.")
     hires_weight: float | None = _field(
         OptionalNumber(-5, 5), None, "Hires weight", "Weight in the hires pass, where it differs."
@@ -153,8 +154,12 @@ def schema() -> dict[str, Any]:
         "properties": properties,
         "if": {"properties": {"enabled": {"const": False}}, "required": ["enabled"]},
         "else": {
-            "required": ["model", "images"],
-            "properties": {"model": {"minLength": 1}, "images": {"minItems": 1}},
+            "required": ["model"],
+            "properties": {"model": {"minLength": 1}},
+            "oneOf": [
+                {"required": [name], "properties": {name: least}}
+                for name, least in (("images", {"minItems": 1}), ("embeds", {"minLength": 1}))
+            ],
         },
     }
 
@@ -176,7 +181,7 @@ def _check_whole(unit: Unit) -> None:
     if not unit.model:
         raise UnitError("model", unit.model, "is required: the file name of an adapter.")
     if not unit.images and not unit.embeds:
-        raise UnitError("images", [], "is required: at least one reference picture as base64 text.")
+        raise UnitError("images", [], "is required: at least one reference picture as base64 text, or embeds.")
     if unit.start > unit.end:
         raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
     for name, field in FIELDS.items():
@@ -193,7 +198,11 @@ PICTURE_FIELDS = ("images", "composition_images", "negative_images")
 
 def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
     """Return settings that cannot go together: field, value, whether it is so, and what to do."""
+    both = bool(unit.embeds) and bool(unit.images)
+    yield "embeds", unit.embeds, both, "stands in the place of images; leave one of them out."
     yield "noise", unit.noise, bool(unit.noise) and unit.noise_type == "none", "needs a noise_type other than none."
+    blind = bool(unit.noise and unit.embeds) and not unit.negative_images
+    yield "noise", unit.noise, blind, "is made of pictures, which a saved reference has not; give negative_images."
     yield "tiles", True, unit.tiles and unit.unfold, "and unfold cannot go together; switch one off."
     for name in PICTURE_FIELDS:
         given: tuple[Picture, ...] = getattr(unit, name)

@@ -41,7 +41,8 @@ class IPAdapterScript(scripts.Script):
             tab="img2img" if is_img2img else "txt2img",
             units=shared.opts.data.get("ipadapter_units", 3),
             accordion=ui_components.InputAccordion,
-            list_models=lambda look_again: room("api").panel_list(session(), look_again),
+            list_files=lambda look_again: room("api").panel_list(session(), look_again),
+            save=lambda asked: room("api").panel_save(session(), asked),
         )
         self.infotext_fields = panel.infotext_fields
         return panel.texts

@@ -96,7 +96,7 @@ PICTURES = ["images", "negative_images", "composition_images"]
 CURVES = ["linear in", "linear out", "cosine in", "cosine out"]
 NULLABLE = ["mask", "hires_weight"]
 
-UNBUILT = ["embeds", "face", "structure_weight", "lora_weight"]
+UNBUILT = ["face", "structure_weight", "lora_weight"]
 """What this version does not run yet; a field leaves this list when it is built."""
 
 OTHERS = {
@@ -128,7 +128,7 @@ OTHERS = {
     "encoder": "clip",
 }
 """A value other than the default for each field that need not be given."""
-NEEDS = {"noise": {"noise_type": "fade"}}
+NEEDS: dict[str, Any] = {"noise": {"noise_type": "fade"}, "embeds": {"images": []}}
 """What a field of `OTHERS` has to have beside it."""
 
 
@@ -501,7 +501,7 @@ def test_what_is_not_built_is_refused_unless_it_is_at_its_default(name: str) -> 
 
 
 def test_what_is_not_built_stands_for_nothing_else() -> None:
-    refused({"model": "a", "embeds": "a cat"}, field="embeds", says=("is not built yet",))
+    refused({"model": "a", "face": 0}, field="images", says=("is required",))
 
 
 @pytest.mark.parametrize("name", ["images", "composition_images"])
@@ -829,6 +829,8 @@ GOOD = [
     LEAST | {"weight": 5.0, "start": 0.25, "end": 0.75},
     LEAST | {"model": "a" * MAX_TEXT},
     *(LEAST | {"crop": crop} for crop in CHOICES["crop"]),
+    {"model": "a", "embeds": "a cat"},
+    LEAST | {"embeds": ""},
     {"enabled": False},
     {"enabled": False} | OTHERS,
     {"enabled": False, "images": []},
@@ -848,6 +850,8 @@ BAD = [
     {"images": "aGVsbG8="},
     LEAST | {"model": ""},
     LEAST | {"images": []},
+    LEAST | {"images": [], "embeds": ""},
+    LEAST | {"embeds": "a cat"},
     LEAST | {"images": None},
     LEAST | {"images": [["aGVsbG8="]]},
     LEAST | {"images": [{}]},
