@@ -70,7 +70,7 @@ def draw_panel(
         asked = {
             "list": ([], lambda: list_files(False), {}),
             "rescan": ([], lambda: list_files(True), {}),
-            "save": ([request], save, _in_browser(f"() => ipAdapter.request('{tab}')")),
+            "save": ([request], lambda text: save(text), _in_browser(f"() => ipAdapter.request('{tab}')")),
         }
         for name, (inputs, function, code) in asked.items():
             button = _hidden(gr.Button, f"ipadapter_{tab}_{name}", name)
