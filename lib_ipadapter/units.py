@@ -235,6 +235,20 @@ def read_units(args: Iterable[Any]) -> dict[int, Unit]:
     return {number: unit for number, unit in units.items() if unit.enabled}
 
 
+def with_reference(args: Iterable[Any], picture: str) -> list[dict[str, Any]]:
+    """Return the units of a script's args with a picture given to those that have no references.
+
+    Raises `UnitError` where there is none such, or what is given is no unit.
+    """
+    units = [dict(given) for given in _objects(args)]
+    empty = [unit for unit in units if unit.get("enabled", True) and not unit.get("images") and not unit.get("embeds")]
+    if not empty:
+        raise UnitError("images", f"{len(units)} units", "must be left empty in one unit, which gets the pictures.")
+    for unit in empty:
+        unit["images"] = [picture]
+    return units
+
+
 def _objects(given: Any, nesting: int = 0) -> Iterable[dict[str, Any]]:
     if isinstance(given, str):
         given = _from_json(given)

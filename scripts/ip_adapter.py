@@ -58,6 +58,24 @@ class IPAdapterScript(scripts.Script):
                 session().before_sampling(p, args)
 
 
+class IPAdapterSeriesScript(scripts.Script):
+    """A selectable script; each of its generations goes through the one above."""
+
+    def title(self):
+        return "IP-Adapter: a generation for each reference"
+
+    def ui(self, is_img2img):
+        help_text = "References: each goes, in its turn, to the units that have none"
+        return [gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files"))]
+
+    def run(self, p, files):
+        own = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
+        try:
+            return room("hosts.series").make_series(p, files, own)
+        except room("errors").IPAdapterError as error:
+            raise room("hosts.a1111").refusal(error) from error
+
+
 @contextlib.contextmanager
 def stopping(p):
     """Stop the generation where even the library's door to the web UI does not open, as after a broken update.
