@@ -349,6 +349,7 @@ const ipAdapter = (() => {
                 pictures: this.drawPictures,
                 points: this.drawText,
                 saved: this.drawSaved,
+                whole: this.drawNumber,
                 text: this.drawText,
             }[control.kind];
             return element(

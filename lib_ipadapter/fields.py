@@ -57,6 +57,22 @@ class Number(Kind):
 
 
 @dataclass(frozen=True)
+class Whole(Number):
+    """A number without fraction."""
+
+    step: float = 1
+
+    def read(self, field: str, value: Any) -> int:
+        number = super().read(field, value)
+        if number != int(number):
+            raise UnitError(field, value, f"must be a whole number, not {brief(value)}.")
+        return int(number)
+
+    def schema(self) -> dict[str, Any]:
+        return {**super().schema(), "type": "integer"}
+
+
+@dataclass(frozen=True)
 class Choice(Kind):
     options: tuple[str, ...]
 

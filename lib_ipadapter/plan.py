@@ -26,6 +26,8 @@ class Shot:
     tile: Tile | None = None
     noise: tuple[str, float] | None = None
     """Kind and strength, 0..1."""
+    enhance: tuple[int, float] | None = None
+    """Squares along its side that are encoded too, and the part of the whole in the mixture, 0..1."""
 
 
 EMPTY_SHOT = Shot("", "")
@@ -148,10 +150,11 @@ def _subjects(
 def _subject(
     unit: Unit, field: str, weight: float, file: Reference, mask: Image.Image | None, pictures: PictureFiles
 ) -> Subject:
+    enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
     if not unit.tiles:
-        return Subject((Shot(file.digest, unit.crop),), weight, mask)
+        return Subject((Shot(file.digest, unit.crop, enhance=enhance),), weight, mask)
     tiles = pictures.tiles(field, file)
-    shots = tuple(Shot(file.digest, unit.crop, tile) for tile in tiles)
+    shots = tuple(Shot(file.digest, unit.crop, tile, enhance=enhance) for tile in tiles)
     return Subject(shots, weight, mask, tuple(tile.place for tile in tiles))
 
 

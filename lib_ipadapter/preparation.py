@@ -1,5 +1,6 @@
 """From a unit as the user set it to the image keys and values of every site, computing only what is new."""
 
+import itertools
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from .checkpoint import AdapterFile
 from .combining import MERGED, TOKENS_MERGED, merge
 from .crops import normalise, resize_for, to_levels
 from .encoders import UNCONDITIONAL, EncoderFile, Features, encode, fingerprint
+from .enhancing import enhanced, squares_of
 from .errors import IPAdapterError, UnitError
 from .families import EMBED, HIDDEN, base_name
 from .hosts.host import Host
@@ -135,16 +137,19 @@ class Preparation:
         """Return the features of a plan's shots and of the empty picture; only what is new is encoded."""
         convention = self.host.unconditional()
         files = {file.digest: (field, file) for field, file in plan.files.items()}
-        pixels = {EMPTY_SHOT: partial(UNCONDITIONAL[convention], encoder)}
+        pixels = {EMPTY_SHOT: lambda: [UNCONDITIONAL[convention](encoder)]}
         for shot in (*plan.negatives.shots, *plan.images.shots, *plan.compositions.shots):
             if isinstance(shot, Shot):
                 pixels[shot] = partial(_pixels, *files[shot.digest], encoder, shot)
         keys = {shot: (shot, convention, encoder.identity, *self._precision) for shot in pixels}
         features: dict[AnyShot, Features] = {}
         features |= {shot: found for shot, key in keys.items() if (found := self._features.find(key))}
-        new = [shot for shot in pixels if shot not in features]
-        for shot, made in zip(new, self._run(encoder, [pixels[shot]() for shot in new]), strict=True):
-            features[shot] = self._features.keep(keys[shot], made)
+        new = {shot: made() for shot, made in pixels.items() if shot not in features}
+        encoded = iter(self._run(encoder, [square for squares in new.values() for square in squares]))
+        for shot, squares in new.items():
+            whole, *parts = itertools.islice(encoded, len(squares))
+            mixed = enhanced(whole, parts, *shot.enhance) if shot.enhance else whole
+            features[shot] = self._features.keep(keys[shot], mixed)
         return features
 
     def _run(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
@@ -239,12 +244,18 @@ def _refuse_wrong_pair(unit: Unit, saved: SavedReference, adapter: AdapterFile, 
         )
 
 
-def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> Tensor:
-    """Return a shot's pixels, normalised; noise is seeded by the picture, so that it is the same every time."""
+def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> list[Tensor]:
+    """Return a shot's pixels, normalised, and those of its squares, if it has any.
+
+    Noise is seeded by the picture, so that it is the same every time.
+    """
     picture = decode(field, reference.content)
     if shot.tile:
         picture = cut(picture, shot.tile.source)
-    levels = to_levels(resize_for(picture, encoder.image_size, shot.crop))
+    levels = [to_levels(resize_for(picture, encoder.image_size, shot.crop))]
     if shot.noise:
-        levels = add_noise(*shot.noise, levels, seed=int(shot.digest[:15], 16))
-    return normalise(levels)
+        levels = [add_noise(*shot.noise, levels[0], seed=int(shot.digest[:15], 16))]
+    if shot.enhance:
+        count, _ = shot.enhance
+        levels += squares_of(to_levels(resize_for(picture, count * encoder.image_size, shot.crop)), count)
+    return [normalise(each) for each in levels]

@@ -28,7 +28,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "pass",
         "hires_weight",
     ),
-    "References": ("embeds", "combine", "unfold", "tiles", "encoder"),
+    "References": ("embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
     "Region": ("mask",),
     "Negative references": ("negative_images", "noise_type", "noise"),
     "Composition references": ("composition_images",),

@@ -23,6 +23,7 @@ from .fields import (
     Points,
     Saved,
     Text,
+    Whole,
     brief,
     refuse_unknown,
 )
@@ -109,6 +110,15 @@ class Unit:
     crop: str = _field(Choice(CROPS), "center", "Crop", "How a reference becomes square for the encoder.")
     tiles: bool = _field(
         Flag(), False, "Tiles", "Encode a reference in square tiles, each for its own place in the picture."
+    )
+    enhance: int = _field(
+        Whole(1, 16),
+        1,
+        "Enhance",
+        "Squares along a reference's side that are encoded beside the whole; 1 is the whole.",
+    )
+    enhance_ratio: float = _field(
+        Number(0, 1), 0.5, "Enhance ratio", "Part of the whole in the mixture with its squares."
     )
     unfold: bool = _field(
         Flag(),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ipadapter.fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures, Points, Saved
+from lib_ipadapter.fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures, Points, Saved, Whole
 from lib_ipadapter.infotext import describe, restored
 from lib_ipadapter.units import FIELDS, Unit
 
@@ -23,6 +23,7 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=40).map(str.
 VALUES = {
     Flag: lambda kind: st.booleans(),
     Number: lambda kind: st.floats(kind.minimum, kind.maximum).map(lambda x: round(x, 6) + 0.0),
+    Whole: lambda kind: st.integers(kind.minimum, kind.maximum),
     OptionalNumber: lambda kind: st.floats(kind.minimum, kind.maximum).map(lambda x: round(x, 6) + 0.0),
     Choice: lambda kind: st.sampled_from(kind.options),
     Face: lambda kind: st.sampled_from((*kind.places, 0, 7)),

@@ -72,6 +72,7 @@ LIKE_PICTURES = [
     {"model": "plus", "images": SEVERAL, "combine": "average tokens"},
     {"images": SEVERAL, "unfold": True},
     {"model": "plus", "images": [photo(1, 90, 30), photo(2, 30, 30)], "tiles": True},
+    {"model": "plus", "images": SEVERAL, "enhance": 2},
     {"model": "plus", "negative_images": [photo(5)], "noise": 0.3, "noise_type": "fade"},
     {"model": "plus", "composition_images": [photo(6), photo(7)], "weight": 0.7},
     {"mask": text_of(Image.new("L", (8, 8), 90))},

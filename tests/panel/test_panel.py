@@ -220,6 +220,8 @@ def test_every_control_reaches_the_script(page: Any) -> None:
     page.select_option("select[aria-label=Combine]", "average")
     page.check("[aria-label='One each']")
     page.check("[aria-label=Tiles]")
+    page.fill("input[type=number][aria-label=Enhance]", "3")
+    page.fill("input[type=number][aria-label='Enhance ratio']", "0.25")
     unfold(page, "Region")
     page.set_input_files("input[aria-label=Region]", {"name": "m.png", "mimeType": "image/png", "buffer": PNG})
     page.wait_for_selector("img[alt=Region]")
@@ -255,6 +257,8 @@ def test_every_control_reaches_the_script(page: Any) -> None:
         "combine": "average",
         "unfold": True,
         "tiles": True,
+        "enhance": 3,
+        "enhance_ratio": 0.25,
         "noise_type": "fade",
         "noise": 0.3,
     }
