@@ -3,7 +3,8 @@
 import itertools
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -87,7 +88,8 @@ class Preparation:
         if saved:
             _refuse_wrong_pair(unit, saved, adapter, encoder)
         plan = plan_of(unit, self._pictures, saved)
-        return Prepared(unit, adapter, layout, plan, self._kept(adapter, encoder, plan, saved), saved)
+        with lasting():
+            return Prepared(unit, adapter, layout, plan, self._kept(adapter, encoder, plan, saved), saved)
 
     def save(self, name: str, unit: Unit, overwrite: bool) -> SavedReference:
         """Encode a unit's references and save them under a name; raises `IPAdapterError` where that cannot be done.
@@ -97,7 +99,7 @@ class Preparation:
         _refuse_unsavable(unit)
         encoder = self.library.encoder_for(self.library.adapter(unit.model), unit.encoder)
         alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None)
-        with self._saving:
+        with self._saving, lasting():
             path = self.library.path_to_save(name, overwrite)
             plan = plan_of(alone, self._pictures)
             encoded = self._encode(encoder, plan)
@@ -156,12 +158,19 @@ class Preparation:
         """Encode on the host's device, or on the CPU where that is too full."""
         if not pixels:
             return []
-        self.host.make_room()
+        self.host.make_room(encoder.parameters * self.host.compute_dtype().itemsize)
         try:
             return encode(encoder, pixels, *self._precision)
         except torch.cuda.OutOfMemoryError:
             log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
             return encode(encoder, pixels, torch.device("cpu"), torch.float32)
+
+
+@contextmanager
+def lasting() -> Generator[None, None, None]:
+    """Make what is computed in the context outlive the mode that the host is in just now."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 def _tokens_of(

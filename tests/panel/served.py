@@ -9,10 +9,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import gradio
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -68,6 +68,6 @@ def opened(browser: Any, address: str, name: str) -> Iterator[Any]:
         yield page
     finally:
         PICTURES.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=PICTURES / f"gradio-{gradio.__version__}-{name}.png", full_page=True)
+        page.screenshot(path=PICTURES / f"gradio-{version('gradio')}-{name}.png", full_page=True)
         page.close()
     assert errors == []
