@@ -26,10 +26,10 @@ class Accordion:
         self.group.__exit__(*error)
 
 
-def framed_panel(page: gr.Blocks, units: int, list_models: Callable[[bool], str]) -> Panel:
+def framed_panel(page: gr.Blocks, units: int, list_files: Callable[[bool], str], save: Callable[[str], str]) -> Panel:
     """Draw the panel of txt2img on a page, with its style and the browser code that makes it live."""
     gr.HTML(f"<style>{(ROOT / 'style.css').read_text(encoding='utf-8')}</style>")
-    panel = draw_panel("txt2img", units, Accordion, list_models)
+    panel = draw_panel("txt2img", units, Accordion, list_files, save)
     code = {"_js" if gr.__version__.startswith("3.") else "js": browser_code()}
     page.load(fn=None, inputs=[], outputs=[], **code)
     return panel

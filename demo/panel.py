@@ -1,13 +1,14 @@
 """Open the extension's panel on a local page, with the small model behind it: `python -m demo.panel [PORT]`."""
 
 import sys
+from functools import partial
 from typing import Any
 
 import gradio as gr
 import torch
 from PIL import Image
 
-from lib_ipadapter.api import panel_list
+from lib_ipadapter.api import panel_list, panel_save
 from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.hosts.demo import Generation
 
@@ -82,7 +83,7 @@ def build(studio: Studio) -> gr.Blocks:
                 gr.Number(1, label="Seed", precision=0),
             ]
         gr.HTML(reference_strip())
-        panel = framed_panel(page, 3, lambda look_again: panel_list(studio.session, look_again))
+        panel = framed_panel(page, 3, partial(panel_list, studio.session), partial(panel_save, studio.session))
         button = gr.Button("Generate", variant="primary", elem_id="generate")
         gallery = gr.Gallery(label="Pictures", elem_id="gallery", columns=4, object_fit="contain")
         noted = gr.Textbox(label="What each picture records of its units", elem_id="noted", lines=2)

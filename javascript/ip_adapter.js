@@ -48,6 +48,8 @@ const ipAdapter = (() => {
             this.spec = JSON.parse(root.dataset.spec);
             this.ticked = false;
             this.models = null;
+            this.saved = [];
+            this.request = ""; // what the server is asked to save
             this.current = 0;
             this.written = []; // what this panel wrote into the text fields; anything else there was pasted
             this.units = Array.from({length: this.spec.units}, () => this.emptyUnit());
@@ -112,9 +114,22 @@ const ipAdapter = (() => {
             this.write();
         }
 
-        list(models) {
+        /* What the server says: which files there are, and a word on what it did. */
+        list({models = this.models, saved, message}) {
             this.models = models;
+            this.saved = saved;
+            if (message) this.say(message);
             this.draw();
+        }
+
+        /* Ask the server to save this unit's references. */
+        save(name) {
+            const taken = this.saved.some((saved) => saved.name.toLowerCase() === `${name}.safetensors`.toLowerCase());
+            if (taken && !confirm(`Replace the saved reference ${name}?`)) return;
+            this.request = JSON.stringify({name, unit: {...this.unit, enabled: true, embeds: ""}, overwrite: taken});
+            this.say("Saving…");
+            this.drawBody();
+            this.ask("save");
         }
 
         async add(pictures, files) {
@@ -333,10 +348,12 @@ const ipAdapter = (() => {
                 optionalnumber: this.drawOptionalNumber,
                 pictures: this.drawPictures,
                 points: this.drawText,
+                saved: this.drawSaved,
+                whole: this.drawNumber,
                 text: this.drawText,
             }[control.kind];
             return element(
-                ["pictures", "mask"].includes(control.kind) ? "div" : "label",
+                ["pictures", "mask", "saved"].includes(control.kind) ? "div" : "label",
                 {className: "ipadapter-field", title: control.help},
                 ...(control.label === control.group ? [] : [element("span", {}, control.label)]),
                 element("div", {className: "ipadapter-row"}, ...draw.call(this, control)),
@@ -366,6 +383,31 @@ const ipAdapter = (() => {
             };
             const shown = pictures.map((picture) => this.drawFigure(picture.image, control.label, remove));
             return [...shown, element("label", {className: "ipadapter-add"}, "Choose a black and white picture", input)];
+        }
+
+        /* A choice of what was saved, and a way to save this unit's pictures. */
+        drawSaved(control) {
+            const select = element(
+                "select",
+                {ariaLabel: control.label, onchange: () => this.set(control.name, select.value)},
+                element("option", {value: ""}, "None"),
+            );
+            const current = this.unit[control.name];
+            if (current && !this.saved.some((saved) => saved.name === current)) {
+                select.append(element("option", {value: current}, current));
+            }
+            for (const saved of this.saved) {
+                const title = saved.reason || `${saved.references} pictures${saved.tiles ? " in tiles" : ""}${saved.encoder && `, by ${saved.encoder}`}`;
+                select.append(element("option", {value: saved.name, disabled: Boolean(saved.reason), title}, saved.name));
+            }
+            select.value = current;
+            const name = element("input", {type: "text", ariaLabel: "Name to save as", placeholder: "name"});
+            const save = element(
+                "button",
+                {type: "button", title: "Save this unit's pictures, as its encoder sees them, under this name", onclick: () => this.save(name.value.trim())},
+                "Save",
+            );
+            return [select, name, save];
         }
 
         drawFlag(control) {
@@ -447,7 +489,8 @@ const ipAdapter = (() => {
 
     return {
         tick: (tab, on) => panels[tab].tick(on),
-        models: (tab, text) => panels[tab].list(JSON.parse(text)),
+        files: (tab, text) => panels[tab].list(JSON.parse(text)),
+        request: (tab) => panels[tab].request,
         restore: (tab, index, text) => panels[tab].restore(index, text),
         send: (tab, url) => panels[tab].send(url),
     };

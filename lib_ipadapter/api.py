@@ -6,10 +6,12 @@ from typing import Any
 
 from .adapter import find_attentions
 from .checkpoint import AdapterFile
-from .errors import IPAdapterError
+from .errors import IPAdapterError, UnitError, brief
+from .fields import Flag, Text, refuse_unknown
 from .preparation import reason_against
+from .saved import SavedReference
 from .session import Session
-from .units import schema
+from .units import read_unit, schema
 from .version import VERSION
 
 
@@ -25,17 +27,71 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         "models": lambda: list_adapters(session),
         "encoders": lambda: list_encoders(session),
         "schema": schema,
+        "embeds": lambda: list_saved(session),
     }
     for name, answer in routes.items():
         app.add_api_route(f"/ipadapter/{name}", answer, methods=["GET"], dependencies=guards, tags=["IP-Adapter"])
-    app.add_api_route("/ipadapter/rescan", rescan, methods=["POST"], dependencies=guards, tags=["IP-Adapter"])
+
+    def save(asked: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return save_reference(session, asked)
+        except IPAdapterError as error:
+            raise session.host.refusal(error) from error
+
+    for name, act in (("rescan", rescan), ("embeds", save)):
+        app.add_api_route(f"/ipadapter/{name}", act, methods=["POST"], dependencies=guards, tags=["IP-Adapter"])
 
 
 def panel_list(session: Session, look_again: bool) -> str:
-    """Return the adapters as the panel takes them, in JSON; after a new look at the folders where that is asked."""
+    """Return the files as the panel takes them, in JSON; after a new look at the folders where that is asked."""
     if look_again:
         session.preparation.library.rescan()
-    return json.dumps(list_adapters(session))
+    return json.dumps({"models": list_adapters(session), "saved": list_saved(session)})
+
+
+def panel_save(session: Session, text: str) -> str:
+    """Save what the panel asks for in JSON; return the saved references, and a word for the person, in JSON."""
+    try:
+        message = f"Saved as {save_reference(session, json.loads(text))['name']}."
+    except IPAdapterError as error:
+        message = str(error)
+    return json.dumps({"saved": list_saved(session), "message": message})
+
+
+def save_reference(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
+    """Save the references of `unit` under `name`; one of that name is replaced only where `overwrite` is true.
+
+    Raises `IPAdapterError` where that cannot be done.
+    """
+    refuse_unknown("", asked, ("name", "unit", "overwrite"))
+    name = Text().read("name", asked.get("name"))
+    overwrite = Flag().read("overwrite", asked.get("overwrite", False))
+    unit = asked.get("unit")
+    if not isinstance(unit, dict):
+        raise UnitError("unit", unit, f"must be a unit with the pictures to save, not {brief(unit)}.")
+    read = read_unit({**unit, "enabled": True})
+    with session.host.in_turn():
+        saved = session.preparation.save(name, read, overwrite)
+    return _saved_entry(saved.path.name, saved)
+
+
+def list_saved(session: Session) -> list[dict[str, Any]]:
+    """Return every saved reference, and damaged ones with their fault."""
+    opened, damaged = session.preparation.library.saved.all()
+    listed = [_saved_entry(name, reference) for name, reference in opened.items()]
+    return listed + [{"name": name, "reason": fault} for name, fault in damaged.items()]
+
+
+def _saved_entry(name: str, reference: SavedReference) -> dict[str, Any]:
+    return {
+        "name": name,
+        "references": len(reference.pictures),
+        "tiles": any(picture.places for picture in reference.pictures),
+        "holds": list(reference.shapes),
+        "encoder": reference.encoder,
+        "sha256": reference.digest,
+        "reason": "",
+    }
 
 
 def list_adapters(session: Session) -> list[dict[str, Any]]:

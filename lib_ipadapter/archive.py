@@ -28,11 +28,21 @@ TORCH_ERRORS = (
 
 
 def read_archive(path: Path) -> dict[str, Tensor]:
-    """Read a torch archive as memory maps, with nothing but tensors and containers allowed in its pickle."""
+    """Return the tensors of a torch archive that holds a dictionary, as memory maps."""
+    content = load_archive(path)
+    if not isinstance(content, Mapping):
+        raise UnrecognisedError(
+            f"{path.name} holds a {type(content).__name__}, where an adapter or encoder has a dictionary of tensors."
+        )
+    return dict(_named_tensors(path, content))
+
+
+def load_archive(path: Path) -> Any:
+    """Return what a torch archive holds, as memory maps, with nothing but tensors and containers in its pickle."""
     try:
         _refuse_foreign_archive(path)
         # torch.load itself is replaced inside some web UIs; this is the same function, unreplaced.
-        content = torch.serialization.load(_Nameless(path), map_location="cpu", weights_only=True, mmap=True)
+        return torch.serialization.load(_Nameless(path), map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise IPAdapterError(
             f"{path.name} holds more than tensors, maybe code, or is damaged; it is not opened. "
@@ -40,11 +50,6 @@ def read_archive(path: Path) -> dict[str, Tensor]:
         ) from error
     except TORCH_ERRORS as error:
         raise damaged(path, error) from error
-    if not isinstance(content, Mapping):
-        raise UnrecognisedError(
-            f"{path.name} holds a {type(content).__name__}, where an adapter or encoder has a dictionary of tensors."
-        )
-    return dict(_named_tensors(path, content))
 
 
 class _Nameless(str):
@@ -78,9 +83,14 @@ def _named_tensors(path: Path, content: Mapping[Any, Any]) -> Iterator[tuple[str
             if not (isinstance(key, str) and isinstance(name, str)):
                 raise UnrecognisedError(f"{path.name} has names that are no text; it is no adapter and no encoder.")
             whole = f"{key}.{name}" if name else key
-            if tensor.layout != torch.strided or tensor.nbytes > tensor.untyped_storage().nbytes() or tensor.is_meta:
-                raise damaged(path, ValueError(f"{printable(whole)} has more elements than numbers"))
+            refuse_hollow(path, whole, tensor)
             yield whole, tensor
+
+
+def refuse_hollow(path: Path, name: str, tensor: Tensor) -> None:
+    """Raise `IPAdapterError` for a tensor that claims more elements than its file has numbers."""
+    if tensor.layout != torch.strided or tensor.nbytes > tensor.untyped_storage().nbytes() or tensor.is_meta:
+        raise damaged(path, ValueError(f"{printable(name)} has more elements than numbers"))
 
 
 def damaged(path: Path, error: Exception) -> IPAdapterError:

@@ -75,7 +75,7 @@ def canonical(key: str) -> str:
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return each tensor's shape, reading the header alone."""
-    if _is_torch(path):
+    if is_torch(path):
         return {key: tuple(tensor.shape) for key, tensor in read_archive(path).items()}
     try:
         with safe_open(path, framework="pt") as file:
@@ -84,9 +84,18 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise damaged(path, error) from error
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the texts in a safetensors file's header."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, error) from error
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return all tensors as memory maps, by the file's own keys with dots for nesting."""
-    if _is_torch(path):
+    if is_torch(path):
         return read_archive(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -150,7 +159,7 @@ def _fault(tensor: Tensor) -> str | None:
     )
 
 
-def _is_torch(path: Path) -> bool:
+def is_torch(path: Path) -> bool:
     """Tell a torch archive from a safetensors file by its first bytes; raises for what is neither."""
     if path.is_dir():
         raise IPAdapterError(f"{path.name} is a folder; an adapter or encoder is a single file.")

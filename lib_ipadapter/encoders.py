@@ -3,10 +3,12 @@
 A tower is on the device for the length of one `encode` and nowhere else; its file stays a memory map.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,20 @@ def _shape(path: Path, shapes: Shapes, name: str, axes: int) -> Shape:
 
 def _heads(width: int) -> int:
     return HEADS.get(width) or max(1, width // 64)
+
+
+@lru_cache(maxsize=32)
+def fingerprint(encoder: EncoderFile) -> str:
+    """Return what tells a tower from others that are built alike: the SHA-256 of its vectors, in hexadecimal.
+
+    Biases and norms are enough, and take no time. They are rounded to half precision, so that a tower in another
+    layout, container or precision (save bfloat16) has the same.
+    """
+    own = {key: tensor for key, tensor in vision_part(read_tensors(encoder.path)).items() if tensor.dim() == 1}
+    digest = hashlib.sha256()
+    for name, tensor in sorted(named_tensors(encoder.path, encoder.width, own).items()):
+        digest.update(name.encode() + tensor.half().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def encode(

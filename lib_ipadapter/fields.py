@@ -1,5 +1,6 @@
 """What a field of a unit accepts: one small class per kind of value, each with a reader and a JSON Schema."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ MAX_TEXT = 2_000
 MAX_PICTURE_TEXT = 64 * 1024 * 1024
 """Characters of one picture as base64: 48 MiB of file, more than any camera writes."""
 MAX_PICTURES = 16
+
+HASH = re.compile(r" \[([0-9a-fA-F]*)\]$")
+"""What may follow a file's name: the first digits of its hash."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,22 @@ class Number(Kind):
 
 
 @dataclass(frozen=True)
+class Whole(Number):
+    """A number without fraction."""
+
+    step: float = 1
+
+    def read(self, field: str, value: Any) -> int:
+        number = super().read(field, value)
+        if number != int(number):
+            raise UnitError(field, value, f"must be a whole number, not {brief(value)}.")
+        return int(number)
+
+    def schema(self) -> dict[str, Any]:
+        return {**super().schema(), "type": "integer"}
+
+
+@dataclass(frozen=True)
 class Choice(Kind):
     options: tuple[str, ...]
 
@@ -78,6 +98,11 @@ class Text(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "maxLength": MAX_TEXT}
+
+
+@dataclass(frozen=True)
+class Saved(Text):
+    """Name of a saved reference, which the first digits of its hash may follow, in brackets."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import UnitError
-from .fields import Face, Flag, Kind, Mask, Number, OptionalNumber, Picture, Pictures
+from .fields import HASH, Face, Flag, Kind, Mask, Number, OptionalNumber, Picture, Pictures, Saved
 from .units import FIELDS, Unit
 
 DIGEST_LENGTH = 12
@@ -35,6 +35,8 @@ def describe(unit: Unit, file_name: str, digests: Mapping[str, str]) -> str:
             continue
         if isinstance(kind, (Pictures, Mask)):
             pictures[label] = _hashes(name, value, digests)
+        elif isinstance(kind, Saved):
+            settings[label] = f"{HASH.sub('', value)} [{digests[name][:DIGEST_LENGTH]}]"
         else:
             settings[label] = f"{value:.12g}" if isinstance(value, float) else str(value)
     return ", ".join(f"{label}: {_quoted(value)}" for label, value in (settings | pictures).items())

@@ -3,7 +3,6 @@
 import difflib
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,9 @@ from .checkpoint import AdapterFile, file_identity, open_adapter
 from .encoders import EncoderFile, open_encoder
 from .errors import IPAdapterError, UnitError, UnrecognisedError
 from .families import ENCODERS
+from .fields import HASH
+from .saved import EXTENSIONS as SAVED_EXTENSIONS
+from .saved import SavedReference, open_saved, refuse_name
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +29,22 @@ class Folders:
 
     adapters: tuple[Path, ...]
     encoders: tuple[Path, ...]
+    saved: tuple[Path, ...] = ()
+    """Of saved references, which are written into the first."""
 
 
 class Shelf(Generic[Opened]):
     """The files of one sort below some folders; each is opened once, until it changes on the disk."""
 
-    def __init__(self, folders: Callable[[], Sequence[Path]], open_file: Callable[[Path], Opened]) -> None:
+    def __init__(
+        self,
+        folders: Callable[[], Sequence[Path]],
+        open_file: Callable[[Path], Opened],
+        extensions: tuple[str, ...] = EXTENSIONS,
+    ) -> None:
         self._folders = folders
         self._open_file = open_file
+        self._extensions = extensions
         self._paths: dict[Path, str] | None = None
         self._opened: dict[tuple[object, ...], Opened | IPAdapterError] = {}
 
@@ -45,7 +55,7 @@ class Shelf(Generic[Opened]):
     def paths(self) -> dict[Path, str]:
         """Return every candidate file and its name below its folder, with forward slashes."""
         if self._paths is None:
-            self._paths = _walk(self._folders())
+            self._paths = _walk(self._folders(), self._extensions)
         return self._paths
 
     def open(self, path: Path) -> Opened:
@@ -95,24 +105,27 @@ class Shelf(Generic[Opened]):
         return self._opened[key]
 
     def _advice(self, wanted: str) -> str:
-        names = {name.lower(): name for name in self.paths().values()}
-        close = difflib.get_close_matches(_plain(wanted).lower(), names, n=3, cutoff=0.5)
+        names = {name.lower().rsplit(".", 1)[0]: name for name in self.paths().values()}
+        asked = _plain(wanted).lower()
+        stem = next((asked.removesuffix(end) for end in self._extensions if asked.endswith(end)), asked)
+        close = difflib.get_close_matches(stem, names, n=3, cutoff=0.5)
         if close:
             return f" Did you mean {' or '.join(names[name] for name in close)}?"
         return f" Put it into {next(iter(self._folders()), 'a model folder')} and press refresh."
 
 
 class Library:
-    """All adapter and encoder files of a web UI."""
+    """All adapter and encoder files of a web UI, and its saved references."""
 
     def __init__(self, folders: Callable[[], Folders]) -> None:
         self._folders = folders
         self.adapters = Shelf(lambda: folders().adapters, open_adapter)
         self.encoders = Shelf(lambda: folders().encoders, open_encoder)
+        self.saved = Shelf(lambda: folders().saved, open_saved, SAVED_EXTENSIONS)
 
     def rescan(self) -> None:
-        self.adapters.rescan()
-        self.encoders.rescan()
+        for shelf in (self.adapters, self.encoders, self.saved):
+            shelf.rescan()
 
     def adapter(self, name: str) -> AdapterFile:
         """Return the adapter called `name`: a file name, with or without folder, extension and ` [hash]`."""
@@ -129,6 +142,40 @@ class Library:
                 f"found. Put one (.safetensors, .bin or .pth) into {self._folders().encoders[0]} and press refresh."
             )
         return min(fitting, key=lambda encoder: encoder.image_size)
+
+    def saved_reference(self, name: str) -> SavedReference:
+        """Return the saved reference called `name`; the first digits of its hash may follow in brackets.
+
+        Raises `UnitError` where there is none, or another one than the digits tell.
+        """
+        found = self.saved.open(self.saved.choose("embeds", name))
+        digits = HASH.search(name)
+        if digits and not found.digest.startswith(digits[1].lower()):
+            raise UnitError(
+                "embeds",
+                name,
+                f'"{name}" was another one when this was written down: "{found.name}" now has the hash '
+                f"{found.digest[:12]}. Give the name without the hash to use it as it is.",
+            )
+        return found
+
+    def path_to_save(self, name: str, overwrite: bool) -> Path:
+        """Return where a reference is saved as `name`.
+
+        Raises `UnitError` for a name that no file can have and, unless it may be overwritten, for one that is taken.
+        """
+        refuse_name(name)
+        folders = self._folders().saved
+        if not folders:
+            raise IPAdapterError("There is no folder for saved references.")
+        path = folders[0] / f"{name}.safetensors"
+        self.saved.rescan()
+        taken = [other for other in self.saved.paths() if other.stem.casefold() == name.casefold()]
+        if path in taken and not overwrite:
+            raise UnitError("name", name, f'"{name}" is taken. Choose another one, or set overwrite to true.')
+        if others := [other.name for other in taken if other != path]:
+            raise UnitError("name", name, f'"{name}" is too much like {others[0]}, which is there. Choose another one.')
+        return path
 
     def _named_encoder(self, adapter: AdapterFile, name: str) -> EncoderFile:
         encoder = self.encoders.open(self.encoders.choose("encoder", name))
@@ -152,9 +199,10 @@ def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:
     return wide and (found.encoder not in ENCODERS.values() or encoder.name.startswith(found.encoder))
 
 
-def _walk(folders: Iterable[Path]) -> dict[Path, str]:
-    """Return model files below `folders` and their names there; links are followed, and nothing is listed twice.
+def _walk(folders: Iterable[Path], extensions: tuple[str, ...]) -> dict[Path, str]:
+    """Return files with these extensions below `folders` and their names there.
 
+    Links are followed, and nothing is listed twice.
     Of files with one name below several folders, that of the first folder counts.
     """
     found: dict[str, Path] = {}
@@ -163,7 +211,7 @@ def _walk(folders: Iterable[Path]) -> dict[Path, str]:
         for root, below, names in os.walk(folder, followlinks=True):
             below[:] = [name for name in sorted(below) if _is_new(Path(root, name), seen)]
             for path in (Path(root, name) for name in sorted(names)):
-                if path.suffix.lower() in EXTENSIONS and _is_new(path, seen):
+                if path.suffix.lower() in extensions and _is_new(path, seen):
                     found.setdefault(path.relative_to(folder).as_posix(), path)
     return {path: name for name, path in found.items()}
 
@@ -187,7 +235,7 @@ def _called(wanted: str, paths: Mapping[Path, str]) -> list[Path]:
 
 def _plain(name: str) -> str:
     """Return a name as it is compared: forward slashes, no ` [hash]` at its end."""
-    return re.sub(r" \[[0-9a-fA-F]*\]$", "", name.strip()).replace("\\", "/")
+    return HASH.sub("", name.strip()).replace("\\", "/")
 
 
 def _spellings(name: str) -> set[str]:

@@ -1,14 +1,17 @@
 """What is to be encoded for a unit, and how its image tokens will be attended: a plan that computes nothing."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
+from .errors import UnitError
 from .fields import Picture
 from .picture_files import PictureFiles
 from .reference import Reference
 from .regions import Box
+from .saved import SavedReference
 from .tiles import Tile
 from .units import PICTURE_FIELDS, Unit
 
@@ -23,6 +26,8 @@ class Shot:
     tile: Tile | None = None
     noise: tuple[str, float] | None = None
     """Kind and strength, 0..1."""
+    enhance: tuple[int, float] | None = None
+    """Squares along its side that are encoded too, and the part of the whole in the mixture, 0..1."""
 
 
 EMPTY_SHOT = Shot("", "")
@@ -30,10 +35,23 @@ EMPTY_SHOT = Shot("", "")
 
 
 @dataclass(frozen=True)
+class SavedShot:
+    """One square of a saved reference, whose features need not be made."""
+
+    digest: str
+    """SHA-256 of the saved reference's file."""
+    index: int
+    """Its place among the squares there."""
+
+
+AnyShot = Shot | SavedShot
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How some shots become sets of image tokens: one each, or all of them merged into one."""
 
-    shots: tuple[Shot, ...] = ()
+    shots: tuple[AnyShot, ...] = ()
     combine: str = "concat"
     weights: tuple[float, ...] = ()
     """Of each shot, where they are merged."""
@@ -58,6 +76,17 @@ class Group:
     tile: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One reference as the squares that stand for it."""
+
+    shots: tuple[AnyShot, ...]
+    weight: float
+    mask: Image.Image | None = None
+    places: tuple[Box, ...] = ()
+    """Where its tiles act; a reference that is one square has none."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is to be encoded for a unit, and how its image tokens are attended."""
@@ -72,22 +101,29 @@ class Plan:
     composition_groups: tuple[Group, ...]
     """What composition layers see instead, where the unit has composition references."""
     mask: Image.Image | None
+    subjects: tuple[Subject, ...]
+    """The images one by one."""
 
 
 Given = Sequence[tuple[str, Picture, Reference]]
 """The pictures of one field that have a weight: field, picture, file."""
 
 
-def plan_of(unit: Unit, pictures: PictureFiles) -> Plan:
-    """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read."""
+def plan_of(unit: Unit, pictures: PictureFiles, saved: SavedReference | None = None) -> Plan:
+    """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read.
+
+    `saved` is what the unit's `embeds` names.
+    """
     given = {name: _given(name, getattr(unit, name), pictures) for name in PICTURE_FIELDS}
     files = {field: file for each in given.values() for field, _, file in each}
     files |= _mask_files(unit, given, pictures)
     masks = {field: pictures.mask(field, file) for field, file in files.items() if field.endswith("mask")}
-    images, groups = _sets(unit, given["images"], masks, pictures, 1)
-    compositions, others = _sets(unit, given["composition_images"], masks, pictures, 1 + images.sets)
+    subjects = _saved_subjects(unit, saved) if saved else _subjects(unit, given["images"], masks, pictures)
+    images, groups = _sets(unit, subjects, 1)
+    composing = _subjects(unit, given["composition_images"], masks, pictures)
+    compositions, others = _sets(unit, composing, 1 + images.sets)
     negatives = _negatives(unit, given["negative_images"] or given["images"])
-    return Plan(files, negatives, images, compositions, groups, others, masks.get("mask"))
+    return Plan(files, negatives, images, compositions, groups, others, masks.get("mask"), subjects)
 
 
 def _given(name: str, all_pictures: Sequence[Picture], pictures: PictureFiles) -> Given:
@@ -102,39 +138,65 @@ def _mask_files(unit: Unit, given: Mapping[str, Given], pictures: PictureFiles) 
     return {field: pictures.reference(field, text) for field, text in texts.items() if text is not None}
 
 
-def _sets(
-    unit: Unit, given: Given, masks: Mapping[str, Image.Image], pictures: PictureFiles, first: int
-) -> tuple[Recipe, tuple[Group, ...]]:
+def _subjects(
+    unit: Unit, given: Given, masks: Mapping[str, Image.Image], pictures: PictureFiles
+) -> tuple[Subject, ...]:
+    return tuple(
+        _subject(unit, field, picture.weight, file, masks.get(f"{field}.mask"), pictures)
+        for field, picture, file in given
+    )
+
+
+def _subject(
+    unit: Unit, field: str, weight: float, file: Reference, mask: Image.Image | None, pictures: PictureFiles
+) -> Subject:
+    enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
+    if not unit.tiles:
+        return Subject((Shot(file.digest, unit.crop, enhance=enhance),), weight, mask)
+    tiles = pictures.tiles(field, file)
+    shots = tuple(Shot(file.digest, unit.crop, tile, enhance=enhance) for tile in tiles)
+    return Subject(shots, weight, mask, tuple(tile.place for tile in tiles))
+
+
+def _saved_subjects(unit: Unit, saved: SavedReference) -> tuple[Subject, ...]:
+    """Return the pictures of a saved reference; raises `UnitError` where they were encoded for another use."""
+    for picture in saved.pictures:
+        if bool(picture.places) != unit.tiles:
+            how = "in tiles; switch tiles on" if picture.places else "without tiles; switch tiles off"
+            raise UnitError("tiles", unit.tiles, f'does not go with "{saved.name}", which was saved {how}.')
+    if unit.tiles and unit.combine != "concat" and len(saved.pictures) > 1:
+        raise UnitError("tiles", True, "keeps references apart: set combine to concat.")
+    squares = (SavedShot(saved.digest, index) for index in itertools.count())
+    return tuple(
+        Subject(tuple(itertools.islice(squares, picture.squares)), picture.weight, places=picture.places)
+        for picture in saved.pictures
+    )
+
+
+def _sets(unit: Unit, subjects: Sequence[Subject], first: int) -> tuple[Recipe, tuple[Group, ...]]:
     """Return how references become sets of image tokens, counted from `first`, and how these are attended."""
-    weights = tuple(picture.weight for _, picture, _ in given)
-    plain = tuple(Shot(file.digest, unit.crop) for _, _, file in given)
-    if unit.combine != "concat" and len(plain) > 1 and not unit.unfold:
-        return Recipe(plain, unit.combine, weights), (Group((first,), (1.0,)),)
+    weights = tuple(subject.weight for subject in subjects)
+    shots = tuple(shot for subject in subjects for shot in subject.shots)
+    if unit.combine != "concat" and len(subjects) > 1 and not unit.unfold:
+        return Recipe(shots, unit.combine, weights), (Group((first,), (1.0,)),)
     if unit.tiles:
-        return _tiled(unit, given, masks, pictures, first)
-    own = [masks.get(f"{field}.mask") for field, _, _ in given]
-    apart = [i for i, mask in enumerate(own) if unit.unfold or mask is not None]
-    together = [i for i in range(len(given)) if i not in apart]
-    groups = [Group((first + i,), (weights[i],), own[i]) for i in apart]
+        return Recipe(shots), _tiled(subjects, first)
+    apart = [i for i, subject in enumerate(subjects) if unit.unfold or subject.mask is not None]
+    together = [i for i in range(len(subjects)) if i not in apart]
+    groups = [Group((first + i,), (weights[i],), subjects[i].mask) for i in apart]
     if together:
         groups.append(Group(tuple(first + i for i in together), tuple(weights[i] for i in together)))
-    return Recipe(plain), tuple(groups)
+    return Recipe(shots), tuple(groups)
 
 
-def _tiled(
-    unit: Unit, given: Given, masks: Mapping[str, Image.Image], pictures: PictureFiles, first: int
-) -> tuple[Recipe, tuple[Group, ...]]:
-    """Return every tile as a set and a group of its own; several references share the strength."""
-    shots: list[Shot] = []
-    groups: list[Group] = []
-    for field, picture, file in given:
-        tiles = pictures.tiles(field, file)
-        places = tuple(tile.place for tile in tiles)
-        for i, tile in enumerate(tiles):
-            weight = picture.weight / len(given)
-            groups.append(Group((first + len(shots),), (weight,), masks.get(f"{field}.mask"), places, i))
-            shots.append(Shot(file.digest, unit.crop, tile))
-    return Recipe(tuple(shots)), tuple(groups)
+def _tiled(subjects: Sequence[Subject], first: int) -> tuple[Group, ...]:
+    """Return every tile as a group of its own; several references share the strength."""
+    sets = itertools.count(first)
+    return tuple(
+        Group((next(sets),), (subject.weight / len(subjects),), subject.mask, subject.places, i)
+        for subject in subjects
+        for i in range(len(subject.places))
+    )
 
 
 def _negatives(unit: Unit, given: Given) -> Recipe:

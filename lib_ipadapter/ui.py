@@ -28,7 +28,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "pass",
         "hires_weight",
     ),
-    "References": ("combine", "unfold", "tiles", "encoder"),
+    "References": ("embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
     "Region": ("mask",),
     "Negative references": ("negative_images", "noise_type", "noise"),
     "Composition references": ("composition_images",),
@@ -49,11 +49,13 @@ class Panel:
     """What a pasted picture's parameters set: a component and a function of the parameters."""
 
 
-def draw_panel(tab: str, units: int, accordion: Any, list_models: Callable[[bool], str]) -> Panel:
+def draw_panel(
+    tab: str, units: int, accordion: Any, list_files: Callable[[bool], str], save: Callable[[str], str]
+) -> Panel:
     """Draw the panel of a tab (`txt2img` or `img2img`).
 
-    `accordion` makes the host's accordion with a tick. `list_models` returns the adapters as JSON, after a new look at
-    the folders where it is given true.
+    `accordion` makes the host's accordion with a tick. `list_files` returns the adapters and saved references as JSON,
+    after a new look at the folders where it is given true. `save` saves references; it takes and returns JSON.
     """
     with accordion(False, label="IP-Adapter", elem_id=f"ipadapter_{tab}") as ticked:
         gr.HTML(
@@ -63,13 +65,17 @@ def draw_panel(tab: str, units: int, accordion: Any, list_models: Callable[[bool
         for i, text in enumerate(texts):
             restore = _in_browser(f"(t) => ipAdapter.restore('{tab}', {i}, t)")
             text.change(fn=None, inputs=[text], outputs=[], **restore)
-        answer = _hidden(gr.Textbox, f"ipadapter_{tab}_models", "IP-Adapter models")
-        for name, look in (("list", False), ("rescan", True)):
+        answer = _hidden(gr.Textbox, f"ipadapter_{tab}_files", "IP-Adapter files")
+        request = _hidden(gr.Textbox, f"ipadapter_{tab}_request", "IP-Adapter request")
+        asked = {
+            "list": ([], lambda: list_files(False), {}),
+            "rescan": ([], lambda: list_files(True), {}),
+            "save": ([request], lambda text: save(text), _in_browser(f"() => ipAdapter.request('{tab}')")),
+        }
+        for name, (inputs, function, code) in asked.items():
             button = _hidden(gr.Button, f"ipadapter_{tab}_{name}", name)
-            asked = button.click(
-                fn=lambda look=look: list_models(look), inputs=[], outputs=[answer], show_progress=False
-            )
-            asked.then(fn=None, inputs=[answer], outputs=[], **_in_browser(f"(t) => ipAdapter.models('{tab}', t)"))
+            done = button.click(fn=function, inputs=inputs, outputs=[answer], show_progress=False, **code)
+            done.then(fn=None, inputs=[answer], outputs=[], **_in_browser(f"(t) => ipAdapter.files('{tab}', t)"))
         ticked.change(fn=None, inputs=[ticked], outputs=[], **_in_browser(f"(on) => ipAdapter.tick('{tab}', on)"))
     pasted = [(text, partial(pasted_unit, i + 1)) for i, text in enumerate(texts)]
     return Panel(texts, [(ticked, has_units), *pasted])

@@ -21,7 +21,9 @@ from .fields import (
     Picture,
     Pictures,
     Points,
+    Saved,
     Text,
+    Whole,
     brief,
     refuse_unknown,
 )
@@ -74,7 +76,7 @@ class Unit:
     composition_images: tuple[Picture, ...] = _field(
         Pictures(), (), "Composition references", "Pictures that the composition layers see instead of the references."
     )
-    embeds: str = _field(Text(), "", "Saved reference", "Saved image tokens, instead of pictures.", built=False)
+    embeds: str = _field(Saved(), "", "Saved reference", "What was saved of pictures under a name, in their place.")
     weight: float = _field(Number(-5, 5), 1.0, "Weight", "1 is as trained; 0 is off; negative moves away.")
     hires_weight: float | None = _field(
         OptionalNumber(-5, 5), None, "Hires weight", "Weight in the hires pass, where it differs."
@@ -108,6 +110,15 @@ class Unit:
     crop: str = _field(Choice(CROPS), "center", "Crop", "How a reference becomes square for the encoder.")
     tiles: bool = _field(
         Flag(), False, "Tiles", "Encode a reference in square tiles, each for its own place in the picture."
+    )
+    enhance: int = _field(
+        Whole(1, 16),
+        1,
+        "Enhance",
+        "Squares along a reference's side that are encoded beside the whole; 1 is the whole.",
+    )
+    enhance_ratio: float = _field(
+        Number(0, 1), 0.5, "Enhance ratio", "Part of the whole in the mixture with its squares."
     )
     unfold: bool = _field(
         Flag(),
@@ -153,8 +164,12 @@ def schema() -> dict[str, Any]:
         "properties": properties,
         "if": {"properties": {"enabled": {"const": False}}, "required": ["enabled"]},
         "else": {
-            "required": ["model", "images"],
-            "properties": {"model": {"minLength": 1}, "images": {"minItems": 1}},
+            "required": ["model"],
+            "properties": {"model": {"minLength": 1}},
+            "oneOf": [
+                {"required": [name], "properties": {name: least}}
+                for name, least in (("images", {"minItems": 1}), ("embeds", {"minLength": 1}))
+            ],
         },
     }
 
@@ -176,7 +191,7 @@ def _check_whole(unit: Unit) -> None:
     if not unit.model:
         raise UnitError("model", unit.model, "is required: the file name of an adapter.")
     if not unit.images and not unit.embeds:
-        raise UnitError("images", [], "is required: at least one reference picture as base64 text.")
+        raise UnitError("images", [], "is required: at least one reference picture as base64 text, or embeds.")
     if unit.start > unit.end:
         raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
     for name, field in FIELDS.items():
@@ -193,7 +208,11 @@ PICTURE_FIELDS = ("images", "composition_images", "negative_images")
 
 def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
     """Return settings that cannot go together: field, value, whether it is so, and what to do."""
+    both = bool(unit.embeds) and bool(unit.images)
+    yield "embeds", unit.embeds, both, "stands in the place of images; leave one of them out."
     yield "noise", unit.noise, bool(unit.noise) and unit.noise_type == "none", "needs a noise_type other than none."
+    blind = bool(unit.noise and unit.embeds) and not unit.negative_images
+    yield "noise", unit.noise, blind, "is made of pictures, which a saved reference has not; give negative_images."
     yield "tiles", True, unit.tiles and unit.unfold, "and unfold cannot go together; switch one off."
     for name in PICTURE_FIELDS:
         given: tuple[Picture, ...] = getattr(unit, name)
@@ -224,6 +243,20 @@ def read_units(args: Iterable[Any]) -> dict[int, Unit]:
             error.unit = number
             raise
     return {number: unit for number, unit in units.items() if unit.enabled}
+
+
+def with_reference(args: Iterable[Any], picture: str) -> list[dict[str, Any]]:
+    """Return the units of a script's args with a picture given to those that have no references.
+
+    Raises `UnitError` where there is none such, or what is given is no unit.
+    """
+    units = [dict(given) for given in _objects(args)]
+    empty = [unit for unit in units if unit.get("enabled", True) and not unit.get("images") and not unit.get("embeds")]
+    if not empty:
+        raise UnitError("images", f"{len(units)} units", "must be left empty in one unit, which gets the pictures.")
+    for unit in empty:
+        unit["images"] = [picture]
+    return units
 
 
 def _objects(given: Any, nesting: int = 0) -> Iterable[dict[str, Any]]:

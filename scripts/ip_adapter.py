@@ -48,7 +48,8 @@ class IPAdapterScript(scripts.Script):
             tab="img2img" if is_img2img else "txt2img",
             units=shared.opts.data.get("ipadapter_units", 3),
             accordion=ui_components.InputAccordion,
-            list_models=lambda look_again: room("api").panel_list(session(), look_again),
+            list_files=lambda look_again: room("api").panel_list(session(), look_again),
+            save=lambda asked: room("api").panel_save(session(), asked),
         )
         self.infotext_fields = panel.infotext_fields
         return panel.texts
@@ -62,6 +63,24 @@ class IPAdapterScript(scripts.Script):
         if any(args):
             with stopping(p):
                 session().before_sampling(p, args)
+
+
+class IPAdapterSeriesScript(scripts.Script):
+    """A selectable script; each of its generations goes through the one above."""
+
+    def title(self):
+        return "IP-Adapter: a generation for each reference"
+
+    def ui(self, is_img2img):
+        help_text = "References: each goes, in its turn, to the units that have none"
+        return [gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files"))]
+
+    def run(self, p, files):
+        own = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
+        try:
+            return room("hosts.series").make_series(p, files, own)
+        except room("errors").IPAdapterError as error:
+            raise door().refusal(error) from error
 
 
 @contextlib.contextmanager

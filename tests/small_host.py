@@ -69,7 +69,7 @@ class SmallHost:
         self.facts = PassFacts()
 
     def folders(self) -> Folders:
-        return Folders((self.folder,), (self.folder,))
+        return Folders((self.folder,), (self.folder,), (self.folder / "saved",))
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")
@@ -90,6 +90,12 @@ class SmallHost:
 
     def loaded_unet(self) -> nn.Module | None:
         return self.unet
+
+    def in_turn(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def refusal(self, error: IPAdapterError) -> Exception:
+        return error
 
     @contextlib.contextmanager
     def refusing(self, p: Any, unit: int | None = None) -> Iterator[None]:

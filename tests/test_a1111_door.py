@@ -3,6 +3,7 @@
 What the real web UI does is checked in tests/host; this keeps the door's own arithmetic and its refusals.
 """
 
+import contextlib
 import itertools
 import sys
 import types
@@ -29,6 +30,7 @@ def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     )
     modules = types.ModuleType("modules")
     parts = {
+        "call_queue": SimpleNamespace(queue_lock=contextlib.nullcontext("the lock")),
         "devices": SimpleNamespace(cpu=torch.device("cpu")),
         "lowvram": SimpleNamespace(),
         "paths_internal": SimpleNamespace(models_path=str(tmp_path / "models"), extensions_dir=str(tmp_path / "ext")),
@@ -112,6 +114,11 @@ def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> No
         assert str(refused.value) == refused.value.detail == "IP-Adapter unit 2: weight must be smaller."
         assert refused.value.body == {"field": "weight", "value": 9}
     assert Processing().sample() == "sampled", "only this one generation"
+
+
+def test_work_between_generations_holds_the_web_uis_lock(door) -> None:
+    with door.in_turn() as held:
+        assert held == "the lock"
 
 
 def test_an_unforeseen_error_stops_the_generation_and_is_logged(door, caplog) -> None:

@@ -310,6 +310,9 @@ def test_a_change_of_any_control_is_a_change_of_what_is_kept(host, session) -> N
         {"images": [photo(1), photo(2)], "mask": half("left")},
         {"images": [photo(1), photo(2)], "mask": half("right")},
         {"images": [photo(1), photo(2)], "tiles": True},
+        {"images": [photo(1), photo(2)], "enhance": 2},
+        {"images": [photo(1), photo(2)], "enhance": 3},
+        {"images": [photo(1), photo(2)], "enhance": 3, "enhance_ratio": 0.2},
         {"images": [photo(1), photo(2)], "unfold": True},
     ]
     for more in changes:

@@ -3,6 +3,7 @@
 What real web UIs do is checked in tests/host; this keeps the door's own arithmetic, its hooks and its refusals.
 """
 
+import contextlib
 import sys
 import types
 from types import SimpleNamespace
@@ -51,6 +52,7 @@ def door(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     options: dict[str, Any] = {}
     modules = types.ModuleType("modules")
     parts = {
+        "call_queue": SimpleNamespace(queue_lock=contextlib.nullcontext("the lock")),
         "devices": SimpleNamespace(dtype=torch.float16),
         "paths_internal": SimpleNamespace(models_path=str(tmp_path / "models"), extensions_dir=str(tmp_path / "ext")),
         "sd_models": SimpleNamespace(model_data=SimpleNamespace(sd_model=SimpleNamespace())),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ipadapter.fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures, Points
+from lib_ipadapter.fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures, Points, Saved, Whole
 from lib_ipadapter.infotext import describe, restored
 from lib_ipadapter.units import FIELDS, Unit
 
@@ -17,11 +17,13 @@ DIGESTS = {
     "images[1].mask": "c" * 64,
     "negative_images[0]": "d" * 64,
     "mask": "e" * 64,
+    "embeds": "f" * 64,
 }
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=40).map(str.strip)
 VALUES = {
     Flag: lambda kind: st.booleans(),
     Number: lambda kind: st.floats(kind.minimum, kind.maximum).map(lambda x: round(x, 6) + 0.0),
+    Whole: lambda kind: st.integers(kind.minimum, kind.maximum),
     OptionalNumber: lambda kind: st.floats(kind.minimum, kind.maximum).map(lambda x: round(x, 6) + 0.0),
     Choice: lambda kind: st.sampled_from(kind.options),
     Face: lambda kind: st.sampled_from((*kind.places, 0, 7)),
@@ -31,7 +33,9 @@ VALUES = {
 
 def settings_of_a_unit() -> st.SearchStrategy[dict]:
     kinds = {
-        f.name: f.metadata["kind"] for f in FIELDS.values() if not isinstance(f.metadata["kind"], (Pictures, Mask))
+        f.name: f.metadata["kind"]
+        for f in FIELDS.values()
+        if not isinstance(f.metadata["kind"], (Pictures, Mask, Saved))
     }
     kinds.pop("enabled")
     return st.fixed_dictionaries({}, optional={n: VALUES.get(type(k), lambda _: TEXTS)(k) for n, k in kinds.items()})
@@ -81,6 +85,12 @@ def test_pictures_are_their_hashes_with_weight_and_region() -> None:
         "References: aaaaaaaaaaaa bbbbbbbbbbbb×0.5@cccccccccccc, "
         "Negative references: dddddddddddd, Region: eeeeeeeeeeee"
     )
+
+
+@pytest.mark.parametrize("name", ["anna", "anna [ffff]", "a, folder/anna: 2"])
+def test_a_saved_reference_is_its_name_and_hash_and_comes_back_with_both(name: str) -> None:
+    text = describe(Unit(model="m", embeds=name), "m", DIGESTS)
+    assert restored(text) == {"model": "m", "weight": 1.0, "embeds": name.removesuffix(" [ffff]") + " [ffffffffffff]"}
 
 
 def test_what_cannot_come_back_is_said() -> None:

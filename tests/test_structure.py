@@ -31,17 +31,20 @@ MAY_IMPORT = {
     "crops": set(),
     "towers": {"checkpoint", "families"},
     "encoders": {"checkpoint", "crops", "errors", "families", "towers"},
-    "library": {"errors", "families", "checkpoint", "encoders"},
+    "saved": {"archive", "checkpoint", "errors", "families", "regions"},
+    "enhancing": {"encoders"},
+    "library": {"errors", "families", "fields", "checkpoint", "encoders", "saved"},
     "tokens": {"errors", "families", "checkpoint", "projectors", "unet_map"},
     "attention": set(),
     "adapter": {"errors", "attention", "regions", "unet_map"},
-    "hosts/host": {"library"},
+    "hosts/host": {"errors", "library"},
     "hosts/webui": {"errors", "library", "regions", "hosts/host"},
     "hosts/a1111": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/forge": {"errors", "attention", "hosts/host", "hosts/webui"},
+    "hosts/series": {"errors", "reference", "units"},
     "hosts/demo": {"attention", "errors", "library", "hosts/host"},
     "picture_files": {"cache", "reference", "tiles"},
-    "plan": {"fields", "picture_files", "reference", "regions", "tiles", "units"},
+    "plan": {"errors", "fields", "picture_files", "reference", "regions", "saved", "tiles", "units"},
     "preparation": {
         "adapter",
         "cache",
@@ -49,6 +52,7 @@ MAY_IMPORT = {
         "combining",
         "crops",
         "encoders",
+        "enhancing",
         "errors",
         "families",
         "hosts/host",
@@ -57,6 +61,7 @@ MAY_IMPORT = {
         "picture_files",
         "plan",
         "reference",
+        "saved",
         "schedule",
         "tiles",
         "tokens",
@@ -76,7 +81,7 @@ MAY_IMPORT = {
         "unet_map",
         "units",
     },
-    "api": {"adapter", "checkpoint", "errors", "preparation", "session", "units", "version"},
+    "api": {"adapter", "checkpoint", "errors", "fields", "preparation", "saved", "session", "units", "version"},
     "ui": {"infotext", "units"},
     "__main__": {"checkpoint", "errors"},
 }
@@ -127,6 +132,7 @@ def test_a_room_imports_only_rooms_before_it(room: str) -> None:
 def test_the_web_ui_is_known_to_its_door_and_to_the_panel_alone(room: str) -> None:
     outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
     doors = {"hosts/webui": {"modules", "fastapi"}, "hosts/a1111": {"modules"}, "hosts/forge": {"modules", "fastapi"}}
+    doors["hosts/series"] = {"modules"}
     allowed = (doors | {"ui": {"gradio"}}).get(room, set())
     assert outside & WEB_UI <= allowed
     if room in STDLIB_ONLY:

@@ -39,6 +39,8 @@ DEFAULTS = {
     "mask": None,
     "crop": "center",
     "tiles": False,
+    "enhance": 1,
+    "enhance_ratio": 0.5,
     "unfold": False,
     "noise": 0.0,
     "noise_type": "none",
@@ -58,10 +60,13 @@ RANGES = {
     "composition_boost": (-5, 5),
     "start": (0, 1),
     "end": (0, 1),
+    "enhance_ratio": (0, 1),
     "noise": (0, 1),
     "structure_weight": (-5, 5),
     "lora_weight": (-5, 5),
 }
+
+WHOLES = {"enhance": (1, 16)}
 
 CHOICES = {
     "weight_type": [
@@ -96,7 +101,7 @@ PICTURES = ["images", "negative_images", "composition_images"]
 CURVES = ["linear in", "linear out", "cosine in", "cosine out"]
 NULLABLE = ["mask", "hires_weight"]
 
-UNBUILT = ["embeds", "face", "structure_weight", "lora_weight"]
+UNBUILT = ["face", "structure_weight", "lora_weight"]
 """What this version does not run yet; a field leaves this list when it is built."""
 
 OTHERS = {
@@ -118,6 +123,8 @@ OTHERS = {
     "mask": "aGVsbG8=",
     "crop": "pad",
     "tiles": True,
+    "enhance": 2,
+    "enhance_ratio": 0.25,
     "unfold": True,
     "noise": 0.5,
     "noise_type": "fade",
@@ -128,7 +135,7 @@ OTHERS = {
     "encoder": "clip",
 }
 """A value other than the default for each field that need not be given."""
-NEEDS = {"noise": {"noise_type": "fade"}}
+NEEDS: dict[str, Any] = {"noise": {"noise_type": "fade"}, "embeds": {"images": []}}
 """What a field of `OTHERS` has to have beside it."""
 
 
@@ -214,6 +221,17 @@ def test_a_number_has_its_range(name: str) -> None:
         error = refused({"enabled": False, name: value}, field=name, says=(f"a number from {low} to {high}", ", not "))
         assert not error.sentence.endswith((f"not {low}.", f"not {high}."))
         assert len(error.sentence) < 120
+
+
+@pytest.mark.parametrize("name", WHOLES)
+def test_a_whole_number_has_its_range_and_no_fraction(name: str) -> None:
+    low, high = WHOLES[name]
+    for value in (low, high, float(high)):
+        read = value_in(read_unit({"enabled": False, name: value}), name)
+        assert (type(read), read) == (int, value)
+    for value in (low - 1, high + 1, 10**400, math.inf, math.nan, True, None, "1", [1]):
+        refused({"enabled": False, name: value}, field=name, says=(f"a number from {low} to {high}", ", not "))
+    refused({"enabled": False, name: low + 0.5}, field=name, says=("must be a whole number, not 1.5",))
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -501,7 +519,7 @@ def test_what_is_not_built_is_refused_unless_it_is_at_its_default(name: str) -> 
 
 
 def test_what_is_not_built_stands_for_nothing_else() -> None:
-    refused({"model": "a", "embeds": "a cat"}, field="embeds", says=("is not built yet",))
+    refused({"model": "a", "face": 0}, field="images", says=("is required",))
 
 
 @pytest.mark.parametrize("name", ["images", "composition_images"])
@@ -829,6 +847,8 @@ GOOD = [
     LEAST | {"weight": 5.0, "start": 0.25, "end": 0.75},
     LEAST | {"model": "a" * MAX_TEXT},
     *(LEAST | {"crop": crop} for crop in CHOICES["crop"]),
+    {"model": "a", "embeds": "a cat"},
+    LEAST | {"embeds": ""},
     {"enabled": False},
     {"enabled": False} | OTHERS,
     {"enabled": False, "images": []},
@@ -836,7 +856,7 @@ GOOD = [
     {"enabled": False, "start": 1, "end": 0},
     {"enabled": False, "negative_images": [{"image": "aGVsbG8=", "weight": -5, "mask": "aGVsbG8="}]},
     *({"enabled": False, name: option} for name, options in CHOICES.items() for option in options),
-    *({"enabled": False, name: end} for name, ends in RANGES.items() for end in ends),
+    *({"enabled": False, name: end} for name, ends in (RANGES | WHOLES).items() for end in ends),
     *(LEAST | {name: None} for name in NULLABLE),
     *(LEAST | {name: text} for name in POINTS for text in POINTS_READ[name]),
     *(LEAST | {name: OTHERS[name]} | NEEDS.get(name, {}) for name in OTHERS if name not in UNBUILT),
@@ -848,6 +868,8 @@ BAD = [
     {"images": "aGVsbG8="},
     LEAST | {"model": ""},
     LEAST | {"images": []},
+    LEAST | {"images": [], "embeds": ""},
+    LEAST | {"embeds": "a cat"},
     LEAST | {"images": None},
     LEAST | {"images": [["aGVsbG8="]]},
     LEAST | {"images": [{}]},
@@ -860,9 +882,9 @@ BAD = [
     *(LEAST | {name: None} for name in FIELDS if name not in NULLABLE),
     *(LEAST | {name: {}} for name in FIELDS),
     *(LEAST | {name: True} for name in FIELDS if name not in FLAGS),
-    *(LEAST | {name: "nonsense"} for name in [*RANGES, *CHOICES, *FLAGS, "face"]),
-    *(LEAST | {name: low - 0.5} for name, (low, _) in RANGES.items()),
-    *(LEAST | {name: high + 0.5} for name, (_, high) in RANGES.items()),
+    *(LEAST | {name: "nonsense"} for name in [*RANGES, *WHOLES, *CHOICES, *FLAGS, "face"]),
+    *(LEAST | {name: low - 0.5} for name, (low, _) in (RANGES | WHOLES).items()),
+    *(LEAST | {name: high + 0.5} for name, (_, high) in (RANGES | WHOLES).items()),
     *({"enabled": False, "face": face} for face in (-1, 100, 0.5, True, "2")),
 ]
 

@@ -9,9 +9,30 @@ from modules import devices, lowvram, sd_models, sd_unet, shared
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from .host import Row, SamplingRun
-from .webui import Pass, act, folders, on_cfg_denoiser, pass_of, progress, refusing, route_guards, unconditional
+from .webui import (
+    Pass,
+    act,
+    folders,
+    in_turn,
+    on_cfg_denoiser,
+    pass_of,
+    progress,
+    refusal,
+    refusing,
+    route_guards,
+    unconditional,
+)
 
-__all__ = ["folders", "on_cfg_denoiser", "pass_of", "refusing", "route_guards", "unconditional"]
+__all__ = [
+    "folders",
+    "in_turn",
+    "on_cfg_denoiser",
+    "pass_of",
+    "refusal",
+    "refusing",
+    "route_guards",
+    "unconditional",
+]
 
 
 def compute_device() -> torch.device:

@@ -11,7 +11,7 @@ It is the example of how to use the library from a program of one's own:
 """
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,6 +84,12 @@ class Demo:
 
     def loaded_unet(self) -> nn.Module:
         return self.model.unet
+
+    def in_turn(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def refusal(self, error: IPAdapterError) -> Exception:
+        return error
 
     @contextmanager
     def refusing(self, p: Generation, unit: int | None = None) -> Generator[None, None, None]:

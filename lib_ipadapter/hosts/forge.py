@@ -23,15 +23,26 @@ from .webui import (
     Refusal,
     act,
     folders,
+    in_turn,
     on_cfg_denoiser,
     pass_of,
     progress,
+    refusal,
     refusing,
     route_guards,
     unconditional,
 )
 
-__all__ = ["folders", "on_cfg_denoiser", "pass_of", "refusing", "route_guards", "unconditional"]
+__all__ = [
+    "folders",
+    "in_turn",
+    "on_cfg_denoiser",
+    "pass_of",
+    "refusal",
+    "refusing",
+    "route_guards",
+    "unconditional",
+]
 
 MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
 """The memory management of Forge and Forge Neo, and of reForge and Forge Classic."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from ..errors import IPAdapterError
 from ..library import Folders
 
 
@@ -74,6 +75,14 @@ class Host(Protocol):
 
     def loaded_unet(self) -> torch.nn.Module | None:
         """Return the loaded checkpoint's U-Net, or None where no checkpoint is loaded yet; never loads one."""
+        ...
+
+    def in_turn(self) -> AbstractContextManager[Any]:
+        """Return a context in which no generation runs, for work between generations; it waits for its turn."""
+        ...
+
+    def refusal(self, error: IPAdapterError) -> Exception:
+        """Return what a route raises, so that its caller is answered with the sentence."""
         ...
 
     def refusing(self, p: Any, unit: int | None = None) -> AbstractContextManager[None]:

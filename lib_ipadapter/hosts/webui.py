@@ -4,14 +4,14 @@ the length of one pass of sampling."""
 import logging
 import secrets
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
-from modules import paths_internal, shared
+from modules import call_queue, paths_internal, shared
 
 from ..errors import IPAdapterError, UnitError
 from ..library import Folders
@@ -55,7 +55,7 @@ def folders() -> Folders:
     encoders = [models / "clip_vision", models / "ipadapter", models / "ControlNetPreprocessor"]
     encoders += [*_chosen("", "controlnet_preprocessor_models_dir"), *(path / "clip_vision" for path in annotators)]
     own = _chosen("ipadapter_folder", "")
-    return Folders((*own, *adapters), (*own, *encoders))
+    return Folders((*own, *adapters), (*own, *encoders), (models / "ipadapter_references",))
 
 
 def _chosen(option: str, flag: str) -> list[Path]:
@@ -112,6 +112,14 @@ def route_guards(app: Any) -> list[Any]:
 def _knows(accounts: dict[str, str], given: HTTPBasicCredentials) -> bool:
     password = accounts.get(given.username)
     return password is not None and secrets.compare_digest(given.password.encode(), password.encode())
+
+
+def in_turn() -> AbstractContextManager[Any]:
+    return call_queue.queue_lock
+
+
+def refusal(error: IPAdapterError) -> Exception:
+    return Refusal(error)
 
 
 @contextmanager

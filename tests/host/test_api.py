@@ -63,7 +63,9 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "images[1].mask",
         "set combine to concat",
     ),
-    "not built yet": ({"embeds": "anna"}, "embeds", "not built yet"),
+    "not built yet": ({"face": 1}, "face", "not built yet"),
+    "pictures and saved ones": ({"embeds": "anna"}, "embeds", "in the place of images"),
+    "nothing saved under a name": ({"embeds": "../anna", "images": []}, "embeds", "is no file that was found"),
 }
 
 
@@ -121,6 +123,28 @@ def test_the_routes(webui: WebUI, model: str) -> None:
     assert "host-test-encoder.safetensors" in {entry["name"] for entry in webui.call("/ipadapter/encoders")}
     assert webui.call("/ipadapter/schema")["properties"]["weight"]["maximum"] == 5
     assert webui.call("/ipadapter/rescan", {})["models"] == len(listed)
+
+
+def test_a_saved_reference_makes_the_picture_that_its_pictures_make(webui: WebUI, files: Files, sd: Path) -> None:
+    pictures = [reference(1), {"image": reference(2), "weight": 0.5}]
+    unit = {"model": files.adapter(sd, "plus"), "images": pictures, "crop": "pad"}
+    folder = webui.folder / "models" / "ipadapter_references"
+    path = folder / "host-test-saved.safetensors"
+    try:
+        told = webui.call("/ipadapter/embeds", {"name": path.stem, "unit": unit})
+        assert told in webui.call("/ipadapter/embeds")
+        using = {"model": unit["model"], "embeds": path.stem}
+        expected, made = webui.generate(unit), webui.generate(using)
+        assert made - expected == 0
+        assert expected - webui.generate() > 3
+        assert f"{path.stem} [{told['sha256'][:12]}]" in made.info["infotexts"][0]
+        with pytest.raises(RefusedError) as refused:
+            webui.call("/ipadapter/embeds", {"name": path.stem, "unit": unit})
+        assert refused.value.status == 422
+        assert refused.value.body["body"] == {"field": "name", "value": path.stem}
+        assert "overwrite" in refused.value.body["detail"]
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def resident(process: int) -> int:

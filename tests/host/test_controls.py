@@ -9,7 +9,7 @@ import pytest
 from makers import text_of
 from PIL import Image
 
-from host.webui import Files, WebUI, reference, unet_sizes
+from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
 from lib_ipadapter.unet_map import SD, SDXL
 from lib_ipadapter.units import WEIGHT_TYPES
 
@@ -148,6 +148,22 @@ def test_one_reference_for_each_picture_of_all_batches(webui: WebUI, model: str)
     for i, picture in enumerate(made.pictures[-4:]):
         alone = webui.generate({"model": model, "images": [references[i % 3]]}, seed=1 + i)
         assert np.abs(picture - alone.pictures[0]).max() <= 1, i
+
+
+def test_a_generation_for_each_reference(webui: WebUI, model: str) -> None:
+    references = [reference(seed) for seed in (1, 2, 3)]
+    series = {"script_name": "IP-Adapter: a generation for each reference"}
+    made = webui.generate({"model": model}, script_args=[references], batch_size=2, **series)
+    assert len(made.pictures) == 6
+    for i, each in enumerate(references):
+        alone = webui.generate({"model": model, "images": [each]}, batch_size=2)
+        for picture, expected in zip(made.pictures[2 * i : 2 * i + 2], alone.pictures[-2:], strict=True):
+            assert np.abs(picture - expected).max() == 0, i
+        assert f"IP-Adapter reference: picture {i + 1}" in made.info["infotexts"][2 * i]
+    with pytest.raises(RefusedError, match="must be left empty in one unit"):
+        webui.generate({"model": model, "images": references[:1]}, script_args=[references], **series)
+    with pytest.raises(RefusedError, match="files are not read by path"):
+        webui.generate({"model": model}, script_args=[["/etc/passwd"]], **series)
 
 
 def test_negatives_noise_and_the_black_convention_act_with_a_negative_prompt_and_not_at_cfg_1(

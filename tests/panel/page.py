@@ -36,12 +36,25 @@ def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
 
 
 def build(looks: list[bool]) -> gr.Blocks:
-    def list_models(look_again: bool) -> str:
+    saved: list[dict[str, Any]] = [{"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}]
+
+    def list_files(look_again: bool) -> str:
         looks.append(look_again)
-        return json.dumps(MODELS)
+        return json.dumps({"models": MODELS, "saved": saved})
+
+    def save(text: str) -> str:
+        asked = json.loads(text)
+        pictures = len(asked["unit"]["images"])
+        name = f"{asked['name']}.safetensors"
+        saved[:] = [each for each in saved if each["name"] != name]
+        saved.append({"name": name, "references": pictures, "tiles": asked["unit"]["tiles"], "encoder": "clip"})
+        message = (
+            f"Saved {pictures} as {name}, overwriting: {asked['overwrite']}, {asked['unit']['embeds'] or 'no embeds'}."
+        )
+        return json.dumps({"saved": saved, "message": message})
 
     with gr.Blocks(analytics_enabled=False) as page:
-        panel = framed_panel(page, 5, list_models)
+        panel = framed_panel(page, 5, list_files, save)
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
         generate.click(lambda *args: json.dumps(args), inputs=panel.texts, outputs=[given])

@@ -216,9 +216,12 @@ def test_every_control_reaches_the_script(page: Any) -> None:
     page.select_option("select[aria-label=Pass]", "hires")
     page.fill("[aria-label='Hires weight']", "0.4")
     unfold(page, "References")
+    page.select_option("select[aria-label='Saved reference']", "anna.safetensors")
     page.select_option("select[aria-label=Combine]", "average")
     page.check("[aria-label='One each']")
     page.check("[aria-label=Tiles]")
+    page.fill("input[type=number][aria-label=Enhance]", "3")
+    page.fill("input[type=number][aria-label='Enhance ratio']", "0.25")
     unfold(page, "Region")
     page.set_input_files("input[aria-label=Region]", {"name": "m.png", "mimeType": "image/png", "buffer": PNG})
     page.wait_for_selector("img[alt=Region]")
@@ -250,9 +253,12 @@ def test_every_control_reaches_the_script(page: Any) -> None:
         "scaling": "K+V",
         "pass": "hires",
         "hires_weight": 0.4,
+        "embeds": "anna.safetensors",
         "combine": "average",
         "unfold": True,
         "tiles": True,
+        "enhance": 3,
+        "enhance_ratio": 0.25,
         "noise_type": "fade",
         "noise": 0.3,
     }
@@ -273,6 +279,37 @@ def test_what_the_panel_sends_untouched_is_a_unit_with_defaults(page: Any) -> No
     (sent,) = given(page)
     unit = read_unit(sent)
     assert unit == read_unit({"model": sent["model"], "images": sent["images"]})
+
+
+def test_references_are_saved_under_a_name_and_chosen_by_it(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png", "two.png")
+    choose(page)
+    unfold(page, "References")
+    page.fill("[aria-label='Name to save as']", "berta")
+    page.click("button:text-is('Save')")
+    page.wait_for_selector("text=Saved 2 as berta.safetensors, overwriting: false, no embeds.")
+    page.click("button[aria-label='Remove reference 2']")
+    page.click("button[aria-label='Remove reference 1']")
+    page.select_option("select[aria-label='Saved reference']", "berta.safetensors")
+    (unit,) = given(page)
+    assert (unit["images"], unit["embeds"]) == ([], "berta.safetensors")
+
+
+def test_a_saved_reference_is_replaced_when_the_person_says_so(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    unfold(page, "References")
+    page.wait_for_selector("select[aria-label='Saved reference'] option[value='anna.safetensors']", state="attached")
+    asked: list[str] = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.fill("[aria-label='Name to save as']", "Anna")
+    page.click("button:text-is('Save')")
+    assert asked == ["Replace the saved reference Anna?"]
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.fill("[aria-label='Name to save as']", "anna")
+    page.click("button:text-is('Save')")
+    page.wait_for_selector("text=Saved 1 as anna.safetensors, overwriting: true")
 
 
 def test_a_region_can_be_removed(page: Any) -> None:

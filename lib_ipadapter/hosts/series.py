@@ -1,0 +1,78 @@
+"""A generation for each of many references, as a script that a person selects in the web UI."""
+
+import base64
+import copy
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from modules import processing, shared
+
+from ..errors import IPAdapterError, UnitError
+from ..reference import decode, read_reference
+from ..units import with_reference
+
+FILE = "IP-Adapter reference"
+"""Name of the parameter that tells a picture's reference by its file's name."""
+
+
+def make_series(p: Any, given: Iterable[Any] | None, script: Any) -> Any:
+    """Generate once for each given reference, which goes to the units that have none; return what was made.
+
+    `given` are uploaded files, or pictures as a unit takes them; `script` is the web UI's, with the units in its
+    arguments. Each generation has the same seed. Interrupting ends the series, skipping goes on to the next picture.
+    Raises `IPAdapterError` before the first one where a picture cannot be read or no unit is without references.
+    """
+    pictures = [_named(entry, number) for number, entry in enumerate(given or (), 1)]
+    if not pictures:
+        raise IPAdapterError("There is no picture to go through. Drop some, or choose another script.")
+    for name, picture in pictures:
+        decode(name, read_reference(name, picture).content)
+    processing.fix_seed(p)
+    p.do_not_save_grid = True
+    shared.state.job_count = len(pictures) * p.n_iter
+    jobs = [_job(p, name, picture, script) for name, picture in pictures]
+    made: list[Any] = []
+    for number, job in enumerate(jobs, 1):
+        if shared.state.interrupted or shared.state.stopping_generation:
+            break
+        shared.state.job = f"reference {number} out of {len(jobs)}"
+        made.append(processing.process_images(job))
+    return _together(p, made)
+
+
+def _named(entry: Any, number: int) -> tuple[str, str]:
+    """Return a picture's name, for people, and the picture as base64 text.
+
+    Only what the web UI itself received as a file has a name on the disk; a text, as a program sends it, has none.
+    """
+    uploaded = getattr(entry, "name", None)
+    if uploaded is None:
+        if not isinstance(entry, str):
+            raise UnitError(f"picture {number}", entry, "must be a picture as base64 text.")
+        return f"picture {number}", entry
+    return getattr(entry, "orig_name", None) or Path(uploaded).name, base64.b64encode(
+        Path(uploaded).read_bytes()
+    ).decode()
+
+
+def _job(p: Any, name: str, picture: str, script: Any) -> Any:
+    """Return the generation for one reference: a copy of `p` with this picture in its units."""
+    job = copy.copy(p)
+    args = list(p.script_args)
+    slots = args[script.args_from : script.args_to]
+    slots = [with_reference(slots, picture), *[None] * (len(slots) - 1)]
+    job.script_args = (*args[: script.args_from], *slots, *args[script.args_to :])
+    job.extra_generation_params = {**p.extra_generation_params, FILE: name}
+    return job
+
+
+def _together(p: Any, made: Sequence[Any]) -> Any:
+    """Return the results of several generations as one, without their grids."""
+    firsts = [each.index_of_first_image for each in made]
+    images, infotexts = (
+        [one for each, first in zip(made, firsts, strict=True) for one in getattr(each, name)[first:]]
+        for name in ("images", "infotexts")
+    )
+    told = {name: [one for each in made for one in getattr(each, name)] for name in ("all_prompts", "all_seeds")}
+    return processing.Processed(p, images, p.seed, infotexts=infotexts, **told)

@@ -1,0 +1,175 @@
+"""Saved references: what an encoder returned of some pictures, in a file with a name.
+
+Features are saved rather than image tokens, for they serve every adapter that was made for the encoder, and every way
+to combine them. Files are safetensors; those of ComfyUI and diffusers are read too.
+"""
+
+import contextlib
+import json
+import math
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .archive import damaged, load_archive, refuse_hollow
+from .checkpoint import is_torch, read_metadata, read_shapes, read_tensors, refuse_unusable, sha256
+from .errors import IPAdapterError, UnitError, UnrecognisedError
+from .families import EMBED, HIDDEN, Shape
+from .regions import Box
+
+EXTENSIONS = (".safetensors", ".ipadpt")
+"""Of saved references; the second is ComfyUI's, which diffusers' documentation uses too."""
+
+MARK = "ip_adapter_reference"
+"""Key of the metadata that tells our files from others; its value is the layout's version."""
+VERSION = "1"
+
+AXES = {EMBED: 2, HIDDEN: 3}
+"""Axes of the features of all squares."""
+
+NEARLY_ONE = 1.001
+"""What the edge of a tile may reach, being a float."""
+
+MAX_NAME = 60
+"""Characters of a name: with four bytes each, as much as a file name may have."""
+FORBIDDEN = '<>:"/\\|?*[]'
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+"""Names of devices on Windows, whatever comes after a dot (Microsoft, "Naming Files, Paths, and Namespaces")."""
+
+
+@dataclass(frozen=True)
+class SavedPicture:
+    """One picture of a saved reference."""
+
+    weight: float = 1.0
+    places: tuple[Box, ...] = ()
+    """Where its tiles act, if it was encoded in tiles; otherwise it is one square."""
+
+    @property
+    def squares(self) -> int:
+        return len(self.places) or 1
+
+
+@dataclass(frozen=True, eq=False)
+class SavedReference:
+    """A file with the features of some pictures, in one state; they are read when asked for."""
+
+    path: Path
+    digest: str
+    """SHA-256 of the file, in hexadecimal."""
+    pictures: tuple[SavedPicture, ...]
+    shapes: Mapping[str, Shape]
+    """Of the features, by what a family takes: (squares, ...)."""
+    encoder: str = ""
+    """Name of the encoder's file; empty where it is not known."""
+    fingerprint: str = ""
+    """The encoder's; empty where it is not known, as in imported files."""
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def features(self, takes: str) -> Tensor:
+        """Return the features that a family takes, of all squares: (squares, ...), float32; raises `IPAdapterError`."""
+        tensors = _tensors(self.path)
+        refuse_unusable(self.path, tensors)
+        return tensors[takes].float().clone()  # no map of the file is kept, which would forbid its replacement
+
+
+def open_saved(path: Path) -> SavedReference:
+    """Return the saved reference at `path`, looking at no numbers; raises `IPAdapterError` where it is none."""
+    if is_torch(path):
+        shapes = {takes: tuple(tensor.shape) for takes, tensor in _imported(path).items()}
+        (squares, *_), *_ = shapes.values()
+        return SavedReference(path, sha256(path), (SavedPicture(),) * squares, shapes)
+    digest, metadata, shapes = sha256(path), read_metadata(path), read_shapes(path)
+    if metadata.get(MARK) != VERSION:
+        raise UnrecognisedError(f"{path.name} is no saved reference of this version.")
+    try:
+        pictures = tuple(map(_picture, json.loads(metadata["pictures"])))
+        _refuse_shapes(pictures, shapes)
+        return SavedReference(path, digest, pictures, shapes, metadata["encoder"], metadata["fingerprint"])
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise damaged(path, error) from error
+
+
+def _picture(entry: Mapping[str, Any]) -> SavedPicture:
+    """Return a picture as the metadata has it; raises `ValueError` and the like for anything else."""
+    weight = float(entry["weight"])
+    if not math.isfinite(weight) or not weight:
+        raise ValueError(f"a weight of {weight}")
+    return SavedPicture(weight, tuple(map(_box, entry["places"])))
+
+
+def _box(edges: Sequence[float]) -> Box:
+    left, upper, right, lower = map(float, edges)
+    if not (0 <= left < right <= NEARLY_ONE and 0 <= upper < lower <= NEARLY_ONE):
+        raise ValueError(f"a tile at {left:g}, {upper:g}, {right:g}, {lower:g}")
+    return left, upper, right, lower
+
+
+def _refuse_shapes(pictures: Sequence[SavedPicture], shapes: Mapping[str, Shape]) -> None:
+    """Raise `ValueError` where the features are not one for each square."""
+    squares = sum(picture.squares for picture in pictures)
+    fits = all(len(shape) == AXES.get(takes) and shape[0] == squares for takes, shape in shapes.items())
+    if not (squares and shapes and fits):
+        raise ValueError(f"it has features of shapes {dict(shapes)} for {squares} squares")
+
+
+def _tensors(path: Path) -> Mapping[str, Tensor]:
+    return _imported(path) if is_torch(path) else read_tensors(path)
+
+
+def _imported(path: Path) -> dict[str, Tensor]:
+    """Return the features in a file of ComfyUI_IPAdapter_plus or diffusers: one kind, of one or more pictures.
+
+    ComfyUI's holds one tensor, (pictures, ...). diffusers' is a list with a tensor an adapter, (1 or 2, pictures, ...),
+    the unconditional half first (`prepare_ip_adapter_image_embeds`); that half is made anew here, as for any reference.
+    """
+    content = load_archive(path)
+    if isinstance(content, (list, tuple)):
+        if len(content) != 1:
+            raise IPAdapterError(f"{path.name} holds references for {len(content)} adapters; save them one by one.")
+        (content,) = content
+        content = content[-1] if isinstance(content, Tensor) and content.dim() and len(content) in (1, 2) else None
+    if not isinstance(content, Tensor) or content.dim() not in AXES.values() or 0 in content.shape:
+        raise UnrecognisedError(f"{path.name} holds no image features as ComfyUI's IP-Adapter or diffusers save them.")
+    refuse_hollow(path, "its tensor", content)
+    return {takes: content for takes, axes in AXES.items() if axes == content.dim()}
+
+
+def refuse_name(name: str) -> None:
+    """Raise `UnitError` for a name that could not be a file's name on every system."""
+    allowed = f"must be 1 to {MAX_NAME} characters, none of them {FORBIDDEN} or unprintable, "
+    allowed += "with no dot or space at either end, and no name that Windows keeps for devices"
+    fits = 1 <= len(name) <= MAX_NAME and name.isprintable() and not set(name) & set(FORBIDDEN)
+    if not fits or name.strip(" .") != name or RESERVED.fullmatch(name):
+        raise UnitError("name", name, f"{allowed}.")
+
+
+def write_saved(
+    path: Path, pictures: Sequence[SavedPicture], features: Mapping[str, Tensor], encoder: str, fingerprint: str
+) -> None:
+    """Write a saved reference: all of it or nothing, in the place of what was there; raises `IPAdapterError`."""
+    metadata = {
+        MARK: VERSION,
+        "encoder": encoder,
+        "fingerprint": fingerprint,
+        "pictures": json.dumps([asdict(picture) for picture in pictures]),
+    }
+    half_written = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({takes: tensor.contiguous() for takes, tensor in features.items()}, half_written, metadata)
+        half_written.replace(path)
+    except OSError as error:
+        raise IPAdapterError(f"{path.name} cannot be written into {path.parent}: {error.strerror or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            half_written.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""A generation for each of many references, with the web UI's modules replaced by the least that it reads of them."""
+
+import base64
+import json
+import sys
+import tempfile
+import types
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from makers import file_of, picture, text_of
+
+from lib_ipadapter.errors import IPAdapterError, UnitError
+from lib_ipadapter.units import read_units, with_reference
+
+TEXTS = [text_of(picture(8, 8, seed)) for seed in range(3)]
+SCRIPT = SimpleNamespace(args_from=2, args_to=5)
+
+
+class Uploaded(str):
+    """A file as gradio 4 hands it over: a path that is a text, with a name."""
+
+    @property
+    def name(self) -> str:
+        return str(self)
+
+
+class WebUI:
+    """What the web UI makes, and what may happen in the meantime."""
+
+    def __init__(self) -> None:
+        self.state = SimpleNamespace(interrupted=False, stopping_generation=False, job_count=-1, job="")
+        self.jobs: list[Any] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def process_images(self, p: Any) -> Any:
+        self.jobs.append(p)
+        self.meanwhile()
+        n = len(self.jobs)
+        return SimpleNamespace(
+            images=["grid", n],
+            infotexts=["grid", f"text {n}"],
+            index_of_first_image=1,
+            all_prompts=["p"],
+            all_seeds=[5],
+        )
+
+
+@pytest.fixture
+def webui(monkeypatch: pytest.MonkeyPatch) -> WebUI:
+    webui, modules = WebUI(), types.ModuleType("modules")
+    modules.processing = SimpleNamespace(
+        process_images=webui.process_images,
+        fix_seed=lambda p: setattr(p, "seed", 5 if p.seed == -1 else p.seed),
+        Processed=lambda p, images, seed, **more: SimpleNamespace(images=images, seed=seed, **more),
+    )
+    modules.shared = SimpleNamespace(state=webui.state)
+    monkeypatch.setitem(sys.modules, "modules", modules)
+    monkeypatch.delitem(sys.modules, "lib_ipadapter.hosts.series", raising=False)
+    return webui
+
+
+def series(given: Any, *units: dict[str, Any] | None) -> tuple[Any, Any]:
+    """Return the web UI's record of what was asked, and what was made."""
+    from lib_ipadapter.hosts.series import make_series
+
+    slots = [json.dumps(each) if each else "" for each in units]
+    p = SimpleNamespace(seed=-1, n_iter=2, script_args=("x", 1, *slots, "y"), extra_generation_params={"a": 1})
+    return p, make_series(p, given, SCRIPT)
+
+
+EMPTY = {"model": "m", "weight": 0.5}
+FULL = {"model": "m", "images": [TEXTS[2]]}
+SAVED = {"model": "m", "embeds": "anna"}
+
+
+def test_each_reference_goes_in_its_turn_to_the_units_that_have_none(webui) -> None:
+    p, made = series(TEXTS[:2], EMPTY, FULL, SAVED)
+    assert len(webui.jobs) == 2
+    for job, text in zip(webui.jobs, TEXTS, strict=False):
+        assert (job.script_args[:2], job.script_args[5:]) == (("x", 1), ("y",))
+        units = read_units(job.script_args[2:5])
+        assert [[image.image for image in unit.images] for unit in units.values()] == [[text], [TEXTS[2]], []]
+        assert units[1].weight == 0.5
+        assert job.seed == 5
+    assert (made.images, made.infotexts) == ([1, 2], ["text 1", "text 2"])
+    assert made.seed == p.seed == 5
+    assert webui.state.job_count == 4
+    assert webui.state.job == "reference 2 out of 2"
+    assert p.extra_generation_params == {"a": 1}
+
+
+def test_uploaded_files_are_named_in_the_parameters(webui, tmp_path) -> None:
+    files = [tmp_path / "a cat.png", tmp_path / "tmp123.jpg"]
+    for seed, file in enumerate(files):
+        file.write_bytes(file_of(picture(8, 8, seed)))
+    with files[1].open("rb") as opened:
+        older = tempfile._TemporaryFileWrapper(opened, str(files[1]), delete=False)
+        older.orig_name = "a dog.jpg"  # as gradio 3 hands a file over
+        series([Uploaded(files[0]), older], EMPTY, None, None)
+    assert [job.extra_generation_params["IP-Adapter reference"] for job in webui.jobs] == ["a cat.png", "a dog.jpg"]
+    for job, file in zip(webui.jobs, files, strict=True):
+        (unit,) = read_units(job.script_args[2:5]).values()
+        assert base64.b64decode(unit.images[0].image) == file.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["interrupted", "stopping_generation"])
+def test_interrupting_ends_the_series_and_gives_what_was_made(webui, how: str) -> None:
+    webui.meanwhile = lambda: setattr(webui.state, how, len(webui.jobs) == 2)
+    _, made = series(TEXTS, EMPTY, None, None)
+    assert made.images == [1, 2]
+
+
+@pytest.mark.parametrize("given", [None, []])
+def test_without_pictures_it_says_so(webui, given: Any) -> None:
+    with pytest.raises(IPAdapterError, match="There is no picture"):
+        series(given, EMPTY, None, None)
+
+
+WRONG: list[tuple[Any, str]] = [
+    (__file__, "files are not read by path"),
+    ("http://127.0.0.1/a.png", "addresses are not fetched"),
+    (base64.b64encode(b"text").decode(), "is no picture"),
+    ({"path": __file__}, "must be a picture as base64 text"),
+    (3, "must be a picture as base64 text"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "words"), WRONG, ids=lambda each: str(each)[-20:])
+def test_a_picture_that_cannot_be_read_stops_it_before_anything_is_made(webui, wrong: Any, words: str) -> None:
+    with pytest.raises(UnitError, match=words) as refused:
+        series([TEXTS[0], wrong], EMPTY, None, None)
+    assert refused.value.field == "picture 2"
+    assert not webui.jobs
+
+
+@pytest.mark.parametrize("units", [(FULL, SAVED, None), (None, None, None), (EMPTY | {"enabled": False}, None, None)])
+def test_where_every_unit_has_references_it_says_so(webui, units: Any) -> None:
+    with pytest.raises(UnitError, match="must be left empty in one unit"):
+        series(TEXTS, *units)
+    assert not webui.jobs
+
+
+def test_units_are_given_references_in_every_form_that_they_come_in() -> None:
+    for args in ([EMPTY], [[EMPTY]], [json.dumps([EMPTY])], [None, "", EMPTY]):
+        assert with_reference(args, "text") == [EMPTY | {"images": ["text"]}]
+    assert "images" not in EMPTY
