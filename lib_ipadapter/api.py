@@ -78,6 +78,11 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> str:
     return f"{adapter.recognised.family.title.split(' (')[0].removeprefix('a ')}, image encoder {encoder.path.name}"
 
 
+def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the files in a list that can be used."""
+    return [entry["name"] for entry in entries if not entry["reason"]]
+
+
 def list_encoders(session: Session) -> list[dict[str, Any]]:
     """Return every image encoder file."""
     opened, damaged = session.preparation.library.encoders.all()

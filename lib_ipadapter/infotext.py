@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import UnitError
-from .fields import Face, Flag, Kind, Mask, Number, OptionalNumber, Picture, Pictures
+from .fields import Mask, Picture, Pictures
 from .units import FIELDS, Unit
 
 DIGEST_LENGTH = 12
@@ -17,12 +17,18 @@ DIGEST_LENGTH = 12
 
 MODEL = FIELDS["model"].metadata["label"]
 NAMES = {field.metadata["label"]: name for name, field in FIELDS.items()}
+UNIT_KEY = re.compile(r"IP-Adapter \d+")
 ENTRY = re.compile(r'\s*([^:,"]+): ("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 
 
 def unit_key(number: int) -> str:
     """Return the name of a unit's entry in the parameters."""
     return f"IP-Adapter {number}"
+
+
+def without_units(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters without the units that an earlier generation with the same record left in them."""
+    return {key: value for key, value in parameters.items() if not UNIT_KEY.fullmatch(key)}
 
 
 def describe(unit: Unit, file_name: str, digests: Mapping[str, str]) -> str:
@@ -81,15 +87,7 @@ def restored(text: str) -> dict[str, Any]:
             notes.append(f"{label.strip()} {value}")
             continue
         try:
-            unit[name] = kind.read(name, _value(kind, value))
+            unit[name] = kind.read(name, kind.parse(value))
         except (UnitError, ValueError):
             notes.append(f"{label.strip()} {value}")
     return unit | ({"note": f"Not restored, choose again: {'; '.join(notes)}."} if notes else {})
-
-
-def _value(kind: Kind, text: str) -> Any:
-    if isinstance(kind, (Number, OptionalNumber)):
-        return float(text)
-    if isinstance(kind, Flag):
-        return text == "True"
-    return int(text) if isinstance(kind, Face) and text.isdecimal() else text

@@ -118,6 +118,11 @@ class Library:
         """Return the adapter called `name`: a file name, with or without folder, extension and ` [hash]`."""
         return self.adapters.open(self.adapters.choose("model", name))
 
+    def check_encoder(self, name: str) -> None:
+        """Raise `UnitError` for a name that is neither `auto` nor an encoder's."""
+        if name != "auto":
+            self.encoders.choose("encoder", name)
+
     def encoder_for(self, adapter: AdapterFile, name: str) -> EncoderFile:
         """Return the encoder called `name`, or with `auto` one that fits; raises `IPAdapterError` where none does."""
         if name != "auto":

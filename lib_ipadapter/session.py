@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .adapter import Call, Injection, find_attentions
 from .attention import Bank, make_bank
 from .hosts.host import Host, PassFacts, Row
-from .infotext import describe, unit_key
+from .infotext import describe, unit_key, without_units
 from .preparation import Preparation, Prepared, reason_against
 from .regions import Size
 from .terms import Acting, kind_of, period_of
@@ -29,9 +29,12 @@ class Session:
 
     def before_generation(self, p: Any, args: Iterable[Any]) -> None:
         """Read and encode early, so that a unit that cannot run stops the generation before it costs anything."""
-        for number, each in self._prepare(p, args).items():
-            described = describe(each.unit, each.adapter.path.name, each.digests)
-            p.extra_generation_params[unit_key(number)] = described
+        described = {
+            unit_key(number): describe(each.unit, each.adapter.path.name, each.digests)
+            for number, each in self._prepare(p, args).items()
+        }
+        # a new mapping, for the copies of `p` that are the cells of a plot share the old one
+        p.extra_generation_params = without_units(p.extra_generation_params) | described
 
     def before_sampling(self, p: Any, args: Iterable[Any]) -> None:
         """Let the units act on the pass of sampling that is about to begin. It needs no earlier call for this `p`."""
@@ -45,7 +48,7 @@ class Session:
     def _prepare(self, p: Any, args: Iterable[Any]) -> Mapping[int, Prepared]:
         prepared: dict[int, Prepared] = {}
         with self.host.refusing(p):
-            for number, unit in read_units(args).items():
+            for number, unit in read_units(list(args)).items():
                 with self.host.refusing(p, number):
                     prepared[number] = self.preparation.prepare(unit, self.host.unet_of(p))
         return prepared

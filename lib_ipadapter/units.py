@@ -212,12 +212,9 @@ def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
 
 
 def read_units(args: Iterable[Any]) -> dict[int, Unit]:
-    """Return the enabled units of a script's args, by their number from 1 among all that were given.
-
-    Each arg is an object, the JSON text of one, a list of these, or nothing. Errors carry the unit's number.
-    """
+    """Return the enabled units of a script's args by their number; errors carry the unit's number."""
     units: dict[int, Unit] = {}
-    for number, given in enumerate(_objects(args), 1):
+    for number, given in given_units(args).items():
         try:
             units[number] = read_unit(given)
         except UnitError as error:
@@ -226,15 +223,24 @@ def read_units(args: Iterable[Any]) -> dict[int, Unit]:
     return {number: unit for number, unit in units.items() if unit.enabled}
 
 
-def _objects(given: Any, nesting: int = 0) -> Iterable[dict[str, Any]]:
+def given_units(args: Iterable[Any]) -> dict[int, dict[str, Any]]:
+    """Return the objects of a script's args, as they were given, by their number from 1.
+
+    Each arg is an object, the JSON text of one, a list of these, or nothing. An empty place counts too, so that a
+    unit's number is that of its tab in the panel.
+    """
+    return {number: given for number, given in enumerate(_places(args), 1) if given is not None}
+
+
+def _places(given: Any, nesting: int = 0) -> Iterable[dict[str, Any] | None]:
     if isinstance(given, str):
         given = _from_json(given)
-    if isinstance(given, dict):
+    if given is None or isinstance(given, dict):
         yield given
     elif isinstance(given, (list, tuple)) and nesting < MAX_NESTING:
         for entry in given:
-            yield from _objects(entry, nesting + 1)
-    elif given is not None:
+            yield from _places(entry, nesting + 1)
+    else:
         raise UnitError(
             "args", given, f"must hold unit objects, in lists at most {MAX_NESTING} deep; not {brief(given)}."
         )

@@ -49,12 +49,12 @@ class IPAdapterScript(scripts.Script):
     def process(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_generation(p, args)
+                session().before_generation(p, room("xyz").in_cell(p, args))
 
     def process_before_every_sampling(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_sampling(p, args)
+                session().before_sampling(p, room("xyz").in_cell(p, args))
 
 
 @contextlib.contextmanager
@@ -73,6 +73,24 @@ def stopping(p):
 
         p.sample = fail
         raise
+
+
+def args_of(p):
+    """Return this script's args in a generation's record."""
+    script = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
+    return p.script_args[script.args_from : script.args_to]
+
+
+def add_axes():
+    grid = next((data.module for data in scripts.scripts_data if data.script_class.__module__ == "xyz_grid.py"), None)
+    if grid:
+        xyz, api, library = room("xyz"), room("api"), session().preparation.library
+        files = {
+            "model": xyz.Files(lambda: api.usable(api.list_adapters(session())), library.adapter),
+            "encoder": xyz.Files(lambda: ["auto", *api.usable(api.list_encoders(session()))], library.check_encoder),
+        }
+        plot = xyz.Plot(grid, files, args_of, room("hosts.a1111").Refusal)
+        xyz.add_axes(plot, shared.opts.data.get("ipadapter_units", 3))
 
 
 def add_routes(_demo, app):
@@ -102,6 +120,7 @@ def add_settings():
         shared.opts.add_option(key, setting)
 
 
+script_callbacks.on_before_ui(add_axes)
 script_callbacks.on_app_started(add_routes)
 script_callbacks.on_ui_settings(add_settings)
 script_callbacks.on_cfg_denoiser(lambda params: room("hosts.a1111").on_cfg_denoiser(params))

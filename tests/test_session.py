@@ -240,3 +240,18 @@ def test_the_lists_say_what_fits_and_what_does_not(session, host, tmp_path) -> N
     (tmp_path / "base.safetensors").rename(tmp_path / "renamed.safetensors")
     assert "base.safetensors" in panel_list(session, False)
     assert "renamed.safetensors" in panel_list(session, True)
+
+
+def test_parameters_of_a_generation_are_its_own(host, session) -> None:
+    """A plot's cells are shallow copies of one record, and one record may make several generations."""
+    import copy
+
+    p = Processing()
+    p.extra_generation_params = {"Schedule": "karras"}
+    for args, keys in (([unit(), unit()], [1, 2]), ([unit()], [1]), ([unit(enabled=False)], [])):
+        cell = copy.copy(p)
+        session.before_generation(cell, args)
+        assert list(cell.extra_generation_params) == ["Schedule", *(f"IP-Adapter {number}" for number in keys)]
+        session.before_generation(cell, [unit()])
+        assert list(cell.extra_generation_params) == ["Schedule", "IP-Adapter 1"]
+    assert p.extra_generation_params == {"Schedule": "karras"}

@@ -63,6 +63,7 @@ MAY_IMPORT = {
     },
     "terms": {"attention", "hosts/host", "plan", "preparation", "regions", "schedule", "unet_map"},
     "infotext": {"errors", "fields", "units"},
+    "xyz": {"errors", "fields", "units"},
     "session": {
         "adapter",
         "attention",
@@ -91,6 +92,7 @@ STDLIB_ONLY = {
     "families",
     "recognition",
     "infotext",
+    "xyz",
 }
 WEB_UI = {"modules", "modules_forge", "backend", "ldm_patched", "gradio", "fastapi"}
 HEAVY = {"open_clip", "transformers", "diffusers", "insightface", "onnxruntime"}

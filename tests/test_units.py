@@ -633,9 +633,13 @@ def test_args_are_units_texts_lists_or_nothing() -> None:
         ([None], 0),
         ([""], 0),
         (["", None, [], " \n", "null", "[]", [""], "[null]", [[None]]], 0),
-        (["", LEAST, None, text], 2),
     ):
         assert read_units(args) == dict.fromkeys(range(1, expected + 1), unit), args
+
+
+def test_empty_places_count_so_that_a_number_is_that_of_the_panels_tab() -> None:
+    assert list(read_units(["", LEAST, None, json.dumps(LEAST), [], LEAST])) == [2, 4, 5]
+    assert list(read_units([[LEAST, LEAST], "", LEAST])) == [1, 2, 4]
 
 
 def test_a_whole_list_in_one_arg_may_hold_more_units_than_there_are_slots() -> None:
@@ -645,7 +649,7 @@ def test_a_whole_list_in_one_arg_may_hold_more_units_than_there_are_slots() -> N
 
 def test_units_that_are_off_are_dropped_and_counted() -> None:
     off, second = {"enabled": False}, LEAST | {"weight": 0.5}
-    found = read_units([off, LEAST, [off, second], "", json.dumps(off)])
+    found = read_units([off, LEAST, [off, second], json.dumps(off)])
     assert {number: unit.weight for number, unit in found.items()} == {2: 1.0, 4: 0.5}
     assert read_units([off, off]) == {}
 
@@ -655,7 +659,7 @@ def test_errors_carry_the_number_of_their_unit() -> None:
         ([{}], 1),
         ([LEAST, {"enabled": False}, LEAST | {"weight": 9}], 3),
         ([[LEAST, LEAST], json.dumps([LEAST, LEAST | {"weight": 9}])], 4),
-        ([None, "", LEAST | {"weight": 9}], 1),
+        ([None, "", LEAST | {"weight": 9}], 3),
     ):
         with pytest.raises(UnitError) as caught:
             read_units(args)
