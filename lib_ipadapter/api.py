@@ -1,10 +1,11 @@
 """The routes, and the lists of files that they share with the panel."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .adapter import find_attentions
+from .answers import Adapter, Counts, Encoder, Version
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError
 from .preparation import reason_against
@@ -20,15 +21,25 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         session.preparation.library.rescan()
         return {"models": len(list_adapters(session)), "encoders": len(list_encoders(session))}
 
-    routes = {
-        "version": lambda: {"version": VERSION},
-        "models": lambda: list_adapters(session),
-        "encoders": lambda: list_encoders(session),
-        "schema": schema,
-    }
-    for name, answer in routes.items():
-        app.add_api_route(f"/ipadapter/{name}", answer, methods=["GET"], dependencies=guards, tags=["IP-Adapter"])
-    app.add_api_route("/ipadapter/rescan", rescan, methods=["POST"], dependencies=guards, tags=["IP-Adapter"])
+    routes: tuple[tuple[str, str, Callable[[], Any], Any, str], ...] = (
+        ("GET", "version", lambda: {"version": VERSION}, Version, "The extension's version"),
+        ("GET", "models", lambda: list_adapters(session), list[Adapter], "Adapter files, those that can run first"),
+        ("GET", "encoders", lambda: list_encoders(session), list[Encoder], "Image encoder files"),
+        ("GET", "schema", schema, dict[str, Any], "JSON Schema of a unit, to check one before it is sent"),
+        ("POST", "rescan", rescan, Counts, "Look for files again"),
+    )
+    for method, name, answer, model, summary in routes:
+        app.add_api_route(
+            f"/ipadapter/{name}",
+            answer,
+            methods=[method],
+            dependencies=guards,
+            tags=["IP-Adapter"],
+            operation_id=f"ipadapter_{name}",
+            summary=summary,
+            response_model=model,
+            response_model_exclude_unset=True,
+        )
 
 
 def panel_list(session: Session, look_again: bool) -> str:

@@ -5,11 +5,13 @@ The class body is the table: the API, the panel, the infotext and the schema are
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UnitError
+from .controlnet import from_controlnet
+from .errors import IPAdapterError, UnitError
 from .fields import (
     Choice,
     Face,
@@ -215,21 +217,33 @@ def read_units(args: Iterable[Any]) -> dict[int, Unit]:
     """Return the enabled units of a script's args by their number; errors carry the unit's number."""
     units: dict[int, Unit] = {}
     for number, given in given_units(args).items():
-        try:
+        with numbered(number):
             units[number] = read_unit(given)
-        except UnitError as error:
-            error.unit = number
-            raise
     return {number: unit for number, unit in units.items() if unit.enabled}
 
 
 def given_units(args: Iterable[Any]) -> dict[int, dict[str, Any]]:
-    """Return the objects of a script's args, as they were given, by their number from 1.
+    """Return the objects of a script's args by their number from 1, as they were given or translated from ControlNet's.
 
     Each arg is an object, the JSON text of one, a list of these, or nothing. An empty place counts too, so that a
     unit's number is that of its tab in the panel.
     """
-    return {number: given for number, given in enumerate(_places(args), 1) if given is not None}
+    units: dict[int, dict[str, Any]] = {}
+    for number, given in enumerate(_places(args), 1):
+        if given is not None:
+            with numbered(number):
+                units[number] = from_controlnet(given)
+    return units
+
+
+@contextmanager
+def numbered(number: int) -> Generator[None, None, None]:
+    """Give errors the number of the unit that they are about."""
+    try:
+        yield
+    except IPAdapterError as error:
+        error.unit = number
+        raise
 
 
 def _places(given: Any, nesting: int = 0) -> Iterable[dict[str, Any] | None]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .errors import IPAdapterError, UnitError, brief
 from .fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures
-from .units import FIELDS, given_units
+from .units import FIELDS, given_units, numbered
 
 LEAST_UNITS = 3
 """Units that have axes however few the panel shows, for programs send as many as they like."""
@@ -119,11 +119,8 @@ def _changed(units: Mapping[int, dict[str, Any]], unit: int, name: str, value: A
             f"the plot's axis {label} has no unit to change. Give unit {unit} an adapter and a reference, "
             "or choose another unit's axis."
         )
-    try:
+    with numbered(unit):
         return {**units, unit: {**units[unit], name: _value(units[unit], name, value)}}
-    except UnitError as error:
-        error.unit = unit
-        raise
 
 
 def _value(given: Mapping[str, Any], name: str, value: Any) -> Any:

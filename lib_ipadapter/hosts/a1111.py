@@ -13,7 +13,7 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import devices, lowvram, paths_internal, sd_models, sd_unet, shared
 
 from ..attention import COND, UNCOND
-from ..errors import IPAdapterError, UnitError
+from ..errors import STATUS, IPAdapterError
 from ..library import Folders
 from ..regions import WHOLE, Box
 from .host import PassFacts, Row, SamplingRun
@@ -36,9 +36,8 @@ class Refusal(HTTPException):
     """Stops a generation with a sentence: the API answers with the status, the panel shows the text."""
 
     def __init__(self, error: IPAdapterError) -> None:
-        super().__init__(422, str(error))
-        if isinstance(error, UnitError):
-            self.body = {"field": error.field, "value": error.value}
+        super().__init__(STATUS, str(error))
+        self.body = error.problem()
 
     def __str__(self) -> str:
         return str(self.detail)

@@ -27,8 +27,7 @@ def axes(webui: WebUI) -> list[str]:
 
 def plot(webui: WebUI, x: tuple[str, str], y: tuple[str, str], *units: dict[str, Any]) -> Made:
     """Return the cells of a plot, row by row, after its grid."""
-    labels = ["Nothing", *(label for label in axes(webui) if label != "Nothing")]
-    assert axes(webui)[0] == "Nothing"
+    labels = axes(webui)
     args = [labels.index(x[0]), x[1], [], labels.index(y[0]), y[1], [], 0, "", []]
     args += [False, True, False, False, False, False, False, 0, True]
     return webui.generate(*units, script_name="x/y/z plot", script_args=args, width=128, height=128, steps=2)
