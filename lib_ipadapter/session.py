@@ -13,6 +13,7 @@ from .hosts.host import Host, PassFacts, Row
 from .infotext import describe, unit_key, without_units
 from .preparation import Preparation, Prepared, reason_against
 from .regions import Size
+from .store import Store
 from .terms import Acting, kind_of, period_of
 from .unet_map import Site
 from .units import read_units
@@ -26,13 +27,17 @@ class Session:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.preparation = Preparation(host)
+        self.references = Store(host.shelter)
 
     def before_generation(self, p: Any, args: Iterable[Any]) -> None:
         """Read and encode early, so that a unit that cannot run stops the generation before it costs anything."""
+        prepared = self._prepare(p, args)
         described = {
             unit_key(number): describe(each.unit, each.adapter.path.name, each.digests)
-            for number, each in self._prepare(p, args).items()
+            for number, each in prepared.items()
         }
+        for file in {file.digest: file for each in prepared.values() for file in each.plan.files.values()}.values():
+            self.references.keep(file)
         # a new mapping, for the copies of `p` that are the cells of a plot share the old one
         p.extra_generation_params = without_units(p.extra_generation_params) | described
 

@@ -41,6 +41,7 @@ class IPAdapterScript(scripts.Script):
             tab="img2img" if is_img2img else "txt2img",
             units=shared.opts.data.get("ipadapter_units", 3),
             accordion=ui_components.InputAccordion,
+            find_reference=lambda digits: session().references.find(digits),
             list_models=lambda look_again: room("api").panel_list(session(), look_again),
         )
         self.infotext_fields = panel.infotext_fields
@@ -112,6 +113,16 @@ def add_settings():
             {"choices": ["mean", "black"]},
             section=section,
         ).info("mean colour, as IP-Adapter's authors; or a black picture, as ComfyUI and Forge: for their old results"),
+        "ipadapter_kept_references": shared.OptionInfo(
+            256,
+            "References kept, so that pasted parameters restore them (MB)",
+            gr.Slider,
+            {"minimum": 0, "maximum": 8192, "step": 64},
+            section=section,
+        ).info(
+            "in cache/ipadapter-references of the web UI's data folder, to which who uses this web UI can come by "
+            "pasting; 0 keeps none and removes those kept when the next picture is made"
+        ),
         "ipadapter_warn_only": shared.OptionInfo(
             False, "When a unit cannot run, go on without it and warn, instead of stopping", section=section
         ),

@@ -255,3 +255,21 @@ def test_parameters_of_a_generation_are_its_own(host, session) -> None:
         session.before_generation(cell, [unit()])
         assert list(cell.extra_generation_params) == ["Schedule", "IP-Adapter 1"]
     assert p.extra_generation_params == {"Schedule": "karras"}
+
+
+def test_every_picture_of_a_unit_comes_back_from_the_parameters(host, session, tmp_path) -> None:
+    from lib_ipadapter.hosts.host import Shelter
+    from lib_ipadapter.infotext import restored_units
+
+    host.kept = Shelter(tmp_path / "kept", 1 << 20)
+    images = [photo(1), {"image": photo(2), "weight": 0.5, "mask": photo(3)}]
+    given = unit(images=images, negative_images=[photo(4)], mask=photo(5), weight=0.7)
+    first = Processing()
+    session.before_generation(first, [given])
+    (restored,) = restored_units(first.extra_generation_params, session.references.find).values()
+    assert "note" not in restored
+    second = Processing()
+    session.before_generation(second, [restored])
+    assert not host.refused
+    assert second.extra_generation_params == first.extra_generation_params
+    assert len(list((tmp_path / "kept").iterdir())) == 5

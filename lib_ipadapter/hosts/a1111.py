@@ -16,7 +16,7 @@ from ..attention import COND, UNCOND
 from ..errors import STATUS, IPAdapterError
 from ..library import Folders
 from ..regions import WHOLE, Box
-from .host import PassFacts, Row, SamplingRun
+from .host import PassFacts, Row, SamplingRun, Shelter
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,9 @@ WARN_ONLY = "ipadapter_warn_only"
 
 UNCONDITIONAL = "ipadapter_unconditional"
 """Setting: what unconditional rows see where no negative reference is given."""
+
+KEPT = "ipadapter_kept_references"
+"""Setting: mebibytes of references that are kept, so that a picture's parameters restore them; 0 for none."""
 
 BASIC = HTTPBasic(auto_error=False)
 
@@ -79,6 +82,10 @@ def make_room() -> None:
 
 def unconditional() -> str:
     return shared.opts.data.get(UNCONDITIONAL, "mean")
+
+
+def shelter() -> Shelter:
+    return Shelter(Path(shared.data_path, "cache", "ipadapter-references"), shared.opts.data.get(KEPT, 256) << 20)
 
 
 def pass_of(p: Any) -> PassFacts:
