@@ -110,17 +110,15 @@ def demo(task: str, more: list[str]) -> None:
         run(sys.executable, "demo/files.py", *more)
         return
     set_up(ENDS["current"])
-    module = {"demo": "demo.page", "train-demo": "demo.train"}[task]
+    module = {"demo": "demo.page", "demo-panel": "demo.panel", "train-demo": "demo.train"}[task]
     # as the tests do, so that torchvision can be imported beside a torch that was built otherwise
-    start = (
-        f"import sys; sys.path += ['tests']; import conftest, runpy; runpy.run_module('{module}', run_name='__main__')"
-    )
+    start = f"import sys; sys.path += ['tests']; import conftest; from {module} import main; main()"
     run(ENDS["current"].executable, "-c", start, *more, HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("test", "check", "bench", "demo", "train-demo", "demo-files"))
+    parser.add_argument("task", choices=("test", "check", "bench", "demo", "demo-panel", "train-demo", "demo-files"))
     parser.add_argument("--end", choices=(*ENDS, "all"), default="current", help="which versions to test with")
     options, more = parser.parse_known_args()
     if options.task == "bench":

@@ -83,7 +83,7 @@ def measure() -> dict[str, Any]:
             folders=lambda: Folders((folder,), (folder,)),
             compute_device=lambda: torch.device("cpu"),
             compute_dtype=lambda: torch.float32,
-            make_room=lambda: None,
+            make_room=lambda needed: None,
             unconditional=lambda: "mean",
         )
         photo = base64.b64encode(file_of(picture(1600, 1200), "JPEG", quality=95)).decode()

@@ -70,7 +70,10 @@ class Studio:
 
     def pictures(self, prompt: str, seeds: Iterable[int], *units: dict[str, Any]) -> list[Image.Image]:
         """Return a picture for each seed, with these units."""
-        generation = Generation(prompt, tuple(seeds))
+        return self.make(Generation(prompt, tuple(seeds)), units)
+
+    def make(self, generation: Generation, units: Sequence[Any]) -> list[Image.Image]:
+        """Return the pictures of a generation, with these units."""
         self.session.before_generation(generation, units)
         self.session.before_sampling(generation, units)
         return self.host.sample(generation)

@@ -1,9 +1,11 @@
 """Write a page that shows what the IP-Adapters of the small model do: `python -m demo.page`."""
 
 import html
-import sys
+import itertools
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,23 +76,36 @@ def tag(picture: Image.Image) -> str:
     return f'<img alt="" src="data:image/png;base64,{as_text(picture)}">'
 
 
-def cells(studio: Studio) -> Iterator[tuple[Row, str, float, list[Image.Image]]]:
-    """Yield the pictures of the table, row by row."""
-    for row in ROWS:
-        for prompt in PROMPTS:
-            for weight in WEIGHTS:
-                yield row, prompt, weight, studio.pictures(prompt, SEEDS, *row.units(weight))
+Job = tuple[int, str, float]
+"""Number of a row, prompt and weight."""
+
+STUDIOS: list[Studio] = []
+"""The one studio of a process."""
 
 
-def table(studio: Studio) -> str:
-    total = len(ROWS) * len(PROMPTS) * len(WEIGHTS)
-    made: dict[Row, list[str]] = {row: [] for row in ROWS}
-    for done, (row, _prompt, _weight, pictures) in enumerate(cells(studio), 1):
-        made[row].append(f'<td class="cell">{"".join(map(tag, pictures))}</td>')
-        show_progress(done, total)
+def open_studio() -> None:
+    """Prepare a process that makes pictures."""
+    torch.set_num_threads(1)  # for tensors as small as these, threads cost more than they bring
+    STUDIOS[:] = [Studio(demo_host())]
+
+
+def make_cell(job: Job) -> str:
+    """Return a cell of the table."""
+    row, prompt, weight = job
+    pictures = STUDIOS[0].pictures(prompt, SEEDS, *ROWS[row].units(weight))
+    return f'<td class="cell">{"".join(map(tag, pictures))}</td>'
+
+
+def table(workers: Executor) -> str:
+    jobs: list[Job] = list(itertools.product(range(len(ROWS)), PROMPTS, WEIGHTS))
+    made: list[str] = []
+    for cell in workers.map(make_cell, jobs):
+        made.append(cell)
+        show_progress(len(made), len(jobs))
+    width = len(PROMPTS) * len(WEIGHTS)
     prompts = "".join(f'<th colspan="{len(WEIGHTS)}">{html.escape(prompt)}</th>' for prompt in PROMPTS)
     weights = "".join(f"<th>weight {weight:g}</th>" for weight in WEIGHTS) * len(PROMPTS)
-    rows = "".join(_row(row, row_cells) for row, row_cells in made.items())
+    rows = "".join(_row(row, made[n * width : (n + 1) * width]) for n, row in enumerate(ROWS))
     return f"<table><tr><th></th><th></th>{prompts}</tr><tr><th></th><th></th>{weights}</tr>{rows}</table>"
 
 
@@ -99,25 +114,34 @@ def _row(row: Row, row_cells: Sequence[str]) -> str:
     return f'<tr><td>{html.escape(row.title)}</td><td class="cell">{references}</td>{"".join(row_cells)}</tr>'
 
 
-def figures(studio: Studio) -> list[str]:
-    """Return sentences with what was counted just now, on few pictures; the model card has larger counts."""
-    lines = [f"Without a reference, {base_agreement(studio, (1,)):.0%} of 24 pictures are as the prompt says."]
-    for done, weight in enumerate(WEIGHTS, 1):
-        found = agreement(studio, trials(6), COUNTED_SEEDS, at_weight(weight))
-        lines.append(
-            f"Weight {weight:g}: {found.colour:.0%} of 24 pictures have the reference's colour, "
-            f"{found.ground:.0%} its ground, {found.shape:.0%} the prompt's shape."
-        )
-        show_progress(done, len(WEIGHTS))
-    return lines
+def count_base(seed: int) -> float:
+    return base_agreement(STUDIOS[0], (seed,))
+
+
+def count(weight: float) -> str:
+    """Return a sentence with what was counted just now, on few pictures; the model card has larger counts."""
+    found = agreement(STUDIOS[0], trials(6), COUNTED_SEEDS, at_weight(weight))
+    return (
+        f"Weight {weight:g}: {found.colour:.0%} of 24 pictures have the reference's colour, "
+        f"{found.ground:.0%} its ground, {found.shape:.0%} the prompt's shape."
+    )
+
+
+def figures(workers: Executor) -> list[str]:
+    base = workers.submit(count_base, 1)
+    counted = [workers.submit(count, weight) for weight in WEIGHTS]
+    for done, future in enumerate([base, *counted], 1):
+        future.result()
+        show_progress(done, 1 + len(counted))
+    first = f"Without a reference, {base.result():.0%} of 24 pictures are as the prompt says."
+    return [first, *(future.result() for future in counted)]
 
 
 def main() -> None:
     began = time.monotonic()
-    torch.set_num_threads(1)  # for tensors as small as these, threads cost more than they bring
-    studio = Studio(demo_host())
-    body = table(studio)
-    lines = figures(studio)
+    with ProcessPoolExecutor(os.cpu_count(), initializer=open_studio) as workers:
+        body = table(workers)
+        lines = figures(workers)
     listed = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(
@@ -130,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

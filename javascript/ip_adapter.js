@@ -129,6 +129,13 @@ const ipAdapter = (() => {
             this.draw();
         }
 
+        /* Use a picture that is shown elsewhere on the page. */
+        async send(url) {
+            const blob = await (await fetch(url)).blob();
+            await this.add(this.unit.images, [new File([blob], "The picture", {type: blob.type})]);
+            if (!this.ticked) gradioApp().querySelector(`#ipadapter_${this.tab}-checkbox input`).click();
+        }
+
         /* The web UI wrote a pasted unit into its text field; ticking the panel may have taken it already. */
         restore(index, text) {
             if (index >= this.units.length || text === "" || text === this.written[index]) return;
@@ -442,5 +449,6 @@ const ipAdapter = (() => {
         tick: (tab, on) => panels[tab].tick(on),
         models: (tab, text) => panels[tab].list(JSON.parse(text)),
         restore: (tab, index, text) => panels[tab].restore(index, text),
+        send: (tab, url) => panels[tab].send(url),
     };
 })();

@@ -67,20 +67,29 @@ class Injection:
         self.kinds: tuple[int, ...] = ()
         self.size: Size = (0, 0)
         self._unet = unet
-        self._attentions = attentions
+        self._sites = {site.path: _SiteHooks(self, site, attention) for site, attention in attentions.items()}
         self._handles: list[RemovableHandle] = []
 
     def inject(self) -> None:
         if self._handles:
             return
         self._handles.append(self._unet.register_forward_pre_hook(self._see_rows, with_kwargs=True))
-        for site, attention in self._attentions.items():
-            self._handles += _SiteHooks(self, site, attention).register()
+        for site in self._sites.values():
+            self._handles += site.register()
 
     def eject(self) -> None:
         self.call = None
         while self._handles:
             self._handles.pop().remove()
+
+    def enter(self, path: str, hidden: Tensor) -> None:
+        """Take note of what goes towards the cross-attention at `path`, before others may change its rows."""
+        if path in self._sites:
+            self._sites[path].enter(hidden)
+
+    def leave(self, path: str, output: Tensor) -> Tensor:
+        """Return what came from there, once the rows are as before, with the image attention if it was not added."""
+        return self._sites[path].leave(output) if path in self._sites else output
 
     def _see_rows(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Repeat the kinds where the denoiser's rows reach the U-Net as whole copies of the batch, as tiles do."""
@@ -94,21 +103,50 @@ class Injection:
 
 
 class _SiteHooks:
-    """The three hooks of one site: keep the query, add to what enters the output projection, see that it was done."""
+    """The hooks of one site: keep the query, add to what enters the output projection, and see that it was done.
+
+    Where another extension splits or widens the rows inside attn2 or around it, what went in before that is kept, and
+    the image attention is added to what comes out after it.
+    """
 
     def __init__(self, injection: Injection, site: Site, attention: nn.Module) -> None:
         self._injection = injection
         self._site = site
         self._attention: Any = attention
         self._query: Tensor | None = None
-        self._done = False
+        self._entered: Tensor | None = None
 
     def register(self) -> list[RemovableHandle]:
         return [
+            self._attention.register_forward_pre_hook(self._enter),
             self._attention.to_q.register_forward_hook(self._keep_query),
             self._attention.to_out[0].register_forward_pre_hook(self._add),
-            self._attention.register_forward_hook(self._add_if_missed),
+            self._attention.register_forward_hook(self._leave),
         ]
+
+    def enter(self, hidden: Tensor) -> None:
+        """Keep what the image attention is still to be computed for, if its rows are those of the call."""
+        if self._injection.call is None:
+            return
+        if len(hidden) == len(self._injection.kinds):
+            self._entered = hidden
+        elif self._entered is None:
+            raise _rows_error(f"{len(self._injection.kinds)} rows in {self._site.path}", len(hidden))
+
+    def leave(self, output: Tensor) -> Tensor:
+        """Return the output with the image attention, if that was not added on the way and its rows are right."""
+        entered, call = self._entered, self._injection.call
+        if entered is None or call is None or len(output) != len(entered):
+            return output
+        self._entered = None
+        image = self._image_term(entered, call)
+        return output if image is None else output + image
+
+    def _enter(self, _module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        self.enter(args[0])
+
+    def _leave(self, _module: nn.Module, _args: Any, output: Tensor) -> Tensor:
+        return self.leave(output)
 
     def _keep_query(self, _module: nn.Module, _args: Any, query: Tensor) -> None:
         self._query = query if self._injection.call else None
@@ -118,20 +156,9 @@ class _SiteHooks:
         attended, kinds = args[0], self._injection.kinds
         if call is None or query is None or query.shape != attended.shape or len(query) != len(kinds):
             return None
-        self._done = True
+        self._entered = None
         bank = self._bank(call, query)
         return None if bank is None else (add_image_attention(attended, query, bank, kinds), *args[1:])
-
-    def _add_if_missed(self, _module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-        """Add after the output projection where another extension split or widened the rows inside attn2."""
-        done, self._done, call = self._done, False, self._injection.call
-        if done or call is None:
-            return None
-        hidden, kinds = args[0], self._injection.kinds
-        if len(hidden) != len(kinds):
-            raise _rows_error(f"{len(kinds)} rows in {self._site.path}", len(hidden))
-        image = self._image_term(hidden, call)
-        return None if image is None else output + image
 
     def _image_term(self, hidden: Tensor, call: Call) -> Tensor | None:
         self._injection.call = None  # our own hooks stay silent below
@@ -141,8 +168,9 @@ class _SiteHooks:
             if bank is None:
                 return None
             image = add_image_attention(query.new_zeros(query.shape), query, bank, self._injection.kinds)
+            # the projection's bias is in the output already; asked of the module, for it may be quantised or elsewhere
             project = self._attention.to_out[0]
-            return project(image) if project.bias is None else project(image) - project.bias.to(image)
+            return project(image) - project(image.new_zeros(1, 1, image.shape[-1]))
         finally:
             self._injection.call = call
 

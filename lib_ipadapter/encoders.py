@@ -61,6 +61,8 @@ class EncoderFile:
     """Hidden states: patches and the class token."""
     projection: int
     """Width of the image embedding."""
+    parameters: int
+    """Numbers in the tower's own tensors."""
     identity: tuple[object, ...]
     """What tells this state of the file from any other."""
 
@@ -90,7 +92,8 @@ def open_encoder(path: Path) -> EncoderFile:
     layers = len({match[1] for name in shapes if (match := LAYER.match(name))})
     if layers < 2 or width % _heads(width):
         raise UnrecognisedError(f"{path.name} is no vision encoder that is known: {layers} layers, {width} wide.")
-    return EncoderFile(path, width, layers, mlp, patch, states, projection, identity)
+    parameters = sum(math.prod(shape) for shape in shapes.values())
+    return EncoderFile(path, width, layers, mlp, patch, states, projection, parameters, identity)
 
 
 def _shape(path: Path, shapes: Shapes, name: str, axes: int) -> Shape:

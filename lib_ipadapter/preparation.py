@@ -72,7 +72,8 @@ class Preparation:
         _refuse_idle_composition(unit, layout)
         encoder = self.library.encoder_for(adapter, unit.encoder)
         plan = plan_of(unit, self._pictures)
-        return Prepared(unit, adapter, layout, plan, self._kept(adapter, encoder, plan))
+        with torch.inference_mode(False), torch.no_grad():  # what is kept outlives the mode the host is in just now
+            return Prepared(unit, adapter, layout, plan, self._kept(adapter, encoder, plan))
 
     @property
     def _precision(self) -> tuple[torch.device, torch.dtype]:
@@ -112,7 +113,7 @@ class Preparation:
         """Encode on the host's device, or on the CPU where that is too full."""
         if not pixels:
             return []
-        self.host.make_room()
+        self.host.make_room(encoder.parameters * self.host.compute_dtype().itemsize)
         try:
             return encode(encoder, pixels, *self._precision)
         except torch.cuda.OutOfMemoryError:

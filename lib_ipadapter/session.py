@@ -112,6 +112,15 @@ class Run:
         if self._injection:
             self._injection.call = None
 
+    def enter(self, path: str, hidden: Tensor) -> None:
+        """See what goes towards the cross-attention at `path` of the U-Net, before others may change its rows."""
+        if self._injection:
+            self._injection.enter(path, hidden)
+
+    def leave(self, path: str, output: Tensor) -> Tensor:
+        """Return what came from there, with the image attention where others kept it from being added inside."""
+        return self._injection.leave(path, output) if self._injection else output
+
     @property
     def bytes(self) -> int:
         """Bytes of image keys and values on the device."""

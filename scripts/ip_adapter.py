@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib
+import importlib.util
 import sys
 import types
 from pathlib import Path
@@ -24,9 +25,15 @@ def room(name):
 
 
 @functools.cache
+def door():
+    """Return the library's door to the web UI that runs this: the Forge family is the one that has `modules_forge`."""
+    return room("hosts.forge" if importlib.util.find_spec("modules_forge") else "hosts.a1111")
+
+
+@functools.cache
 def session():
     """Return the one session, made when it is first needed; a reload of the UI makes a new one."""
-    return room("session").Session(room("hosts.a1111"))
+    return room("session").Session(door())
 
 
 class IPAdapterScript(scripts.Script):
@@ -90,13 +97,14 @@ def add_axes():
             "model": xyz.Files(lambda: api.usable(api.list_adapters(session())), library.adapter),
             "encoder": xyz.Files(lambda: ["auto", *api.usable(api.list_encoders(session()))], library.check_encoder),
         }
-        plot = xyz.Plot(grid, files, args_of, room("hosts.a1111").Refusal)
+        plot = xyz.Plot(grid, files, args_of, room("hosts.webui").Refusal)
         xyz.add_axes(plot, shared.opts.data.get("ipadapter_units", 3))
 
 
 def add_routes(_demo, app):
     if shared.cmd_opts.api or shared.cmd_opts.nowebui:
-        room("api").add_routes(app, session(), room("hosts.a1111").route_guards(app))
+        room("api").add_routes(app, session(), door().route_guards(app))
+        door().answer_refusals(app)
 
 
 def add_settings():
@@ -134,4 +142,4 @@ def add_settings():
 script_callbacks.on_before_ui(add_axes)
 script_callbacks.on_app_started(add_routes)
 script_callbacks.on_ui_settings(add_settings)
-script_callbacks.on_cfg_denoiser(lambda params: room("hosts.a1111").on_cfg_denoiser(params))
+script_callbacks.on_cfg_denoiser(lambda params: door().on_cfg_denoiser(params))

@@ -78,7 +78,7 @@ class SmallHost:
     def compute_dtype(self) -> torch.dtype:
         return torch.float32
 
-    def make_room(self) -> None: ...
+    def make_room(self, needed: int) -> None: ...
 
     def unconditional(self) -> str:
         return self.convention

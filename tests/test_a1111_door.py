@@ -39,11 +39,14 @@ def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     for name, part in parts.items():
         setattr(modules, name, part)
     monkeypatch.setitem(sys.modules, "modules", modules)
-    monkeypatch.delitem(sys.modules, "lib_ipadapter.hosts.a1111", raising=False)
+    names = [f"lib_ipadapter.hosts.{name}" for name in ("webui", "a1111")]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
     import lib_ipadapter.hosts.a1111 as door
 
     yield door
-    sys.modules.pop("lib_ipadapter.hosts.a1111", None)
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 def batch(prompts: tuple[int, ...], unconds: int = 1) -> Any:
@@ -123,7 +126,7 @@ def test_an_unforeseen_error_stops_the_generation_and_is_logged(door, caplog) ->
 
 def test_the_setting_turns_a_refusal_into_a_warning(door) -> None:
     p = Processing()
-    door.shared.opts.data[door.WARN_ONLY] = True
+    door.shared.opts.data["ipadapter_warn_only"] = True
     with door.refusing(p, 1):
         raise IPAdapterError("does not fit.")
     assert p.sample() == "sampled"
@@ -214,7 +217,7 @@ def test_the_model_after_the_refiners_switch_is_followed(door) -> None:
 def test_denoisers_of_other_generations_are_left_alone(door) -> None:
     params = batch((1,))
     door.on_cfg_denoiser(params)
-    assert not hasattr(params.denoiser, door.RUN)
+    assert vars(params.denoiser).keys() == {"sampler", "step", "total_steps"}
 
 
 def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:

@@ -155,6 +155,36 @@ def test_an_extension_that_splits_or_widens_rows_inside_attn2_changes_nothing(un
     assert torch.allclose(made, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["rows kept", "rows doubled"])
+def test_what_enters_and_leaves_around_an_extension_that_widens_rows_gets_the_image_attention_once(
+    unet, given, unit, kept
+) -> None:
+    """Forge's patches may change the rows before attn2 and change them back after it."""
+    attentions = find_attentions(unet)
+    expected = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    injection = Injection(unet, attentions)
+    paths = {attention: site.path for site, attention in attentions.items()}
+
+    def before(attention, args, kwargs):
+        injection.enter(paths[attention], args[0])
+        wider = [args[0], kwargs["context"]] if kept else [torch.cat([x, x]) for x in (args[0], kwargs["context"])]
+        return (wider[0],), {"context": wider[1]}
+
+    def after(attention, _args, output):
+        return injection.leave(paths[attention], output[: len(given[0])])
+
+    handles = [attention.register_forward_pre_hook(before, with_kwargs=True) for attention in paths]
+    injection.inject()
+    handles += [attention.register_forward_hook(after) for attention in paths]
+    injection.call = call_of([(unit, 1.0)], ROLES)
+    try:
+        assert torch.allclose(run(unet, given), expected, rtol=1e-4, atol=1e-5)
+    finally:
+        injection.eject()
+        for handle in handles:
+            handle.remove()
+
+
 def test_rows_changed_between_the_unet_and_attn2_are_an_error(unet, given, unit) -> None:
     attention = next(iter(find_attentions(unet).values()))
     handle = attention.register_forward_pre_hook(

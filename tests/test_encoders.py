@@ -369,7 +369,7 @@ def test_a_published_tower_is_built_as_it_was_trained(of_full_size: tuple) -> No
 )
 def test_the_width_inside_a_block_is_exact_where_open_clip_would_round_it(width: int, mlp: int) -> None:
     with torch.device("meta"):
-        built = encoders._build(EncoderFile(Path("tower"), width, 2, mlp, 14, 5, 8, ()))
+        built = encoders._build(EncoderFile(Path("tower"), width, 2, mlp, 14, 5, 8, 0, ()))
     assert built.transformer.resblocks[0].mlp.c_fc.weight.shape == (mlp, width)
 
 
@@ -377,7 +377,7 @@ def test_the_width_inside_a_block_is_exact_where_open_clip_would_round_it(width:
 def test_other_towers_have_the_heads_of_their_authors(width: int, heads: int) -> None:
     """ViT-B (OpenAI), ViT-g (LAION) and ViT-Ti, in open_clip's model_configs."""
     with torch.device("meta"):
-        built = encoders._build(EncoderFile(Path("tower"), width, 2, 4 * width, 14, 5, 8, ()))
+        built = encoders._build(EncoderFile(Path("tower"), width, 2, 4 * width, 14, 5, 8, 0, ()))
     assert built.transformer.resblocks[0].attn.num_heads == heads
 
 

@@ -70,7 +70,7 @@ class Demo:
     def compute_dtype(self) -> torch.dtype:
         return self.model.signal_left.dtype
 
-    def make_room(self) -> None:
+    def make_room(self, needed: int) -> None:
         """There is no low-memory mode."""
 
     def unconditional(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from makers import file_of, picture
-from panel.test_panel import CHROMIUM, FLAGS, PICTURES
+from panel.served import CHROMIUM, FLAGS, PICTURES
 
 from host.webui import Files, WebUI, reference, unet_sizes
 from lib_ipadapter.unet_map import SD

@@ -75,18 +75,20 @@ def test_every_checkpoint(compare, checkpoints, files, kind: str) -> None:
         compare({"model": files.adapter(checkpoint), "images": [reference(1)]}, checkpoint=checkpoint)
 
 
+APART = {"settings": {"batch_cond_uncond": False}, "way": "apart"}
+"""Each prompt evaluated by itself: a setting of AUTOMATIC1111, and what Forge does with little memory."""
 SPLITS = {
-    "cond and uncond apart": {"settings": {"batch_cond_uncond": False}},
+    "cond and uncond apart": APART,
     "long negative": {"negative_prompt": LONG},
-    "long negative, apart": {"negative_prompt": LONG, "settings": {"batch_cond_uncond": False}},
+    "long negative, apart": {"negative_prompt": LONG, **APART},
     "long negative, padded": {"negative_prompt": LONG, "settings": {"pad_cond_uncond": True}},
     "long negative, padded the old way": {"negative_prompt": LONG, "settings": {"pad_cond_uncond_v0": True}},
     "long prompt": {"prompt": LONG},
     "prompts joined by AND": {"prompt": MANY},
-    "prompts joined by AND, apart": {"prompt": MANY, "settings": {"batch_cond_uncond": False}},
-    "AND, long negative, apart": {"prompt": MANY, "negative_prompt": LONG, "settings": {"batch_cond_uncond": False}},
+    "prompts joined by AND, apart": {"prompt": MANY, **APART},
+    "AND, long negative, apart": {"prompt": MANY, "negative_prompt": LONG, **APART},
     "AND, long negative, batch": {"prompt": MANY, "negative_prompt": LONG, "batch_size": 2},
-    "batch of 3, apart": {"batch_size": 3, "settings": {"batch_cond_uncond": False}},
+    "batch of 3, apart": {"batch_size": 3, **APART},
     "no uncond in early steps": {"settings": {"skip_early_cond": 0.4}, "steps": 6},
     "no uncond in late steps": {"settings": {"s_min_uncond": 4.0}, "steps": 6},
     "no uncond in late steps, all": {"settings": {"s_min_uncond": 4.0, "s_min_uncond_all": True}, "steps": 6},
@@ -97,6 +99,16 @@ SPLITS = {
 @pytest.mark.parametrize("split", SPLITS)
 def test_however_the_batch_is_split(compare, split: str) -> None:
     compare(**{key: dict(value) if isinstance(value, dict) else value for key, value in SPLITS[split].items()})
+
+
+def test_rows_widened_around_attn2_change_nothing(webui: WebUI, files: Files, sd: Path) -> None:
+    """As regional prompters do it in Forge, by patches before and after attn2."""
+    unit = {"model": files.adapter(sd), "images": [reference(1)]}
+    plain, made = webui.generate(), webui.generate(unit)
+    assert made - plain > 5
+    assert webui.generate(way="wide") - plain <= 1
+    assert webui.generate(unit, way="wide") - made <= 1
+    assert webui.hooks() == 0
 
 
 SAMPLERS = ["Euler", "DPM2 a", "Heun", "DPM++ SDE", "DDIM", "UniPC", "LCM", "Restart", "DPM++ 2M", "DPM fast", "PLMS"]

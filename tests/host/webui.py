@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,9 @@ from lib_ipadapter.tokens import project
 from lib_ipadapter.unet_map import SD, SDXL, sites
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FLAGS = (
-    "--skip-torch-cuda-test --skip-prepare-environment --skip-version-check --no-half --use-cpu all --api "
-    "--no-download-sd-model --do-not-download-clip"
-)
+COMMON_FLAGS = "--skip-torch-cuda-test --skip-prepare-environment --skip-version-check --api"
+SIZE = int(os.environ.get("IP_ADAPTER_HOST_SIZE", "256"))
+"""Sides of the pictures in pixels, where a test does not say."""
 FEATURES, STATES = 96, 128
 """Widths of the test encoder's embedding and of its hidden states."""
 
@@ -53,6 +53,42 @@ SETTINGS = {
 """Settings to start with. A1111 restores an overridden setting only where its file of settings has it."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A web UI that the tests know, told by its files."""
+
+    name: str
+    marks: tuple[str, ...]
+    """Files of it, each with a text that it holds; the first kind all of whose marks are there is it."""
+    flags: str
+    forge: bool = True
+    """Whether it is of the Forge family: models are loaded when they are needed, rows are told to the U-Net."""
+
+
+KINDS = (
+    Kind("reForge", ("ldm_patched/modules/args_parser.py: --cpu", "modules_forge: "), "--cpu"),
+    Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu"),
+    Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu"),
+    Kind(
+        "AUTOMATIC1111",
+        ("webui.py: ",),
+        "--no-half --use-cpu all --no-download-sd-model --do-not-download-clip",
+        forge=False,
+    ),
+)
+
+
+def kind_of(folder: Path) -> Kind:
+    """Return what web UI is in a folder."""
+
+    def there(mark: str) -> bool:
+        name, text = mark.split(": ")
+        path = folder / name
+        return path.exists() and (not text or text in path.read_text(encoding="utf-8"))
+
+    return next(kind for kind in KINDS if all(map(there, kind.marks)))
+
+
 class RefusedError(Exception):
     """The web UI answered with an error."""
 
@@ -65,12 +101,13 @@ class WebUI:
     """A running web UI."""
 
     def __init__(self, folder: Path, python: str, flags: str, log: Path) -> None:
-        self.folder = folder
+        self.folder, self.kind = folder, kind_of(folder)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [python, "launch.py", *FLAGS.split(), "--port", str(self.port), *flags.split()]
+        kind = f"{COMMON_FLAGS} {self.kind.flags} --port {self.port}"
+        command = [python, "launch.py", *kind.split(), *flags.split()]
         environment = os.environ | {
             "HF_HUB_OFFLINE": "1",
             "TRANSFORMERS_OFFLINE": "1",
@@ -121,16 +158,19 @@ class WebUI:
             self.call("/sdapi/v1/options", {"sd_model_checkpoint": checkpoint.name})
 
     def generate(
-        self, *units: dict[str, Any], oracle: Path | None = None, mode: str = "txt2img", **more: Any
+        self, *units: dict[str, Any], oracle: Path | None = None, mode: str = "txt2img", way: str = "", **more: Any
     ) -> "Made":
-        """Return what the API makes with these units, or with the oracle's file instead."""
+        """Return what the API makes with these units, or with the oracle's file instead.
+
+        `way` is how the oracle's extension has the web UI call the U-Net: see there.
+        """
         settings = {"samples_format": "png", **more.pop("settings", {})}
         body = {
             "prompt": "a red cat",
             "negative_prompt": "blurry",
             "steps": 4,
-            "width": 256,
-            "height": 256,
+            "width": SIZE,
+            "height": SIZE,
             "seed": 1,
             "sampler_name": "Euler",
             "cfg_scale": 3,
@@ -140,8 +180,8 @@ class WebUI:
         scripts = body.pop("scripts", {})
         if units:
             scripts["ip-adapter"] = {"args": list(units)}
-        if oracle:
-            scripts["ip-adapter oracle"] = {"args": [str(oracle)]}
+        if oracle or way:
+            scripts["ip-adapter oracle"] = {"args": [str(oracle or ""), -1, way]}
         return Made(self.call(f"/sdapi/v1/{mode}", body | {"alwayson_scripts": scripts}))
 
     def hooks(self) -> int:

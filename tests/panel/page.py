@@ -1,18 +1,15 @@
-"""A page with the real panel on whatever gradio is installed: `python -m panel.page PORT`.
+"""A page with the real panel on whatever gradio is installed.
 
-It stands for the web UI: it loads the extension's browser code and style, and shows what the script would be given.
+It stands for the web UI: it shows what the script would be given.
 """
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from lib_ipadapter.ui import draw_panel
-
-ROOT = Path(__file__).resolve().parents[2]
+from demo.frame import framed_panel
 
 MODELS = [
     {
@@ -41,28 +38,6 @@ REFERENCES = {"a" * 12: PNG, "b" * 12: PNG}
 """Pictures that are kept, by the first digits of their hashes."""
 
 
-class Accordion:
-    """The part of the web UI's accordion that the panel uses: a tick, and something that opens with it."""
-
-    def __init__(self, value: bool, label: str, elem_id: str) -> None:
-        self.tick = gr.Checkbox(value, label=label, elem_id=f"{elem_id}-checkbox")
-        self.group = gr.Column(elem_id=elem_id)
-
-    def __enter__(self) -> Any:
-        self.group.__enter__()
-        return self.tick
-
-    def __exit__(self, *error: Any) -> None:
-        self.group.__exit__(*error)
-
-
-def browser_code() -> str:
-    """Return the extension's code as the web UI would run it, behind the two functions of the web UI that it uses."""
-    code = (ROOT / "javascript" / "ip_adapter.js").read_text(encoding="utf-8")
-    host = "const gradioApp = () => document; const onUiLoaded = (callback) => callback();"
-    return f"() => {{ {host}\n{code}\nwindow.ipAdapter = ipAdapter; }}"
-
-
 def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
     """Return what a web UI does with pasted parameters: None leaves a component as it is."""
     return [gr.update() if (value := f(parameters)) is None else gr.update(value=value) for f in functions]
@@ -73,8 +48,8 @@ def build(looks: list[bool]) -> gr.Blocks:
         looks.append(look_again)
         return json.dumps(MODELS)
 
-    with gr.Blocks(css=(ROOT / "style.css").read_text(encoding="utf-8"), analytics_enabled=False) as page:
-        panel = draw_panel("txt2img", 5, Accordion, list_models, REFERENCES.get)
+    with gr.Blocks(analytics_enabled=False) as page:
+        panel = framed_panel(page, 5, list_models, REFERENCES.get)
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
         generate.click(lambda *args: json.dumps(args), inputs=panel.texts, outputs=[given])
@@ -82,10 +57,8 @@ def build(looks: list[bool]) -> gr.Blocks:
         paste = gr.Button("Paste", elem_id="paste")
         components, functions = zip(*panel.infotext_fields, strict=True)
         paste.click(lambda text: take(json.loads(text), functions), inputs=[pasted], outputs=list(components))
-        code = {"_js" if gr.__version__.startswith("3.") else "js": browser_code()}
-        page.load(fn=None, inputs=[], outputs=[], **code)
     return page
 
 
-if __name__ == "__main__":
+def main() -> None:
     build([]).queue().launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), show_error=True)

@@ -3,15 +3,7 @@
 import base64
 import importlib.util
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,17 +11,11 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-import gradio
-from playwright.sync_api import sync_playwright
-
 from lib_ipadapter.units import FIELDS, read_unit
 
-TESTS = Path(__file__).resolve().parents[1]
-PICTURES = TESTS.parent / "build" / "screenshots"
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+from .served import needs_chromium, opened, serve, started_browser
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium was found; CHROMIUM may name one")
+pytestmark = needs_chromium
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
@@ -38,46 +24,20 @@ PNG = base64.b64decode(
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    environment = os.environ | {"PYTHONPATH": paths, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "127.0.0.1"}
-    server = subprocess.Popen([sys.executable, "-m", "panel.page", str(port)], env=environment, cwd=TESTS)
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(address, timeout=2).close()
-                break
-            except OSError:
-                assert server.poll() is None, "the page's server ended"
-                time.sleep(0.25)
+    with serve("panel.page") as address:
         yield address
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with started_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1100, "height": 1000})
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(address)
-    page.wait_for_selector(".ipadapter-tab")
-    yield page
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"gradio-{gradio.__version__}-{request.node.name}.png", full_page=True)
-    page.close()
-    assert errors == []
+    with opened(browser, address, request.node.name) as page:
+        yield page
 
 
 def tick(page: Any) -> None:
@@ -114,7 +74,7 @@ def changed(unit: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in unit.items() if value != defaults[name]}
 
 
-def opened(page: Any, group: str) -> None:
+def unfold(page: Any, group: str) -> None:
     page.click(f"summary:text-is('{group}')")
 
 
@@ -245,7 +205,7 @@ def test_every_control_reaches_the_script(page: Any) -> None:
     drop(page, "one.png", "two.png")
     choose(page)
     page.fill("[aria-label='Weight of reference 2']", "0.5")
-    opened(page, "Layers and steps")
+    unfold(page, "Layers and steps")
     page.select_option("select[aria-label='Weight type']", "style and composition")
     page.fill("input[type=number][aria-label='Composition weight']", "0.6")
     page.fill("input[type=number][aria-label='Style boost']", "0.5")
@@ -255,21 +215,21 @@ def test_every_control_reaches_the_script(page: Any) -> None:
     page.select_option("select[aria-label=Scaling]", "K+V")
     page.select_option("select[aria-label=Pass]", "hires")
     page.fill("[aria-label='Hires weight']", "0.4")
-    opened(page, "References")
+    unfold(page, "References")
     page.select_option("select[aria-label=Combine]", "average")
     page.check("[aria-label='One each']")
     page.check("[aria-label=Tiles]")
-    opened(page, "Region")
+    unfold(page, "Region")
     page.set_input_files("input[aria-label=Region]", {"name": "m.png", "mimeType": "image/png", "buffer": PNG})
     page.wait_for_selector("img[alt=Region]")
-    opened(page, "Negative references")
+    unfold(page, "Negative references")
     page.set_input_files(
         "input[aria-label='Negative reference pictures']", {"name": "n.png", "mimeType": "image/png", "buffer": PNG}
     )
     page.wait_for_selector("img[alt='Negative reference 1']")
     page.select_option("select[aria-label='Noise type']", "fade")
     page.fill("input[type=number][aria-label=Noise]", "0.3")
-    opened(page, "Composition references")
+    unfold(page, "Composition references")
     page.set_input_files(
         "input[aria-label='Composition reference pictures']", {"name": "c.png", "mimeType": "image/png", "buffer": PNG}
     )
@@ -318,7 +278,7 @@ def test_what_the_panel_sends_untouched_is_a_unit_with_defaults(page: Any) -> No
 def test_a_region_can_be_removed(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
-    opened(page, "Region")
+    unfold(page, "Region")
     page.set_input_files("input[aria-label=Region]", {"name": "m.png", "mimeType": "image/png", "buffer": PNG})
     page.wait_for_selector("img[alt=Region]")
     assert page.locator(".ipadapter-group.used").count() == 1

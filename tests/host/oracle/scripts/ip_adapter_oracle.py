@@ -3,7 +3,9 @@
 It shares nothing with the extension: rows are told by the text that they see, attention is written out one row and one
 head at a time, nothing is kept between calls. Its first argument is a file with units made by the test: image tokens,
 layers, weights, start, end, a curve, a mask, whose grid it sees in the picture that comes to each block. Its second is
-a step at which to fail, to see what an exception leaves behind.
+a step at which to fail, to see what an exception leaves behind. Its third is a way in which a web UI of the Forge
+family is to call the U-Net: "apart" evaluates each prompt by itself, as with little memory; "wide" doubles the rows
+around attn2 by patches, as regional prompters do.
 """
 
 import sys
@@ -12,7 +14,7 @@ import time
 import gradio as gr
 import numpy
 import torch
-from modules import script_callbacks, scripts, shared
+from modules import script_callbacks, scripts, sd_models, shared
 
 current = {
     "given": None,
@@ -23,6 +25,8 @@ current = {
     "inner": None,
     "patched": [],
     "fail_at": -1,
+    "way": "",
+    "undo": [],
     "started": 0.0,
     "first_step": None,
 }
@@ -39,19 +43,44 @@ class OracleScript(scripts.Script):
         return [
             gr.Textbox(value="", visible=False, label="IP-Adapter oracle file"),
             gr.Number(value=-1, visible=False, label="IP-Adapter oracle fails at"),
+            gr.Textbox(value="", visible=False, label="IP-Adapter oracle way"),
         ]
 
     def before_process(self, p, *args):
         current.update(started=time.perf_counter(), first_step=None)
 
-    def process_before_every_sampling(self, p, path="", fail_at=-1, **kwargs):
+    def process_before_every_sampling(self, p, path="", fail_at=-1, way="", **kwargs):
         restore()
-        current["fail_at"] = fail_at
+        current.update(fail_at=fail_at, way=way)
+        if way == "wide":
+            widen(p)
         if path:
             current["given"] = torch.serialization.load(path, weights_only=True)  # torch.load is the host's own
 
     def postprocess(self, p, processed, *args):
         restore()
+
+
+def widen(p):
+    def before(n, context, value, options):
+        return torch.cat([n, n]), torch.cat([context, context]), torch.cat([value, value])
+
+    def after(n, options):
+        return n[: len(n) // 2]
+
+    unet = p.sd_model.forge_objects.unet.clone()
+    unet.set_model_attn2_patch(before)
+    unet.set_model_attn2_output_patch(after)
+    p.sd_model.forge_objects.unet = unet
+
+
+def forge():
+    """Return what Forge has loaded; None in a web UI that is not of its family, or before the first model."""
+    return getattr(sd_models.model_data.sd_model, "forge_objects", None)
+
+
+def unet():
+    return forge().unet.model.diffusion_model if forge() else shared.sd_model.model.diffusion_model
 
 
 def unpatch():
@@ -61,42 +90,63 @@ def unpatch():
 
 def restore():
     unpatch()
+    while current["undo"]:
+        current["undo"].pop()()
     current.update(given=None, inner=None)
 
 
 def on_cfg_denoiser(params):
     current["first_step"] = current["first_step"] or time.perf_counter()
+    called = unet() if forge() else params.denoiser.inner_model
+    if forge() and current["way"] == "apart" and not current["undo"]:
+        model = forge().unet.model
+        model.memory_required = lambda shape: float("inf")
+        current["undo"].append(lambda: delattr(model, "memory_required"))
     if params.denoiser.step == current["fail_at"]:
-        params.denoiser.inner_model.forward = fail
+        called.forward = failing(called)
     if current["given"] is None:
         return
     current["params"] = params
     current["progress"] = params.denoiser.step / params.denoiser.total_steps
-    inner = params.denoiser.inner_model
-    if inner is not current["inner"]:
+    if params.denoiser.inner_model is not current["inner"]:
         unpatch()  # after the refiner's switch, whose weights may be in the same modules
-        current["inner"] = inner
-        inner.forward = seeing_text(inner.forward)
-        current["patched"].append(inner)
-        patch(shared.sd_model.model.diffusion_model)
+        current["inner"] = params.denoiser.inner_model
+        called.forward = told_by_forge(called.forward) if forge() else told_by_the_denoiser(called.forward)
+        current["patched"].append(called)
+        patch(unet())
 
 
-def fail(*args, **kwargs):
-    current["fail_at"] = -1
-    raise RuntimeError("the oracle was asked to fail here")
+def failing(called):
+    def fail(*args, **kwargs):
+        current["fail_at"] = -1
+        del called.forward
+        raise RuntimeError("the oracle was asked to fail here")
+
+    return fail
 
 
-def seeing_text(forward):
+def told_by_the_denoiser(forward):
     def wrapped(x, sigma, cond):
-        context = cond["crossattn"] if "crossattn" in cond else cond["c_crossattn"][0]
-        uncond = current["params"].text_uncond
-        uncond = uncond["crossattn"] if isinstance(uncond, dict) else uncond
-        current["roles"] = [
-            int(any(torch.equal(row[: len(one)], one[: len(row)]) for one in uncond)) for row in context
-        ]
+        see_text(cond["crossattn"] if "crossattn" in cond else cond["c_crossattn"][0])
         return forward(x, sigma, cond=cond)
 
     return wrapped
+
+
+def told_by_forge(forward):
+    def wrapped(x, *args, context=None, **kwargs):
+        see_text(context)
+        return forward(x, *args, context=context, **kwargs)
+
+    return wrapped
+
+
+def see_text(context):
+    """Tell each row's role by its text, which Forge repeats until all of a call are equally long."""
+    uncond = current["params"].text_uncond
+    uncond = uncond["crossattn"] if isinstance(uncond, dict) else uncond
+    unconds = [] if uncond is None else [one.to(context) for one in uncond]
+    current["roles"] = [int(any(torch.equal(row[: len(one)], one[: len(row)]) for one in unconds)) for row in context]
 
 
 def patch(unet):
@@ -167,9 +217,12 @@ def term(attention, x, given, to_k, to_v):
 def add_routes(_demo, app):
     @app.get("/ip-adapter-oracle/hooks")
     def hooks():
-        """Let the test see whether anything is left on the model."""
-        modules = shared.sd_model.modules()
-        return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + ("forward" in vars(m)) for m in modules)
+        """Let the test see whether anything is left on the model, or on Forge's patcher of it."""
+        if not (forge() or hasattr(shared.sd_model, "modules")):
+            return 0  # Forge loads its first model when it is first needed
+        modules = unet().modules() if forge() else shared.sd_model.modules()
+        left = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + ("forward" in vars(m)) for m in modules)
+        return left + (patches(sd_models.model_data.sd_model) if forge() else 0)
 
     @app.get("/ip-adapter-oracle/first-step")
     def first_step():
@@ -189,6 +242,12 @@ def add_routes(_demo, app):
             return features | {preparation.EMPTY_SHOT: type(nothing)(nothing.embed, hidden.float())}
 
         preparation.Preparation._encode = with_uncond
+
+
+def patches(model):
+    """Return how many patches there are on the patcher that each generation of Forge begins with."""
+    options = model.forge_objects_original.unet.model_options.get("transformer_options", {})
+    return sum(len(each) for kind in ("patches", "patches_replace") for each in options.get(kind, {}).values())
 
 
 script_callbacks.on_cfg_denoiser(on_cfg_denoiser)

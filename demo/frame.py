@@ -1,0 +1,45 @@
+"""What a web UI gives the extension's panel, on a page of one's own and on any gradio, and no more."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from lib_ipadapter.infotext import FindReference
+from lib_ipadapter.ui import Panel, draw_panel
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Accordion:
+    """The part of the web UI's accordion that the panel uses: a tick, and something that opens with it."""
+
+    def __init__(self, value: bool, label: str, elem_id: str) -> None:
+        self.tick = gr.Checkbox(value, label=label, elem_id=f"{elem_id}-checkbox")
+        self.group = gr.Column(elem_id=elem_id)
+
+    def __enter__(self) -> Any:
+        self.group.__enter__()
+        return self.tick
+
+    def __exit__(self, *error: Any) -> None:
+        self.group.__exit__(*error)
+
+
+def framed_panel(
+    page: gr.Blocks, units: int, list_models: Callable[[bool], str], find_reference: FindReference
+) -> Panel:
+    """Draw the panel of txt2img on a page, with its style and the browser code that makes it live."""
+    gr.HTML(f"<style>{(ROOT / 'style.css').read_text(encoding='utf-8')}</style>")
+    panel = draw_panel("txt2img", units, Accordion, list_models, find_reference)
+    code = {"_js" if gr.__version__.startswith("3.") else "js": browser_code()}
+    page.load(fn=None, inputs=[], outputs=[], **code)
+    return panel
+
+
+def browser_code() -> str:
+    """Return the extension's code as the web UI would run it, behind the two functions of the web UI that it uses."""
+    code = (ROOT / "javascript" / "ip_adapter.js").read_text(encoding="utf-8")
+    host = "const gradioApp = () => document; const onUiLoaded = (callback) => callback();"
+    return f"() => {{ {host}\n{code}\nwindow.ipAdapter = ipAdapter; }}"

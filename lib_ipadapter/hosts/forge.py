@@ -1,0 +1,144 @@
+"""The door to the Forge family (Forge, Forge Neo, reForge, Forge Classic): memory, and the way to the U-Net.
+
+Nothing is put on a patcher, so nothing is copied with one or left on it: hooks of torch on the U-Net see each call's
+options, in which Forge says what the rows are, and patches that a call needs go into a copy of those options.
+"""
+
+import functools
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from modules import devices, sd_models, shared
+
+from ..attention import COND, UNCOND
+from ..errors import IPAdapterError
+from .host import Row, SamplingRun
+from .webui import (
+    Pass,
+    Refusal,
+    act,
+    folders,
+    on_cfg_denoiser,
+    pass_of,
+    progress,
+    refusing,
+    route_guards,
+    shelter,
+    unconditional,
+)
+
+__all__ = ["folders", "on_cfg_denoiser", "pass_of", "refusing", "route_guards", "shelter", "unconditional"]
+
+MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
+"""The memory management of Forge and Forge Neo, and of reForge and Forge Classic."""
+
+ROLES = {0: COND, 1: UNCOND}
+"""Forge's marks of a chunk of rows (backend/sampling/sampling_function.py, `calc_cond_uncond_batch`)."""
+
+
+@functools.cache
+def _memory() -> Any:
+    return importlib.import_module(next(name for name in MEMORY if importlib.util.find_spec(name.split(".")[0])))
+
+
+def compute_device() -> torch.device:
+    return _memory().get_torch_device()
+
+
+def compute_dtype() -> torch.dtype:
+    return torch.float32 if compute_device().type == "cpu" else devices.dtype
+
+
+def make_room(needed: int) -> None:
+    """Let Forge move models off the device until `needed` bytes and what it keeps for computing are free there."""
+    device = compute_device()
+    if device.type != "cpu":
+        _memory().free_memory(needed + _memory().minimum_inference_memory(), device)
+
+
+def unet_of(p: Any) -> torch.nn.Module:
+    """Return what will sample `p`, whatever kind of network it is; adapters say themselves whether they fit."""
+    return p.sd_model.forge_objects.unet.model.diffusion_model
+
+
+def loaded_unet() -> torch.nn.Module | None:
+    """Return the loaded checkpoint's network; Forge loads the first one when it is first needed."""
+    model = sd_models.model_data.sd_model
+    return model.forge_objects.unet.model.diffusion_model if hasattr(model, "forge_objects") else None
+
+
+def answer_refusals(app: Any) -> None:
+    """Answer with all that a refusal holds, as AUTOMATIC1111's API does; Forge's tells only the sentence."""
+
+    async def answer(_request: Request, error: Any) -> JSONResponse:
+        text = {"error": "Refusal", "detail": error.detail, "errors": str(error), "body": getattr(error, "body", "")}
+        return JSONResponse(text, error.status_code)
+
+    app.add_exception_handler(Refusal, answer)
+    app.middleware_stack = None  # made anew, with the handler, for the next request
+
+
+def while_sampling(p: Any, run: SamplingRun) -> None:
+    act(p, ForgePass(p, run))
+
+
+class ForgePass(Pass):
+    """Sees the U-Net itself, to which Forge tells with each call what the rows are."""
+
+    def watched(self, params: Any) -> torch.nn.Module:
+        return shared.sd_model.forge_objects.unet.model.diffusion_model
+
+    def expect(self, params: Any) -> None:
+        super().expect(params)
+        self.run.inject(self.watched(params))  # after the hook that arms, and before the call
+
+    def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        options: Mapping[str, Any] = kwargs.get("transformer_options", {})
+        self.run.arm(rows_of(options, self.first_picture), progress(self.params.denoiser))
+        if options.get("patches", {}).get("attn2_patch"):
+            return args, {**kwargs, "transformer_options": {**options, "patches": around(options["patches"], self.run)}}
+        return None
+
+
+def rows_of(options: Mapping[str, Any], first_picture: int) -> list[Row]:
+    """Return what each row of a call of the U-Net is: chunks, each of them one row for every picture.
+
+    A chunk is one prompt, or one part of a prompt joined by AND, for all pictures; there may be any number, and of one
+    role only. Source: backend/sampling/sampling_function.py, `calc_cond_uncond_batch`.
+    """
+    if "cond_or_uncond" not in options or "sigmas" not in options:
+        raise IPAdapterError(
+            "expected the web UI to say which rows of the U-Net's batch belong to the prompt, but another extension "
+            "calls the U-Net without that. Switch that extension or the IP-Adapter units off."
+        )
+    pictures = range(first_picture, first_picture + len(options["sigmas"]))
+    return [Row(ROLES[chunk], picture) for chunk in options["cond_or_uncond"] for picture in pictures]
+
+
+def around(patches: Mapping[str, Any], run: SamplingRun) -> dict[str, Any]:
+    """Return the patches with ours first and last around attn2, for others between may change the number of rows.
+
+    Source: backend/nn/unet.py, `BasicTransformerBlock._forward`.
+    """
+
+    def enter(hidden: Any, context: Any, value: Any, options: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+        run.enter(_path(options), hidden)
+        return hidden, context, value
+
+    def leave(output: Any, options: Mapping[str, Any]) -> Any:
+        return run.leave(_path(options), output)
+
+    last = patches.get("attn2_output_patch", [])
+    return {**patches, "attn2_patch": [enter, *patches["attn2_patch"]], "attn2_output_patch": [*last, leave]}
+
+
+def _path(options: Mapping[str, Any]) -> str:
+    """Return the name of the cross-attention at work inside the U-Net."""
+    block, number = options["block"]
+    place = "middle_block.1" if block == "middle" else f"{block}_blocks.{number}.1"
+    return f"{place}.transformer_blocks.{options['block_index']}.attn2"

@@ -1,0 +1,236 @@
+"""What the doors to the web UIs have in common, all being children of AUTOMATIC1111's: folders, routes, refusals, and
+the length of one pass of sampling."""
+
+import logging
+import secrets
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from modules import paths_internal, shared
+
+from ..errors import STATUS, IPAdapterError
+from ..library import Folders
+from ..regions import WHOLE, Box
+from .host import PassFacts, SamplingRun, Shelter
+
+log = logging.getLogger(__name__)
+
+WARN_ONLY = "ipadapter_warn_only"
+"""Setting: a unit that cannot run is left out with a warning, instead of stopping the generation."""
+
+UNCONDITIONAL = "ipadapter_unconditional"
+"""Setting: what unconditional rows see where no negative reference is given."""
+
+KEPT = "ipadapter_kept_references"
+"""Setting: mebibytes of references that are kept, so that a picture's parameters restore them; 0 for none."""
+
+BASIC = HTTPBasic(auto_error=False)
+
+CURRENT = "ip_adapter_pass"
+"""Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
+
+
+class Refusal(HTTPException):
+    """Stops a generation with a sentence: the API answers with the status, the panel shows the text."""
+
+    def __init__(self, error: IPAdapterError) -> None:
+        super().__init__(STATUS, str(error))
+        self.body = error.problem()
+
+    def __str__(self) -> str:
+        return str(self.detail)
+
+
+def folders() -> Folders:
+    """Return where users of this extension, of ControlNet and of Forge keep adapters and image encoders."""
+    models = Path(paths_internal.models_path)
+    controlnets = sorted(Path(paths_internal.extensions_dir).glob("*controlnet*"))
+    annotators = [*_chosen("control_net_modules_path", "controlnet_annotator_models_path")]
+    annotators += [extension / "annotator" / "downloads" for extension in controlnets]
+    adapters = [models / "ipadapter", models / "ControlNet", *_chosen("control_net_models_path", "controlnet_dir")]
+    adapters += [extension / "models" for extension in controlnets]
+    encoders = [models / "clip_vision", models / "ipadapter", models / "ControlNetPreprocessor"]
+    encoders += [*_chosen("", "controlnet_preprocessor_models_dir"), *(path / "clip_vision" for path in annotators)]
+    own = _chosen("ipadapter_folder", "")
+    return Folders((*own, *adapters), (*own, *encoders))
+
+
+def _chosen(option: str, flag: str) -> list[Path]:
+    """Return the folders that a setting and a command line flag name; both belong to extensions that may be absent."""
+    named = [shared.opts.data.get(option), getattr(shared.cmd_opts, flag, None)]
+    return [Path(shared.data_path, name) for name in named if name]
+
+
+def unconditional() -> str:
+    return shared.opts.data.get(UNCONDITIONAL, "mean")
+
+
+def shelter() -> Shelter:
+    return Shelter(Path(shared.data_path, "cache", "ipadapter-references"), shared.opts.data.get(KEPT, 256) << 20)
+
+
+def pass_of(p: Any) -> PassFacts:
+    return PassFacts(bool(getattr(p, "is_hr_pass", False)), box_of(p))
+
+
+def box_of(p: Any) -> Box:
+    """Return the part of the whole picture that is sampled, which inpainting "only masked" cuts out.
+
+    Source: modules/processing.py, `StableDiffusionProcessingImg2Img.init`, which keeps where to paste the result.
+    """
+    pasted, pictures = getattr(p, "paste_to", None), getattr(p, "init_images", None)
+    if not pasted or not pictures:
+        return WHOLE
+    (left, upper, width, height), (whole_width, whole_height) = pasted, pictures[0].size
+    return (
+        left / whole_width,
+        upper / whole_height,
+        (left + width) / whole_width,
+        (upper + height) / whole_height,
+    )
+
+
+def route_guards(app: Any) -> list[Any]:
+    """Return the dependency that asks a route's caller for an account of the API or a log-in of the web UI.
+
+    Source: modules/api/api.py, `Api.auth`, and gradio's routes; neither of them covers an extension's routes.
+    """
+    pairs = (shared.cmd_opts.api_auth or "").split(",")
+    accounts = dict(pair.strip().split(":", 1) for pair in pairs if ":" in pair)
+    logins = getattr(app, "auth", None)
+    known = accounts | (logins if isinstance(logins, dict) else {})
+
+    def allowed(request: Request, given: HTTPBasicCredentials | None = Depends(BASIC)) -> None:  # noqa: B008
+        token = request.cookies.get("access-token") or request.cookies.get("access-token-unsecure")
+        open_to_all = not accounts and logins is None
+        logged_in = token is not None and token in getattr(app, "tokens", {})
+        if not (open_to_all or logged_in or (given and _knows(known, given))):
+            raise HTTPException(401, "Incorrect username or password", {"WWW-Authenticate": "Basic"})
+
+    return [Depends(allowed)]
+
+
+def _knows(accounts: dict[str, str], given: HTTPBasicCredentials) -> bool:
+    password = accounts.get(given.username)
+    return password is not None and secrets.compare_digest(given.password.encode(), password.encode())
+
+
+@contextmanager
+def refusing(p: Any, unit: int | None = None) -> Generator[None, None, None]:
+    """Let any error in the context stop the generation of `p`, or with the setting for it become a comment.
+
+    The script runner swallows what a script raises, and a picture made without its image prompt is a wrong picture.
+    """
+    try:
+        yield
+    except IPAdapterError as error:
+        error.unit = error.unit or unit
+        if shared.opts.data.get(WARN_ONLY, False):
+            log.warning("%s The picture is made without it.", error)
+            p.comment(f"{error} The picture was made without it.")
+        else:
+            _refuse(p, error)
+    except Exception as error:
+        log.exception("IP-Adapter failed")
+        _refuse(p, IPAdapterError(f"failed with {type(error).__name__}: {error}. The console has the details."))
+
+
+def _refuse(p: Any, error: IPAdapterError) -> None:
+    """Raise the error from where nothing catches it: when this one generation samples, or its next pass does."""
+
+    def raise_refusal(*_args: Any, **_kwargs: Any) -> None:
+        raise Refusal(error)
+
+    p.sample = raise_refusal
+    if p.sampler is not None:
+        p.sampler.launch_sampling = raise_refusal
+
+
+class Pass:
+    """One pass of sampling: arms the run for each call of a module through which every call of the model goes.
+
+    A door says in its own subclass which module that is, and what rows each call has.
+    """
+
+    def __init__(self, p: Any, run: SamplingRun) -> None:
+        self.run = run
+        self.first_picture = p.iteration * p.batch_size
+        self.params: Any = None
+        self._watched: torch.nn.Module | None = None
+        self._handles: list[Any] = []
+
+    def watched(self, params: Any) -> torch.nn.Module:
+        """Return the module to watch, by what the denoiser tells before it calls the model."""
+        raise NotImplementedError
+
+    def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Arm the run for this call of the watched module; may return the call's arguments changed."""
+        raise NotImplementedError
+
+    def expect(self, params: Any) -> None:
+        """Take note of the denoiser's whole batch; other callbacks may still replace `params.x`, so keep `params`."""
+        self.params = params
+        module = self.watched(params)
+        if module is not self._watched:  # new at the start and after the refiner's switch
+            self._release()
+            self._watched = module
+            self._handles = [
+                module.register_forward_pre_hook(self._arm, with_kwargs=True),
+                module.register_forward_hook(self._disarm),
+            ]
+
+    def end(self) -> None:
+        self._release()
+        self.run.eject()
+
+    def _release(self) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            return self.arm(module, args, kwargs)
+        except IPAdapterError as error:
+            raise Refusal(error) from error
+
+    def _disarm(self, *_: Any) -> None:
+        self.run.disarm()
+
+
+def act(p: Any, current: Pass) -> None:
+    """Let a pass act while the sampler of `p`, a fresh object, is at work, and not a moment longer.
+
+    Forge calls scripts twice before the second pass of hires fix; the later call counts.
+    """
+    sampler, denoiser = p.sampler, p.sampler.model_wrap_cfg
+    wrapped = hasattr(sampler, CURRENT)
+    setattr(sampler, CURRENT, current)
+    if wrapped:
+        return
+    launch: Callable[..., Any] = sampler.launch_sampling
+
+    def launch_sampling(*args: Any, **kwargs: Any) -> Any:
+        setattr(denoiser, CURRENT, getattr(sampler, CURRENT))
+        try:
+            return launch(*args, **kwargs)
+        finally:
+            denoiser.__dict__.pop(CURRENT).end()
+
+    sampler.launch_sampling = launch_sampling
+
+
+def on_cfg_denoiser(params: Any) -> None:
+    """Tell the pass, if this denoiser has one, that the model is about to be called for `params.x`."""
+    current: Pass | None = getattr(params.denoiser, CURRENT, None)
+    if current:
+        current.expect(params)
+
+
+def progress(denoiser: Any) -> float:
+    """Return the fraction 0..1 of the pass's calls that are done; samplers of second order call twice a step."""
+    return min(max(denoiser.step / denoiser.total_steps, 0.0), 1.0)

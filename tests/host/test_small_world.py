@@ -1,0 +1,82 @@
+"""The small model in a real web UI: what a person sees who tries the extension without downloading anything."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from PIL import Image
+
+from demo.figures import ADAPTERS, as_text, half, unit
+from demo.files import CHECKPOINT, CONFIG, PLACES, TOKENIZER, copy_to
+from demo.world import Scene, draw, look
+
+from .webui import Made, WebUI
+
+RED, BLUE, GREEN = Scene("cross", "red", "black"), Scene("square", "blue", "white"), Scene("circle", "green", "grey")
+
+
+@pytest.fixture(scope="module")
+def world(webui: WebUI) -> Iterator[WebUI]:
+    """A web UI with the small model's files, as one command puts them there, and without them afterwards."""
+    checkpoints = webui.folder / PLACES[CHECKPOINT]
+    places = [webui.folder / folder / name for name, folder in PLACES.items()]
+    places += [checkpoints / TOKENIZER, checkpoints / CONFIG]
+    there = [place for place in places if place.exists()]
+    before = webui.call("/sdapi/v1/options")["sd_model_checkpoint"]
+    copy_to(webui.folder)
+    webui.call("/sdapi/v1/refresh-checkpoints", {})
+    webui.call("/ipadapter/rescan", {})
+    webui.use(checkpoints / CHECKPOINT)
+    yield webui
+    webui.call("/sdapi/v1/options", {"sd_model_checkpoint": before})
+    for place in places:
+        if place not in there:
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+
+def made(webui: WebUI, *units: dict[str, Any], **more: Any) -> Made:
+    asked = {
+        "prompt": "a circle",
+        "negative_prompt": "",
+        "width": 64,
+        "height": 64,
+        "steps": 20,
+        "batch_size": 4,
+        "sampler_name": "DDIM",
+        "cfg_scale": 7,
+    }
+    return webui.generate(*units, **(asked | more))
+
+
+def colours(pictures: Made, window: str = "all") -> list[str]:
+    return [look(Image.fromarray(levels.astype("uint8")), window).colour for levels in pictures.pictures]
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("reference", [RED, BLUE], ids=["red", "blue"])
+def test_the_reference_gives_its_colour(world: WebUI, adapter: str, reference: Scene) -> None:
+    pictures = made(world, unit(draw(reference), adapter=adapter))
+    assert colours(pictures).count(reference.colour) >= 3, colours(pictures)
+
+
+def test_without_a_unit_colours_are_the_models_own(world: WebUI) -> None:
+    assert len(set(colours(made(world)))) > 1
+
+
+def test_each_half_has_the_colour_of_its_reference(world: WebUI) -> None:
+    halves = [(RED, "left"), (BLUE, "right")]
+    pictures = made(world, *(unit(draw(scene), mask=half(side)) for scene, side in halves))
+    for scene, side in halves:
+        assert colours(pictures, side).count(scene.colour) >= 3, colours(pictures, side)
+
+
+def test_a_picture_is_changed_to_the_references_colour(world: WebUI) -> None:
+    begun = as_text(draw(GREEN))
+    more = {"mode": "img2img", "init_images": [begun], "denoising_strength": 0.9}
+    plain, steered = made(world, **more), made(world, unit(draw(RED)), **more)
+    assert colours(steered).count(RED.colour) >= 3, colours(steered)
+    assert colours(plain).count(RED.colour) <= 1, colours(plain)

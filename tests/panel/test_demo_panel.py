@@ -1,0 +1,67 @@
+"""The panel with the small model behind it, in a real browser: a reference gives its colour to the picture."""
+
+import importlib.util
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+for needed in ("gradio", "playwright", "torch", "ldm", "omegaconf"):
+    if not importlib.util.find_spec(needed):
+        pytest.skip(f"{needed} is not installed at this end", allow_module_level=True)
+
+from PIL import Image
+
+from demo.figures import ADAPTERS
+from demo.panel import REFERENCES, name_of
+from demo.world import SIZE, look
+
+from .served import needs_chromium, opened, serve, started_browser
+
+pytestmark = needs_chromium
+
+WAIT = 180_000
+"""Milliseconds; a picture takes a few seconds, and more on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serve("demo.panel") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with started_browser() as browser:
+        yield browser
+
+
+def shown(page: Any) -> list[Image.Image]:
+    """Return the pictures of the gallery in the model's own size."""
+    addresses = [image.get_attribute("src") for image in page.locator("#gallery img").all()]
+    files = [io.BytesIO(page.request.get(address).body()) for address in addresses]
+    return [Image.open(file).resize((SIZE, SIZE), Image.Resampling.NEAREST) for file in files]
+
+
+def test_a_reference_gives_its_colour(browser: Any, address: str) -> None:
+    reference = REFERENCES[1]
+    with opened(browser, address, "demo-panel") as page:
+        page.click(f"img[alt='{name_of(reference)}']")
+        page.wait_for_selector(".ipadapter-reference")
+        option = f"select[aria-label=Adapter] option[value='{ADAPTERS['base']}']"
+        page.wait_for_selector(option, state="attached", timeout=WAIT)  # the click ticked the panel, too
+        page.select_option("select[aria-label=Adapter]", ADAPTERS["base"])
+        page.click("#generate")
+        page.wait_for_selector("#gallery img", timeout=WAIT)
+        pictures = shown(page)
+        assert "IP-Adapter 1: " in page.input_value("#noted textarea")
+    colours = [look(picture).colour for picture in pictures]
+    assert colours.count(reference.colour) >= 3, colours
+
+
+def test_what_cannot_run_is_said_on_the_page(browser: Any, address: str) -> None:
+    with opened(browser, address, "demo-panel-error") as page:
+        page.check("#ipadapter_txt2img-checkbox input")
+        page.click("#generate")
+        page.wait_for_selector("text=model is required", timeout=WAIT)

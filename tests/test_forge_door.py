@@ -1,0 +1,333 @@
+"""The door to the Forge family with its modules replaced by the least that the door reads of them.
+
+What real web UIs do is checked in tests/host; this keeps the door's own arithmetic, its hooks and its refusals.
+"""
+
+import sys
+import types
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+fastapi = pytest.importorskip("fastapi")
+
+from lib_ipadapter.attention import COND, UNCOND  # noqa: E402
+from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
+
+
+class UNet(torch.nn.Module):
+    """What Forge calls, with the options of each call; it keeps what the hooks make of them."""
+
+    def forward(self, x: Tensor, timesteps: Any = None, context: Any = None, transformer_options: Any = None) -> Tensor:
+        self.seen = transformer_options
+        return x
+
+
+def checkpoint(unet: torch.nn.Module) -> Any:
+    patcher = SimpleNamespace(model=SimpleNamespace(diffusion_model=unet))
+    return SimpleNamespace(forge_objects=SimpleNamespace(unet=patcher))
+
+
+class Memory(types.ModuleType):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.device, self.freed = torch.device("cpu"), []
+
+    def get_torch_device(self) -> torch.device:
+        return self.device
+
+    def minimum_inference_memory(self) -> int:
+        return 1000
+
+    def free_memory(self, needed: int, device: torch.device) -> None:
+        self.freed.append((needed, device))
+
+
+@pytest.fixture(params=["backend.memory_management", "ldm_patched.modules.model_management"])
+def door(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
+    options: dict[str, Any] = {}
+    modules = types.ModuleType("modules")
+    parts = {
+        "devices": SimpleNamespace(dtype=torch.float16),
+        "paths_internal": SimpleNamespace(models_path=str(tmp_path / "models"), extensions_dir=str(tmp_path / "ext")),
+        "sd_models": SimpleNamespace(model_data=SimpleNamespace(sd_model=SimpleNamespace())),
+        "shared": SimpleNamespace(
+            opts=SimpleNamespace(data=options),
+            cmd_opts=SimpleNamespace(api_auth=None),
+            data_path=str(tmp_path),
+            sd_model=checkpoint(UNet()),
+        ),
+    }
+    for name, part in parts.items():
+        setattr(modules, name, part)
+    monkeypatch.setitem(sys.modules, "modules", modules)
+    name = ""
+    for part in request.param.split("."):
+        name = f"{name}.{part}".removeprefix(".")
+        module = Memory(name)
+        module.__spec__ = SimpleNamespace()
+        module.__path__ = []
+        monkeypatch.setitem(sys.modules, name, module)
+    names = [f"lib_ipadapter.hosts.{name}" for name in ("webui", "forge")]
+    for each in names:
+        monkeypatch.delitem(sys.modules, each, raising=False)
+    import lib_ipadapter.hosts.forge as door
+
+    door.memory = sys.modules[request.param]
+    yield door
+    for each in names:
+        sys.modules.pop(each, None)
+
+
+def options(chunks: list[int], pictures: int, **more: Any) -> dict[str, Any]:
+    return {"cond_or_uncond": chunks, "sigmas": torch.ones(pictures), **more}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "pictures", "expected"),
+    [
+        ([1, 0], 1, [(UNCOND, 5), (COND, 5)]),
+        ([0], 1, [(COND, 5)]),
+        ([1], 2, [(UNCOND, 5), (UNCOND, 6)]),
+        ([1, 0], 2, [(UNCOND, 5), (UNCOND, 6), (COND, 5), (COND, 6)]),
+        ([0, 0, 1], 2, [(COND, 5), (COND, 6), (COND, 5), (COND, 6), (UNCOND, 5), (UNCOND, 6)]),
+    ],
+)
+def test_each_chunk_is_one_row_for_every_picture(door, chunks, pictures, expected) -> None:
+    assert door.rows_of(options(chunks, pictures), 5) == expected
+
+
+@pytest.mark.parametrize("missing", ["cond_or_uncond", "sigmas"])
+def test_rows_that_are_not_told_are_an_error_not_a_guess(door, missing) -> None:
+    told = options([1, 0], 1)
+    del told[missing]
+    with pytest.raises(IPAdapterError, match="which rows of the U-Net's batch belong to the prompt"):
+        door.rows_of(told, 0)
+
+
+class Run:
+    """Writes down what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def inject(self, unet: Any) -> None:
+        if ("inject", unet) not in self.calls:
+            self.calls.append(("inject", unet))
+
+    def eject(self) -> None:
+        self.calls.append("eject")
+
+    def arm(self, rows: Any, progress: float) -> None:
+        self.calls.append(("arm", tuple(rows), progress))
+
+    def disarm(self) -> None:
+        self.calls.append("disarm")
+
+    def enter(self, path: str, hidden: Tensor) -> None:
+        self.calls.append(("enter", path, len(hidden)))
+
+    def leave(self, path: str, output: Tensor) -> Tensor:
+        self.calls.append(("leave", path, len(output)))
+        return output + 1
+
+
+class Processing:
+    """One generation with a sampler that, as Forge's, has a denoiser and calls `func` while it samples."""
+
+    def __init__(self) -> None:
+        sampler = SimpleNamespace(launch_sampling=lambda steps, func: func())
+        sampler.model_wrap_cfg = SimpleNamespace(step=3, total_steps=12)
+        self.sampler: Any = sampler
+        self.iteration, self.batch_size = 2, 1
+        self.sd_model: Any = None
+
+    def params(self) -> Any:
+        return SimpleNamespace(denoiser=self.sampler.model_wrap_cfg, x=torch.zeros(1, 4, 2, 2))
+
+
+def unet_of(door: Any) -> UNet:
+    return door.shared.sd_model.forge_objects.unet.model.diffusion_model
+
+
+def call(unet: UNet, chunks: list[int], **more: Any) -> None:
+    unet(torch.zeros(len(chunks), 4, 2, 2), 1, transformer_options=options(chunks, 1, **more))
+
+
+def hooks(module: torch.nn.Module) -> int:
+    return len(module._forward_hooks) + len(module._forward_pre_hooks)
+
+
+def test_the_run_is_armed_for_each_call_of_the_unet_and_ejected_after_the_pass(door) -> None:
+    p, run, unet = Processing(), Run(), unet_of(door)
+    door.while_sampling(p, run)
+    assert hooks(unet) == 0
+
+    def work() -> None:
+        for chunks in ([1, 0], [0]):
+            door.on_cfg_denoiser(p.params())
+            call(unet, chunks)
+
+    p.sampler.launch_sampling(1, work)
+    both, cond = ("arm", ((UNCOND, 2), (COND, 2)), 0.25), ("arm", ((COND, 2),), 0.25)
+    assert run.calls == [("inject", unet), both, "disarm", cond, "disarm", "eject"]
+    assert hooks(unet) == 0
+    call(unet, [0])
+    assert run.calls[-1] == "eject"
+
+
+def test_the_later_of_two_calls_before_a_pass_counts(door) -> None:
+    """Forge calls scripts twice before the second pass of hires fix."""
+    p, first, second, unet = Processing(), Run(), Run(), unet_of(door)
+    for run in (first, second):
+        door.while_sampling(p, run)
+
+    def work() -> None:
+        door.on_cfg_denoiser(p.params())
+        call(unet, [1, 0])
+
+    p.sampler.launch_sampling(1, work)
+    assert first.calls == []
+    assert [each for each in second.calls if each[0] == "arm"]
+    assert second.calls[-1] == "eject"
+    assert hooks(unet) == 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_whatever_ends_the_pass_the_run_is_ejected(door, error) -> None:
+    p, run, unet = Processing(), Run(), unet_of(door)
+    door.while_sampling(p, run)
+
+    def work() -> None:
+        door.on_cfg_denoiser(p.params())
+        raise error
+
+    with pytest.raises(error):
+        p.sampler.launch_sampling(1, work)
+    assert run.calls == [("inject", unet), "eject"]
+    assert hooks(unet) == 0
+
+
+def test_the_unet_after_the_refiners_switch_is_followed(door) -> None:
+    p, run, first, second = Processing(), Run(), unet_of(door), UNet()
+    door.while_sampling(p, run)
+
+    def work() -> None:
+        door.on_cfg_denoiser(p.params())
+        call(first, [1, 0])
+        door.shared.sd_model = checkpoint(second)
+        door.on_cfg_denoiser(p.params())
+        assert hooks(first) == 0
+        call(second, [1, 0])
+
+    p.sampler.launch_sampling(1, work)
+    assert [each[1] for each in run.calls if each[0] == "inject"] == [first, second]
+    assert len([each for each in run.calls if each[0] == "arm"]) == 2
+
+
+def test_rows_that_are_not_told_stop_the_generation(door) -> None:
+    p, run, unet = Processing(), Run(), unet_of(door)
+    door.while_sampling(p, run)
+
+    def work() -> None:
+        door.on_cfg_denoiser(p.params())
+        unet(torch.zeros(1, 4, 2, 2))
+
+    with pytest.raises(fastapi.HTTPException, match="another extension calls the U-Net without that"):
+        p.sampler.launch_sampling(1, work)
+    assert hooks(unet) == 0
+
+
+def test_patches_of_others_around_attn2_are_put_between_ours_and_stay_as_they_are(door) -> None:
+    p, run, unet = Processing(), Run(), unet_of(door)
+    door.while_sampling(p, run)
+
+    def widen(n: Tensor, context: Tensor, value: Tensor, _options: Any) -> tuple[Tensor, Tensor, Tensor]:
+        return torch.cat([n, n]), torch.cat([context, context]), torch.cat([value, value])
+
+    def narrow(n: Tensor, _options: Any) -> Tensor:
+        return n[: len(n) // 2]
+
+    patches = {"attn2_patch": [widen], "attn2_output_patch": [narrow], "middle_patch": []}
+    told = options([1, 0], 1, patches=patches)
+
+    def work() -> None:
+        door.on_cfg_denoiser(p.params())
+        unet(torch.zeros(2, 4, 2, 2), 1, transformer_options=told)
+
+    p.sampler.launch_sampling(1, work)
+    assert told["patches"] is patches
+    assert patches == {"attn2_patch": [widen], "attn2_output_patch": [narrow], "middle_patch": []}
+    n, at = torch.zeros(2, 5, 8), {"block": ("output", 4), "block_index": 1}
+    context = value = n
+    for patch in unet.seen["patches"]["attn2_patch"]:
+        n, context, value = patch(n, context, value, at)
+    assert len(n) == 4
+    for patch in unet.seen["patches"]["attn2_output_patch"]:
+        n = patch(n, at)
+    assert torch.equal(n, torch.ones(2, 5, 8))
+    path = "output_blocks.4.1.transformer_blocks.1.attn2"
+    assert run.calls[-2:] == [("enter", path, 2), ("leave", path, 2)]
+
+
+def test_without_patches_of_others_the_call_is_left_as_it_is(door) -> None:
+    p, unet = Processing(), unet_of(door)
+    door.while_sampling(p, Run())
+    told = options([1, 0], 1, patches={"attn2_output_patch": []})
+
+    def work() -> None:
+        door.on_cfg_denoiser(p.params())
+        unet(torch.zeros(2, 4, 2, 2), 1, transformer_options=told)
+
+    p.sampler.launch_sampling(1, work)
+    assert unet.seen is told
+
+
+@pytest.mark.parametrize(
+    ("block", "path"),
+    [(("input", 7), "input_blocks.7.1"), (("middle", 0), "middle_block.1"), (("output", 0), "output_blocks.0.1")],
+)
+def test_places_have_the_unets_own_names(door, block, path) -> None:
+    assert door._path({"block": block, "block_index": 3}) == f"{path}.transformer_blocks.3.attn2"
+
+
+def test_the_loaded_network_is_found_once_there_is_one(door) -> None:
+    assert door.loaded_unet() is None
+    unet = UNet()
+    door.sd_models.model_data.sd_model = checkpoint(unet)
+    assert door.loaded_unet() is unet
+    assert door.unet_of(SimpleNamespace(sd_model=checkpoint(unet))) is unet
+
+
+def test_encoders_run_where_and_how_forge_computes(door) -> None:
+    assert (door.compute_device(), door.compute_dtype()) == (torch.device("cpu"), torch.float32)
+    door.make_room(5)
+    assert door.memory.freed == []
+    door.memory.device = torch.device("cuda", 1)
+    assert (door.compute_device(), door.compute_dtype()) == (torch.device("cuda", 1), torch.float16)
+    door.make_room(5)
+    assert door.memory.freed == [(1005, torch.device("cuda", 1))]
+
+
+def test_a_refusal_is_answered_with_field_and_value_once_the_app_runs(door) -> None:
+    pytest.importorskip("httpx")
+    from fastapi.testclient import TestClient
+
+    from lib_ipadapter.hosts.webui import Refusal
+
+    app = fastapi.FastAPI()
+
+    @app.get("/refused")
+    def refused() -> None:
+        raise Refusal(UnitError("weight", 9, "must be smaller."))
+
+    client = TestClient(app)
+    assert client.get("/refused").json() == {"detail": "IP-Adapter: weight must be smaller."}
+    door.answer_refusals(app)
+    answer = client.get("/refused")
+    assert answer.status_code == 422
+    assert answer.json()["body"].items() >= {"field": "weight", "value": 9, "status": 422}.items()
+    assert answer.json()["detail"] == "IP-Adapter: weight must be smaller."
