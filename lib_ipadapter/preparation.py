@@ -1,6 +1,7 @@
 """From a unit as the user set it to the image keys and values of every site, computing only what is new."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -61,6 +62,8 @@ class Preparation:
         self.library = Library(host.folders)
         self._pictures = PictureFiles()
         self._features: Cache[Features] = Cache(FEATURES_LIMIT, lambda kept: kept.bytes)
+        self.encoding_seconds = 0.0
+        """Spent in encoders since the start."""
         self._keys_values: Cache[KeysValues] = Cache(KEYS_VALUES_LIMIT, lambda kept: kept.bytes)
 
     def prepare(self, unit: Unit, unet: nn.Module) -> Prepared:
@@ -113,6 +116,13 @@ class Preparation:
         """Encode on the host's device, or on the CPU where that is too full."""
         if not pixels:
             return []
+        started = time.perf_counter()
+        try:
+            return self._encode_on_device(encoder, pixels)
+        finally:
+            self.encoding_seconds += time.perf_counter() - started
+
+    def _encode_on_device(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
         self.host.make_room(encoder.parameters * self.host.compute_dtype().itemsize)
         try:
             return encode(encoder, pixels, *self._precision)

@@ -1,7 +1,8 @@
 """One generation: units in, adapters injected before sampling, ejected after it. All run state is here."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +32,11 @@ class Session:
 
     def before_generation(self, p: Any, args: Iterable[Any]) -> None:
         """Read and encode early, so that a unit that cannot run stops the generation before it costs anything."""
+        started, encoded = time.perf_counter(), self.preparation.encoding_seconds
         prepared = self._prepare(p, args)
+        if prepared:
+            encoding = self.preparation.encoding_seconds - encoded
+            log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
         described = {
             unit_key(number): describe(each.unit, each.adapter.path.name, each.digests)
             for number, each in prepared.items()
@@ -48,7 +53,7 @@ class Session:
         if run and run.acts:
             self.host.while_sampling(p, run)
             for number, each in prepared.items():
-                log.info("%s: %s", unit_key(number), describe(each.unit, each.adapter.path.name, each.digests))
+                log.debug("%s: %s", unit_key(number), describe(each.unit, each.adapter.path.name, each.digests))
 
     def _prepare(self, p: Any, args: Iterable[Any]) -> Mapping[int, Prepared]:
         prepared: dict[int, Prepared] = {}
@@ -57,6 +62,16 @@ class Session:
                 with self.host.refusing(p, number):
                     prepared[number] = self.preparation.prepare(unit, self.host.unet_of(p))
         return prepared
+
+
+def costs(prepared: Collection[Prepared], encoding: float, rest: float) -> str:
+    """Return what the units of a generation are in numbers, and the seconds they took, in a line for the log."""
+    tokens = sum(each.keys_values.tokens * (each.plan.images.sets + each.plan.compositions.sets) for each in prepared)
+    size = sum(each.keys_values.bytes for each in prepared)
+    return (
+        f"{len(prepared)} unit{'s' * (len(prepared) > 1)}, {tokens} image tokens, encoded in {encoding * 1e3:.0f} ms, "
+        f"keys and values in {rest * 1e3:.0f} ms, {size / 1e6:.1f} MB"
+    )
 
 
 class Run:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import importlib.util
+import logging
 import sys
 import types
 from pathlib import Path
@@ -131,12 +132,28 @@ def add_settings():
             "in cache/ipadapter-references of the web UI's data folder, to which who uses this web UI can come by "
             "pasting; 0 keeps none and removes those kept when the next picture is made"
         ),
+        "ipadapter_log_level": shared.OptionInfo(
+            "warning",
+            "What the console tells",
+            gr.Radio,
+            {"choices": ["warning", "info", "debug"]},
+            section=section,
+        ).info("info: one line a generation, with what its units cost"),
         "ipadapter_warn_only": shared.OptionInfo(
             False, "When a unit cannot run, go on without it and warn, instead of stopping", section=section
         ),
     }
     for key, setting in settings.items():
         shared.opts.add_option(key, setting)
+    shared.opts.onchange("ipadapter_log_level", set_log_level)
+
+
+def set_log_level():
+    """Let the library's log tell as much as the setting says, on the console where the web UI has set up no log."""
+    log = logging.getLogger(PACKAGE)
+    log.setLevel(shared.opts.data.get("ipadapter_log_level", "warning").upper())
+    if not log.handlers and not logging.root.handlers:
+        log.addHandler(logging.StreamHandler())
 
 
 script_callbacks.on_before_ui(add_axes)

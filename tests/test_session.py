@@ -1,6 +1,7 @@
 """A session on a small host of its own and ldm's real U-Net: what is computed when, and what a pass does."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -273,3 +274,18 @@ def test_every_picture_of_a_unit_comes_back_from_the_parameters(host, session, t
     assert not host.refused
     assert second.extra_generation_params == first.extra_generation_params
     assert len(list((tmp_path / "kept").iterdir())) == 5
+
+
+def test_a_generation_logs_one_line_with_what_its_units_cost(host, session, caplog) -> None:
+    caplog.set_level("INFO")
+    session.before_generation(Processing(), [unit(images=[photo(1), photo(2)]), "", unit(model="plus")])
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    number = r"\d+"
+    expected = rf"IP-Adapter: 2 units, 16 image tokens, encoded in {number} ms, keys and values in {number} ms, 0.\d MB"
+    assert re.fullmatch(expected, line), line
+    assert session.preparation.encoding_seconds > 0
+    caplog.clear()
+    spent = session.preparation.encoding_seconds
+    session.before_generation(Processing(), [unit(images=[photo(1)])])
+    assert session.preparation.encoding_seconds == spent, "nothing new was encoded"
+    assert "1 unit, 4 image tokens, encoded in 0 ms" in caplog.text

@@ -214,3 +214,19 @@ def test_the_web_uis_own_description_of_its_api_has_the_routes(webui: WebUI) -> 
     paths = webui.call("/openapi.json")["paths"]
     assert {"/ipadapter/models", "/ipadapter/schema", "/ipadapter/rescan"} <= set(paths)
     assert paths["/ipadapter/models"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["items"]
+
+
+def test_the_setting_for_the_log_acts_at_once(webui: WebUI, model: str) -> None:
+    unit = {"model": model, "images": [reference(6)]}
+
+    def told() -> int:
+        before = len(webui.log.read_text(errors="replace"))
+        webui.generate(unit, steps=1, width=64, height=64)
+        return webui.log.read_text(errors="replace")[before:].count("IP-Adapter: 1 unit, 4 image tokens, encoded in ")
+
+    assert told() == 0
+    webui.call("/sdapi/v1/options", {"ipadapter_log_level": "info"})
+    try:
+        assert told() == 1
+    finally:
+        webui.call("/sdapi/v1/options", {"ipadapter_log_level": "warning"})
