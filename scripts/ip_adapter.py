@@ -154,6 +154,7 @@ def set_log_level():
     log.setLevel(shared.opts.data.get("ipadapter_log_level", "warning").upper())
     if not log.handlers and not logging.root.handlers:
         log.addHandler(logging.StreamHandler())
+        log.propagate = False  # others may set up the console's log later, and each line would be there twice
 
 
 script_callbacks.on_before_ui(add_axes)
