@@ -83,7 +83,10 @@ def build(studio: Studio) -> gr.Blocks:
                 gr.Number(1, label="Seed", precision=0),
             ]
         gr.HTML(reference_strip())
-        panel = framed_panel(page, 3, partial(panel_list, studio.session), partial(panel_save, studio.session))
+        session = studio.session
+        panel = framed_panel(
+            page, 3, partial(panel_list, session), partial(panel_save, session), session.references.find
+        )
         button = gr.Button("Generate", variant="primary", elem_id="generate")
         gallery = gr.Gallery(label="Pictures", elem_id="gallery", columns=4, object_fit="contain")
         noted = gr.Textbox(label="What each picture records of its units", elem_id="noted", lines=2)

@@ -1,10 +1,11 @@
 """The routes, and the lists of files that they share with the panel."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .adapter import find_attentions
+from .answers import Adapter, Counts, Encoder, Saved, Version
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError, UnitError, brief
 from .fields import Flag, Text, refuse_unknown
@@ -22,24 +23,33 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         session.preparation.library.rescan()
         return {"models": len(list_adapters(session)), "encoders": len(list_encoders(session))}
 
-    routes = {
-        "version": lambda: {"version": VERSION},
-        "models": lambda: list_adapters(session),
-        "encoders": lambda: list_encoders(session),
-        "schema": schema,
-        "embeds": lambda: list_saved(session),
-    }
-    for name, answer in routes.items():
-        app.add_api_route(f"/ipadapter/{name}", answer, methods=["GET"], dependencies=guards, tags=["IP-Adapter"])
-
     def save(asked: dict[str, Any]) -> dict[str, Any]:
         try:
             return save_reference(session, asked)
         except IPAdapterError as error:
             raise session.host.refusal(error) from error
 
-    for name, act in (("rescan", rescan), ("embeds", save)):
-        app.add_api_route(f"/ipadapter/{name}", act, methods=["POST"], dependencies=guards, tags=["IP-Adapter"])
+    routes: tuple[tuple[str, str, Callable[..., Any], Any, str], ...] = (
+        ("GET", "version", lambda: {"version": VERSION}, Version, "The extension's version"),
+        ("GET", "models", lambda: list_adapters(session), list[Adapter], "Adapter files, those that can run first"),
+        ("GET", "encoders", lambda: list_encoders(session), list[Encoder], "Image encoder files"),
+        ("GET", "embeds", lambda: list_saved(session), list[Saved], "Saved references"),
+        ("GET", "schema", schema, dict[str, Any], "JSON Schema of a unit, to check one before it is sent"),
+        ("POST", "rescan", rescan, Counts, "Look for files again"),
+        ("POST", "embeds", save, Saved, "Save the references of a unit under a name, unless it is taken"),
+    )
+    for method, name, answer, model, summary in routes:
+        app.add_api_route(
+            f"/ipadapter/{name}",
+            answer,
+            methods=[method],
+            dependencies=guards,
+            tags=["IP-Adapter"],
+            operation_id=f"{method.lower()}_ipadapter_{name}",
+            summary=summary,
+            response_model=model,
+            response_model_exclude_unset=True,
+        )
 
 
 def panel_list(session: Session, look_again: bool) -> str:
@@ -132,6 +142,11 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> str:
     except IPAdapterError as error:
         return error.sentence
     return f"{adapter.recognised.family.title.split(' (')[0].removeprefix('a ')}, image encoder {encoder.path.name}"
+
+
+def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the files in a list that can be used."""
+    return [entry["name"] for entry in entries if not entry["reason"]]
 
 
 def list_encoders(session: Session) -> list[dict[str, Any]]:

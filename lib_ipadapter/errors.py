@@ -1,9 +1,13 @@
 """The one error for what a person or a client can put right, and how values stand in its sentence."""
 
 import json
+import re
 
 MAX_SAID = 60
 """Characters of a value that a sentence repeats."""
+
+STATUS = 422
+"""The HTTP status of whatever a client can put right."""
 
 
 class IPAdapterError(Exception):
@@ -19,6 +23,23 @@ class IPAdapterError(Exception):
     def __str__(self) -> str:
         return f"IP-Adapter{f' unit {self.unit}' if self.unit else ''}: {self.sentence}"
 
+    @property
+    def remedy(self) -> str:
+        """What to do: what the text says after its first sentence, or all of it, where one sentence says both."""
+        first, *rest = re.split(r"(?<=\.) (?=[A-Z])", self.sentence, maxsplit=1)
+        return rest[0] if rest else first
+
+    def problem(self) -> dict[str, object]:
+        """Return the details of a problem, the JSON object of RFC 7807, with the unit's number and the remedy."""
+        return {
+            "type": "about:blank",
+            "title": "Unprocessable Entity",
+            "status": STATUS,
+            "detail": str(self),
+            "unit": self.unit,
+            "remedy": self.remedy,
+        }
+
 
 class UnrecognisedError(IPAdapterError):
     """A file is sound, but no adapter or no encoder: a ControlNet in the same folder, say."""
@@ -31,6 +52,10 @@ class UnitError(IPAdapterError):
         super().__init__(f"{printable(field)} {sentence}")
         self.field = printable(field)
         self.value = carried(value)
+
+    def problem(self) -> dict[str, object]:
+        """Return the details with the field and the value besides."""
+        return super().problem() | {"field": self.field, "value": self.value}
 
 
 def printable(text: str, limit: int = 80) -> str:

@@ -26,6 +26,10 @@ class Kind:
     def schema(self) -> dict[str, Any]:
         raise NotImplementedError
 
+    def parse(self, text: str) -> Any:
+        """Return the value, yet to be read, that a text stands for; raises `ValueError` where a number is needed."""
+        return text
+
 
 @dataclass(frozen=True)
 class Flag(Kind):
@@ -36,6 +40,9 @@ class Flag(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "boolean"}
+
+    def parse(self, text: str) -> bool | str:
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,9 @@ class Number(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
+
+    def parse(self, text: str) -> float:
+        return float(text)
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,9 @@ class OptionalNumber(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": ["number", "null"], "minimum": self.minimum, "maximum": self.maximum}
+
+    def parse(self, text: str) -> float:
+        return float(text)
 
 
 def points(text: str) -> tuple[tuple[float, float], ...]:
@@ -188,6 +201,9 @@ class Face(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [{"enum": list(self.places)}, {"type": "integer", "minimum": 0, "maximum": 99}]}
+
+    def parse(self, text: str) -> str | int:
+        return int(text) if text.isdecimal() else text
 
 
 @dataclass(frozen=True)

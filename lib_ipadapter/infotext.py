@@ -5,11 +5,12 @@ One line a unit: `Label: value, Label: value`, a value in quotes where it holds 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from .controlnet import from_controlnet
 from .errors import UnitError
-from .fields import HASH, Face, Flag, Kind, Mask, Number, OptionalNumber, Picture, Pictures, Saved
+from .fields import HASH, Mask, Picture, Pictures, Saved
 from .units import FIELDS, Unit
 
 DIGEST_LENGTH = 12
@@ -17,12 +18,24 @@ DIGEST_LENGTH = 12
 
 MODEL = FIELDS["model"].metadata["label"]
 NAMES = {field.metadata["label"]: name for name, field in FIELDS.items()}
+PICTURE = re.compile(r"(?P<image>[0-9a-f]+)(×(?P<weight>[-+.e0-9]+))?(@(?P<mask>[0-9a-f]+))?")
+"""One of several pictures as `_hash` writes it."""
+CONTROLNET_KEY = re.compile(r"ControlNet(?: \d+)?")
+STARTING_ENDING = re.compile(r"starting/ending: \(([\d.]+), ([\d.]+)\)", re.IGNORECASE)
+LEGACY = {"preprocessor": "module"}
+"""Labels in ControlNet's older parameters."""
+UNIT_KEY = re.compile(r"IP-Adapter \d+")
 ENTRY = re.compile(r'\s*([^:,"]+): ("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 
 
 def unit_key(number: int) -> str:
     """Return the name of a unit's entry in the parameters."""
     return f"IP-Adapter {number}"
+
+
+def without_units(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters without the units that an earlier generation with the same record left in them."""
+    return {key: value for key, value in parameters.items() if not UNIT_KEY.fullmatch(key)}
 
 
 def describe(unit: Unit, file_name: str, digests: Mapping[str, str]) -> str:
@@ -68,30 +81,89 @@ def _unquoted(value: str) -> str:
         return value
 
 
-def restored(text: str) -> dict[str, Any]:
-    """Return the unit that a line describes, as JSON values, with a `note` on what could not be restored.
+FindReference = Callable[[str], str | None]
+"""Returns the picture whose hash begins with these digits, as a data URL, or None where it is not kept."""
 
-    Pictures are known by their hashes alone, so they are never restored.
+
+def restored_units(parameters: Mapping[str, Any], find: FindReference) -> dict[int, dict[str, Any]]:
+    """Return the units that a picture's parameters tell of, by number, as the panel takes them.
+
+    Those of ControlNet's IP-Adapter come after this extension's own.
     """
+    own = {
+        int(key.rsplit(" ", 1)[1]): restored(str(text), find)
+        for key, text in parameters.items()
+        if UNIT_KEY.fullmatch(key)
+    }
+    theirs = [controlnets_unit(str(text)) for key, text in parameters.items() if CONTROLNET_KEY.fullmatch(key)]
+    first = max(own, default=0) + 1
+    return own | dict(enumerate(filter(None, theirs), first))
+
+
+def restored(text: str, find: FindReference) -> dict[str, Any]:
+    """Return the unit that a line describes, as JSON values, with a `note` on what could not be restored."""
     unit: dict[str, Any] = {}
-    notes: list[str] = []
-    for label, value in ENTRY.findall(text):
-        name = NAMES.get(label.strip())
-        value = _unquoted(value.strip())
+    lost: list[str] = []
+    for label, quoted in ENTRY.findall(text):
+        label, value = label.strip(), _unquoted(quoted.strip())
+        name = NAMES.get(label)
         kind = FIELDS[name].metadata["kind"] if name else None
-        if name is None or kind is None or isinstance(kind, (Pictures, Mask)):
-            notes.append(f"{label.strip()} {value}")
-            continue
         try:
-            unit[name] = kind.read(name, _value(kind, value))
+            if isinstance(kind, (Pictures, Mask)):
+                unit |= _restored_pictures(NAMES[label], kind, value, find)
+            elif name and kind:
+                unit[name] = kind.read(name, kind.parse(value))
+            else:
+                lost.append(f"{label} {value}")
+        except LookupError as missing:
+            lost.append(f"{label} {missing.args[0]} (reference missing)")
         except (UnitError, ValueError):
-            notes.append(f"{label.strip()} {value}")
-    return unit | ({"note": f"Not restored, choose again: {'; '.join(notes)}."} if notes else {})
+            lost.append(f"{label} {value}")
+    return unit | ({"note": f"Not restored, choose again: {'; '.join(lost)}."} if lost else {})
 
 
-def _value(kind: Kind, text: str) -> Any:
-    if isinstance(kind, (Number, OptionalNumber)):
-        return float(text)
-    if isinstance(kind, Flag):
-        return text == "True"
-    return int(text) if isinstance(kind, Face) and text.isdecimal() else text
+def _restored_pictures(name: str, kind: Pictures | Mask, value: str, find: FindReference) -> dict[str, Any]:
+    """Return a field's pictures where all of them are kept; raises `LookupError` with the hashes of those that are not.
+
+    All or none: a unit with some of its references makes another picture.
+    """
+    if isinstance(kind, Mask):
+        return {name: _found(value, find)}
+    pictures: list[dict[str, Any]] = []
+    missing: list[str] = []
+    for entry in value.split():
+        parts = PICTURE.fullmatch(entry)
+        if not parts:
+            raise ValueError(entry)
+        hashes = {"image": parts["image"], "mask": parts["mask"]}
+        found = {part: find(digits) for part, digits in hashes.items() if digits}
+        missing += [hashes[part] for part, url in found.items() if url is None]
+        pictures.append(found | ({"weight": float(parts["weight"])} if parts["weight"] else {}))
+    if missing:
+        raise LookupError(" ".join(missing))
+    return {name: pictures}
+
+
+def _found(digits: str, find: FindReference) -> str:
+    url = find(digits)
+    if url is None:
+        raise LookupError(digits)
+    return url
+
+
+def controlnets_unit(text: str) -> dict[str, Any] | None:
+    """Return the unit that a line of ControlNet's describes, or None where it is none of its IP-Adapter's.
+
+    Source: Mikubill/sd-webui-controlnet, internal_controlnet/args.py, `serialize`, and older parameters of it.
+    """
+    text = STARTING_ENDING.sub(r"Guidance Start: \1, Guidance End: \2", text)
+    entries = {label.strip().lower().replace(" ", "_"): value.strip() for label, value in ENTRY.findall(text)}
+    given = {LEGACY.get(label, label): value for label, value in entries.items()}
+    texts = {name: given[name] for name in ("model", "hr_option") if name in given}
+    try:
+        numbers = {name: float(given[name]) for name in ("weight", "guidance_start", "guidance_end") if name in given}
+        unit = from_controlnet({"module": given.get("module", "none")} | texts | numbers)
+        read = {name: FIELDS[name].metadata["kind"].read(name, value) for name, value in unit.items()}
+    except (UnitError, ValueError):
+        return None
+    return read | {"note": "From ControlNet's parameters, which keep no pictures: choose the reference."}

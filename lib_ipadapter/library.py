@@ -105,12 +105,11 @@ class Shelf(Generic[Opened]):
         return self._opened[key]
 
     def _advice(self, wanted: str) -> str:
-        names = {name.lower().rsplit(".", 1)[0]: name for name in self.paths().values()}
-        asked = _plain(wanted).lower()
-        stem = next((asked.removesuffix(end) for end in self._extensions if asked.endswith(end)), asked)
-        close = difflib.get_close_matches(stem, names, n=3, cutoff=0.5)
+        names = {name.lower(): name for name in self.paths().values()}
+        names |= {name.rsplit(".", 1)[0]: whole for name, whole in names.items()}  # the extension may be missing
+        close = difflib.get_close_matches(_plain(wanted).lower(), names, n=3, cutoff=0.5)
         if close:
-            return f" Did you mean {' or '.join(names[name] for name in close)}?"
+            return f" Did you mean {' or '.join(dict.fromkeys(names[name] for name in close))}?"
         return f" Put it into {next(iter(self._folders()), 'a model folder')} and press refresh."
 
 
@@ -130,6 +129,11 @@ class Library:
     def adapter(self, name: str) -> AdapterFile:
         """Return the adapter called `name`: a file name, with or without folder, extension and ` [hash]`."""
         return self.adapters.open(self.adapters.choose("model", name))
+
+    def check_encoder(self, name: str) -> None:
+        """Raise `UnitError` for a name that is neither `auto` nor an encoder's."""
+        if name != "auto":
+            self.encoders.choose("encoder", name)
 
     def encoder_for(self, adapter: AdapterFile, name: str) -> EncoderFile:
         """Return the encoder called `name`, or with `auto` one that fits; raises `IPAdapterError` where none does."""

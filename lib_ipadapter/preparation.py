@@ -3,6 +3,7 @@
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -74,6 +75,8 @@ class Preparation:
         self._saving = threading.Lock()
         self._pictures = PictureFiles()
         self._features: Cache[Features] = Cache(FEATURES_LIMIT, lambda kept: kept.bytes)
+        self.encoding_seconds = 0.0
+        """Spent in encoders since the start."""
         self._keys_values: Cache[KeysValues] = Cache(KEYS_VALUES_LIMIT, lambda kept: kept.bytes)
 
     def prepare(self, unit: Unit, unet: nn.Module) -> Prepared:
@@ -158,6 +161,13 @@ class Preparation:
         """Encode on the host's device, or on the CPU where that is too full."""
         if not pixels:
             return []
+        started = time.perf_counter()
+        try:
+            return self._encode_on_device(encoder, pixels)
+        finally:
+            self.encoding_seconds += time.perf_counter() - started
+
+    def _encode_on_device(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
         self.host.make_room(encoder.parameters * self.host.compute_dtype().itemsize)
         try:
             return encode(encoder, pixels, *self._precision)

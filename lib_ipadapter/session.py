@@ -1,7 +1,8 @@
 """One generation: units in, adapters injected before sampling, ejected after it. All run state is here."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 from .adapter import Call, Injection, find_attentions
 from .attention import Bank, make_bank
 from .hosts.host import Host, PassFacts, Row
-from .infotext import describe, unit_key
+from .infotext import describe, unit_key, without_units
 from .preparation import Preparation, Prepared, reason_against
 from .regions import Size
+from .store import Store
 from .terms import Acting, kind_of, period_of
 from .unet_map import Site
 from .units import read_units
@@ -26,12 +28,23 @@ class Session:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.preparation = Preparation(host)
+        self.references = Store(host.shelter)
 
     def before_generation(self, p: Any, args: Iterable[Any]) -> None:
         """Read and encode early, so that a unit that cannot run stops the generation before it costs anything."""
-        for number, each in self._prepare(p, args).items():
-            described = describe(each.unit, each.adapter.path.name, each.digests)
-            p.extra_generation_params[unit_key(number)] = described
+        started, encoded = time.perf_counter(), self.preparation.encoding_seconds
+        prepared = self._prepare(p, args)
+        if prepared:
+            encoding = self.preparation.encoding_seconds - encoded
+            log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
+        described = {
+            unit_key(number): describe(each.unit, each.adapter.path.name, each.digests)
+            for number, each in prepared.items()
+        }
+        for file in {file.digest: file for each in prepared.values() for file in each.plan.files.values()}.values():
+            self.references.keep(file)
+        # a new mapping, for the copies of `p` that are the cells of a plot share the old one
+        p.extra_generation_params = without_units(p.extra_generation_params) | described
 
     def before_sampling(self, p: Any, args: Iterable[Any]) -> None:
         """Let the units act on the pass of sampling that is about to begin. It needs no earlier call for this `p`."""
@@ -40,15 +53,25 @@ class Session:
         if run and run.acts:
             self.host.while_sampling(p, run)
             for number, each in prepared.items():
-                log.info("%s: %s", unit_key(number), describe(each.unit, each.adapter.path.name, each.digests))
+                log.debug("%s: %s", unit_key(number), describe(each.unit, each.adapter.path.name, each.digests))
 
     def _prepare(self, p: Any, args: Iterable[Any]) -> Mapping[int, Prepared]:
         prepared: dict[int, Prepared] = {}
         with self.host.refusing(p):
-            for number, unit in read_units(args).items():
+            for number, unit in read_units(list(args)).items():
                 with self.host.refusing(p, number):
                     prepared[number] = self.preparation.prepare(unit, self.host.unet_of(p))
         return prepared
+
+
+def costs(prepared: Collection[Prepared], encoding: float, rest: float) -> str:
+    """Return what the units of a generation are in numbers, and the seconds they took, in a line for the log."""
+    tokens = sum(each.keys_values.tokens * (each.plan.images.sets + each.plan.compositions.sets) for each in prepared)
+    size = sum(each.keys_values.bytes for each in prepared)
+    return (
+        f"{len(prepared)} unit{'s' * (len(prepared) > 1)}, {tokens} image tokens, encoded in {encoding * 1e3:.0f} ms, "
+        f"keys and values in {rest * 1e3:.0f} ms, {size / 1e6:.1f} MB"
+    )
 
 
 class Run:

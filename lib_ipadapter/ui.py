@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from .infotext import restored, unit_key
+from .infotext import FindReference, restored_units
 from .units import FIELDS, SLOTS
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -50,12 +50,18 @@ class Panel:
 
 
 def draw_panel(
-    tab: str, units: int, accordion: Any, list_files: Callable[[bool], str], save: Callable[[str], str]
+    tab: str,
+    units: int,
+    accordion: Any,
+    list_files: Callable[[bool], str],
+    save: Callable[[str], str],
+    find_reference: FindReference,
 ) -> Panel:
     """Draw the panel of a tab (`txt2img` or `img2img`).
 
     `accordion` makes the host's accordion with a tick. `list_files` returns the adapters and saved references as JSON,
     after a new look at the folders where it is given true. `save` saves references; it takes and returns JSON.
+    `find_reference` returns a picture by the first digits of its hash.
     """
     with accordion(False, label="IP-Adapter", elem_id=f"ipadapter_{tab}") as ticked:
         gr.HTML(
@@ -77,19 +83,19 @@ def draw_panel(
             done = button.click(fn=function, inputs=inputs, outputs=[answer], show_progress=False, **code)
             done.then(fn=None, inputs=[answer], outputs=[], **_in_browser(f"(t) => ipAdapter.files('{tab}', t)"))
         ticked.change(fn=None, inputs=[ticked], outputs=[], **_in_browser(f"(on) => ipAdapter.tick('{tab}', on)"))
-    pasted = [(text, partial(pasted_unit, i + 1)) for i, text in enumerate(texts)]
+    pasted = [(text, partial(pasted_unit, i + 1, find_reference)) for i, text in enumerate(texts)]
     return Panel(texts, [(ticked, has_units), *pasted])
 
 
 def has_units(parameters: Mapping[str, Any]) -> bool:
     """Return whether a picture's parameters tell of units."""
-    return any(unit_key(number) in parameters for number in range(1, SLOTS + 1))
+    return bool(restored_units(parameters, lambda _digits: None))
 
 
-def pasted_unit(number: int, parameters: Mapping[str, Any]) -> str | None:
+def pasted_unit(number: int, find_reference: FindReference, parameters: Mapping[str, Any]) -> str | None:
     """Return a unit of a picture's parameters as the panel takes it, or None where there is none of this number."""
-    text = parameters.get(unit_key(number))
-    return None if text is None else json.dumps(restored(str(text)))
+    unit = restored_units(parameters, find_reference).get(number)
+    return None if unit is None else json.dumps(unit)
 
 
 def spec(units: int) -> dict[str, Any]:

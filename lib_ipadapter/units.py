@@ -5,11 +5,13 @@ The class body is the table: the API, the panel, the infotext and the schema are
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UnitError
+from .controlnet import from_controlnet
+from .errors import IPAdapterError, UnitError
 from .fields import (
     Choice,
     Face,
@@ -179,6 +181,8 @@ def read_unit(given: dict[str, Any]) -> Unit:
 
     Raises `UnitError` for unknown fields, wrong types, values out of range, and settings that contradict each other.
     """
+    if "note" in given:  # of restored parameters; the panel shows it and takes it out
+        raise UnitError("note", given["note"], f"tells what is missing: {given['note']}")
     refuse_unknown("", given, tuple(FIELDS))
     values = {FIELDS[name].name: FIELDS[name].metadata["kind"].read(name, value) for name, value in given.items()}
     unit = Unit(**values)
@@ -231,43 +235,65 @@ def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
 
 
 def read_units(args: Iterable[Any]) -> dict[int, Unit]:
-    """Return the enabled units of a script's args, by their number from 1 among all that were given.
-
-    Each arg is an object, the JSON text of one, a list of these, or nothing. Errors carry the unit's number.
-    """
+    """Return the enabled units of a script's args by their number; errors carry the unit's number."""
     units: dict[int, Unit] = {}
-    for number, given in enumerate(_objects(args), 1):
-        try:
+    for number, given in given_units(args).items():
+        with numbered(number):
             units[number] = read_unit(given)
-        except UnitError as error:
-            error.unit = number
-            raise
     return {number: unit for number, unit in units.items() if unit.enabled}
 
 
-def with_reference(args: Iterable[Any], picture: str) -> list[dict[str, Any]]:
-    """Return the units of a script's args with a picture given to those that have no references.
+def with_reference(args: Iterable[Any], picture: str) -> list[dict[str, Any] | None]:
+    """Return the units of a script's args, in their places, with a picture given to those that have no references.
 
     Raises `UnitError` where there is none such, or what is given is no unit.
     """
-    units = [dict(given) for given in _objects(args)]
-    empty = [unit for unit in units if unit.get("enabled", True) and not unit.get("images") and not unit.get("embeds")]
+    units = {number: dict(given) for number, given in given_units(args).items()}
+    empty = [unit for unit in units.values() if unit.get("enabled", True) and not _has_references(unit)]
     if not empty:
         raise UnitError("images", f"{len(units)} units", "must be left empty in one unit, which gets the pictures.")
     for unit in empty:
         unit["images"] = [picture]
+    return [units.get(number) for number in range(1, max(units) + 1)]
+
+
+def _has_references(given: Mapping[str, Any]) -> bool:
+    return bool(given.get("images") or given.get("embeds"))
+
+
+def given_units(args: Iterable[Any]) -> dict[int, dict[str, Any]]:
+    """Return the objects of a script's args by their number from 1, as they were given or translated from ControlNet's.
+
+    Each arg is an object, the JSON text of one, a list of these, or nothing. An empty place counts too, so that a
+    unit's number is that of its tab in the panel.
+    """
+    units: dict[int, dict[str, Any]] = {}
+    for number, given in enumerate(_places(args), 1):
+        if given is not None:
+            with numbered(number):
+                units[number] = from_controlnet(given)
     return units
 
 
-def _objects(given: Any, nesting: int = 0) -> Iterable[dict[str, Any]]:
+@contextmanager
+def numbered(number: int) -> Generator[None, None, None]:
+    """Give errors the number of the unit that they are about."""
+    try:
+        yield
+    except IPAdapterError as error:
+        error.unit = number
+        raise
+
+
+def _places(given: Any, nesting: int = 0) -> Iterable[dict[str, Any] | None]:
     if isinstance(given, str):
         given = _from_json(given)
-    if isinstance(given, dict):
+    if given is None or isinstance(given, dict):
         yield given
     elif isinstance(given, (list, tuple)) and nesting < MAX_NESTING:
         for entry in given:
-            yield from _objects(entry, nesting + 1)
-    elif given is not None:
+            yield from _places(entry, nesting + 1)
+    else:
         raise UnitError(
             "args", given, f"must hold unit objects, in lists at most {MAX_NESTING} deep; not {brief(given)}."
         )

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import importlib.util
+import logging
 import sys
 import types
 from pathlib import Path
@@ -50,6 +51,7 @@ class IPAdapterScript(scripts.Script):
             accordion=ui_components.InputAccordion,
             list_files=lambda look_again: room("api").panel_list(session(), look_again),
             save=lambda asked: room("api").panel_save(session(), asked),
+            find_reference=lambda digits: session().references.find(digits),
         )
         self.infotext_fields = panel.infotext_fields
         return panel.texts
@@ -57,12 +59,12 @@ class IPAdapterScript(scripts.Script):
     def process(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_generation(p, args)
+                session().before_generation(p, room("xyz").in_cell(p, args))
 
     def process_before_every_sampling(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_sampling(p, args)
+                session().before_sampling(p, room("xyz").in_cell(p, args))
 
 
 class IPAdapterSeriesScript(scripts.Script):
@@ -101,6 +103,25 @@ def stopping(p):
         raise
 
 
+def args_of(p):
+    """Return this script's args in a generation's record."""
+    script = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
+    return p.script_args[script.args_from : script.args_to]
+
+
+def add_axes():
+    grid = next((data.module for data in scripts.scripts_data if data.script_class.__module__ == "xyz_grid.py"), None)
+    if grid:
+        xyz, api, library = room("xyz"), room("api"), session().preparation.library
+        files = {
+            "model": xyz.Files(lambda: api.usable(api.list_adapters(session())), library.adapter),
+            "encoder": xyz.Files(lambda: ["auto", *api.usable(api.list_encoders(session()))], library.check_encoder),
+            "embeds": xyz.Files(lambda: api.usable(api.list_saved(session())), library.saved_reference),
+        }
+        plot = xyz.Plot(grid, files, args_of, room("hosts.webui").Refusal)
+        xyz.add_axes(plot, shared.opts.data.get("ipadapter_units", 3))
+
+
 def add_routes(_demo, app):
     if shared.cmd_opts.api or shared.cmd_opts.nowebui:
         room("api").add_routes(app, session(), door().route_guards(app))
@@ -121,14 +142,42 @@ def add_settings():
             {"choices": ["mean", "black"]},
             section=section,
         ).info("mean colour, as IP-Adapter's authors; or a black picture, as ComfyUI and Forge: for their old results"),
+        "ipadapter_kept_references": shared.OptionInfo(
+            256,
+            "References kept, so that pasted parameters restore them (MB)",
+            gr.Slider,
+            {"minimum": 0, "maximum": 8192, "step": 64},
+            section=section,
+        ).info(
+            "in cache/ipadapter-references of the web UI's data folder, to which who uses this web UI can come by "
+            "pasting; 0 keeps none and removes those kept when the next picture is made"
+        ),
+        "ipadapter_log_level": shared.OptionInfo(
+            "warning",
+            "What the console tells",
+            gr.Radio,
+            {"choices": ["warning", "info", "debug"]},
+            section=section,
+        ).info("info: one line a generation, with what its units cost"),
         "ipadapter_warn_only": shared.OptionInfo(
             False, "When a unit cannot run, go on without it and warn, instead of stopping", section=section
         ),
     }
     for key, setting in settings.items():
         shared.opts.add_option(key, setting)
+    shared.opts.onchange("ipadapter_log_level", set_log_level)
 
 
+def set_log_level():
+    """Let the library's log tell as much as the setting says, on the console where the web UI has set up no log."""
+    log = logging.getLogger(PACKAGE)
+    log.setLevel(shared.opts.data.get("ipadapter_log_level", "warning").upper())
+    if not log.handlers and not logging.root.handlers:
+        log.addHandler(logging.StreamHandler())
+        log.propagate = False  # others may set up the console's log later, and each line would be there twice
+
+
+script_callbacks.on_before_ui(add_axes)
 script_callbacks.on_app_started(add_routes)
 script_callbacks.on_ui_settings(add_settings)
 script_callbacks.on_cfg_denoiser(lambda params: door().on_cfg_denoiser(params))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lib_ipadapter.attention import COND, UNCOND
 from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import PassFacts, Row
+from lib_ipadapter.hosts.host import PassFacts, Row, Shelter
 from lib_ipadapter.library import Folders
 from lib_ipadapter.session import Session
 from lib_ipadapter.unet_map import SDXL
@@ -67,6 +67,7 @@ class SmallHost:
         self.run: Any = None
         self.convention = "mean"
         self.facts = PassFacts()
+        self.kept: Shelter | None = None
 
     def folders(self) -> Folders:
         return Folders((self.folder,), (self.folder,), (self.folder / "saved",))
@@ -82,6 +83,9 @@ class SmallHost:
     def unconditional(self) -> str:
         return self.convention
 
+    def shelter(self) -> Shelter | None:
+        return self.kept
+
     def pass_of(self, p: Any) -> PassFacts:
         return self.facts
 
@@ -95,7 +99,9 @@ class SmallHost:
         return contextlib.nullcontext()
 
     def refusal(self, error: IPAdapterError) -> Exception:
-        return error
+        from fastapi import HTTPException
+
+        return HTTPException(422, str(error))
 
     @contextlib.contextmanager
     def refusing(self, p: Any, unit: int | None = None) -> Iterator[None]:

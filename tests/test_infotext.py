@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_ipadapter.fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures, Points, Saved, Whole
-from lib_ipadapter.infotext import describe, restored
+from lib_ipadapter.infotext import describe, restored, restored_units
 from lib_ipadapter.units import FIELDS, Unit
 
 DIGESTS = {
@@ -19,6 +19,12 @@ DIGESTS = {
     "mask": "e" * 64,
     "embeds": "f" * 64,
 }
+
+
+def nothing(_digits: str) -> None:
+    """Find no picture."""
+
+
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=40).map(str.strip)
 VALUES = {
     Flag: lambda kind: st.booleans(),
@@ -45,7 +51,7 @@ def settings_of_a_unit() -> st.SearchStrategy[dict]:
 @given(settings_of_a_unit())
 def test_every_setting_comes_back_whatever_it_holds(values: dict) -> None:
     unit = Unit(**values)
-    back = restored(describe(unit, unit.model, {}))
+    back = restored(describe(unit, unit.model, {}), nothing)
     assert "note" not in back
     fields = {field.name: name for name, field in FIELDS.items()}
     assert Unit(**{FIELDS[name].name: value for name, value in back.items()}) == unit
@@ -56,7 +62,7 @@ def test_every_setting_comes_back_whatever_it_holds(values: dict) -> None:
 @pytest.mark.parametrize("name", ['a, b: "c".safetensors', "naïve 猫 🐈.bin", "new\nline", "back\\slash", '"', ","])
 def test_odd_names_come_back(name: str) -> None:
     text = describe(Unit(model="x", layers="3:0.5, 6:1", weight=-0.5), name, {})
-    assert restored(text) == {"model": name, "weight": -0.5, "layers": "3:0.5, 6:1"}
+    assert restored(text, nothing) == {"model": name, "weight": -0.5, "layers": "3:0.5, 6:1"}
 
 
 def test_it_passes_through_the_web_uis_own_quotes() -> None:
@@ -65,7 +71,11 @@ def test_it_passes_through_the_web_uis_own_quotes() -> None:
     line = f"Steps: 4, IP-Adapter 1: {json.dumps(describe(unit, 'm', {}), ensure_ascii=False)}, Version: v1.10.1"
     theirs = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
     found = dict(theirs.findall(line))
-    assert restored(json.loads(found["IP-Adapter 1"])) == {"model": "m", "weight": 1.0, "curve": "0:1, 0.4:1, 0.6:0"}
+    assert restored(json.loads(found["IP-Adapter 1"]), nothing) == {
+        "model": "m",
+        "weight": 1.0,
+        "curve": "0:1, 0.4:1, 0.6:0",
+    }
 
 
 def unit_with_pictures() -> Unit:
@@ -90,20 +100,118 @@ def test_pictures_are_their_hashes_with_weight_and_region() -> None:
 @pytest.mark.parametrize("name", ["anna", "anna [ffff]", "a, folder/anna: 2"])
 def test_a_saved_reference_is_its_name_and_hash_and_comes_back_with_both(name: str) -> None:
     text = describe(Unit(model="m", embeds=name), "m", DIGESTS)
-    assert restored(text) == {"model": "m", "weight": 1.0, "embeds": name.removesuffix(" [ffff]") + " [ffffffffffff]"}
+    assert restored(text, nothing) == {
+        "model": "m",
+        "weight": 1.0,
+        "embeds": name.removesuffix(" [ffff]") + " [ffffffffffff]",
+    }
 
 
 def test_what_cannot_come_back_is_said() -> None:
-    back = restored(describe(unit_with_pictures(), "m.bin", DIGESTS))
+    back = restored(describe(unit_with_pictures(), "m.bin", DIGESTS), nothing)
     assert back.pop("note") == (
-        "Not restored, choose again: References aaaaaaaaaaaa bbbbbbbbbbbb×0.5@cccccccccccc; "
-        "Negative references dddddddddddd; Region eeeeeeeeeeee."
+        "Not restored, choose again: References aaaaaaaaaaaa bbbbbbbbbbbb cccccccccccc (reference missing); "
+        "Negative references dddddddddddd (reference missing); Region eeeeeeeeeeee (reference missing)."
     )
     assert back == {"model": "m.bin", "weight": 1.0}
-    odd = restored("Adapter: m, Weight: heavy, Colour: red")
+    odd = restored("Adapter: m, Weight: heavy, Colour: red", nothing)
     assert odd == {"model": "m", "note": "Not restored, choose again: Weight heavy; Colour red."}
+
+
+THEIRS = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+"""The web UI's own expression for one parameter (modules/infotext_utils.py)."""
+
+
+def through_the_web_ui(line: str) -> str:
+    """Return a unit's line after the web UI wrote it into a picture's parameters and read it back."""
+    quoted = json.dumps(line, ensure_ascii=False) if set(line) & set(",:\n") else line
+    parameters = f"a cat\nSteps: 4, IP-Adapter 1: {quoted}, Version: v1.10.1"
+    *_, last = parameters.split("\n")
+    found = dict(THEIRS.findall(last))["IP-Adapter 1"]
+    return json.loads(found) if found.startswith('"') else found
+
+
+@settings(max_examples=200, deadline=None)
+@given(settings_of_a_unit())
+def test_every_setting_comes_back_through_the_web_uis_parameters(values: dict) -> None:
+    unit = Unit(**values)
+    line = describe(unit, unit.model, {})
+    assert through_the_web_ui(line) == line
+
+
+KEPT = {digest[:12]: f"data:{digest[0]}" for digest in DIGESTS.values()}
+
+
+def test_pictures_that_are_kept_come_back_with_weight_and_region() -> None:
+    line = describe(unit_with_pictures(), "m.bin", DIGESTS)
+    assert restored(through_the_web_ui(line), KEPT.get) == {
+        "model": "m.bin",
+        "weight": 1.0,
+        "images": [{"image": "data:a"}, {"image": "data:b", "weight": 0.5, "mask": "data:c"}],
+        "negative_images": [{"image": "data:d"}],
+        "mask": "data:e",
+    }
+
+
+def test_of_a_fields_pictures_all_come_back_or_none() -> None:
+    kept = {digits: url for digits, url in KEPT.items() if digits[0] != "c"}
+    back = restored(describe(unit_with_pictures(), "m.bin", DIGESTS), kept.get)
+    assert back["note"] == "Not restored, choose again: References cccccccccccc (reference missing)."
+    assert "images" not in back
+    assert back["mask"] == "data:e"
+
+
+@given(st.floats(-5, 5).filter(lambda weight: weight != 0), st.booleans())
+def test_any_weight_of_a_picture_comes_back(weight: float, masked: bool) -> None:
+    from lib_ipadapter.fields import Picture
+
+    unit = Unit(model="m", images=(Picture("x", weight, "mask" if masked else None),))
+    digests = {"images[0]": "a" * 64, "images[0].mask": "c" * 64}
+    (picture,) = restored(describe(unit, "m", digests), KEPT.get)["images"]
+    assert picture.get("weight", 1.0) == pytest.approx(weight, rel=1e-11)
+    assert ("mask" in picture) == masked
+
+
+CONTROLNETS = (
+    "Module: ip-adapter_clip_sd15, Model: ip-adapter_sd15 [6a3f6166], Weight: 0.7, Resize Mode: Crop and Resize, "
+    "Processor Res: 512, Threshold A: 0.5, Threshold B: 0.5, Guidance Start: 0.1, Guidance End: 0.9, "
+    "Pixel Perfect: True, Control Mode: Balanced, Hr Option: High res only"
+)
+OLD_CONTROLNETS = (
+    "preprocessor: ip-adapter_clip_sd15, model: ip-adapter_sd15 [6a3f6166], weight: 0.7, starting/ending: (0.1, 0.9), "
+    "resize mode: Crop and Resize, pixel perfect: True, control mode: Balanced, preprocessor params: (512, -1, -1)"
+)
+
+
+@pytest.mark.parametrize(("line", "more"), [(CONTROLNETS, {"pass": "hires"}), (OLD_CONTROLNETS, {})])
+def test_controlnets_parameters_are_offered_as_a_unit(line: str, more: dict) -> None:
+    parameters = {"Steps": "4", "ControlNet 0": "Module: canny, Model: control_canny, Weight: 1", "ControlNet 1": line}
+    (unit,) = restored_units(parameters, nothing).values()
+    assert unit.pop("note") == "From ControlNet's parameters, which keep no pictures: choose the reference."
+    model = {"model": "ip-adapter_sd15 [6a3f6166]", "weight": 0.7, "crop": "squash"}
+    assert unit == model | {"start": 0.1, "end": 0.9} | more
+
+
+def test_controlnets_units_come_after_this_extensions_own() -> None:
+    parameters = {"ControlNet 0": CONTROLNETS, "IP-Adapter 2": "Adapter: m, Weight: 1"}
+    found = restored_units(parameters, nothing)
+    assert {number: unit["model"] for number, unit in found.items()} == {2: "m", 3: "ip-adapter_sd15 [6a3f6166]"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "Module: ip-adapter-auto, Weight: heavy",
+        "Weight: 1, Model: ip-adapter_sd15",
+        "Module: ip-adapter-auto, Weight: 9",
+    ],
+)
+def test_what_is_no_ip_adapter_of_controlnets_is_left_to_it(line: str) -> None:
+    assert restored_units({"ControlNet 0": line}, nothing) == {}
 
 
 @given(st.text(max_size=200) | st.text('": \\x,a', max_size=30))
 def test_no_text_at_all_is_an_error(text: str) -> None:
-    assert isinstance(restored(text), dict)
+    assert isinstance(restored(text, nothing), dict)
+    assert isinstance(restored_units({"IP-Adapter 1": text, "ControlNet 0": text}, nothing), dict)

@@ -179,7 +179,7 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     digest = keep(session)["sha256"]
     p = Processing()
     session.before_generation(p, [using()])
-    pasted = restored(p.extra_generation_params["IP-Adapter 1"])
+    pasted = restored(p.extra_generation_params["IP-Adapter 1"], lambda _digits: None)
     assert pasted["embeds"] == f"anna [{digest[:12]}]"
     assert torch.equal(call(host, session, [pasted]), call(host, session, [unit()]))
     keep(session, overwrite=True, images=[photo(9)])

@@ -144,6 +144,7 @@ def test_where_every_unit_has_references_it_says_so(webui, units: Any) -> None:
 
 
 def test_units_are_given_references_in_every_form_that_they_come_in() -> None:
-    for args in ([EMPTY], [[EMPTY]], [json.dumps([EMPTY])], [None, "", EMPTY]):
+    for args in ([EMPTY], [[EMPTY]], [json.dumps([EMPTY])]):
         assert with_reference(args, "text") == [EMPTY | {"images": ["text"]}]
+    assert with_reference([None, "", EMPTY], "text") == [None, None, EMPTY | {"images": ["text"]}]
     assert "images" not in EMPTY

@@ -1,6 +1,7 @@
 """A session on a small host of its own and ldm's real U-Net: what is computed when, and what a pass does."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +241,51 @@ def test_the_lists_say_what_fits_and_what_does_not(session, host, tmp_path) -> N
     (tmp_path / "base.safetensors").rename(tmp_path / "renamed.safetensors")
     assert "base.safetensors" in panel_list(session, False)
     assert "renamed.safetensors" in panel_list(session, True)
+
+
+def test_parameters_of_a_generation_are_its_own(host, session) -> None:
+    """A plot's cells are shallow copies of one record, and one record may make several generations."""
+    import copy
+
+    p = Processing()
+    p.extra_generation_params = {"Schedule": "karras"}
+    for args, keys in (([unit(), unit()], [1, 2]), ([unit()], [1]), ([unit(enabled=False)], [])):
+        cell = copy.copy(p)
+        session.before_generation(cell, args)
+        assert list(cell.extra_generation_params) == ["Schedule", *(f"IP-Adapter {number}" for number in keys)]
+        session.before_generation(cell, [unit()])
+        assert list(cell.extra_generation_params) == ["Schedule", "IP-Adapter 1"]
+    assert p.extra_generation_params == {"Schedule": "karras"}
+
+
+def test_every_picture_of_a_unit_comes_back_from_the_parameters(host, session, tmp_path) -> None:
+    from lib_ipadapter.hosts.host import Shelter
+    from lib_ipadapter.infotext import restored_units
+
+    host.kept = Shelter(tmp_path / "kept", 1 << 20)
+    images = [photo(1), {"image": photo(2), "weight": 0.5, "mask": photo(3)}]
+    given = unit(images=images, negative_images=[photo(4)], mask=photo(5), weight=0.7)
+    first = Processing()
+    session.before_generation(first, [given])
+    (restored,) = restored_units(first.extra_generation_params, session.references.find).values()
+    assert "note" not in restored
+    second = Processing()
+    session.before_generation(second, [restored])
+    assert not host.refused
+    assert second.extra_generation_params == first.extra_generation_params
+    assert len(list((tmp_path / "kept").iterdir())) == 5
+
+
+def test_a_generation_logs_one_line_with_what_its_units_cost(host, session, caplog) -> None:
+    caplog.set_level("INFO")
+    session.before_generation(Processing(), [unit(images=[photo(1), photo(2)]), "", unit(model="plus")])
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
+    number = r"\d+"
+    expected = rf"IP-Adapter: 2 units, 16 image tokens, encoded in {number} ms, keys and values in {number} ms, 0.\d MB"
+    assert re.fullmatch(expected, line), line
+    assert session.preparation.encoding_seconds > 0
+    caplog.clear()
+    spent = session.preparation.encoding_seconds
+    session.before_generation(Processing(), [unit(images=[photo(1)])])
+    assert session.preparation.encoding_seconds == spent, "nothing new was encoded"
+    assert "1 unit, 4 image tokens, encoded in 0 ms" in caplog.text

@@ -651,9 +651,13 @@ def test_args_are_units_texts_lists_or_nothing() -> None:
         ([None], 0),
         ([""], 0),
         (["", None, [], " \n", "null", "[]", [""], "[null]", [[None]]], 0),
-        (["", LEAST, None, text], 2),
     ):
         assert read_units(args) == dict.fromkeys(range(1, expected + 1), unit), args
+
+
+def test_empty_places_count_so_that_a_number_is_that_of_the_panels_tab() -> None:
+    assert list(read_units(["", LEAST, None, json.dumps(LEAST), [], LEAST])) == [2, 4, 5]
+    assert list(read_units([[LEAST, LEAST], "", LEAST])) == [1, 2, 4]
 
 
 def test_a_whole_list_in_one_arg_may_hold_more_units_than_there_are_slots() -> None:
@@ -663,7 +667,7 @@ def test_a_whole_list_in_one_arg_may_hold_more_units_than_there_are_slots() -> N
 
 def test_units_that_are_off_are_dropped_and_counted() -> None:
     off, second = {"enabled": False}, LEAST | {"weight": 0.5}
-    found = read_units([off, LEAST, [off, second], "", json.dumps(off)])
+    found = read_units([off, LEAST, [off, second], json.dumps(off)])
     assert {number: unit.weight for number, unit in found.items()} == {2: 1.0, 4: 0.5}
     assert read_units([off, off]) == {}
 
@@ -673,7 +677,7 @@ def test_errors_carry_the_number_of_their_unit() -> None:
         ([{}], 1),
         ([LEAST, {"enabled": False}, LEAST | {"weight": 9}], 3),
         ([[LEAST, LEAST], json.dumps([LEAST, LEAST | {"weight": 9}])], 4),
-        ([None, "", LEAST | {"weight": 9}], 1),
+        ([None, "", LEAST | {"weight": 9}], 3),
     ):
         with pytest.raises(UnitError) as caught:
             read_units(args)
@@ -931,3 +935,9 @@ def test_schema_and_reader_agree_on_each_field_of_a_unit_that_is_off(given_unit:
         assert not validator().is_valid(given_unit)
     else:
         validator().validate(given_unit)
+
+
+def test_restored_parameters_that_lack_something_are_refused_with_what_it_is() -> None:
+    """A program that generates from a picture's parameters gets them as the panel does, with the note."""
+    with pytest.raises(UnitError, match=r"References abc123 \(reference missing\)"):
+        read_unit({"model": "m", "note": "Not restored, choose again: References abc123 (reference missing)."})

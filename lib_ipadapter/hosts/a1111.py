@@ -20,6 +20,7 @@ from .webui import (
     refusal,
     refusing,
     route_guards,
+    shelter,
     unconditional,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "refusal",
     "refusing",
     "route_guards",
+    "shelter",
     "unconditional",
 ]
 

@@ -76,6 +76,9 @@ class Demo:
     def unconditional(self) -> str:
         return "mean"
 
+    def shelter(self) -> None:
+        """Nothing of a reference is kept."""
+
     def pass_of(self, p: Generation) -> PassFacts:
         return PassFacts()
 

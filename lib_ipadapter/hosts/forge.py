@@ -30,6 +30,7 @@ from .webui import (
     refusal,
     refusing,
     route_guards,
+    shelter,
     unconditional,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "refusal",
     "refusing",
     "route_guards",
+    "shelter",
     "unconditional",
 ]
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -29,6 +30,14 @@ class PassFacts:
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """The part of the whole picture that is sampled: left, upper, right and lower edge as fractions of it. Inpainting
     "only masked" samples a part; masks are drawn for the whole."""
+
+
+class Shelter(NamedTuple):
+    """Where references are kept between generations."""
+
+    folder: Path
+    limit: int
+    """Bytes; with 0 nothing is kept."""
 
 
 class SamplingRun(Protocol):
@@ -63,6 +72,10 @@ class Host(Protocol):
 
     def unconditional(self) -> str:
         """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
+        ...
+
+    def shelter(self) -> Shelter | None:
+        """Return where references are kept, or None where that is nowhere."""
         ...
 
     def pass_of(self, p: Any) -> PassFacts:

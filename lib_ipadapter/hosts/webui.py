@@ -13,10 +13,10 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import call_queue, paths_internal, shared
 
-from ..errors import IPAdapterError, UnitError
+from ..errors import STATUS, IPAdapterError
 from ..library import Folders
 from ..regions import WHOLE, Box
-from .host import PassFacts, SamplingRun
+from .host import PassFacts, SamplingRun, Shelter
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,9 @@ WARN_ONLY = "ipadapter_warn_only"
 
 UNCONDITIONAL = "ipadapter_unconditional"
 """Setting: what unconditional rows see where no negative reference is given."""
+
+KEPT = "ipadapter_kept_references"
+"""Setting: mebibytes of references that are kept, so that a picture's parameters restore them; 0 for none."""
 
 BASIC = HTTPBasic(auto_error=False)
 
@@ -36,9 +39,8 @@ class Refusal(HTTPException):
     """Stops a generation with a sentence: the API answers with the status, the panel shows the text."""
 
     def __init__(self, error: IPAdapterError) -> None:
-        super().__init__(422, str(error))
-        if isinstance(error, UnitError):
-            self.body = {"field": error.field, "value": error.value}
+        super().__init__(STATUS, str(error))
+        self.body = error.problem()
 
     def __str__(self) -> str:
         return str(self.detail)
@@ -66,6 +68,10 @@ def _chosen(option: str, flag: str) -> list[Path]:
 
 def unconditional() -> str:
     return shared.opts.data.get(UNCONDITIONAL, "mean")
+
+
+def shelter() -> Shelter:
+    return Shelter(Path(shared.data_path, "cache", "ipadapter-references"), shared.opts.data.get(KEPT, 256) << 20)
 
 
 def pass_of(p: Any) -> PassFacts:

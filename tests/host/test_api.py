@@ -1,6 +1,7 @@
 """The API of a real web UI: refusals, routes, memory, and the time that a unit adds."""
 
 import base64
+import io
 import statistics
 import struct
 import zlib
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
 from lib_ipadapter.unet_map import SD, SDXL
@@ -89,6 +91,9 @@ def test_a_bad_unit_is_refused_with_field_and_remedy_and_the_web_ui_goes_on(
         webui.generate({"model": model, "images": [reference()]} | change)
     assert refused.value.status == 422
     assert refused.value.body["body"]["field"] == field
+    assert refused.value.body["body"]["unit"] == 1
+    assert refused.value.body["body"]["detail"] == refused.value.body["detail"]
+    assert refused.value.body["body"]["remedy"] in refused.value.body["detail"]
     assert any(word in refused.value.body["detail"] for word in words.split("|")), refused.value.body["detail"]
     assert "Traceback" not in str(refused.value.body)
     assert webui.generate(steps=1).pictures
@@ -185,3 +190,67 @@ def test_the_time_to_the_first_step_is_reported(webui: WebUI, model: str) -> Non
     none, warm = (statistics.median(seconds(*units) for _ in range(15)) for units in ((), (unit,)))
     print(f"to the first step: {none * 1e3:.0f} ms, cold +{(cold - none) * 1e3:.0f} ms, ", end="")  # noqa: T201
     print(f"warm +{(warm - none) * 1e3:.0f} ms; a photo of {len(photo) / 1e6:.1f} MB")  # noqa: T201
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_the_readmes_examples_make_the_picture_that_the_unit_makes(
+    webui: WebUI, model: str, tmp_path: Path, language: str
+) -> None:
+    import json
+
+    from readme import run_example
+
+    (tmp_path / "reference.png").write_bytes(base64.b64decode(reference(3)))
+    printed = run_example(language, tmp_path, webui.url, model)
+    content = (
+        (tmp_path / "picture.png").read_bytes()
+        if language == "python"
+        else base64.b64decode(json.loads(printed)["images"][0])
+    )
+    with Image.open(io.BytesIO(content)) as made:
+        told = made.info["parameters"]
+    assert f"Adapter: {model}.safetensors, Weight: 0.7, References: " in told
+
+
+def test_a_unit_of_controlnets_makes_the_same_picture_with_one_key_changed(webui: WebUI, model: str) -> None:
+    theirs = {
+        "enabled": True,
+        "module": "ip-adapter-auto",
+        "model": f"{model} [0123abcd]",
+        "weight": 0.8,
+        "image": reference(4, 120, 80),
+        "resize_mode": "Crop and Resize",
+        "guidance_start": 0.0,
+        "guidance_end": 0.75,
+        "pixel_perfect": True,
+        "control_mode": "Balanced",
+        "effective_region_mask": None,
+    }
+    ours = {"model": model, "weight": 0.8, "images": [reference(4, 120, 80)], "end": 0.75, "crop": "squash"}
+    made = webui.generate(theirs)
+    assert made - webui.generate(ours) == 0
+    assert made - webui.generate() > 0
+    with pytest.raises(RefusedError, match="Send units for other preprocessors to ControlNet"):
+        webui.generate(theirs | {"module": "canny"})
+
+
+def test_the_web_uis_own_description_of_its_api_has_the_routes(webui: WebUI) -> None:
+    paths = webui.call("/openapi.json")["paths"]
+    assert {"/ipadapter/models", "/ipadapter/schema", "/ipadapter/rescan"} <= set(paths)
+    assert paths["/ipadapter/models"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["items"]
+
+
+def test_the_setting_for_the_log_acts_at_once(webui: WebUI, model: str) -> None:
+    unit = {"model": model, "images": [reference(6)]}
+
+    def told() -> int:
+        before = len(webui.log.read_text(errors="replace"))
+        webui.generate(unit, steps=1, width=64, height=64)
+        return webui.log.read_text(errors="replace")[before:].count("IP-Adapter: 1 unit, 4 image tokens, encoded in ")
+
+    assert told() == 0
+    webui.call("/sdapi/v1/options", {"ipadapter_log_level": "info"})
+    try:
+        assert told() == 1
+    finally:
+        webui.call("/sdapi/v1/options", {"ipadapter_log_level": "warning"})

@@ -10,7 +10,7 @@ import pytest
 from makers import file_of, picture
 from panel.served import CHROMIUM, FLAGS, PICTURES
 
-from host.webui import Files, WebUI, unet_sizes
+from host.webui import Files, WebUI, reference, unet_sizes
 from lib_ipadapter.unet_map import SD
 
 if not (importlib.util.find_spec("playwright") and CHROMIUM):
@@ -88,6 +88,19 @@ def test_pasted_parameters_restore_the_panel(page: Any, model: str) -> None:
     assert "images is required" in generate(page)
 
 
+def test_pasting_a_pictures_parameters_restores_its_references_and_makes_it_again(
+    page: Any, webui: WebUI, model: str
+) -> None:
+    unit = {"model": model, "images": [reference(1), {"image": reference(2), "weight": 0.5}], "weight": 0.4}
+    (parameters,) = webui.generate(unit, width=128, height=128, steps=2).info["infotexts"]
+    page.fill("#txt2img_prompt textarea", parameters)
+    page.click("#txt2img_tools #paste")
+    page.wait_for_selector(f"{PANEL} .ipadapter-left .ipadapter-reference >> nth=1", state="attached")
+    told = re.compile(r'IP-Adapter 1: "[^"]*"')
+    assert told.findall(generate(page)) == told.findall(parameters)
+    assert page.inner_text(f"{PANEL} .ipadapter-message") == ""
+
+
 def test_a_ticked_panel_without_anything_is_told_what_is_missing(page: Any) -> None:
     tick(page)
     assert "IP-Adapter unit 1: model is required" in generate(page)
@@ -98,8 +111,6 @@ def test_an_unticked_panel_does_nothing(page: Any) -> None:
 
 
 def test_after_a_reload_of_the_ui_units_act_once(page: Any, webui: WebUI, model: str) -> None:
-    from host.webui import reference
-
     unit = {"model": model, "images": [reference(1)]}
     before, plain = webui.generate(unit), webui.generate()
     page.click("#footer a:has-text('Reload UI')")

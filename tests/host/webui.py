@@ -100,7 +100,7 @@ class RefusedError(Exception):
 class WebUI:
     """A running web UI."""
 
-    def __init__(self, folder: Path, python: str, flags: str = "", log: Path = Path(os.devnull)) -> None:
+    def __init__(self, folder: Path, python: str, flags: str, log: Path) -> None:
         self.folder, self.kind = folder, kind_of(folder)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -108,7 +108,12 @@ class WebUI:
         self.url = f"http://127.0.0.1:{self.port}"
         kind = f"{COMMON_FLAGS} {self.kind.flags} --port {self.port}"
         command = [python, "launch.py", *kind.split(), *flags.split()]
-        environment = os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+        environment = os.environ | {
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "PYTHONUNBUFFERED": "1",
+        }
         environment.pop("PYTHONPATH", None)
         self.log = log
         self.process = subprocess.Popen(
@@ -121,6 +126,9 @@ class WebUI:
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the web UI ended with {self.process.returncode}; see {self.log}")
+            if b"Startup time" not in self.log.read_bytes():  # a request while it adds its routes would end it
+                time.sleep(0.5)
+                continue
             with contextlib.suppress(OSError, RefusedError):
                 self.call("/ip-adapter-oracle/hooks", timeout=60)  # added last, and answers once the model is loaded
                 return

@@ -339,6 +339,33 @@ def test_pasted_parameters_restore_units_and_tick_the_panel(page: Any) -> None:
     assert changed(unit) == {"model": "ip-adapter-plus_sd15.safetensors", "weight": 0.7, "layers": "3:0.5, 6:1"}
 
 
+def test_pasted_parameters_restore_references_that_are_kept(page: Any) -> None:
+    line = (
+        "Adapter: ip-adapter_sd15.safetensors, Weight: 0.7, "
+        "References: aaaaaaaaaaaa×0.5 bbbbbbbbbbbb@aaaaaaaaaaaa, Region: bbbbbbbbbbbb"
+    )
+    page.fill("#pasted textarea", json.dumps({"Steps": "4", "IP-Adapter 1": line}))
+    page.click("#paste")
+    page.wait_for_selector(".ipadapter-left .ipadapter-reference >> nth=1")
+    assert page.inner_text(".ipadapter-message") == ""
+    assert page.input_value("[aria-label='Weight of reference 1']") == "0.5"
+    (unit,) = given(page)
+    png = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    assert unit.pop("images") == [{"image": png, "weight": 0.5}, {"image": png, "mask": png}]
+    assert unit.pop("mask") == png
+    assert read_unit({**unit, "images": [png]}).weight == 0.7
+
+
+def test_pasted_parameters_of_controlnet_are_offered_as_a_unit(page: Any) -> None:
+    line = "Module: ip-adapter-auto, Model: ip-adapter_sd15, Weight: 0.6, Guidance Start: 0, Guidance End: 0.8"
+    page.fill("#pasted textarea", json.dumps({"Steps": "4", "ControlNet 0": line}))
+    page.click("#paste")
+    page.wait_for_function("document.querySelector('.ipadapter-message').textContent.includes('From ControlNet')")
+    assert page.is_checked("#ipadapter_txt2img-checkbox input")
+    assert page.input_value("input[type=number][aria-label=Weight]") == "0.6"
+    assert page.input_value("[aria-label=Crop]") == "squash"
+
+
 def test_pasted_parameters_without_units_untick_the_panel(page: Any) -> None:
     tick(page)
     drop(page, "one.png")

@@ -1,0 +1,92 @@
+"""The references of earlier generations, kept by their hash, so that a picture's parameters restore them."""
+
+import base64
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from .hosts.host import Shelter
+from .reference import Reference
+
+log = logging.getLogger(__name__)
+
+FORMATS = {
+    b"\x89PNG": ("png", "image/png"),
+    b"\xff\xd8\xff": ("jpg", "image/jpeg"),
+    b"RIFF": ("webp", "image/webp"),
+    b"GIF8": ("gif", "image/gif"),
+    b"BM": ("bmp", "image/bmp"),
+}
+"""First bytes of a picture file -> its extension and its media type. Others are kept, too, and only the browser may not
+show them."""
+OTHER = ("picture", "application/octet-stream")
+
+NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
+"""Names of the store's files: SHA-256 and extension. Nothing else in its folder is ever opened or removed."""
+
+
+class Store:
+    """Picture files in one folder, as many as its limit allows; those not used for longest leave first."""
+
+    def __init__(self, shelter: Callable[[], Shelter | None]) -> None:
+        self._shelter = shelter
+
+    def keep(self, reference: Reference) -> None:
+        """Keep a reference, or note that it was used again; with a limit of 0 keep nothing and remove what was kept.
+
+        A folder that cannot be written to is told in the log: a picture is never refused for it.
+        """
+        shelter = self._shelter()
+        if shelter is None:
+            return
+        path = shelter.folder / f"{reference.digest}.{_format(reference.content)[0]}"
+        try:
+            if len(reference.content) <= shelter.limit:
+                _write(path, reference.content)
+            _trim(shelter)
+        except OSError as error:
+            log.warning("IP-Adapter could not keep a reference in %s: %s", shelter.folder, error)
+
+    def find(self, digits: str) -> str | None:
+        """Return the picture whose SHA-256 begins with these 12 or more hexadecimal digits, as a data URL, or None."""
+        shelter = self._shelter()
+        if shelter is None or not re.fullmatch(r"[0-9a-f]{12,64}", digits):
+            return None
+        for path in _files(shelter.folder):
+            if path.name.startswith(digits):
+                content = path.read_bytes()
+                if hashlib.sha256(content).hexdigest() == path.stem:  # else it was damaged since
+                    return f"data:{_format(content)[1]};base64,{base64.b64encode(content).decode()}"
+        return None
+
+
+def _format(content: bytes) -> tuple[str, str]:
+    return next((names for start, names in FORMATS.items() if content.startswith(start)), OTHER)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if NAME.fullmatch(path.name)] if folder.is_dir() else []
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file as a whole or not at all, or make one that is there the youngest."""
+    if path.exists():
+        os.utime(path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def _trim(shelter: Shelter) -> None:
+    """Remove the files not used for longest until the rest is within the limit."""
+    facts = sorted(((path.stat().st_mtime_ns, path) for path in _files(shelter.folder)), reverse=True)
+    total = 0
+    for _, path in facts:
+        total += path.stat().st_size
+        if total > shelter.limit:
+            path.unlink(missing_ok=True)

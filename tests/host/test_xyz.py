@@ -1,0 +1,97 @@
+"""The X/Y/Z plot of a real web UI, through its API: each cell is what the same unit makes alone."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from host.webui import Files, Made, RefusedError, WebUI, reference, unet_sizes
+from lib_ipadapter.unet_map import SD
+
+
+@pytest.fixture(scope="module")
+def model(webui: WebUI, files: Files) -> str:
+    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
+    checkpoint = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
+    webui.use(checkpoint)
+    return files.adapter(checkpoint)
+
+
+def axes(webui: WebUI) -> list[str]:
+    """Return the labels of the plot's axes, whose places are what a program sends."""
+    info = next(info for info in webui.call("/sdapi/v1/script-info") if info["name"] == "x/y/z plot")
+    return next(arg["choices"] for arg in info["args"] if arg["label"] == "X type")
+
+
+def plot(webui: WebUI, x: tuple[str, str], y: tuple[str, str], *units: dict[str, Any]) -> Made:
+    """Return the cells of a plot, row by row, after its grid."""
+    labels = axes(webui)
+    args = [labels.index(x[0]), x[1], [], labels.index(y[0]), y[1], [], 0, "", []]
+    args += [False, True, False, False, False, False, False, 0, True]
+    return webui.generate(*units, script_name="x/y/z plot", script_args=args, width=128, height=128, steps=2)
+
+
+def alone(webui: WebUI, *units: dict[str, Any]) -> Made:
+    return webui.generate(*units, width=128, height=128, steps=2)
+
+
+def test_each_cell_is_what_the_unit_makes_alone_and_says_so(webui: WebUI, model: str) -> None:
+    unit = {"model": model, "images": [reference(1), reference(2)], "weight": 0.1}
+    weights, kinds = (0.4, 0.8, 1.2), ("linear", "style transfer")
+    axis = ("[IP-Adapter 2] Weight", "0.4-1.2 [3]"), ("[IP-Adapter 2] Weight type", ", ".join(kinds))
+    made = plot(webui, *axis, None, unit)
+    cells = made.pictures[1:]
+    assert len(cells) == 6
+    for cell, infotext, (kind, weight) in zip(
+        cells, made.info["infotexts"][1:], [(kind, weight) for kind in kinds for weight in weights], strict=True
+    ):
+        expected = alone(webui, None, unit | {"weight": weight, "weight_type": kind})
+        assert np.array_equal(cell, expected.pictures[0]), (kind, weight)
+        told = re.search(r'IP-Adapter 2: ("[^"]*")', infotext)
+        assert told
+        assert told.group(1) in expected.info["infotexts"][0]
+        assert f"Weight: {weight:g}," in told.group(1)
+    assert "X Type: [IP-Adapter 2] Weight" in made.info["infotexts"][0].replace('"', "")
+
+
+def test_an_axis_switches_a_unit_off_and_picks_its_references(webui: WebUI, model: str) -> None:
+    unit = {"model": model, "images": [reference(1), reference(2)]}
+    made = plot(webui, ("[IP-Adapter 1] Enabled", "True, False"), ("[IP-Adapter 1] References", "2, all"), unit)
+    second, plain, both, again = made.pictures[1:]
+    assert np.array_equal(second, alone(webui, unit | {"images": [reference(2)]}).pictures[0])
+    assert np.array_equal(both, alone(webui, unit).pictures[0])
+    assert np.array_equal(plain, alone(webui).pictures[0])
+    assert np.array_equal(again, plain)
+    assert ["IP-Adapter 1: " in text for text in made.info["infotexts"][1:]] == [True, False, True, False]
+    assert webui.hooks() == 0
+
+
+def test_adapters_are_an_axis(webui: WebUI, files: Files, model: str) -> None:
+    other = f"{model.rsplit('-', 1)[0]}-1"
+    checkpoint = next(
+        Path(each["filename"])
+        for each in webui.call("/sdapi/v1/sd-models")
+        if each["title"] == webui.call("/sdapi/v1/options")["sd_model_checkpoint"]
+    )
+    assert files.adapter(checkpoint, seed=1) == other
+    unit = {"model": model, "images": [reference(1)]}
+    made = plot(webui, ("[IP-Adapter 1] Adapter", f"{model}, {other}.safetensors"), ("Nothing", ""), unit)
+    for cell, name in zip(made.pictures[1:], (model, other), strict=True):
+        assert np.array_equal(cell, alone(webui, unit | {"model": name}).pictures[0])
+
+
+@pytest.mark.parametrize(
+    ("label", "values", "says"),
+    [
+        ("[IP-Adapter 1] Weight", "0.5, 9", "weight must be a number from -5 to 5, not 9"),
+        ("[IP-Adapter 3] Weight", "0.5", "has no unit to change"),
+        ("[IP-Adapter 1] Adapter", "lost", "is no file that was found"),
+    ],
+)
+def test_what_cannot_be_stops_the_plot_with_a_sentence(webui: WebUI, model: str, label, values, says) -> None:
+    with pytest.raises(RefusedError) as refused:
+        plot(webui, (label, values), ("Nothing", ""), {"model": model, "images": [reference(1)]})
+    assert refused.value.status == 422
+    assert says in refused.value.body["detail"]

@@ -1,0 +1,59 @@
+"""Every text of the panel and of the settings that a person reads, as the web UI's localisation takes them for keys.
+
+`python tests/labels.py` writes localizations/en.json, the template for other languages.
+"""
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = ROOT / "localizations" / "en.json"
+SPOKEN = r"[A-Z][a-z]+[^\"`$]*"
+"""Texts in the browser's code that are for people begin with a capital letter, and hold nothing to fill in."""
+
+
+def texts_of_fields() -> set[str]:
+    """Return labels, helps and choices."""
+    from lib_ipadapter.units import FIELDS
+
+    facts = [field.metadata for field in FIELDS.values()]
+    options = {option for each in facts for option in getattr(each["kind"], "options", ())}
+    return options | {each["label"] for each in facts} | {each["help"] for each in facts}
+
+
+def texts_of_groups() -> set[str]:
+    """Return the names of the panel's folds; the room itself can only be imported with gradio."""
+    tree = ast.parse((ROOT / "lib_ipadapter" / "ui.py").read_text(encoding="utf-8"))
+    groups = next(n for n in tree.body if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == "GROUPS")
+    return {name for name in ast.literal_eval(ast.unparse(groups.value)) if name}
+
+
+def texts_of_settings() -> set[str]:
+    """Return the labels and explanations of the settings."""
+    tree = ast.parse((ROOT / "scripts" / "ip_adapter.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    labels = [ast.literal_eval(call.args[1]) for call in calls if call.func.attr == "OptionInfo"]
+    return {
+        "IP-Adapter",
+        *labels,
+        *(f"({ast.literal_eval(call.args[0])})" for call in calls if call.func.attr == "info" and call.args),
+    }
+
+
+def texts_of_the_browser() -> set[str]:
+    code = (ROOT / "javascript" / "ip_adapter.js").read_text(encoding="utf-8")
+    return set(re.findall(rf'"({SPOKEN})"', code))
+
+
+def labels() -> list[str]:
+    return sorted(texts_of_fields() | texts_of_groups() | texts_of_settings() | texts_of_the_browser())
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    TEMPLATE.parent.mkdir(exist_ok=True)
+    same = {text: text for text in labels()}
+    TEMPLATE.write_text(json.dumps(same, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")

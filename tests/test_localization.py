@@ -1,0 +1,26 @@
+"""The template for other languages holds every text that a person reads, and nothing else."""
+
+import json
+
+from labels import TEMPLATE, labels
+
+
+def test_the_template_is_complete() -> None:
+    """Where it fails, run `python tests/labels.py`."""
+    kept = json.loads(TEMPLATE.read_text(encoding="utf-8"))
+    assert set(kept) == set(labels())
+    assert all(text == translated for text, translated in kept.items()), "so that choosing it changes nothing"
+
+
+def test_texts_of_every_kind_are_found() -> None:
+    found = labels()
+    for text in (
+        "Weight type",  # a label
+        "How several references become one.",  # a help
+        "style transfer",  # a choice
+        "Layers and steps",  # a fold
+        "Number of units",  # a setting
+        "(info: one line a generation, with what its units cost)",  # an explanation, as the web UI puts it
+        "Choose an adapter",  # the browser's
+    ):
+        assert text in found

@@ -1,0 +1,331 @@
+"""The routes, what they say of themselves, the README's examples, and that nothing sent to them does harm."""
+
+import base64
+import json
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from makers import file_of, picture
+from readme import MODEL, run_example
+from small_host import CONTEXT, Processing, SmallHost, photo, save_files
+from unets import ldm_unet
+
+fastapi = pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from fastapi.testclient import TestClient  # noqa: E402
+from jsonschema import Draft7Validator  # noqa: E402
+
+from lib_ipadapter.api import add_routes  # noqa: E402
+from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
+from lib_ipadapter.session import Session  # noqa: E402
+from lib_ipadapter.units import FIELDS, read_units, schema  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    save_files(folder)
+    (folder / "damaged.safetensors").write_bytes(b"<html>")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def session(folder: Path) -> Session:
+    return Session(SmallHost(folder, ldm_unet(context_dim=CONTEXT)))
+
+
+@pytest.fixture(scope="module")
+def app(session: Session) -> Any:
+    app = fastapi.FastAPI()
+    add_routes(app, session, [])
+    return app
+
+
+@pytest.fixture(scope="module")
+def client(app: Any) -> TestClient:
+    return TestClient(app)
+
+
+# Routes
+
+NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds")
+
+
+def routes(client: TestClient) -> dict[str, dict[str, Any]]:
+    return client.get("/openapi.json").json()["paths"]
+
+
+def test_every_route_describes_itself_and_what_it_answers(client: TestClient) -> None:
+    paths = routes(client)
+    assert set(paths) == {f"/ipadapter/{name}" for name in NAMES}
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            assert operation["summary"]
+            assert operation["tags"] == ["IP-Adapter"]
+            assert operation["operationId"] == f"{method}_ipadapter_{path.rsplit('/', 1)[1]}"
+            answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+            assert answer.get("type") or answer.get("$ref")
+
+
+def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, session: Session) -> None:
+    from lib_ipadapter.api import list_adapters, list_encoders
+
+    described = client.get("/openapi.json").json()
+    order = {"name": "anna", "unit": {"model": "base", "images": [photo()]}, "overwrite": True}
+    for path, methods in described["paths"].items():
+        for method, operation in sorted(methods.items(), reverse=True):  # what is saved is listed then
+            answer = client.request(method, path, json=order if method == "post" else None)
+            assert answer.status_code == 200
+            of = operation["responses"]["200"]["content"]["application/json"]["schema"]
+            # nullable members of pydantic 1 say nothing of null; none is sent, for what is not known is left out
+            Draft7Validator({**of, "components": described["components"]}).validate(answer.json())
+    (saved,) = client.get("/ipadapter/embeds").json()
+    assert (saved["name"], saved["references"]) == ("anna.safetensors", 1)
+    assert client.get("/ipadapter/models").json() == list_adapters(session)
+    assert client.get("/ipadapter/encoders").json() == list_encoders(session)
+    assert client.get("/ipadapter/schema").json() == json.loads(json.dumps(schema()))
+    assert client.post("/ipadapter/rescan").json() == {"models": 4, "encoders": 2}
+
+
+def test_the_guards_stand_before_every_route(session: Session) -> None:
+    def closed() -> None:
+        raise fastapi.HTTPException(401)
+
+    app = fastapi.FastAPI()
+    add_routes(app, session, [fastapi.Depends(closed)])
+    client = TestClient(app)
+    for path, methods in routes(client).items():
+        for method in methods:
+            assert client.request(method, path).status_code == 401
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]),
+    st.sampled_from([*NAMES, "..%2f..%2fetc", "models/../..", "%00", ""]),
+    st.dictionaries(st.text(st.characters(exclude_categories=("Cs",)), max_size=9), st.text("ab/.%", max_size=9)),
+    st.binary(max_size=50),
+)
+def test_no_request_is_an_error_of_the_server(client: TestClient, method, name, query, body) -> None:
+    assert client.request(method, f"/ipadapter/{name}", params=query, content=body).status_code < 500
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=9),
+        lambda some: (
+            st.lists(some, max_size=3)
+            | st.dictionaries(st.sampled_from(["name", "unit", "overwrite", "model", "images", "x"]), some, max_size=4)
+        ),
+    )
+)
+def test_nothing_that_is_asked_to_be_saved_is_an_error_of_the_server(client: TestClient, asked) -> None:
+    assert client.post("/ipadapter/embeds", json=asked).status_code == 422
+
+
+def test_schemathesis_finds_nothing(app: Any) -> None:
+    schemathesis = pytest.importorskip("schemathesis")
+    operations = schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations()
+    count = 0
+    for operation in operations:
+        each = operation.ok()
+        if each.label == "POST /ipadapter/embeds":  # refuses what no schema can, such as a name that is taken
+            continue
+
+        @settings(max_examples=10, deadline=None)
+        @given(each.as_strategy())
+        def sent(case: Any) -> None:
+            case.call_and_validate()
+
+        sent()
+        count += 1
+    assert count == 6
+
+
+# What units may not do
+
+opened: list[str] = []
+watching = False
+
+
+def _watch(event: str, args: tuple[Any, ...]) -> None:
+    if watching and event in ("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "subprocess.Popen"):
+        opened.append(str(args[0]))
+
+
+@pytest.fixture(scope="module")
+def watched() -> None:
+    sys.addaudithook(_watch)  # cannot be taken off, so it does nothing while nobody watches
+
+
+@pytest.fixture(scope="module")
+def secret(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
+    """A folder beside the models, with files that are just what a unit asks for."""
+    secret = tmp_path_factory.mktemp("secret")
+    shutil.copy(folder / "base.safetensors", secret / "base.safetensors")
+    shutil.copy(folder / "tower.safetensors", secret / "tower.safetensors")
+    (secret / "photo.png").write_bytes(file_of(picture(8, 8, 1)))
+    return secret
+
+
+def paths_to(secret: Path, folder: Path) -> st.SearchStrategy[str]:
+    names = st.sampled_from(["base.safetensors", "base", "tower.safetensors", "photo.png", "", "*", "base [abc]"])
+    starts = [
+        f"{secret}/",
+        f"{folder}/../{secret.name}/",
+        f"../{secret.name}/",
+        f"file://{secret}/",
+        f"\\\\?\\{secret}\\",
+    ]
+    return st.builds(lambda start, name: start + name, st.sampled_from(starts), names)
+
+
+def test_no_unit_makes_a_file_outside_the_folders_be_touched(session, folder, secret, watched) -> None:
+    global watching
+    host = session.host
+    texts = paths_to(secret, folder) | st.text(max_size=20)
+    picture_texts = texts | st.sampled_from([photo(), "data:image/png;base64,AAAA"])
+    pictures = st.lists(
+        picture_texts | st.fixed_dictionaries({"image": picture_texts, "mask": picture_texts}), max_size=2
+    )
+    units = st.fixed_dictionaries(
+        {"model": st.just("base") | texts, "images": st.just([photo()]) | pictures},
+        optional={
+            "encoder": texts,
+            "mask": picture_texts,
+            "embeds": texts,
+            "negative_images": pictures,
+            "module": texts | st.just("ip-adapter-auto"),
+            "image": picture_texts,
+            "batch_images": texts,
+            "ipadapter_input": texts,
+            "effective_region_mask": picture_texts,
+        },
+    )
+
+    @settings(max_examples=60, deadline=None)
+    @given(units)
+    def send(unit: dict[str, Any]) -> None:
+        host.refused.clear()
+        session.before_generation(Processing(), [unit])
+        assert not any("failed with" in sentence for sentence in host.refused)
+
+    opened.clear()
+    watching = True
+    try:
+        send()
+    finally:
+        watching = False
+    assert any(name.startswith(str(folder)) for name in opened), "or the watch sees nothing"
+    assert not [name for name in opened if secret.name in name]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("given_unit", "field", "remedy"),
+    [
+        ({"weight": 9}, "weight", "weight must be a number from -5 to 5, not 9."),
+        ({"model": "base.safetensor"}, "model", "Did you mean base.safetensors"),
+        ({"model": "sdxl"}, None, "Choose an adapter made for that, or load another checkpoint."),
+        ({"images": ["http://a/b.png"]}, "images[0]", "addresses are not fetched."),
+        ({"crop": "round"}, "crop", "must be one of center, pad"),
+    ],
+)
+def test_a_problem_says_what_where_and_what_to_do(session: Session, given_unit, field, remedy) -> None:
+    def prepare() -> None:
+        (unit,) = read_units([{"model": "base", "images": [photo()]} | given_unit]).values()
+        session.preparation.prepare(unit, session.host.unet)
+
+    with pytest.raises(IPAdapterError) as refused:
+        prepare()
+    problem = refused.value.problem()
+    assert problem["status"] == 422
+    assert problem["detail"] == str(refused.value)
+    assert problem["remedy"] in problem["detail"]
+    assert remedy in problem["remedy"]
+    assert problem.get("field") == field
+    assert json.loads(json.dumps(problem)) == problem
+    assert isinstance(refused.value, UnitError) == (field is not None)
+
+
+# The README's examples
+
+
+class WebUI(BaseHTTPRequestHandler):
+    """The least of a web UI's API: what it is sent is kept, and it answers with a picture."""
+
+    sent: list[dict[str, Any]] = []  # noqa: RUF012
+
+    def do_POST(self) -> None:
+        assert self.path == "/sdapi/v1/txt2img"
+        self.sent.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        answer = json.dumps({"images": [base64.b64encode(b"picture").decode()]}).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), WebUI)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    WebUI.sent.clear()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_the_readmes_examples_send_a_unit(language: str, address: str, tmp_path: Path) -> None:
+    if language == "sh" and not (shutil.which("curl") and shutil.which("sh")):
+        pytest.skip("no curl")
+    content = file_of(picture(300, 200, 3))
+    (tmp_path / "reference.png").write_bytes(content)
+    printed = run_example(language, tmp_path, address)
+    (sent,) = WebUI.sent
+    (unit,) = sent["alwayson_scripts"]["ip-adapter"]["args"]
+    Draft7Validator(schema()).validate(unit)
+    (read,) = read_units([unit]).values()
+    assert (read.model, read.weight) == (MODEL, 0.7)
+    assert base64.b64decode(read.images[0].image) == content
+    if language == "python":
+        assert (tmp_path / "picture.png").read_bytes() == b"picture"
+    else:
+        assert json.loads(printed)["images"]
+
+
+def test_the_readmes_refusal_is_what_comes() -> None:
+    from readme import README
+
+    text = README.read_text(encoding="utf-8")
+    shown = text[text.index('    {"type": "about:blank"') :]
+    shown = shown[: shown.index("\n\n")]
+    with pytest.raises(UnitError) as refused:
+        read_units([{"weight": 9}])
+    assert json.loads(shown) == refused.value.problem()
+
+
+def test_the_readme_tells_of_fields_that_exist() -> None:
+    from readme import README
+
+    table = README.read_text(encoding="utf-8").split("## Controls")[1].split("## ")[0]
+    named = {
+        name.strip("` ") for row in table.splitlines() if row.startswith("| `") for name in row.split("|")[1].split(",")
+    }
+    assert named <= set(FIELDS)
