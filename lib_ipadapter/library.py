@@ -27,6 +27,8 @@ class Folders:
 
     adapters: tuple[Path, ...]
     encoders: tuple[Path, ...]
+    faces: tuple[Path, ...] = ()
+    """Folders with one folder for each pack of insightface's models."""
 
 
 class Shelf(Generic[Opened]):

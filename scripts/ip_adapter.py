@@ -94,6 +94,9 @@ def add_settings():
             {"choices": ["mean", "black"]},
             section=section,
         ).info("mean colour, as IP-Adapter's authors; or a black picture, as ComfyUI and Forge: for their old results"),
+        "ipadapter_install_faces": shared.OptionInfo(
+            False, f"{room('faces').INSTALL_SETTING} (insightface, onnx, onnxruntime)", section=section
+        ).info("added at the next start of the web UI, beside the versions that it has"),
         "ipadapter_warn_only": shared.OptionInfo(
             False, "When a unit cannot run, go on without it and warn, instead of stopping", section=section
         ),

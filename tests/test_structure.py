@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "tokens": {"errors", "families", "checkpoint", "projectors", "unet_map"},
     "attention": set(),
     "adapter": {"errors", "attention", "regions", "unet_map"},
+    "faces": {"cache", "checkpoint", "errors", "reference"},
     "hosts/host": {"library"},
     "hosts/a1111": {"errors", "attention", "library", "regions", "hosts/host"},
     "hosts/demo": {"attention", "errors", "library", "hosts/host"},
@@ -134,6 +135,14 @@ def test_the_web_ui_is_known_to_its_door_and_to_the_panel_alone(room: str) -> No
 def test_nothing_heavy_is_imported_before_it_is_used(room: str) -> None:
     outside = {module.split(".")[0] for level, module in imports(ROOMS[room], top_only=True) if not level}
     assert not outside & HEAVY
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_insightface_is_known_to_one_room_alone(room: str) -> None:
+    outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
+    assert outside & {"insightface", "onnxruntime", "onnx", "cv2"} == (
+        {"insightface", "onnxruntime"} if room == "faces" else set()
+    )
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -45,7 +45,7 @@ class Refusal(HTTPException):
 
 
 def folders() -> Folders:
-    """Return where users of this extension, of ControlNet and of Forge keep adapters and image encoders."""
+    """Return where users of this extension, of ControlNet and of Forge keep files; insightface's own folder is last."""
     models = Path(paths_internal.models_path)
     controlnets = sorted(Path(paths_internal.extensions_dir).glob("*controlnet*"))
     annotators = [*_chosen("control_net_modules_path", "controlnet_annotator_models_path")]
@@ -55,7 +55,9 @@ def folders() -> Folders:
     encoders = [models / "clip_vision", models / "ipadapter", models / "ControlNetPreprocessor"]
     encoders += [*_chosen("", "controlnet_preprocessor_models_dir"), *(path / "clip_vision" for path in annotators)]
     own = _chosen("ipadapter_folder", "")
-    return Folders((*own, *adapters), (*own, *encoders))
+    faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
+    faces.append(Path.home() / ".insightface" / "models")
+    return Folders((*own, *adapters), (*own, *encoders), tuple(faces))
 
 
 def _chosen(option: str, flag: str) -> list[Path]:
