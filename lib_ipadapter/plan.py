@@ -1,10 +1,12 @@
 """What is to be encoded for a unit, and how its image tokens will be attended: a plan that computes nothing."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from PIL import Image
 
+from .faces import Face
 from .fields import Picture
 from .picture_files import PictureFiles
 from .reference import Reference
@@ -23,6 +25,8 @@ class Shot:
     tile: Tile | None = None
     noise: tuple[str, float] | None = None
     """Kind and strength, 0..1."""
+    face: Face | None = None
+    """The face that an adapter sees instead of the picture."""
 
 
 EMPTY_SHOT = Shot("", "")
@@ -73,15 +77,40 @@ class Plan:
     """What composition layers see instead, where the unit has composition references."""
     mask: Image.Image | None
 
+    @property
+    def shots(self) -> tuple[Shot, ...]:
+        """All that is to be encoded."""
+        return self.negatives.shots + self.images.shots + self.compositions.shots
 
-Given = Sequence[tuple[str, Picture, Reference]]
-"""The pictures of one field that have a weight: field, picture, file."""
+
+class Seen(NamedTuple):
+    """What an adapter sees of a picture that has a weight: all of it, or one of its faces."""
+
+    field: str
+    picture: Picture
+    file: Reference
+    shot: Shot
 
 
-def plan_of(unit: Unit, pictures: PictureFiles) -> Plan:
+Given = Sequence[Seen]
+ShotsOf = Callable[[str, Reference], Sequence[Shot]]
+"""(field, file) -> what an adapter sees of a picture."""
+
+
+def whole_pictures(unit: Unit) -> ShotsOf:
+    """Return how an adapter sees pictures: each as one square."""
+    return lambda _, file: [Shot(file.digest, unit.crop)]
+
+
+def faces_alone(faces_of: Callable[[str, Reference], Sequence[Face]]) -> ShotsOf:
+    """Return how an adapter sees faces: each as a picture of its own."""
+    return lambda field, file: [Shot(file.digest, "center", face=face) for face in faces_of(field, file)]
+
+
+def plan_of(unit: Unit, pictures: PictureFiles, shots_of: ShotsOf) -> Plan:
     """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read."""
-    given = {name: _given(name, getattr(unit, name), pictures) for name in PICTURE_FIELDS}
-    files = {field: file for each in given.values() for field, _, file in each}
+    given = {name: _given(name, getattr(unit, name), pictures, shots_of) for name in PICTURE_FIELDS}
+    files = {seen.field: seen.file for each in given.values() for seen in each}
     files |= _mask_files(unit, given, pictures)
     masks = {field: pictures.mask(field, file) for field, file in files.items() if field.endswith("mask")}
     images, groups = _sets(unit, given["images"], masks, pictures, 1)
@@ -90,14 +119,19 @@ def plan_of(unit: Unit, pictures: PictureFiles) -> Plan:
     return Plan(files, negatives, images, compositions, groups, others, masks.get("mask"))
 
 
-def _given(name: str, all_pictures: Sequence[Picture], pictures: PictureFiles) -> Given:
-    numbered = [(f"{name}[{i}]", picture) for i, picture in enumerate(all_pictures) if picture.weight]
-    return [(field, picture, pictures.reference(field, picture.image)) for field, picture in numbered]
+def _given(name: str, all_pictures: Sequence[Picture], pictures: PictureFiles, shots_of: ShotsOf) -> Given:
+    seen: list[Seen] = []
+    for i, picture in enumerate(all_pictures):
+        if picture.weight:
+            field = f"{name}[{i}]"
+            file = pictures.reference(field, picture.image)
+            seen += [Seen(field, picture, file, shot) for shot in shots_of(field, file)]
+    return seen
 
 
 def _mask_files(unit: Unit, given: Mapping[str, Given], pictures: PictureFiles) -> dict[str, Reference]:
     """Return the files of the unit's mask and of its references' masks, by field."""
-    texts = {f"{field}.mask": picture.mask for each in given.values() for field, picture, _ in each}
+    texts = {f"{seen.field}.mask": seen.picture.mask for each in given.values() for seen in each}
     texts["mask"] = unit.mask
     return {field: pictures.reference(field, text) for field, text in texts.items() if text is not None}
 
@@ -106,18 +140,22 @@ def _sets(
     unit: Unit, given: Given, masks: Mapping[str, Image.Image], pictures: PictureFiles, first: int
 ) -> tuple[Recipe, tuple[Group, ...]]:
     """Return how references become sets of image tokens, counted from `first`, and how these are attended."""
-    weights = tuple(picture.weight for _, picture, _ in given)
-    plain = tuple(Shot(file.digest, unit.crop) for _, _, file in given)
+    weights = tuple(seen.picture.weight for seen in given)
+    plain = tuple(seen.shot for seen in given)
     if unit.combine != "concat" and len(plain) > 1 and not unit.unfold:
         return Recipe(plain, unit.combine, weights), (Group((first,), (1.0,)),)
     if unit.tiles:
         return _tiled(unit, given, masks, pictures, first)
-    own = [masks.get(f"{field}.mask") for field, _, _ in given]
-    apart = [i for i, mask in enumerate(own) if unit.unfold or mask is not None]
-    together = [i for i in range(len(given)) if i not in apart]
-    groups = [Group((first + i,), (weights[i],), own[i]) for i in apart]
-    if together:
-        groups.append(Group(tuple(first + i for i in together), tuple(weights[i] for i in together)))
+    apart = [field for field in dict.fromkeys(seen.field for seen in given) if unit.unfold or f"{field}.mask" in masks]
+    places = [[i for i, seen in enumerate(given) if seen.field == field] for field in apart]
+    regions = [masks.get(f"{field}.mask") for field in apart]
+    if together := [i for i, seen in enumerate(given) if seen.field not in apart]:
+        places.append(together)
+        regions.append(None)
+    groups = [
+        Group(tuple(first + i for i in own), tuple(weights[i] for i in own), region)
+        for own, region in zip(places, regions, strict=True)
+    ]
     return Recipe(plain), tuple(groups)
 
 
@@ -127,7 +165,7 @@ def _tiled(
     """Return every tile as a set and a group of its own; several references share the strength."""
     shots: list[Shot] = []
     groups: list[Group] = []
-    for field, picture, file in given:
+    for field, picture, file, _ in given:
         tiles = pictures.tiles(field, file)
         places = tuple(tile.place for tile in tiles)
         for i, tile in enumerate(tiles):
@@ -142,5 +180,5 @@ def _negatives(unit: Unit, given: Given) -> Recipe:
     if not unit.negative_images and not unit.noise:
         return Recipe()
     noise = (unit.noise_type, unit.noise) if unit.noise else None
-    shots = tuple(Shot(file.digest, unit.crop, noise=noise) for _, _, file in given)
-    return Recipe(shots, "average", tuple(picture.weight for _, picture, _ in given))
+    shots = tuple(replace(seen.shot, noise=noise) for seen in given)
+    return Recipe(shots, "average", tuple(seen.picture.weight for seen in given))

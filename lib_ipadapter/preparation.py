@@ -1,37 +1,40 @@
 """From a unit as the user set it to the image keys and values of every site, computing only what is new."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from .adapter import context_dim, find_attentions, widths
 from .cache import Cache
-from .checkpoint import AdapterFile
+from .checkpoint import AdapterFile, file_identity
 from .combining import MERGED, TOKENS_MERGED, merge
-from .crops import normalise, resize_for, to_levels
-from .encoders import UNCONDITIONAL, EncoderFile, Features, encode
+from .encoders import EncoderFile
 from .errors import IPAdapterError, UnitError
-from .families import EMBED, base_name
+from .faces import PACKS, Face, FaceFinder, choose
+from .families import FACE_FIELDS, base_name
+from .features import FeatureMaker
 from .hosts.host import Host
 from .library import Library
-from .noises import add_noise
+from .loras import Lora, lora_apart, lora_inside, partner
 from .picture_files import PictureFiles
-from .plan import EMPTY_SHOT, Plan, Recipe, Shot, plan_of
-from .reference import Reference, decode
+from .plan import EMPTY_SHOT, Plan, Recipe, faces_alone, plan_of, whole_pictures
+from .reference import Reference
 from .schedule import layer_weights
-from .tiles import cut
 from .tokens import KeysValues, keys_and_values, project, refuse_unsound, usable_tensors
 from .unet_map import Layout, Site, sites
-from .units import Unit
+from .units import FIELDS, Unit
+
+Settings = Mapping[str, float]
+"""Fields of a unit that a projector takes."""
 
 log = logging.getLogger(__name__)
 
-FEATURES_LIMIT = 256 << 20
-"""Bytes of features kept: about two hundred pictures of ViT-H."""
+LORAS_LIMIT = 4
+"""LoRAs kept: memory maps, but where a scale had to be multiplied in."""
 KEYS_VALUES_LIMIT = 256 << 20
 """Bytes of image keys and values kept: about ten units of SDXL Plus."""
 
@@ -46,6 +49,8 @@ class Prepared:
     plan: Plan
     keys_values: KeysValues
     """The unconditional set, then the plan's images, then its compositions."""
+    lora: Lora | None = None
+    """The adapter's own LoRA, where it has one and the unit wants it."""
 
     @property
     def digests(self) -> dict[str, str]:
@@ -60,76 +65,76 @@ class Preparation:
         self.host = host
         self.library = Library(host.folders)
         self._pictures = PictureFiles()
-        self._features: Cache[Features] = Cache(FEATURES_LIMIT, lambda kept: kept.bytes)
+        self._faces = FaceFinder(lambda: host.folders().faces)
+        self._features = FeatureMaker(host)
+        self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
         self._keys_values: Cache[KeysValues] = Cache(KEYS_VALUES_LIMIT, lambda kept: kept.bytes)
 
     def prepare(self, unit: Unit, unet: nn.Module) -> Prepared:
         """Return the unit ready for `unet`; raises `IPAdapterError` with a sentence where it cannot run."""
-        adapter = self.library.adapter(unit.model)
+        adapter = self.library.adapter(unit.model).as_variant(unit.variant)
         if reason := reason_against(adapter, find_attentions(unet)):
             raise IPAdapterError(reason)
         layout = refuse_unsound(adapter)
         _refuse_idle_composition(unit, layout)
+        _refuse_idle_fields(unit, adapter)
         encoder = self.library.encoder_for(adapter, unit.encoder)
-        plan = plan_of(unit, self._pictures)
-        return Prepared(unit, adapter, layout, plan, self._kept(adapter, encoder, plan))
+        plan = self._plan(unit, adapter)
+        variant = adapter.recognised.variant
+        settings = {name: getattr(unit, name) for name in (variant.settings if variant else ())}
+        keys_values = self._kept(adapter, encoder, plan, settings)
+        return Prepared(unit, adapter, layout, plan, keys_values, self._lora(unit, adapter, layout))
 
-    @property
-    def _precision(self) -> tuple[torch.device, torch.dtype]:
-        return self.host.compute_device(), self.host.compute_dtype()
+    def _plan(self, unit: Unit, adapter: AdapterFile) -> Plan:
+        """Return the unit's plan; an adapter that takes faces sees those that the unit means, of every picture."""
+        if not adapter.recognised.family.vector:
+            return plan_of(unit, self._pictures, whole_pictures(unit))
+        pack = PACKS[adapter.recognised.family.pack]
 
-    def _kept(self, adapter: AdapterFile, encoder: EncoderFile, plan: Plan) -> KeysValues:
-        recipes = (plan.negatives, plan.images, plan.compositions)
-        key = (adapter.identity, encoder.identity, *self._precision, self.host.unconditional(), recipes)
-        return self._keys_values.find(key) or self._keys_values.keep(key, self._compute(adapter, encoder, plan))
+        def faces_of(field: str, file: Reference) -> Sequence[Face]:
+            return choose(field, self._faces.find(field, file, pack), unit.face)
 
-    def _compute(self, adapter: AdapterFile, encoder: EncoderFile, plan: Plan) -> KeysValues:
-        layout, tensors = refuse_unsound(adapter), usable_tensors(adapter)
-        takes = adapter.recognised.family.takes
-        encoded = {shot: features.of(takes) for shot, features in self._encode(encoder, plan).items()}
-        empty = encoded[EMPTY_SHOT]
-        nothing = torch.zeros_like(empty) if takes == EMBED else empty
-        tokens_of = partial(_tokens_of, adapter, tensors, encoded)
-        sets = [tokens_of(plan.negatives) if plan.negatives.shots else project(adapter, tensors, nothing)]
-        sets += [tokens_of(recipe) for recipe in (plan.images, plan.compositions) if recipe.shots]
-        return keys_and_values(tensors, layout, torch.cat(sets), self.host.compute_device())
+        return plan_of(unit, self._pictures, faces_alone(faces_of))
 
-    def _encode(self, encoder: EncoderFile, plan: Plan) -> dict[Shot, Features]:
-        """Return the features of a plan's shots and of the empty picture; only what is new is encoded."""
+    def _lora(self, unit: Unit, adapter: AdapterFile, layout: Layout) -> Lora | None:
+        """Return the LoRA that the adapter was trained with, from its own file or else from one of its own."""
+        if "lora_weight" not in adapter.recognised.family.fields or not unit.lora_weight:
+            return None
+        path = None if adapter.recognised.lora else self.library.lora_of(adapter)
+        if path is None and not adapter.recognised.lora:
+            _miss_lora(unit, adapter)
+            return None
+        key = (adapter.identity, path and file_identity(path))
+        if (kept := self._loras.find(key)) is not None:
+            return kept
+        inside = path is None
+        lora = lora_inside(adapter, layout, usable_tensors(adapter)) if inside else lora_apart(path, adapter, layout)
+        return self._loras.keep(key, lora)
+
+    def _kept(self, adapter: AdapterFile, encoder: EncoderFile | None, plan: Plan, settings: Settings) -> KeysValues:
+        recipes, identity = (plan.negatives, plan.images, plan.compositions), encoder and encoder.identity
         convention = self.host.unconditional()
-        files = {file.digest: (field, file) for field, file in plan.files.items()}
-        pixels = {EMPTY_SHOT: partial(UNCONDITIONAL[convention], encoder)}
-        for shot in (*plan.negatives.shots, *plan.images.shots, *plan.compositions.shots):
-            pixels[shot] = partial(_pixels, *files[shot.digest], encoder, shot)
-        keys = {shot: (shot, convention, encoder.identity, *self._precision) for shot in pixels}
-        features = {shot: found for shot, key in keys.items() if (found := self._features.find(key))}
-        new = [shot for shot in pixels if shot not in features]
-        for shot, made in zip(new, self._run(encoder, [pixels[shot]() for shot in new]), strict=True):
-            features[shot] = self._features.keep(keys[shot], made)
-        return features
+        key = (adapter.identity, identity, *self._features.precision, convention, recipes, *settings.items())
+        found = self._keys_values.find(key)
+        return found or self._keys_values.keep(key, self._compute(adapter, encoder, plan, settings))
 
-    def _run(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
-        """Encode on the host's device, or on the CPU where that is too full."""
-        if not pixels:
-            return []
-        self.host.make_room()
-        try:
-            return encode(encoder, pixels, *self._precision)
-        except torch.cuda.OutOfMemoryError:
-            log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
-            return encode(encoder, pixels, torch.device("cpu"), torch.float32)
+    def _compute(self, adapter: AdapterFile, encoder: EncoderFile | None, plan: Plan, settings: Settings) -> KeysValues:
+        layout, tensors = refuse_unsound(adapter), usable_tensors(adapter)
+        parts = self._features.parts(adapter.recognised.family, encoder, plan)
 
+        def tokens_of(recipe: Recipe) -> Tensor:
+            """Return a recipe's sets of image tokens: (sets, tokens, context dim)."""
+            features = [torch.cat(column) for column in zip(*(parts[shot] for shot in recipe.shots), strict=True)]
+            if how := MERGED.get(recipe.combine):
+                features = [merge(how, each, recipe.weights) for each in features]
+            tokens = project(adapter, tensors, *features, **settings)
+            how = TOKENS_MERGED.get(recipe.combine)
+            return merge(how, tokens, recipe.weights) if how else tokens
 
-def _tokens_of(
-    adapter: AdapterFile, tensors: Mapping[str, Tensor], encoded: Mapping[Shot, Tensor], recipe: Recipe
-) -> Tensor:
-    """Return the sets of image tokens of a recipe: (sets, tokens, context dim)."""
-    each = torch.cat([encoded[shot] for shot in recipe.shots])
-    if how := MERGED.get(recipe.combine):
-        each = merge(how, each, recipe.weights)
-    tokens = project(adapter, tensors, each)
-    how = TOKENS_MERGED.get(recipe.combine)
-    return merge(how, tokens, recipe.weights) if how else tokens
+        nothing = Recipe((EMPTY_SHOT,))
+        recipes = [plan.negatives if plan.negatives.shots else nothing, plan.images, plan.compositions]
+        sets = torch.cat([tokens_of(recipe) for recipe in recipes if recipe.shots])
+        return keys_and_values(tensors, layout, sets, self.host.compute_device())
 
 
 def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -> str | None:
@@ -155,6 +160,14 @@ def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -
     )
 
 
+def _miss_lora(unit: Unit, adapter: AdapterFile) -> None:
+    """Warn that an adapter's LoRA is missing; raise `UnitError` where the unit asks for a strength of it."""
+    missing = f"{adapter.path.name} has no LoRA inside, and {partner(adapter.path)}.safetensors was not found beside it"
+    if unit.lora_weight != FIELDS["lora_weight"].default:
+        raise UnitError("lora_weight", unit.lora_weight, f"cannot act: {missing}. Put it there, or set 0.")
+    log.warning("%s: the likeness will be weak.", missing)
+
+
 def _refuse_idle_composition(unit: Unit, layout: Layout) -> None:
     """Raise a `UnitError` where the unit names layers that are not there, or composition references without any."""
     composed = any(at.composition for at in layer_weights(unit, layout).values())
@@ -166,12 +179,16 @@ def _refuse_idle_composition(unit: Unit, layout: Layout) -> None:
         )
 
 
-def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> Tensor:
-    """Return a shot's pixels, normalised; noise is seeded by the picture, so that it is the same every time."""
-    picture = decode(field, reference.content)
-    if shot.tile:
-        picture = cut(picture, shot.tile.source)
-    levels = to_levels(resize_for(picture, encoder.image_size, shot.crop))
-    if shot.noise:
-        levels = add_noise(*shot.noise, levels, seed=int(shot.digest[:15], 16))
-    return normalise(levels)
+def _refuse_idle_fields(unit: Unit, adapter: AdapterFile) -> None:
+    """Raise a `UnitError` for a field that has no meaning for the unit's adapter, and is set all the same."""
+    found = adapter.recognised
+    idle = set(FACE_FIELDS) - set(found.family.fields)
+    if found.variant and "structure_weight" not in found.variant.settings:
+        idle.add("structure_weight")
+    if found.family.vector:
+        idle |= {"tiles", "noise"}
+    for name in sorted(idle):
+        value, default = getattr(unit, name), FIELDS[name].default
+        if value != default:
+            why = f"has no meaning for {adapter.path.name}, {found.title}; leave it at {json.dumps(default)}."
+            raise UnitError(name, value, why)

@@ -53,6 +53,7 @@ COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min"
 CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
 NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
 PASSES = ("both", "base", "hires")
+VARIANTS = ("auto", "v1", "v2", "unnorm", "InstantID")
 CURVES = ("linear in", "linear out", "cosine in", "cosine out")
 
 
@@ -117,11 +118,19 @@ class Unit:
     )
     noise: float = _field(Number(0, 1), 0.0, "Noise", "Strength of the noise pictures that stand for the negative.")
     noise_type: str = _field(Choice(NOISES), "none", "Noise type", "How they are made of the references.")
-    face: str | int = _field(Face(), "largest", "Face", "Which face of a reference.", built=False)
-    structure_weight: float = _field(
-        Number(-5, 5), 1.0, "Face structure", "Weight of the face's picture in FaceID Plus v2.", built=False
+    face: str | int = _field(
+        Face(), "largest", "Face", "Which face of a reference: by its place, by number from 0 in order of size, or all."
     )
-    lora_weight: float = _field(Number(-5, 5), 1.0, "LoRA weight", "FaceID's own LoRA; 0 is off.", built=False)
+    structure_weight: float = _field(
+        Number(-5, 5), 1.0, "Face structure", "FaceID Plus v2: weight of what the face looks like beside its vector."
+    )
+    lora_weight: float = _field(Number(-5, 5), 1.0, "LoRA weight", "FaceID's own LoRA; 0 is off.")
+    variant: str = _field(
+        Choice(VARIANTS),
+        "auto",
+        "Variant",
+        "What an adapter's file is, where several kinds look alike; auto goes by its name.",
+    )
     passes: str = _field(Choice(PASSES), "both", "Pass", "Passes in which the unit acts.", name="pass")
     encoder: str = _field(Text(), "auto", "Image encoder", "CLIP vision file; auto picks the one that fits.")
 
@@ -195,6 +204,8 @@ def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
     """Return settings that cannot go together: field, value, whether it is so, and what to do."""
     yield "noise", unit.noise, bool(unit.noise) and unit.noise_type == "none", "needs a noise_type other than none."
     yield "tiles", True, unit.tiles and unit.unfold, "and unfold cannot go together; switch one off."
+    many = unit.face == "all" and unit.unfold
+    yield "face", "all", many, "and unfold cannot go together: pictures may have different numbers of faces."
     for name in PICTURE_FIELDS:
         given: tuple[Picture, ...] = getattr(unit, name)
         idle = bool(given) and not any(picture.weight for picture in given)

@@ -69,7 +69,7 @@ class SmallHost:
         self.facts = PassFacts()
 
     def folders(self) -> Folders:
-        return Folders((self.folder,), (self.folder,))
+        return Folders((self.folder,), (self.folder,), (self.folder / "faces",), (self.folder / "loras",))
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")

@@ -45,6 +45,7 @@ DEFAULTS = {
     "face": "largest",
     "structure_weight": 1.0,
     "lora_weight": 1.0,
+    "variant": "auto",
     "pass": "both",
     "encoder": "auto",
 }
@@ -87,6 +88,7 @@ CHOICES = {
     "crop": ["center", "pad", "squash", "top", "bottom", "left", "right"],
     "noise_type": ["none", "fade", "dissolve", "gaussian", "shuffle"],
     "pass": ["both", "base", "hires"],
+    "variant": ["auto", "v1", "v2", "unnorm", "InstantID"],
 }
 PLACES = ["largest", "left", "right", "top", "bottom", "all"]
 FLAGS = ["enabled", "tiles", "unfold"]
@@ -96,7 +98,7 @@ PICTURES = ["images", "negative_images", "composition_images"]
 CURVES = ["linear in", "linear out", "cosine in", "cosine out"]
 NULLABLE = ["mask", "hires_weight"]
 
-UNBUILT = ["embeds", "face", "structure_weight", "lora_weight"]
+UNBUILT = ["embeds"]
 """What this version does not run yet; a field leaves this list when it is built."""
 
 OTHERS = {
@@ -124,6 +126,7 @@ OTHERS = {
     "face": 0,
     "structure_weight": 0,
     "lora_weight": 0,
+    "variant": "v1",
     "pass": "hires",
     "encoder": "clip",
 }

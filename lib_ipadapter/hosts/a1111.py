@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +58,8 @@ def folders() -> Folders:
     own = _chosen("ipadapter_folder", "")
     faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
     faces.append(Path.home() / ".insightface" / "models")
-    return Folders((*own, *adapters), (*own, *encoders), tuple(faces))
+    loras = _chosen("", "lora_dir") or [models / "Lora"]
+    return Folders((*own, *adapters), (*own, *encoders), tuple(faces), (*own, *loras))
 
 
 def _chosen(option: str, flag: str) -> list[Path]:
@@ -85,7 +87,16 @@ def unconditional() -> str:
 
 
 def pass_of(p: Any) -> PassFacts:
-    return PassFacts(bool(getattr(p, "is_hr_pass", False)), box_of(p))
+    return PassFacts(bool(getattr(p, "is_hr_pass", False)), box_of(p), loras_of_prompt())
+
+
+def loras_of_prompt() -> frozenset[str]:
+    """Return the LoRAs that are at work because the prompt names them.
+
+    Source: extensions-builtin/Lora/networks.py, which keeps what the last parsed prompt asked for, also of hires fix.
+    """
+    loaded = getattr(sys.modules.get("networks"), "loaded_networks", ())
+    return frozenset(Path(network.network_on_disk.filename).stem.lower() for network in loaded)
 
 
 def box_of(p: Any) -> Box:
