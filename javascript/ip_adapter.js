@@ -53,7 +53,7 @@ const ipAdapter = (() => {
             this.current = 0;
             this.written = []; // what this panel wrote into the text fields; anything else there was pasted
             this.units = Array.from({length: this.spec.units}, () => this.emptyUnit());
-            this.opened = new Set();
+            this.opened = new Set(Object.keys(this.spec.notes)); // a note must not be folded away
             this.tabs = element("div", {className: "ipadapter-tabs", role: "tablist"});
             this.body = element("div", {className: "ipadapter-body"});
             root.append(this.tabs, this.body);
@@ -79,12 +79,29 @@ const ipAdapter = (() => {
             return this.isUsed(this.units[index]) || (index === 0 && !this.units.some((unit) => this.isUsed(unit)));
         }
 
+        modelOf(unit) {
+            return (this.models || []).find((model) => model.name === unit.model);
+        }
+
+        /* Some fields have a meaning for some adapters only; while an adapter is unknown, they may have one. */
+        hasMeaning(control, unit) {
+            if (!control.conditional) return true;
+            const model = this.modelOf(unit);
+            return model ? (model.fields || []).includes(control.name) : unit.model !== "";
+        }
+
+        /* What is sent of a unit: fields without a meaning for its adapter at their defaults. */
+        sent(unit) {
+            const idle = this.spec.controls.filter((control) => !this.hasMeaning(control, unit));
+            return {...unit, ...Object.fromEntries(idle.map((control) => [control.name, control.default])), enabled: true};
+        }
+
         write() {
             let pasted = false;
             this.units.forEach((_, index) => {
                 const field = this.part(`unit_${index + 1}`).querySelector("textarea, input");
                 if (field.value !== "" && field.value !== this.written[index]) pasted = this.take(index, field.value);
-                const text = this.isSent(index) ? JSON.stringify({...this.units[index], enabled: true}) : "";
+                const text = this.isSent(index) ? JSON.stringify(this.sent(this.units[index])) : "";
                 this.written[index] = text;
                 if (field.value === text) return;
                 field.value = text;
@@ -282,12 +299,12 @@ const ipAdapter = (() => {
                 element("label", {className: "ipadapter-check"}, enabled, "Enable this unit"),
                 this.drawModel(),
                 ...this.controlsOf("").map((control) => this.drawControl(control)),
-                ...this.spec.groups.map((group) => this.drawGroup(group)),
+                ...this.spec.groups.filter((group) => this.controlsOf(group).length).map((group) => this.drawGroup(group)),
             );
         }
 
         controlsOf(group) {
-            return this.spec.controls.filter((control) => control.group === group);
+            return this.spec.controls.filter((control) => control.group === group && this.hasMeaning(control, this.unit));
         }
 
         isChanged(control) {
@@ -305,6 +322,7 @@ const ipAdapter = (() => {
                     ontoggle: () => (fold.open ? this.opened.add(group) : this.opened.delete(group)),
                 },
                 element("summary", {}, group),
+                ...(group in this.spec.notes ? [element("p", {className: "ipadapter-note"}, this.spec.notes[group])] : []),
                 ...controls.map((control) => this.drawControl(control)),
             );
             return fold;
@@ -328,7 +346,7 @@ const ipAdapter = (() => {
             }
             select.value = this.unit.model;
             const refresh = element("button", {type: "button", title: "Look for files again", ariaLabel: "Refresh", onclick: () => this.ask("rescan")}, "↻");
-            const chosen = models.find((model) => model.name === this.unit.model);
+            const chosen = this.modelOf(this.unit);
             const note = chosen ? chosen.reason || chosen.note : this.models && models.length === 0 ? "No adapter was found. Put one into models/ipadapter and refresh." : "";
             return element(
                 "div",
@@ -342,6 +360,7 @@ const ipAdapter = (() => {
         drawControl(control) {
             const draw = {
                 choice: this.drawChoice,
+                face: this.drawFace,
                 flag: this.drawFlag,
                 mask: this.drawMask,
                 number: this.drawNumber,
@@ -450,11 +469,19 @@ const ipAdapter = (() => {
         drawChoice(control) {
             const select = element(
                 "select",
-                {ariaLabel: control.label, onchange: () => this.set(control.name, select.value)},
+                {
+                    ariaLabel: control.label,
+                    onchange: () => this.set(control.name, control.options.find((option) => String(option) === select.value)),
+                },
                 ...control.options.map((option) => element("option", {value: option}, option)),
             );
             select.value = this.unit[control.name];
             return [select];
+        }
+
+        /* By place, or by number: a list of ten is enough for a click. */
+        drawFace(control) {
+            return this.drawChoice({...control, options: [...control.places, ...Array(10).keys()]});
         }
 
         drawNumber(control) {

@@ -33,6 +33,7 @@ def describe(path: Path) -> dict[str, Any]:
     return {
         "file": str(path),
         "family": found.family.name,
+        **({"variant": found.variant.name, "variant_by": found.told_by} if found.variant else {}),
         "base": found.base,
         "encoder": found.encoder,
         "tokens": found.tokens,

@@ -8,6 +8,7 @@ from .adapter import find_attentions
 from .answers import Adapter, Counts, Encoder, Saved, Version
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError, UnitError, brief
+from .faces import PACKS, find_models
 from .fields import Flag, Text, refuse_unknown
 from .preparation import reason_against
 from .saved import SavedReference
@@ -129,19 +130,30 @@ def _adapter_entry(
         "layers": found.layers,
         "parameters": found.parameters,
         "lora": found.lora,
+        "variant": found.variant.name if found.variant else "",
+        "variant_by": found.told_by,
+        "fields": list(found.family.fields),
         "reason": reason,
-        "short": f"for {found.base}" if found.family.runs else "not in this version yet",
+        "short": f"for {found.base}" if found.runs else "not in this version yet",
         "note": "" if reason else _encoder_note(session, adapter),
     }
 
 
 def _encoder_note(session: Session, adapter: AdapterFile) -> str:
-    """Say which image encoder an adapter will use, or what to do where there is none."""
+    """Say what an adapter is, how that is known where files look alike, and what it will see references with."""
+    library, found = session.preparation.library, adapter.recognised
     try:
-        encoder = session.preparation.library.encoder_for(adapter, "auto")
+        encoder = library.encoder_for(adapter, "auto")
+        if found.family.vector:
+            find_models(PACKS[found.family.pack], session.host.folders().faces)
     except IPAdapterError as error:
         return error.sentence
-    return f"{adapter.recognised.family.title.split(' (')[0].removeprefix('a ')}, image encoder {encoder.path.name}"
+    sees = [f"face models {found.family.pack}"] if found.family.vector else []
+    sees += [f"image encoder {encoder.path.name}"] if encoder else []
+    told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
+        found.told_by, ""
+    )
+    return f"{found.title.split(' (')[0].removeprefix('a ')}{told}, {', '.join(sees)}"
 
 
 def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,7 +5,8 @@ Files are told by their content, never by their name. Data stays in the file unt
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .archive import damaged, read_archive
-from .errors import IPAdapterError, printable
+from .errors import IPAdapterError, UnitError, printable
 from .families import Shapes
-from .recognition import Recognised, recognise
+from .recognition import Recognised, recognise, tell_variant
 
 PREFIXES = {
     "image_proj_model.": "image_proj.",
@@ -51,6 +52,25 @@ class AdapterFile:
         tensors.pop("", None)
         return tensors
 
+    def as_variant(self, name: str) -> "AdapterFile":
+        """Return the same file taken for the variant called `name`, or with `auto` for what it was told to be.
+
+        Raises `UnitError` where its family has no such variant.
+        """
+        if name == "auto":
+            return self
+        variants = self.recognised.family.variants
+        variant = next((variant for variant in variants if variant.name == name), None)
+        if variant is None:
+            known = ", ".join(["auto", *(variant.name for variant in variants)])
+            why = f"does not fit: {self.path.name} is {self.recognised.family.title}, which can be {known}."
+            raise UnitError("variant", name, why)
+        return replace(
+            self,
+            recognised=replace(self.recognised, variant=variant, told_by="unit"),
+            identity=(*self.identity, name),
+        )
+
 
 def open_adapter(path: Path) -> AdapterFile:
     """Recognise the adapter at `path` from its header; raises `IPAdapterError` that starts with the file's name."""
@@ -58,9 +78,13 @@ def open_adapter(path: Path) -> AdapterFile:
     shapes = {canonical(key): shape for key, shape in read_shapes(path).items()}
     shapes.pop("", None)
     try:
-        return AdapterFile(path, recognise(shapes), shapes, identity)
+        found = recognise(shapes)
     except IPAdapterError as error:
         raise type(error)(f"{path.name} {error.sentence}") from None
+    if found.family.variants:
+        variant, told_by = tell_variant(found.family.variants, path.name, partial(sha256, path))
+        found = replace(found, variant=variant, told_by=told_by)
+    return AdapterFile(path, found, shapes, identity)
 
 
 def canonical(key: str) -> str:

@@ -44,8 +44,8 @@ class Features:
         return sum(tensor.numel() * tensor.element_size() for tensor in (self.embed, self.hidden))
 
     def of(self, takes: str) -> Tensor:
-        """Return the features that a family of adapters takes."""
-        return {EMBED: self.embed, HIDDEN: self.hidden}[takes]
+        """Return the features that a family of adapters takes from an encoder."""
+        return self.embed if takes == EMBED else self.hidden
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class EncoderFile:
         return encoder_name(HIDDEN, self.width) + (f"-{self.image_size}" if self.image_size != 224 else "")
 
     def width_of(self, takes: str) -> int:
-        """Return the width of the features that a family of adapters takes."""
-        return {EMBED: self.projection, HIDDEN: self.width}[takes]
+        """Return the width of the features that a family of adapters takes from an encoder."""
+        return self.projection if takes == EMBED else self.width
 
 
 def open_encoder(path: Path) -> EncoderFile:

@@ -14,6 +14,25 @@ EMBED, HIDDEN, FACE, FACE_AND_HIDDEN, OTHER = "embed", "hidden", "face", "face a
 """What a projector takes: the CLIP image embedding, the second last hidden states, a face vector, both, or else."""
 
 
+NORMED, RAW = "normed", "raw"
+"""How a projector takes a face's vector: divided by its length, or as the recognition model gives it."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of several kinds of files that have the same keys and shapes, but are run differently."""
+
+    name: str
+    title: str
+    words: tuple[str, ...]
+    """What the names of such files hold, of which letters and digits alone are compared."""
+    digests: tuple[str, ...]
+    """SHA-256 of the published files."""
+    runs: bool = True
+    settings: tuple[str, ...] = ()
+    """Fields of a unit that its projector takes."""
+
+
 @dataclass(frozen=True)
 class Family:
     """One kind of adapter: how a file of it is told, and what it needs."""
@@ -31,6 +50,55 @@ class Family:
     """Whether this version can run it."""
     needs: tuple[str, ...] = ()
     """Tensors that tell the projector's sizes, for families that run; the first is its last norm."""
+    variants: tuple[Variant, ...] = ()
+    """What a file may be in particular; the first is what it is taken for where nothing tells."""
+    fields: tuple[str, ...] = ()
+    """Fields of a unit that have a meaning for some families only, this one among them."""
+    vector: str = ""
+    """How a face's vector enters the projector, where one does."""
+    pack: str = "buffalo_l"
+    """Name of the face models whose vectors it was trained with."""
+
+
+FACE_FIELDS = ("face", "structure_weight", "lora_weight", "variant")
+"""Fields of a unit that have a meaning for some families only."""
+
+FACE_PLUS_VARIANTS = (
+    Variant(
+        "v2",
+        "a FaceID Plus v2 adapter",
+        ("plusv2",),
+        (
+            "26d0d86a1d60d6cc811d3b8862178b461e1eeb651e6fe2b72ba17aa95411e313",  # SD1.5
+            "c6945d82b543700cc3ccbb98d363b837e9c596281607857c74b713a876daf5fb",  # SDXL
+        ),
+        settings=("structure_weight",),
+    ),
+    Variant(
+        "v1",
+        "a FaceID Plus v1 adapter",
+        ("faceidplus",),
+        ("252fb53e0d018489d9e7f9b9e2001a52ff700e491894011ada7cfb471e0fadf2",),
+    ),
+)
+"""v2 adds what it sees of the face to what the vector says; v1 replaces this by it, and is rarely used any more."""
+
+FACE_RESAMPLER_VARIANTS = (
+    Variant(
+        "InstantID",
+        "an InstantID adapter",
+        ("instantid",),
+        ("02b3618e36d803784166660520098089a81388e61a93ef8002aa79a5b1c546e1",),
+        runs=False,
+    ),
+    Variant(
+        "unnorm",
+        "a FaceID Portrait unnorm adapter",
+        ("unnorm",),
+        ("220bb86e205393a3d0411631cb473caddbf35fd371be2905ca9008818170db55",),
+    ),
+)
+"""Their vectors come from different models. InstantID's file is published under a name that tells nothing."""
 
 
 def _has(*names: str) -> Callable[[Shapes], bool]:
@@ -123,6 +191,16 @@ FAMILIES = (
         _rows_of("proj.2"),
         FACE_AND_HIDDEN,
         _size("perceiver_resampler.proj_in.weight", 1),
+        runs=True,
+        needs=(
+            "norm.weight",
+            "proj.0.weight",
+            "perceiver_resampler.proj_out.weight",
+            "perceiver_resampler.layers.0.0.to_q.weight",
+        ),
+        variants=FACE_PLUS_VARIANTS,
+        fields=("variant", "face", "structure_weight", "lora_weight"),
+        vector=NORMED,
     ),
     Family(
         "full-face",
@@ -141,6 +219,11 @@ FAMILIES = (
         _size("latents", 1),
         FACE,
         _fixed(0),
+        runs=True,
+        needs=("norm_out.weight", "proj_out.weight", "layers.0.0.to_q.weight"),
+        variants=FACE_RESAMPLER_VARIANTS,
+        fields=("variant", "face"),
+        vector=RAW,
     ),
     Family(
         "kolors-plus", "a Plus adapter for Kolors", _kolors, _size("latents", 1), HIDDEN, _size("proj_in.weight", 1)
@@ -163,8 +246,30 @@ FAMILIES = (
         OTHER,
         _size("proj.0.weight", 1),
     ),
-    Family("portrait", "a FaceID Portrait adapter", _portrait, _rows_of("proj.2"), FACE, _fixed(0)),
-    Family("faceid", "a FaceID adapter", _mlp(512), _rows_of("proj.2"), FACE, _fixed(0)),
+    Family(
+        "portrait",
+        "a FaceID Portrait adapter",
+        _portrait,
+        _rows_of("proj.2"),
+        FACE,
+        _fixed(0),
+        runs=True,
+        needs=("norm.weight",),
+        fields=("face",),
+        vector=NORMED,
+    ),
+    Family(
+        "faceid",
+        "a FaceID adapter",
+        _mlp(512),
+        _rows_of("proj.2"),
+        FACE,
+        _fixed(0),
+        runs=True,
+        needs=("norm.weight",),
+        fields=("face", "lora_weight"),
+        vector=NORMED,
+    ),
     Family(
         "base",
         "a base adapter",
@@ -220,3 +325,8 @@ def base_name(context_dim: int, layers: int) -> str:
 def encoder_name(takes: str, width: int) -> str:
     """Return the name of the image encoder whose `takes` (embed or hidden) is `width` wide."""
     return ENCODERS.get((takes, width)) or f"width {width}"
+
+
+def clip_name(encoder: str) -> str:
+    """Return the image encoder among what an adapter needs, which may be face models besides."""
+    return encoder.rsplit(" + ", 1)[-1]

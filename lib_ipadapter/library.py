@@ -11,8 +11,9 @@ from typing import Generic, TypeVar
 from .checkpoint import AdapterFile, file_identity, open_adapter
 from .encoders import EncoderFile, open_encoder
 from .errors import IPAdapterError, UnitError, UnrecognisedError
-from .families import ENCODERS
+from .families import ENCODERS, clip_name
 from .fields import HASH
+from .loras import partner
 from .saved import EXTENSIONS as SAVED_EXTENSIONS
 from .saved import SavedReference, open_saved, refuse_name
 
@@ -31,6 +32,9 @@ class Folders:
     encoders: tuple[Path, ...]
     saved: tuple[Path, ...] = ()
     """Of saved references, which are written into the first."""
+    faces: tuple[Path, ...] = ()
+    """Folders with one folder for each pack of insightface's models."""
+    loras: tuple[Path, ...] = ()
 
 
 class Shelf(Generic[Opened]):
@@ -120,10 +124,11 @@ class Library:
         self._folders = folders
         self.adapters = Shelf(lambda: folders().adapters, open_adapter)
         self.encoders = Shelf(lambda: folders().encoders, open_encoder)
+        self.loras = Shelf(lambda: folders().loras, lambda path: path)
         self.saved = Shelf(lambda: folders().saved, open_saved, SAVED_EXTENSIONS)
 
     def rescan(self) -> None:
-        for shelf in (self.adapters, self.encoders, self.saved):
+        for shelf in (self.adapters, self.encoders, self.loras, self.saved):
             shelf.rescan()
 
     def adapter(self, name: str) -> AdapterFile:
@@ -135,15 +140,31 @@ class Library:
         if name != "auto":
             self.encoders.choose("encoder", name)
 
-    def encoder_for(self, adapter: AdapterFile, name: str) -> EncoderFile:
-        """Return the encoder called `name`, or with `auto` one that fits; raises `IPAdapterError` where none does."""
+    def lora_of(self, adapter: AdapterFile) -> Path | None:
+        """Return the file of the LoRA that was published with an adapter: beside it, or among the LoRAs; or None."""
+        name = f"{partner(adapter.path)}.safetensors"
+        beside = [path for path in adapter.path.parent.iterdir() if path.name.lower() == name]
+        among = (path for path in self.loras.paths() if path.name.lower() == name)
+        return next(iter(beside), None) or next(among, None)
+
+    def encoder_for(self, adapter: AdapterFile, name: str) -> EncoderFile | None:
+        """Return the encoder called `name`, or with `auto` one that fits; raises `IPAdapterError` where none does.
+
+        None where the adapter takes nothing from an image encoder.
+        """
+        if not adapter.recognised.width:
+            if name != "auto":
+                why = f"is not used by {adapter.path.name}, which takes nothing but a face's vector. Choose auto."
+                raise UnitError("encoder", name, why)
+            return None
         if name != "auto":
             return self._named_encoder(adapter, name)
         fitting = [encoder for encoder in self.encoders.all()[0].values() if _fits(encoder, adapter)]
         if not fitting:
+            needed = clip_name(adapter.recognised.encoder)
             raise IPAdapterError(
-                f"{adapter.path.name} needs the image encoder {adapter.recognised.encoder}, and no file with it was "
-                f"found. Put one (.safetensors, .bin or .pth) into {self._folders().encoders[0]} and press refresh."
+                f"{adapter.path.name} needs the image encoder {needed}, and no file with it was found. Put one "
+                f"(.safetensors, .bin or .pth) into {self._folders().encoders[0]} and press refresh."
             )
         return min(fitting, key=lambda encoder: encoder.image_size)
 
@@ -189,7 +210,7 @@ class Library:
                 "encoder",
                 name,
                 f'"{name}" is {encoder.name}, whose features are {encoder.width_of(takes)} wide, but '
-                f"{adapter.path.name} needs {adapter.recognised.encoder} with features {needed} wide. "
+                f"{adapter.path.name} needs {clip_name(adapter.recognised.encoder)} with features {needed} wide. "
                 "Choose that encoder, or auto.",
             )
         return encoder
@@ -199,8 +220,8 @@ def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:
     """Tell whether the features are as wide as the adapter takes them and, where the towers of that width have a name,
     come from the one it was trained with: ViT-g has an image embedding as wide as ViT-H's."""
     found = adapter.recognised
-    wide = encoder.width_of(found.family.takes) == found.width
-    return wide and (found.encoder not in ENCODERS.values() or encoder.name.startswith(found.encoder))
+    wide, name = encoder.width_of(found.family.takes) == found.width, clip_name(found.encoder)
+    return wide and (name not in ENCODERS.values() or encoder.name.startswith(name))
 
 
 def _walk(folders: Iterable[Path], extensions: tuple[str, ...]) -> dict[Path, str]:

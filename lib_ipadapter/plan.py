@@ -1,12 +1,14 @@
 """What is to be encoded for a unit, and how its image tokens will be attended: a plan that computes nothing."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from PIL import Image
 
 from .errors import UnitError
+from .faces import Face
 from .fields import Picture
 from .picture_files import PictureFiles
 from .reference import Reference
@@ -28,6 +30,8 @@ class Shot:
     """Kind and strength, 0..1."""
     enhance: tuple[int, float] | None = None
     """Squares along its side that are encoded too, and the part of the whole in the mixture, 0..1."""
+    face: Face | None = None
+    """The face that an adapter sees instead of the picture."""
 
 
 EMPTY_SHOT = Shot("", "")
@@ -78,7 +82,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One reference as the squares that stand for it."""
+    """One reference as what stands for it: a square, its tiles, or its faces."""
 
     shots: tuple[AnyShot, ...]
     weight: float
@@ -104,12 +108,32 @@ class Plan:
     subjects: tuple[Subject, ...]
     """The images one by one."""
 
+    @property
+    def shots(self) -> tuple[AnyShot, ...]:
+        """All whose features are needed."""
+        return self.negatives.shots + self.images.shots + self.compositions.shots
+
+
+ShotsOf = Callable[[str, Reference], Sequence[Shot]]
+"""(field, file) -> what an adapter sees of a picture."""
+
+
+def whole_pictures(unit: Unit) -> ShotsOf:
+    """Return how an adapter sees pictures: each as one square."""
+    enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
+    return lambda _, file: [Shot(file.digest, unit.crop, enhance=enhance)]
+
+
+def faces_alone(faces_of: Callable[[str, Reference], Sequence[Face]]) -> ShotsOf:
+    """Return how an adapter sees faces: each as a picture of its own."""
+    return lambda field, file: [Shot(file.digest, "center", face=face) for face in faces_of(field, file)]
+
 
 Given = Sequence[tuple[str, Picture, Reference]]
-"""The pictures of one field that have a weight: field, picture, file."""
+"""References that have a weight, each with its field and its file."""
 
 
-def plan_of(unit: Unit, pictures: PictureFiles, saved: SavedReference | None = None) -> Plan:
+def plan_of(unit: Unit, pictures: PictureFiles, shots_of: ShotsOf, saved: SavedReference | None = None) -> Plan:
     """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read.
 
     `saved` is what the unit's `embeds` names.
@@ -118,11 +142,12 @@ def plan_of(unit: Unit, pictures: PictureFiles, saved: SavedReference | None = N
     files = {field: file for each in given.values() for field, _, file in each}
     files |= _mask_files(unit, given, pictures)
     masks = {field: pictures.mask(field, file) for field, file in files.items() if field.endswith("mask")}
-    subjects = _saved_subjects(unit, saved) if saved else _subjects(unit, given["images"], masks, pictures)
+    subject_of = partial(_subject, unit, masks, pictures, shots_of)
+    subjects = _saved_subjects(unit, saved) if saved else tuple(subject_of(*each) for each in given["images"])
     images, groups = _sets(unit, subjects, 1)
-    composing = _subjects(unit, given["composition_images"], masks, pictures)
+    composing = [subject_of(*each) for each in given["composition_images"]]
     compositions, others = _sets(unit, composing, 1 + images.sets)
-    negatives = _negatives(unit, given["negative_images"] or given["images"])
+    negatives = _negatives(unit, given["negative_images"] or given["images"], shots_of)
     return Plan(files, negatives, images, compositions, groups, others, masks.get("mask"), subjects)
 
 
@@ -138,24 +163,22 @@ def _mask_files(unit: Unit, given: Mapping[str, Given], pictures: PictureFiles) 
     return {field: pictures.reference(field, text) for field, text in texts.items() if text is not None}
 
 
-def _subjects(
-    unit: Unit, given: Given, masks: Mapping[str, Image.Image], pictures: PictureFiles
-) -> tuple[Subject, ...]:
-    return tuple(
-        _subject(unit, field, picture.weight, file, masks.get(f"{field}.mask"), pictures)
-        for field, picture, file in given
-    )
-
-
 def _subject(
-    unit: Unit, field: str, weight: float, file: Reference, mask: Image.Image | None, pictures: PictureFiles
+    unit: Unit,
+    masks: Mapping[str, Image.Image],
+    pictures: PictureFiles,
+    shots_of: ShotsOf,
+    field: str,
+    picture: Picture,
+    file: Reference,
 ) -> Subject:
-    enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
+    mask, shots = masks.get(f"{field}.mask"), tuple(shots_of(field, file))
     if not unit.tiles:
-        return Subject((Shot(file.digest, unit.crop, enhance=enhance),), weight, mask)
+        return Subject(shots, picture.weight, mask)
+    (whole,) = shots  # faces have no tiles
     tiles = pictures.tiles(field, file)
-    shots = tuple(Shot(file.digest, unit.crop, tile, enhance=enhance) for tile in tiles)
-    return Subject(shots, weight, mask, tuple(tile.place for tile in tiles))
+    places = tuple(tile.place for tile in tiles)
+    return Subject(tuple(replace(whole, tile=tile) for tile in tiles), picture.weight, mask, places)
 
 
 def _saved_subjects(unit: Unit, saved: SavedReference) -> tuple[Subject, ...]:
@@ -175,18 +198,26 @@ def _saved_subjects(unit: Unit, saved: SavedReference) -> tuple[Subject, ...]:
 
 def _sets(unit: Unit, subjects: Sequence[Subject], first: int) -> tuple[Recipe, tuple[Group, ...]]:
     """Return how references become sets of image tokens, counted from `first`, and how these are attended."""
-    weights = tuple(subject.weight for subject in subjects)
     shots = tuple(shot for subject in subjects for shot in subject.shots)
-    if unit.combine != "concat" and len(subjects) > 1 and not unit.unfold:
-        return Recipe(shots, unit.combine, weights), (Group((first,), (1.0,)),)
     if unit.tiles:
         return Recipe(shots), _tiled(subjects, first)
-    apart = [i for i, subject in enumerate(subjects) if unit.unfold or subject.mask is not None]
-    together = [i for i in range(len(subjects)) if i not in apart]
-    groups = [Group((first + i,), (weights[i],), subjects[i].mask) for i in apart]
+    if unit.combine != "concat" and len(shots) > 1 and not unit.unfold:
+        weights = tuple(subject.weight for subject in subjects for _ in subject.shots)
+        return Recipe(shots, unit.combine, weights), (Group((first,), (1.0,)),)
+    return Recipe(shots), tuple(_apart_or_together(unit, subjects, first))
+
+
+def _apart_or_together(unit: Unit, subjects: Sequence[Subject], first: int) -> Iterator[Group]:
+    """Yield a group for each reference that acts alone, then one for all others."""
+    numbers = itertools.count(first)
+    sets = {subject: tuple(itertools.islice(numbers, len(subject.shots))) for subject in subjects}
+    weights = {subject: (subject.weight,) * len(subject.shots) for subject in subjects}
+    apart = [subject for subject in subjects if unit.unfold or subject.mask is not None]
+    for subject in apart:
+        yield Group(sets[subject], weights[subject], subject.mask)
+    together = [subject for subject in subjects if subject not in apart]
     if together:
-        groups.append(Group(tuple(first + i for i in together), tuple(weights[i] for i in together)))
-    return Recipe(shots), tuple(groups)
+        yield Group(sum((sets[each] for each in together), ()), sum((weights[each] for each in together), ()))
 
 
 def _tiled(subjects: Sequence[Subject], first: int) -> tuple[Group, ...]:
@@ -199,10 +230,11 @@ def _tiled(subjects: Sequence[Subject], first: int) -> tuple[Group, ...]:
     )
 
 
-def _negatives(unit: Unit, given: Given) -> Recipe:
+def _negatives(unit: Unit, given: Given, shots_of: ShotsOf) -> Recipe:
     """Return what the unconditional rows see: negative references, noise made of references, or nothing."""
     if not unit.negative_images and not unit.noise:
         return Recipe()
     noise = (unit.noise_type, unit.noise) if unit.noise else None
-    shots = tuple(Shot(file.digest, unit.crop, noise=noise) for _, _, file in given)
-    return Recipe(shots, "average", tuple(picture.weight for _, picture, _ in given))
+    seen = [(picture.weight, shot) for field, picture, file in given for shot in shots_of(field, file)]
+    shots = tuple(replace(shot, noise=noise, enhance=None) for _, shot in seen)
+    return Recipe(shots, "average", tuple(weight for weight, _ in seen))

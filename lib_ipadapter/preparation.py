@@ -1,43 +1,43 @@
 """From a unit as the user set it to the image keys and values of every site, computing only what is new."""
 
-import itertools
+import json
 import logging
 import threading
-import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from .adapter import context_dim, find_attentions, widths
 from .cache import Cache
-from .checkpoint import AdapterFile
+from .checkpoint import AdapterFile, file_identity
 from .combining import MERGED, TOKENS_MERGED, merge
-from .crops import normalise, resize_for, to_levels
-from .encoders import UNCONDITIONAL, EncoderFile, Features, encode, fingerprint
-from .enhancing import enhanced, squares_of
+from .encoders import EncoderFile, fingerprint
 from .errors import IPAdapterError, UnitError
-from .families import EMBED, HIDDEN, base_name
+from .faces import PACKS, Face, FaceFinder, choose
+from .families import EMBED, FACE_FIELDS, HIDDEN, base_name
+from .features import FeatureMaker
 from .hosts.host import Host
 from .library import Library
-from .noises import add_noise
+from .loras import Lora, lora_apart, lora_inside, partner
 from .picture_files import PictureFiles
-from .plan import EMPTY_SHOT, AnyShot, Plan, Recipe, Shot, plan_of
-from .reference import Reference, decode
+from .plan import EMPTY_SHOT, Plan, Recipe, Shot, faces_alone, plan_of, whole_pictures
+from .reference import Reference
 from .saved import SavedPicture, SavedReference, write_saved
 from .schedule import layer_weights
-from .tiles import cut
 from .tokens import KeysValues, keys_and_values, project, refuse_unsound, usable_tensors
 from .unet_map import Layout, Site, sites
-from .units import Unit
+from .units import FIELDS, Unit
+
+Settings = Mapping[str, float]
+"""Fields of a unit that a projector takes."""
 
 log = logging.getLogger(__name__)
 
-FEATURES_LIMIT = 256 << 20
-"""Bytes of features kept: about two hundred pictures of ViT-H."""
+LORAS_LIMIT = 4
+"""LoRAs kept: memory maps, but where a scale had to be multiplied in."""
 KEYS_VALUES_LIMIT = 256 << 20
 """Bytes of image keys and values kept: about ten units of SDXL Plus."""
 
@@ -58,6 +58,8 @@ class Prepared:
     """The unconditional set, then the plan's images, then its compositions."""
     saved: SavedReference | None = None
     """Where the images come from, if the unit has a saved reference."""
+    lora: Lora | None = None
+    """The adapter's own LoRA, where it has one and the unit wants it."""
 
     @property
     def digests(self) -> dict[str, str]:
@@ -74,39 +76,45 @@ class Preparation:
         self.library = Library(host.folders)
         self._saving = threading.Lock()
         self._pictures = PictureFiles()
-        self._features: Cache[Features] = Cache(FEATURES_LIMIT, lambda kept: kept.bytes)
-        self.encoding_seconds = 0.0
-        """Spent in encoders since the start."""
+        self._faces = FaceFinder(lambda: host.folders().faces)
+        self._features = FeatureMaker(host)
+        self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
         self._keys_values: Cache[KeysValues] = Cache(KEYS_VALUES_LIMIT, lambda kept: kept.bytes)
 
     def prepare(self, unit: Unit, unet: nn.Module) -> Prepared:
         """Return the unit ready for `unet`; raises `IPAdapterError` with a sentence where it cannot run."""
-        adapter = self.library.adapter(unit.model)
+        adapter = self.library.adapter(unit.model).as_variant(unit.variant)
         if reason := reason_against(adapter, find_attentions(unet)):
             raise IPAdapterError(reason)
         layout = refuse_unsound(adapter)
         _refuse_idle_composition(unit, layout)
+        _refuse_idle_fields(unit, adapter)
         encoder = self.library.encoder_for(adapter, unit.encoder)
         saved = self.library.saved_reference(unit.embeds) if unit.embeds else None
         if saved:
             _refuse_wrong_pair(unit, saved, adapter, encoder)
-        plan = plan_of(unit, self._pictures, saved)
+        plan = self._plan(unit, adapter, saved)
         with lasting():
-            return Prepared(unit, adapter, layout, plan, self._kept(adapter, encoder, plan, saved), saved)
+            keys_values = self._kept(unit, adapter, encoder, plan, saved)
+            return Prepared(unit, adapter, layout, plan, keys_values, saved, self._lora(unit, adapter, layout))
 
     def save(self, name: str, unit: Unit, overwrite: bool) -> SavedReference:
         """Encode a unit's references and save them under a name; raises `IPAdapterError` where that cannot be done.
 
         Of the unit, its references with their weights count, and how they are encoded: adapter, encoder, crop, tiles.
         """
+        adapter = self.library.adapter(unit.model)
+        encoder = self.library.encoder_for(adapter, unit.encoder)
+        if encoder is None or adapter.recognised.family.vector:
+            why = f"is {adapter.recognised.title}, which sees faces; these are not saved. Choose another one."
+            raise UnitError("model", unit.model, why)
         _refuse_unsavable(unit)
-        encoder = self.library.encoder_for(self.library.adapter(unit.model), unit.encoder)
         alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None)
         with self._saving, lasting():
             path = self.library.path_to_save(name, overwrite)
-            plan = plan_of(alone, self._pictures)
-            encoded = self._encode(encoder, plan)
-            squares = [encoded[shot] for shot in plan.images.shots]
+            plan = plan_of(alone, self._pictures, whole_pictures(alone))
+            encoded = self._features.encode(encoder, plan)
+            squares = [encoded[shot] for shot in plan.images.shots if isinstance(shot, Shot)]
             features = {takes: torch.cat([each.of(takes) for each in squares]) for takes in (EMBED, HIDDEN)}
             pictures = [SavedPicture(subject.weight, subject.places) for subject in plan.subjects]
             write_saved(path, pictures, features, encoder.path.name, fingerprint(encoder))
@@ -114,66 +122,70 @@ class Preparation:
         return self.library.saved.open(path)
 
     @property
-    def _precision(self) -> tuple[torch.device, torch.dtype]:
-        return self.host.compute_device(), self.host.compute_dtype()
+    def encoding_seconds(self) -> float:
+        """Spent in encoders since the start."""
+        return self._features.seconds
 
-    def _kept(self, adapter: AdapterFile, encoder: EncoderFile, plan: Plan, saved: SavedReference | None) -> KeysValues:
-        recipes = (plan.negatives, plan.images, plan.compositions)
-        key = (adapter.identity, encoder.identity, *self._precision, self.host.unconditional(), recipes)
+    def _plan(self, unit: Unit, adapter: AdapterFile, saved: SavedReference | None) -> Plan:
+        """Return the unit's plan; an adapter that takes faces sees those that the unit means, of every picture."""
+        if not adapter.recognised.family.vector:
+            return plan_of(unit, self._pictures, whole_pictures(unit), saved)
+        pack = PACKS[adapter.recognised.family.pack]
+
+        def faces_of(field: str, file: Reference) -> Sequence[Face]:
+            return choose(field, self._faces.find(field, file, pack), unit.face)
+
+        return plan_of(unit, self._pictures, faces_alone(faces_of), saved)
+
+    def _lora(self, unit: Unit, adapter: AdapterFile, layout: Layout) -> Lora | None:
+        """Return the LoRA that the adapter was trained with, from its own file or else from one of its own."""
+        if "lora_weight" not in adapter.recognised.family.fields or not unit.lora_weight:
+            return None
+        path = None if adapter.recognised.lora else self.library.lora_of(adapter)
+        if path is None and not adapter.recognised.lora:
+            _miss_lora(unit, adapter)
+            return None
+        key = (adapter.identity, path and file_identity(path))
+        if (kept := self._loras.find(key)) is not None:
+            return kept
+        inside = path is None
+        lora = lora_inside(adapter, layout, usable_tensors(adapter)) if inside else lora_apart(path, adapter, layout)
+        return self._loras.keep(key, lora)
+
+    def _kept(
+        self, unit: Unit, adapter: AdapterFile, encoder: EncoderFile | None, plan: Plan, saved: SavedReference | None
+    ) -> KeysValues:
+        recipes, identity = (plan.negatives, plan.images, plan.compositions), encoder and encoder.identity
+        settings = _settings(unit, adapter)
+        convention = self.host.unconditional()
+        key = (adapter.identity, identity, *self._features.precision, convention, recipes, *settings.items())
         found = self._keys_values.find(key)
-        return found or self._keys_values.keep(key, self._compute(adapter, encoder, plan, saved))
+        return found or self._keys_values.keep(key, self._compute(adapter, encoder, plan, saved, settings))
 
     def _compute(
-        self, adapter: AdapterFile, encoder: EncoderFile, plan: Plan, saved: SavedReference | None
+        self,
+        adapter: AdapterFile,
+        encoder: EncoderFile | None,
+        plan: Plan,
+        saved: SavedReference | None,
+        settings: Settings,
     ) -> KeysValues:
         layout, tensors = refuse_unsound(adapter), usable_tensors(adapter)
-        takes = adapter.recognised.family.takes
-        encoded = {shot: features.of(takes) for shot, features in self._encode(encoder, plan).items()}
-        if saved:
-            encoded |= zip(plan.images.shots, saved.features(takes).split(1), strict=True)
-        empty = encoded[EMPTY_SHOT]
-        nothing = torch.zeros_like(empty) if takes == EMBED else empty
-        tokens_of = partial(_tokens_of, adapter, tensors, encoded)
-        sets = [tokens_of(plan.negatives) if plan.negatives.shots else project(adapter, tensors, nothing)]
-        sets += [tokens_of(recipe) for recipe in (plan.images, plan.compositions) if recipe.shots]
-        return keys_and_values(tensors, layout, torch.cat(sets), self.host.compute_device())
+        parts = self._features.parts(adapter.recognised.family, encoder, plan, saved)
 
-    def _encode(self, encoder: EncoderFile, plan: Plan) -> dict[AnyShot, Features]:
-        """Return the features of a plan's shots and of the empty picture; only what is new is encoded."""
-        convention = self.host.unconditional()
-        files = {file.digest: (field, file) for field, file in plan.files.items()}
-        pixels = {EMPTY_SHOT: lambda: [UNCONDITIONAL[convention](encoder)]}
-        for shot in (*plan.negatives.shots, *plan.images.shots, *plan.compositions.shots):
-            if isinstance(shot, Shot):
-                pixels[shot] = partial(_pixels, *files[shot.digest], encoder, shot)
-        keys = {shot: (shot, convention, encoder.identity, *self._precision) for shot in pixels}
-        features: dict[AnyShot, Features] = {}
-        features |= {shot: found for shot, key in keys.items() if (found := self._features.find(key))}
-        new = {shot: made() for shot, made in pixels.items() if shot not in features}
-        encoded = iter(self._run(encoder, [square for squares in new.values() for square in squares]))
-        for shot, squares in new.items():
-            whole, *parts = itertools.islice(encoded, len(squares))
-            mixed = enhanced(whole, parts, *shot.enhance) if shot.enhance else whole
-            features[shot] = self._features.keep(keys[shot], mixed)
-        return features
+        def tokens_of(recipe: Recipe) -> Tensor:
+            """Return a recipe's sets of image tokens: (sets, tokens, context dim)."""
+            features = [torch.cat(column) for column in zip(*(parts[shot] for shot in recipe.shots), strict=True)]
+            if how := MERGED.get(recipe.combine):
+                features = [merge(how, each, recipe.weights) for each in features]
+            tokens = project(adapter, tensors, *features, **settings)
+            how = TOKENS_MERGED.get(recipe.combine)
+            return merge(how, tokens, recipe.weights) if how else tokens
 
-    def _run(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
-        """Encode on the host's device, or on the CPU where that is too full."""
-        if not pixels:
-            return []
-        started = time.perf_counter()
-        try:
-            return self._encode_on_device(encoder, pixels)
-        finally:
-            self.encoding_seconds += time.perf_counter() - started
-
-    def _encode_on_device(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
-        self.host.make_room(encoder.parameters * self.host.compute_dtype().itemsize)
-        try:
-            return encode(encoder, pixels, *self._precision)
-        except torch.cuda.OutOfMemoryError:
-            log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
-            return encode(encoder, pixels, torch.device("cpu"), torch.float32)
+        nothing = Recipe((EMPTY_SHOT,))
+        recipes = [plan.negatives if plan.negatives.shots else nothing, plan.images, plan.compositions]
+        sets = torch.cat([tokens_of(recipe) for recipe in recipes if recipe.shots])
+        return keys_and_values(tensors, layout, sets, self.host.compute_device())
 
 
 @contextmanager
@@ -183,16 +195,9 @@ def lasting() -> Generator[None, None, None]:
         yield
 
 
-def _tokens_of(
-    adapter: AdapterFile, tensors: Mapping[str, Tensor], encoded: Mapping[AnyShot, Tensor], recipe: Recipe
-) -> Tensor:
-    """Return the sets of image tokens of a recipe: (sets, tokens, context dim)."""
-    each = torch.cat([encoded[shot] for shot in recipe.shots])
-    if how := MERGED.get(recipe.combine):
-        each = merge(how, each, recipe.weights)
-    tokens = project(adapter, tensors, each)
-    how = TOKENS_MERGED.get(recipe.combine)
-    return merge(how, tokens, recipe.weights) if how else tokens
+def _settings(unit: Unit, adapter: AdapterFile) -> Settings:
+    variant = adapter.recognised.variant
+    return {name: getattr(unit, name) for name in (variant.settings if variant else ())}
 
 
 def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -> str | None:
@@ -218,6 +223,14 @@ def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -
     )
 
 
+def _miss_lora(unit: Unit, adapter: AdapterFile) -> None:
+    """Warn that an adapter's LoRA is missing; raise `UnitError` where the unit asks for a strength of it."""
+    missing = f"{adapter.path.name} has no LoRA inside, and {partner(adapter.path)}.safetensors was not found beside it"
+    if unit.lora_weight != FIELDS["lora_weight"].default:
+        raise UnitError("lora_weight", unit.lora_weight, f"cannot act: {missing}. Put it there, or set 0.")
+    log.warning("%s: the likeness will be weak.", missing)
+
+
 def _refuse_idle_composition(unit: Unit, layout: Layout) -> None:
     """Raise a `UnitError` where the unit names layers that are not there, or composition references without any."""
     composed = any(at.composition for at in layer_weights(unit, layout).values())
@@ -240,8 +253,11 @@ def _refuse_unsavable(unit: Unit) -> None:
         )
 
 
-def _refuse_wrong_pair(unit: Unit, saved: SavedReference, adapter: AdapterFile, encoder: EncoderFile) -> None:
+def _refuse_wrong_pair(unit: Unit, saved: SavedReference, adapter: AdapterFile, encoder: EncoderFile | None) -> None:
     """Raise a `UnitError` where a saved reference holds nothing that the adapter takes, or another encoder's."""
+    if encoder is None or adapter.recognised.family.vector:
+        why = f'"{saved.name}" holds what an image encoder saw, but {adapter.path.name} sees faces. Send pictures.'
+        raise UnitError("embeds", unit.embeds, why)
     takes = adapter.recognised.family.takes
     own = {EMBED: (encoder.projection,), HIDDEN: (encoder.states, encoder.width)}
     if takes not in saved.shapes:
@@ -263,18 +279,16 @@ def _refuse_wrong_pair(unit: Unit, saved: SavedReference, adapter: AdapterFile, 
         )
 
 
-def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> list[Tensor]:
-    """Return a shot's pixels, normalised, and those of its squares, if it has any.
-
-    Noise is seeded by the picture, so that it is the same every time.
-    """
-    picture = decode(field, reference.content)
-    if shot.tile:
-        picture = cut(picture, shot.tile.source)
-    levels = [to_levels(resize_for(picture, encoder.image_size, shot.crop))]
-    if shot.noise:
-        levels = [add_noise(*shot.noise, levels[0], seed=int(shot.digest[:15], 16))]
-    if shot.enhance:
-        count, _ = shot.enhance
-        levels += squares_of(to_levels(resize_for(picture, count * encoder.image_size, shot.crop)), count)
-    return [normalise(each) for each in levels]
+def _refuse_idle_fields(unit: Unit, adapter: AdapterFile) -> None:
+    """Raise a `UnitError` for a field that has no meaning for the unit's adapter, and is set all the same."""
+    found = adapter.recognised
+    idle = set(FACE_FIELDS) - set(found.family.fields)
+    if found.variant and "structure_weight" not in found.variant.settings:
+        idle.add("structure_weight")
+    if found.family.vector:
+        idle |= {"tiles", "noise", "enhance"}
+    for name in sorted(idle):
+        value, default = getattr(unit, name), FIELDS[name].default
+        if value != default:
+            why = f"has no meaning for {adapter.path.name}, {found.title}; leave it at {json.dumps(default)}."
+            raise UnitError(name, value, why)

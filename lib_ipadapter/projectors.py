@@ -1,6 +1,7 @@
 """Image-projection networks: features → image tokens. Parameter names equal the files' keys after `image_proj.`.
 
-Sources: tencent-ailab/IP-Adapter, `ip_adapter/ip_adapter.py` (ImageProjModel, MLPProjModel) and `resampler.py`.
+Sources: tencent-ailab/IP-Adapter, `ip_adapter/ip_adapter.py` (ImageProjModel, MLPProjModel), `resampler.py`, and
+`ip_adapter_faceid.py` (MLPProjModel, ProjPlusModel, FacePerceiverResampler).
 """
 
 import torch
@@ -56,15 +57,14 @@ class FullFaceProjector(nn.Module):
         return self.proj(features)
 
 
-class Resampler(nn.Module):
-    """Plus adapters: learned latents attend the hidden states (a perceiver).
+class Perceiver(nn.Module):
+    """Latents that attend hidden states, layer by layer, and become tokens.
 
-    (images, states, width) -> (images, latents, context dim)
+    (images, states, width) and (images, latents, inner) -> (images, latents, context dim)
     """
 
-    def __init__(self, width: int, latents: int, inner: int, heads: int, context_dim: int, depth: int) -> None:
+    def __init__(self, width: int, inner: int, heads: int, context_dim: int, depth: int) -> None:
         super().__init__()
-        self.latents = nn.Parameter(torch.empty(1, latents, inner))
         self.proj_in = nn.Linear(width, inner)
         self.proj_out = nn.Linear(inner, context_dim)
         self.norm_out = nn.LayerNorm(context_dim)
@@ -72,22 +72,114 @@ class Resampler(nn.Module):
             nn.ModuleList([PerceiverAttention(inner, heads), feed_forward(inner)]) for _ in range(depth)
         )
 
-    @classmethod
-    def of_shapes(cls, shapes: Shapes) -> "Resampler":
-        _, latents, inner = shapes["image_proj.latents"]
-        _, width = shapes["image_proj.proj_in.weight"]
-        context_dim, _ = shapes["image_proj.proj_out.weight"]
-        heads = shapes["image_proj.layers.0.0.to_q.weight"][0] // HEAD_DIM
-        depth = sum(key.startswith("image_proj.layers.") and key.endswith(".0.to_q.weight") for key in shapes)
-        return cls(width, latents, inner, heads, context_dim, depth)
-
-    def forward(self, features: Tensor) -> Tensor:
-        states = self.proj_in(features)  # (images, states, inner)
-        latents = self.latents.expand(len(features), -1, -1)  # (images, latents, inner)
+    def attend(self, states: Tensor, latents: Tensor) -> Tensor:
+        states = self.proj_in(states)  # (images, states, inner)
         for attention, feed in self.layers:  # pyright: ignore
             latents = latents + attention(states, latents)
             latents = latents + feed(latents)
         return self.norm_out(self.proj_out(latents))
+
+
+def perceiver_sizes(shapes: Shapes, prefix: str) -> tuple[int, int, int, int, int]:
+    """Return the arguments of the perceiver whose tensors' names start with `prefix`."""
+    inner, width = shapes[f"{prefix}proj_in.weight"]
+    context_dim, _ = shapes[f"{prefix}proj_out.weight"]
+    heads = shapes[f"{prefix}layers.0.0.to_q.weight"][0] // HEAD_DIM
+    depth = sum(key.startswith(f"{prefix}layers.") and key.endswith(".0.to_q.weight") for key in shapes)
+    return width, inner, heads, context_dim, depth
+
+
+class Resampler(Perceiver):
+    """Plus adapters: learned latents attend the hidden states.
+
+    (images, states, width) -> (images, latents, context dim)
+    """
+
+    def __init__(self, width: int, latents: int, inner: int, heads: int, context_dim: int, depth: int) -> None:
+        super().__init__(width, inner, heads, context_dim, depth)
+        self.latents = nn.Parameter(torch.empty(1, latents, inner))
+
+    @classmethod
+    def of_shapes(cls, shapes: Shapes) -> "Resampler":
+        width, *sizes = perceiver_sizes(shapes, "image_proj.")
+        return cls(width, shapes["image_proj.latents"][1], *sizes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.attend(features, self.latents.expand(len(features), -1, -1))
+
+
+class FaceResampler(Resampler):
+    """FaceID Portrait unnorm: learned latents attend a face's vector.
+
+    (faces, width) -> (faces, latents, context dim)
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features[:, None, :])
+
+
+class FaceTokens(nn.Module):
+    """What all of FaceID begins with: tokens from a face's vector.
+
+    (faces, width) -> (faces, tokens, context dim)
+    """
+
+    def __init__(self, width: int, tokens: int, context_dim: int) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.proj = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, tokens * context_dim))
+        self.norm = nn.LayerNorm(context_dim)
+
+    def tokens_of(self, vectors: Tensor) -> Tensor:
+        return self.norm(rearrange(self.proj(vectors), "faces (tokens dim) -> faces tokens dim", tokens=self.tokens))
+
+
+def face_sizes(shapes: Shapes) -> tuple[int, int, int]:
+    """Return the width of a face's vector, the number of tokens and their width."""
+    _, width = shapes["image_proj.proj.0.weight"]
+    (context_dim,) = shapes["image_proj.norm.weight"]
+    return width, shapes["image_proj.proj.2.weight"][0] // context_dim, context_dim
+
+
+class FaceProjector(FaceTokens):
+    """FaceID and FaceID Portrait: nothing but the tokens of a face's vector.
+
+    (faces, width) -> (faces, tokens, context dim)
+    """
+
+    @classmethod
+    def of_shapes(cls, shapes: Shapes) -> "FaceProjector":
+        return cls(*face_sizes(shapes))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self.tokens_of(vectors)
+
+
+class FacePlusProjector(FaceTokens):
+    """FaceID Plus v1: the tokens of a face's vector attend the hidden states of the face's picture.
+
+    (faces, width) and (faces, states, clip width) -> (faces, tokens, context dim)
+    """
+
+    def __init__(self, width: int, tokens: int, context_dim: int, clip_width: int, heads: int, depth: int) -> None:
+        super().__init__(width, tokens, context_dim)
+        self.perceiver_resampler = Perceiver(clip_width, context_dim, heads, context_dim, depth)
+
+    @classmethod
+    def of_shapes(cls, shapes: Shapes) -> "FacePlusProjector":
+        clip_width, _, heads, _, depth = perceiver_sizes(shapes, "image_proj.perceiver_resampler.")
+        return cls(*face_sizes(shapes), clip_width, heads, depth)
+
+    def forward(self, vectors: Tensor, states: Tensor) -> Tensor:
+        return self.perceiver_resampler.attend(states, self.tokens_of(vectors))
+
+
+class FacePlusV2Projector(FacePlusProjector):
+    """FaceID Plus v2: what was seen of the face's picture is added to what its vector says."""
+
+    def forward(self, vectors: Tensor, states: Tensor, structure_weight: float = 1.0) -> Tensor:
+        tokens = self.tokens_of(vectors)
+        return tokens + structure_weight * self.perceiver_resampler.attend(states, tokens)
 
 
 class PerceiverAttention(nn.Module):
@@ -122,5 +214,14 @@ def feed_forward(inner: int) -> nn.Sequential:
     )
 
 
-PROJECTORS = {"base": LinearProjector, "plus": Resampler, "full-face": FullFaceProjector}
-"""Projector by family; the others are recognised and refused."""
+PROJECTORS = {
+    "base": LinearProjector,
+    "plus": Resampler,
+    "full-face": FullFaceProjector,
+    "faceid": FaceProjector,
+    "portrait": FaceProjector,
+    "faceid-plus v1": FacePlusProjector,
+    "faceid-plus v2": FacePlusV2Projector,
+    "face-resampler unnorm": FaceResampler,
+}
+"""Projector by kind; the others are recognised and refused."""

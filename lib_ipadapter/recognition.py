@@ -1,6 +1,7 @@
 """Recognise an IP-Adapter file from its keys and shapes, whatever it is called."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .errors import IPAdapterError, UnrecognisedError, printable
@@ -13,6 +14,7 @@ from .families import (
     Family,
     Shape,
     Shapes,
+    Variant,
     base_name,
     encoder_name,
 )
@@ -22,7 +24,9 @@ AXES = {
     "layers.0.0.to_q.weight": 2,
     "norm.weight": 1,
     "norm_out.weight": 1,
+    "perceiver_resampler.layers.0.0.to_q.weight": 2,
     "perceiver_resampler.proj_in.weight": 2,
+    "perceiver_resampler.proj_out.weight": 2,
     "proj.0.weight": 2,
     "proj.2.weight": 2,
     "proj.3.weight": 1,
@@ -48,6 +52,40 @@ class Recognised:
     """Number of cross-attention layers."""
     parameters: int
     lora: bool
+    variant: Variant | None = None
+    """Which of its family's variants it is, where there are any."""
+    told_by: str = ""
+    """What told the variant: `name`, `hash`, `default` where nothing did, or `unit` where a user did."""
+
+    @property
+    def kind(self) -> str:
+        """The family's name, and the variant's where there is one."""
+        return self.family.name + (f" {self.variant.name}" if self.variant else "")
+
+    @property
+    def title(self) -> str:
+        """As it stands in a sentence: "This file is …"."""
+        return self.variant.title if self.variant else self.family.title
+
+    @property
+    def runs(self) -> bool:
+        """Whether this version can run it."""
+        return self.family.runs and (self.variant is None or self.variant.runs)
+
+
+def tell_variant(variants: Sequence[Variant], name: str, digest: Callable[[], str]) -> tuple[Variant, str]:
+    """Return which variant a file is, and by what it was told: its name or else its SHA-256.
+
+    The name comes first because hashing a file takes seconds; every published file whose name does not tell is known by
+    its hash.
+    """
+    plain = "".join(filter(str.isalnum, name.lower()))
+    for variant in variants:
+        if any(word in plain for word in variant.words):
+            return variant, "name"
+    known = digest()
+    found = next((variant for variant in variants if known in variant.digests), None)
+    return (found, "hash") if found else (variants[0], "default")
 
 
 def recognise(shapes: Shapes) -> Recognised:
@@ -79,6 +117,8 @@ def recognise(shapes: Shapes) -> Recognised:
         layers,
         sum(math.prod(shape) for shape in shapes.values()),
         any(key.endswith("_lora.down.weight") for key in shapes),
+        family.variants[0] if family.variants else None,
+        "default" if family.variants else "",
     )
 
 

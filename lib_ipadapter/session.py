@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .adapter import Call, Injection, find_attentions
+from .adapter import Call, Injection, SidePaths, find_attentions
 from .attention import Bank, make_bank
 from .hosts.host import Host, PassFacts, Row
 from .infotext import describe, unit_key, without_units
+from .loras import Lora
 from .preparation import Preparation, Prepared, reason_against
 from .regions import Size
 from .store import Store
@@ -83,6 +84,7 @@ class Run:
         self._period = 1
         self._unet: nn.Module | None = None
         self._injection: Injection | None = None
+        self._side: SidePaths | None = None
         self._factors: tuple[float, ...] = ()
         self._banks: dict[tuple[Site, torch.device, torch.dtype, Size, int], Bank | None] = {}
 
@@ -103,13 +105,17 @@ class Run:
         self._acting = [unit for unit, reason in zip(self._units, reasons, strict=True) if not reason]
         self._period = period_of(self._acting)
         self._unet, self._injection = unet, Injection(unet, attentions)
+        self._side = SidePaths(unet, [lora.layers for lora in self._loras(self._acting)])
+        self._side.inject()  # first, for the query that the other hooks keep has the LoRA in it
         self._injection.inject()
 
     def eject(self) -> None:
         """Leave the U-Net as it was; harmless when nothing is injected."""
         if self._injection:
             self._injection.eject()
-        self._unet = self._injection = None
+        if self._side:
+            self._side.eject()
+        self._unet = self._injection = self._side = None
         self._banks.clear()
 
     def arm(self, rows: Sequence[Row], progress: float) -> None:
@@ -121,11 +127,26 @@ class Run:
         if self._injection and any(factors):
             kinds = tuple(kind_of(row.role, row.picture, self._period) for row in rows)
             self._injection.call = Call(kinds, self._bank)
+        if self._side:
+            at_work = [unit for unit, factor in zip(self._acting, factors, strict=True) if factor]
+            strengths = self._loras(at_work)
+            self._side.strengths = [strengths.get(lora, 0.0) for lora in self._loras(self._acting)]
 
     def disarm(self) -> None:
         """Do nothing until armed again."""
         if self._injection:
             self._injection.call = None
+        if self._side:
+            self._side.strengths = ()
+
+    @staticmethod
+    def _loras(units: Sequence[Acting]) -> dict[Lora, float]:
+        """Return the units' LoRAs with their strengths; one that several units bring counts once, at the largest."""
+        strengths: dict[Lora, float] = {}
+        for unit in units:
+            if unit.lora:
+                strengths[unit.lora] = max(strengths.get(unit.lora, 0.0), unit.prepared.unit.lora_weight, key=abs)
+        return strengths
 
     def enter(self, path: str, hidden: Tensor) -> None:
         """See what goes towards the cross-attention at `path` of the U-Net, before others may change its rows."""

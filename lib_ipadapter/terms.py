@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .attention import UNCOND, Term
 from .hosts.host import PassFacts
+from .loras import Lora
 from .plan import Group
 from .preparation import Prepared
 from .regions import Size, grid_of, of_boxes, of_mask
@@ -42,6 +43,12 @@ class Acting:
         """After how many pictures of a batch the unit's references begin again."""
         groups = (self.prepared.plan.groups, self.prepared.plan.composition_groups)
         return lcm(*(len(each) for each in groups if each)) if self.prepared.unit.unfold else 1
+
+    @property
+    def lora(self) -> Lora | None:
+        """The LoRA that the unit brings, unless the prompt asks for the same one, which the web UI then applies."""
+        lora = self.prepared.lora
+        return None if lora is None or lora.names & self.facts.loras else lora
 
     def factor(self, progress: float) -> float:
         return factor_at(self.prepared.unit, progress)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from .checkpoint import AdapterFile, refuse_mismatch, refuse_unusable
 from .errors import IPAdapterError
 from .families import Shapes
+from .loras import expected_shapes
 from .projectors import PROJECTORS
 from .unet_map import Layout, Site, layout_of_count, sites
 
@@ -33,10 +34,8 @@ class KeysValues:
 def refuse_unsound(adapter: AdapterFile) -> Layout:
     """Return the adapter's U-Net layout; raises `IPAdapterError` where it cannot be run or a tensor is off."""
     found = adapter.recognised
-    if not found.family.runs:
-        raise IPAdapterError(
-            f"{adapter.path.name} is {found.family.title} ({found.base}), which this version cannot run yet."
-        )
+    if not found.runs:
+        raise IPAdapterError(f"{adapter.path.name} is {found.title} ({found.base}), which this version cannot run yet.")
     layout = layout_of_count(found.layers)
     if layout is None:
         raise IPAdapterError(
@@ -49,19 +48,24 @@ def refuse_unsound(adapter: AdapterFile) -> Layout:
 
 def _expected_shapes(adapter: AdapterFile, layout: Layout) -> Shapes:
     with torch.device("meta"):
-        projector = PROJECTORS[adapter.recognised.family.name].of_shapes(adapter.shapes)
+        projector = PROJECTORS[adapter.recognised.kind].of_shapes(adapter.shapes)
     expected = {f"image_proj.{name}": tuple(tensor.shape) for name, tensor in projector.state_dict().items()}
     for site in sites(layout):
         rows, _ = adapter.shapes.get(f"ip_adapter.{site.key}.to_k_ip.weight", (0, 0))
         for name in ("to_k_ip", "to_v_ip"):
             expected[f"ip_adapter.{site.key}.{name}.weight"] = (rows, adapter.recognised.context_dim)
+    if adapter.recognised.lora and "lora_weight" in adapter.recognised.family.fields:
+        expected |= expected_shapes(adapter, layout, lambda place: place.inside, adapter.shapes)
     return expected
 
 
-def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], features: Tensor) -> Tensor:
-    """Return the image tokens of some features (sets, ...): (sets, tokens, context dim), float32."""
+def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], *features: Tensor, **settings: float) -> Tensor:
+    """Return the image tokens of some features (sets, ...): (sets, tokens, context dim), float32.
+
+    `features` are all that the projector takes of each set, and `settings` the unit's fields that it takes besides.
+    """
     with torch.device("meta"):
-        projector = PROJECTORS[adapter.recognised.family.name].of_shapes(adapter.shapes)
+        projector = PROJECTORS[adapter.recognised.kind].of_shapes(adapter.shapes)
     weights = {
         key.removeprefix("image_proj."): tensor.float()
         for key, tensor in tensors.items()
@@ -69,7 +73,7 @@ def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], features: Tenso
     }
     projector.load_state_dict(weights, assign=True)
     with torch.no_grad():
-        return projector(features.float())
+        return projector(*(part.float() for part in features), **settings)
 
 
 def keys_and_values(tensors: Mapping[str, Tensor], layout: Layout, tokens: Tensor, device: torch.device) -> KeysValues:

@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from .families import FACE_FIELDS
 from .infotext import FindReference, restored_units
 from .units import FIELDS, SLOTS
 
@@ -28,6 +29,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "pass",
         "hires_weight",
     ),
+    "Face": ("face", "structure_weight", "lora_weight", "variant"),
     "References": ("embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
     "Region": ("mask",),
     "Negative references": ("negative_images", "noise_type", "noise"),
@@ -35,7 +37,17 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """Fields with a control of their own, below the references and the adapter; named groups are folded."""
 
-SLIDERS: Mapping[str, Mapping[str, float]] = {"weight": {"min": -1, "max": 2}}
+NOTES: Mapping[str, str] = {
+    "Face": "Pictures that show a real person's likeness need that person's consent. insightface's models, which find "
+    "faces, are licensed for non-commercial research only."
+}
+"""What stands above a group's controls."""
+
+SLIDERS: Mapping[str, Mapping[str, float]] = {
+    "weight": {"min": -1, "max": 2},
+    "structure_weight": {"min": 0, "max": 2},
+    "lora_weight": {"min": 0, "max": 2},
+}
 """Where a slider has less than a field's range, because the rest is rarely wanted; the number beside it has all."""
 
 
@@ -101,7 +113,7 @@ def pasted_unit(number: int, find_reference: FindReference, parameters: Mapping[
 def spec(units: int) -> dict[str, Any]:
     """Return what the browser needs to draw the controls: the field table's part for the panel, as JSON values."""
     controls = [control(name, group) for group, names in GROUPS.items() for name in names]
-    return {"units": units, "groups": [group for group in GROUPS if group], "controls": controls}
+    return {"units": units, "groups": [group for group in GROUPS if group], "notes": NOTES, "controls": controls}
 
 
 def control(name: str, group: str) -> dict[str, Any]:
@@ -117,6 +129,7 @@ def control(name: str, group: str) -> dict[str, Any]:
         "default": list(default) if isinstance(default, tuple) else default,
         "example": getattr(facts["kind"], "example", ""),
         "slider": SLIDERS.get(name, {}),
+        "conditional": name in FACE_FIELDS,
         **asdict(facts["kind"]),
     }
 

@@ -35,6 +35,17 @@ class Site:
         block = "middle_block.1" if self.block == "middle" else f"{self.block}_blocks.{self.number}.1"
         return f"{block}.transformer_blocks.{self.depth}.attn2"
 
+    @property
+    def diffusers_path(self) -> str:
+        """Name of the same module in diffusers' U-Net (its `single_file_utils.convert_ldm_unet_checkpoint`)."""
+        n = self.number
+        block = {
+            "input": f"down_blocks.{(n - 1) // 3}.attentions.{(n - 1) % 3}",
+            "middle": "mid_block.attentions.0",
+            "output": f"up_blocks.{n // 3}.attentions.{n % 3}",
+        }[self.block]
+        return f"{block}.transformer_blocks.{self.depth}.attn2"
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -57,11 +57,12 @@ COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min"
 CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
 NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
 PASSES = ("both", "base", "hires")
+VARIANTS = ("auto", "v1", "v2", "unnorm", "InstantID")
 CURVES = ("linear in", "linear out", "cosine in", "cosine out")
 
 
-def _field(kind: Kind, default: Any, label: str, text: str, *, name: str = "", built: bool = True) -> Any:
-    facts = {"kind": kind, "label": label, "help": text, "name": name, "built": built}
+def _field(kind: Kind, default: Any, label: str, text: str, *, name: str = "") -> Any:
+    facts = {"kind": kind, "label": label, "help": text, "name": name}
     return dataclasses.field(default=default, metadata=facts)
 
 
@@ -130,11 +131,19 @@ class Unit:
     )
     noise: float = _field(Number(0, 1), 0.0, "Noise", "Strength of the noise pictures that stand for the negative.")
     noise_type: str = _field(Choice(NOISES), "none", "Noise type", "How they are made of the references.")
-    face: str | int = _field(Face(), "largest", "Face", "Which face of a reference.", built=False)
-    structure_weight: float = _field(
-        Number(-5, 5), 1.0, "Face structure", "Weight of the face's picture in FaceID Plus v2.", built=False
+    face: str | int = _field(
+        Face(), "largest", "Face", "Which face of a reference: by its place, by number from 0 in order of size, or all."
     )
-    lora_weight: float = _field(Number(-5, 5), 1.0, "LoRA weight", "FaceID's own LoRA; 0 is off.", built=False)
+    structure_weight: float = _field(
+        Number(-5, 5), 1.0, "Face structure", "FaceID Plus v2: weight of what the face looks like beside its vector."
+    )
+    lora_weight: float = _field(Number(-5, 5), 1.0, "LoRA weight", "FaceID's own LoRA; 0 is off.")
+    variant: str = _field(
+        Choice(VARIANTS),
+        "auto",
+        "Variant",
+        "What an adapter's file is, where several kinds look alike; auto goes by its name.",
+    )
     passes: str = _field(Choice(PASSES), "both", "Pass", "Passes in which the unit acts.", name="pass")
     encoder: str = _field(Text(), "auto", "Image encoder", "CLIP vision file; auto picks the one that fits.")
 
@@ -198,10 +207,6 @@ def _check_whole(unit: Unit) -> None:
         raise UnitError("images", [], "is required: at least one reference picture as base64 text, or embeds.")
     if unit.start > unit.end:
         raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
-    for name, field in FIELDS.items():
-        value = getattr(unit, field.name)
-        if not field.metadata["built"] and value != field.default:
-            raise UnitError(name, value, f"is not built yet in this version; leave it at {json.dumps(field.default)}.")
     for field, value, wrong, why in _contradictions(unit):
         if wrong:
             raise UnitError(field, value, why)
@@ -218,6 +223,8 @@ def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
     blind = bool(unit.noise and unit.embeds) and not unit.negative_images
     yield "noise", unit.noise, blind, "is made of pictures, which a saved reference has not; give negative_images."
     yield "tiles", True, unit.tiles and unit.unfold, "and unfold cannot go together; switch one off."
+    many = unit.face == "all" and unit.unfold
+    yield "face", "all", many, "and unfold cannot go together: pictures may have different numbers of faces."
     for name in PICTURE_FIELDS:
         given: tuple[Picture, ...] = getattr(unit, name)
         idle = bool(given) and not any(picture.weight for picture in given)

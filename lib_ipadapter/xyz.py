@@ -54,7 +54,7 @@ def add_axes(plot: Plot, units: int) -> None:
         _axis(plot, unit, name)
         for unit in range(1, max(units, LEAST_UNITS) + 1)
         for name, field in FIELDS.items()
-        if field.metadata["built"] and not isinstance(field.metadata["kind"], Mask)
+        if not isinstance(field.metadata["kind"], Mask)
     ]
     others = [option for option in plot.grid.axis_options if not option.label.startswith("[IP-Adapter ")]
     plot.grid.axis_options[:] = others + made

@@ -159,6 +159,9 @@ def add_settings():
             {"choices": ["warning", "info", "debug"]},
             section=section,
         ).info("info: one line a generation, with what its units cost"),
+        "ipadapter_install_faces": shared.OptionInfo(
+            False, "Install what FaceID adapters need (insightface, onnx, onnxruntime)", section=section
+        ).info("added at the next start of the web UI, beside the versions that it has"),
         "ipadapter_warn_only": shared.OptionInfo(
             False, "When a unit cannot run, go on without it and warn, instead of stopping", section=section
         ),

@@ -10,7 +10,14 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lib_ipadapter.projectors import FullFaceProjector, LinearProjector, Resampler
+from lib_ipadapter.projectors import (
+    FacePlusProjector,
+    FaceProjector,
+    FaceResampler,
+    FullFaceProjector,
+    LinearProjector,
+    Resampler,
+)
 from lib_ipadapter.unet_map import SD, Layout, sites
 
 SD15_WIDTHS = (320, 640, 1280)
@@ -62,7 +69,25 @@ PROJECTOR_MAKERS = {
     "base": lambda width, context_dim, tokens: LinearProjector(width, tokens, context_dim),
     "plus": lambda width, context_dim, tokens: Resampler(width, tokens, 128, 2, context_dim, 4),
     "full-face": lambda width, context_dim, tokens: FullFaceProjector(width, context_dim),
+    "faceid": lambda width, context_dim, tokens: FaceProjector(512, tokens, context_dim),
+    "faceid-plus": lambda width, context_dim, tokens: FacePlusProjector(512, tokens, context_dim, width, 2, 4),
+    "face-resampler": lambda width, context_dim, tokens: FaceResampler(512, tokens, 128, 2, context_dim, 4),
 }
+
+
+def lora_tensors(
+    layout: Layout, widths: Sequence[int], context_dim: int, rank: int = 8, seed: int = 0
+) -> dict[str, Tensor]:
+    """Return a random LoRA under the keys of the adapters' own files."""
+    generator = torch.Generator().manual_seed(2000 + seed)
+    made = {}
+    for index, width in site_widths(layout, widths).items():
+        for number, context in ((2 * index, width), (2 * index + 1, context_dim)):
+            for part, entering in (("q", width), ("k", context), ("v", context), ("out", width)):
+                key = f"ip_adapter.{number}.to_{part}_lora"
+                made[f"{key}.down.weight"] = torch.randn(rank, entering, generator=generator) * entering**-0.5
+                made[f"{key}.up.weight"] = torch.randn(width, rank, generator=generator) * rank**-0.5
+    return made
 
 
 def adapter_tensors(

@@ -70,7 +70,8 @@ class SmallHost:
         self.kept: Shelter | None = None
 
     def folders(self) -> Folders:
-        return Folders((self.folder,), (self.folder,), (self.folder / "saved",))
+        own = self.folder
+        return Folders((own,), (own,), (own / "saved",), (own / "faces",), (own / "loras",))
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")

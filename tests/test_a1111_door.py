@@ -238,6 +238,8 @@ def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
     assert any(path.as_posix().endswith("/absolute") for path in found.adapters)
     assert {models / "clip_vision", models / "ControlNetPreprocessor"} <= set(found.encoders)
     assert extension / "annotator" / "downloads" / "clip_vision" in found.encoders
+    assert found.faces[0] == models / "insightface" / "models"
+    assert extension / "annotator" / "downloads" / "insightface" / "models" in found.faces
 
 
 def test_an_alternative_unet_is_refused(door) -> None:

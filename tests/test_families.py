@@ -29,21 +29,26 @@ from published import (
 )
 
 from lib_ipadapter.checkpoint import AdapterFile, canonical, open_adapter
-from lib_ipadapter.errors import IPAdapterError, UnrecognisedError
-from lib_ipadapter.recognition import Recognised, recognise
+from lib_ipadapter.errors import IPAdapterError, UnitError, UnrecognisedError
+from lib_ipadapter.families import FAMILIES
+from lib_ipadapter.recognition import Recognised, recognise, tell_variant
 from lib_ipadapter.tokens import refuse_unsound
+from lib_ipadapter.units import VARIANTS
 
-RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in ("base", "plus", "full-face")]
+RUNS = ("base", "plus", "full-face", "faceid", "faceid-plus", "portrait")
+RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in RUNS]
 REFUSED = [name for name in PUBLISHED if name not in RUNNABLE]
 SMALL = {
     "base": PUBLISHED["ip-adapter_sd15"],
     "plus": PUBLISHED["ip-adapter-plus_sd15"],
     "full-face": PUBLISHED["ip-adapter-full-face_sd15"],
+    "faceid-plus": PUBLISHED["ip-adapter-faceid-plusv2_sd15"],
 }
 
 
 def facts(found: Recognised) -> dict[str, object]:
-    return {name: value for name, value in vars(found).items() if name != "width"} | {"family": found.family.name}
+    told = {name: value for name, value in vars(found).items() if name not in ("width", "variant", "told_by")}
+    return told | {"family": found.family.name}
 
 
 def expected(file: Published) -> dict[str, object]:
@@ -187,15 +192,59 @@ def test_a_family_that_cannot_run_yet_is_named(name: str, tmp_path: Path) -> Non
     found = open_adapter(sparse(tmp_path / "mystery.pt", PUBLISHED[name].shapes))
     with pytest.raises(IPAdapterError, match="cannot run yet") as caught:
         refuse_unsound(found)
-    base, title = found.recognised.base, found.recognised.family.title
+    base, title = found.recognised.base, found.recognised.title
     assert caught.value.sentence.startswith(f"mystery.pt is {title} ({base}),")
 
 
+LOOK_ALIKES = [
+    ("ip-adapter-faceid-plusv2_sd15", "ip-adapter-faceid-plusv2_sd15.bin", "v2", "name"),
+    ("ip-adapter-faceid-plusv2_sd15", "FaceID_Plus-V2 SD15.bin", "v2", "name"),
+    ("ip-adapter-faceid-plusv2_sd15", "ip-adapter-faceid-plus_sd15.bin", "v1", "name"),
+    ("ip-adapter-faceid-plusv2_sd15", "my_v2_face.bin", "v2", "default"),
+    ("ip-adapter-faceid-plusv2_sd15", "my v1 face.bin", "v2", "default"),
+    ("ip-adapter-faceid-portrait_sdxl_unnorm", "ip-adapter-faceid-portrait_sdxl_unnorm.bin", "unnorm", "name"),
+    ("ip-adapter-faceid-portrait_sdxl_unnorm", "ip-adapter_instant_id_sdxl.bin", "InstantID", "name"),
+    ("ip-adapter-faceid-portrait_sdxl_unnorm", "ip-adapter.bin", "InstantID", "default"),
+]
+
+
+@pytest.mark.parametrize(("published", "name", "variant", "by"), LOOK_ALIKES)
+def test_files_that_look_alike_are_told_by_their_name(
+    published: str, name: str, variant: str, by: str, tmp_path: Path
+) -> None:
+    shapes = {key: shape for key, shape in PUBLISHED[published].shapes.items() if "_lora" not in key}
+    found = open_adapter(sparse(tmp_path / name, shapes, "F16")).recognised
+    assert (found.variant.name, found.told_by) == (variant, by)
+
+
+def test_files_whose_name_does_not_tell_are_told_by_their_hash() -> None:
+    for family in FAMILIES:
+        for variant in family.variants:
+            for digest in variant.digests:
+                assert tell_variant(family.variants, "renamed.bin", lambda digest=digest: digest) == (variant, "hash")
+    digests = [digest for family in FAMILIES for variant in family.variants for digest in variant.digests]
+    assert len(set(digests)) == len(digests) == 5
+    assert all(len(digest) == 64 and int(digest, 16) for digest in digests)
+
+
+def test_what_the_user_says_a_file_is_counts_most(tmp_path: Path) -> None:
+    path = sparse(tmp_path / "ip-adapter-faceid-plusv2_sd15.bin", PUBLISHED["ip-adapter-faceid-plusv2_sd15"].shapes)
+    found = open_adapter(path)
+    assert found.as_variant("auto") is found
+    changed = found.as_variant("v1")
+    assert (changed.recognised.kind, changed.recognised.told_by) == ("faceid-plus v1", "unit")
+    assert changed.identity != found.identity
+    with pytest.raises(UnitError, match=r"does not fit: ip-adapter-faceid-plusv2_sd15.bin is a FaceID Plus") as caught:
+        found.as_variant("unnorm")
+    assert caught.value.field == "variant"
+
+
+def test_the_variants_of_the_field_table_are_those_of_the_families() -> None:
+    assert set(VARIANTS) == {"auto"} | {variant.name for family in FAMILIES for variant in family.variants}
+
+
 TITLES = {
-    "faceid": "FaceID",
-    "faceid-plus": "FaceID Plus",
-    "portrait": "FaceID Portrait",
-    "face-resampler": "InstantID or FaceID Portrait unnorm",
+    "face-resampler": "InstantID",
     "kolors-plus": "Plus adapter for Kolors",
     "kolors-faceid-plus": "FaceID Plus adapter for Kolors",
     "pulid": "PuLID v1 ",
@@ -208,7 +257,7 @@ TITLES = {
 
 
 def test_a_family_that_cannot_run_yet_has_a_title_that_tells_it() -> None:
-    found = {PUBLISHED[name].family: recognise(published(PUBLISHED[name].shapes)).family.title for name in REFUSED}
+    found = {PUBLISHED[name].family: recognise(published(PUBLISHED[name].shapes)).title for name in REFUSED}
     assert set(found) == set(TITLES)
     assert all(TITLES[family] in title for family, title in found.items())
 
@@ -219,10 +268,15 @@ def refusal(shapes: Shapes) -> str:
     return caught.value.sentence
 
 
-TELLING = {"base": ("proj.weight", "norm.weight"), "plus": ("latents",), "full-face": ("proj.3.weight",)}
+TELLING = {
+    "base": ("proj.weight", "norm.weight"),
+    "plus": ("latents",),
+    "full-face": ("proj.3.weight",),
+    "faceid-plus": ("perceiver_resampler.proj_in.weight",),
+}
 """Without these a file is no adapter, or one of another family."""
 
-FREE = ("image_proj.proj.weight", "image_proj.proj_in.weight")
+FREE = ("image_proj.proj.weight", "image_proj.proj_in.weight", "image_proj.perceiver_resampler.proj_in.weight")
 """Their columns are the width of the image encoder, which may be any."""
 
 
@@ -232,8 +286,8 @@ def test_every_missing_tensor_is_named(family: str) -> None:
     named = [key for key in shapes if key.removeprefix("image_proj.") not in TELLING[family]]
     for key in named:
         sentence = refusal({name: shape for name, shape in shapes.items() if name != key})
-        if key == "image_proj.layers.3.0.to_q.weight":  # by which layers are counted
-            assert "image_proj.layers.3.0.to_kv.weight is not expected" in sentence
+        if key.endswith("layers.3.0.to_q.weight"):  # by which layers are counted
+            assert f"{key.replace('to_q', 'to_kv')} is not expected" in sentence
         elif key.endswith("to_k_ip.weight"):
             assert "15 layers" in sentence
         else:
@@ -247,7 +301,7 @@ def test_every_misshapen_tensor_leads_to_a_refusal_that_names_it_or_its_neighbou
         for wrong in ((), (*shape, 1), shape[:-1], (*shape[:-1], shape[-1] + 64), (*shape[:-1], 0)):
             if len(wrong) != len(shape) or wrong[-1] == 0 or key not in FREE:
                 sentence = refusal(shapes | {key: wrong})
-                assert any(part in sentence for part in ("image_proj.", "_ip.weight", "two adapters"))
+                assert any(part in sentence for part in ("image_proj.", "_ip.weight", "_lora.", "two adapters"))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +317,8 @@ def test_a_misshapen_tensor_is_named_with_both_shapes(key: str) -> None:
 
 @pytest.mark.parametrize("family", SMALL)
 def test_an_extra_tensor_is_named(family: str) -> None:
-    for extra in ("image_proj.extra.weight", "ip_adapter.1.to_k_ip.bias", "ip_adapter.2.to_q_lora.down.weight"):
+    lora = "ip_adapter.32.to_q_lora.down.weight" if SMALL[family].lora else "ip_adapter.2.to_q_lora.down.weight"
+    for extra in ("image_proj.extra.weight", "ip_adapter.1.to_k_ip.bias", lora):
         assert f"{extra} is not expected" in refusal(SMALL[family].shapes | {extra: (3,)})
 
 

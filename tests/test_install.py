@@ -17,7 +17,8 @@ SHARED = ("torch", "torchgen", "torchvision", "functorch", "nvidia", "triton")
 """Packages too large to install twice; they are linked from the environment of the tests."""
 
 LAUNCH = """
-import subprocess, sys
+import subprocess, sys, types
+args = types.SimpleNamespace(ui_settings_file=sys.prefix + "/config.json")
 def run_pip(command, desc=None, live=False):
     command = f'"{sys.executable}" -m pip {command} --prefer-binary'
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
@@ -84,3 +85,17 @@ def test_what_cannot_be_added_is_said_and_the_web_ui_starts_all_the_same(python:
     assert done.returncode == 0
     assert "could not be installed beside the versions that the web UI has" in done.stderr
     assert freeze(python) == before
+
+
+def test_what_faces_need_is_added_only_where_the_setting_asks_for_it(python: Path) -> None:
+    """Under these pins, what insightface and onnx ask for would bring a newer protobuf and numpy."""
+    (there := python.parent.parent / "config.json").write_text('{"ipadapter_install_faces": true}')
+    before = freeze(python)
+    assert not any(name.startswith(("insightface", "onnx")) for name in before)
+    done = install(python)
+    there.unlink()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert before <= freeze(python), before - freeze(python)
+    code = "from insightface.model_zoo import get_model; from insightface.utils.face_align import norm_crop"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -4,7 +4,15 @@ import pytest
 import torch
 from golden import checksum, stream, weights
 
-from lib_ipadapter.projectors import FullFaceProjector, LinearProjector, Resampler
+from lib_ipadapter.projectors import (
+    FacePlusProjector,
+    FacePlusV2Projector,
+    FaceProjector,
+    FaceResampler,
+    FullFaceProjector,
+    LinearProjector,
+    Resampler,
+)
 
 
 def filled(module: torch.nn.Module) -> torch.nn.Module:
@@ -43,14 +51,44 @@ CASES = {
         0.793689,
         +3.393220,
     ),
+    "faceid": (
+        lambda: FaceProjector(32, 4, 64),
+        (2, 32),
+        (2, 4, 64),
+        (-1.445896, -0.759097, +1.253795),
+        (-0.076682, -1.165909, -0.525487),
+        0.833958,
+        -3.863138,
+    ),
+    "faceid-plus v1": (
+        lambda: FacePlusProjector(32, 4, 128, 48, 2, 4),
+        (2, 32),
+        (2, 4, 128),
+        (-0.056197, +0.074283, -2.268710),
+        (+0.784986, +2.019802, +0.049262),
+        0.797602,
+        +6.100951,
+    ),
+    "faceid-plus v2": (
+        lambda: FacePlusV2Projector(32, 4, 128, 48, 2, 4),
+        (2, 32),
+        (2, 4, 128),
+        (+0.310072, +0.475034, -0.902549),
+        (+0.899709, +2.807575, +0.151813),
+        1.114891,
+        +10.070181,
+    ),
 }
+SECOND = {"faceid-plus v1": (2, 5, 48), "faceid-plus v2": (2, 5, 48)}
+"""Shape of what enters beside, where two things do."""
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_projector_gives_the_golden_values(case: str) -> None:
     make, given, shape, first, last, mean_abs, total = CASES[case]
+    entering = [stream(1000, *given)] + ([stream(1001, *SECOND[case])] if case in SECOND else [])
     with torch.no_grad():
-        made = filled(make())(stream(1000, *given))
+        made = filled(make())(*entering)
     assert made.shape == shape
     assert made.flatten()[:3].tolist() == pytest.approx(first, abs=2e-6)
     assert made.flatten()[-3:].tolist() == pytest.approx(last, abs=2e-6)
@@ -64,6 +102,8 @@ def test_projector_gives_the_golden_values(case: str) -> None:
         (LinearProjector(7, 3, 5), (2, 7), (2, 3, 5)),
         (FullFaceProjector(7, 5), (2, 11, 7), (2, 11, 5)),
         (Resampler(7, 3, 64, 1, 5, 2), (2, 11, 7), (2, 3, 5)),
+        (FaceProjector(7, 3, 5), (2, 7), (2, 3, 5)),
+        (FaceResampler(7, 3, 64, 1, 5, 2), (2, 7), (2, 3, 5)),
     ],
 )
 def test_shapes_are_those_the_docstrings_state(module: torch.nn.Module, given: tuple, shape: tuple) -> None:
@@ -72,7 +112,14 @@ def test_shapes_are_those_the_docstrings_state(module: torch.nn.Module, given: t
 
 @pytest.mark.parametrize(
     "module",
-    [LinearProjector(7, 3, 5), FullFaceProjector(7, 5), Resampler(7, 3, 64, 2, 5, 3)],
+    [
+        LinearProjector(7, 3, 5),
+        FullFaceProjector(7, 5),
+        Resampler(7, 3, 64, 2, 5, 3),
+        FaceProjector(7, 3, 5),
+        FacePlusProjector(7, 3, 5, 11, 2, 3),
+        FaceResampler(7, 3, 64, 2, 5, 3),
+    ],
 )
 def test_a_projector_is_built_from_its_own_shapes(module: torch.nn.Module) -> None:
     shapes = {f"image_proj.{name}": tuple(tensor.shape) for name, tensor in module.state_dict().items()}
@@ -80,3 +127,13 @@ def test_a_projector_is_built_from_its_own_shapes(module: torch.nn.Module) -> No
     assert {name: tuple(t.shape) for name, t in again.state_dict().items()} == {
         name: tuple(t.shape) for name, t in module.state_dict().items()
     }
+
+
+def test_the_structure_weight_is_of_what_the_picture_adds() -> None:
+    vectors, states = stream(1000, 2, 32), stream(1001, 2, 5, 48)
+    with torch.no_grad():
+        seen = filled(FacePlusProjector(32, 4, 128, 48, 2, 4))(vectors, states)
+        second = filled(FacePlusV2Projector(32, 4, 128, 48, 2, 4))
+        alone = second(vectors, states, structure_weight=0.0)
+        made = second(vectors, states, structure_weight=-0.7)
+    assert torch.allclose(made, alone - 0.7 * seen)

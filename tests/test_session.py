@@ -12,7 +12,7 @@ from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, call, pho
 from torch import nn
 from unets import ldm_unet
 
-from lib_ipadapter import encoders, preparation
+from lib_ipadapter import encoders, features, preparation
 from lib_ipadapter.adapter import find_attentions
 from lib_ipadapter.api import list_adapters, list_encoders, panel_list
 from lib_ipadapter.hosts.host import PassFacts
@@ -46,7 +46,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(pictures))
         return encoders.encode(encoder, pictures, *more)
 
-    monkeypatch.setattr(preparation, "encode", counting)
+    monkeypatch.setattr(features, "encode", counting)
     return counts
 
 
@@ -214,7 +214,7 @@ def test_a_device_that_is_too_full_leaves_the_encoding_to_the_cpu(session, host,
             raise torch.cuda.OutOfMemoryError
         return encoders.encode(encoder, pictures, device, dtype)
 
-    monkeypatch.setattr(preparation, "encode", full)
+    monkeypatch.setattr(features, "encode", full)
     made = sample(host, Session(host), [unit()])
     assert torch.equal(made, expected)
     assert devices[1] == (torch.device("cpu"), torch.float32)

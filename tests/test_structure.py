@@ -34,10 +34,12 @@ MAY_IMPORT = {
     "encoders": {"checkpoint", "crops", "errors", "families", "towers"},
     "saved": {"archive", "checkpoint", "errors", "families", "regions"},
     "enhancing": {"encoders"},
-    "library": {"errors", "families", "fields", "checkpoint", "encoders", "saved"},
-    "tokens": {"errors", "families", "checkpoint", "projectors", "unet_map"},
+    "library": {"errors", "families", "fields", "checkpoint", "encoders", "loras", "saved"},
+    "loras": {"checkpoint", "families", "unet_map"},
+    "tokens": {"errors", "families", "checkpoint", "loras", "projectors", "unet_map"},
     "attention": set(),
     "adapter": {"errors", "attention", "regions", "unet_map"},
+    "faces": {"cache", "checkpoint", "errors", "reference"},
     "hosts/host": {"errors", "library"},
     "store": {"hosts/host", "reference"},
     "hosts/webui": {"errors", "library", "regions", "hosts/host"},
@@ -46,31 +48,45 @@ MAY_IMPORT = {
     "hosts/series": {"errors", "reference", "units"},
     "hosts/demo": {"attention", "errors", "library", "hosts/host"},
     "picture_files": {"cache", "reference", "tiles"},
-    "plan": {"errors", "fields", "picture_files", "reference", "regions", "saved", "tiles", "units"},
+    "plan": {"errors", "faces", "fields", "picture_files", "reference", "regions", "saved", "tiles", "units"},
+    "features": {
+        "cache",
+        "crops",
+        "encoders",
+        "enhancing",
+        "faces",
+        "families",
+        "hosts/host",
+        "noises",
+        "plan",
+        "reference",
+        "saved",
+        "tiles",
+    },
     "preparation": {
         "adapter",
         "cache",
         "checkpoint",
         "combining",
-        "crops",
         "encoders",
         "enhancing",
         "errors",
+        "faces",
         "families",
+        "features",
         "hosts/host",
         "library",
-        "noises",
+        "loras",
         "picture_files",
         "plan",
         "reference",
         "saved",
         "schedule",
-        "tiles",
         "tokens",
         "unet_map",
         "units",
     },
-    "terms": {"attention", "hosts/host", "plan", "preparation", "regions", "schedule", "unet_map"},
+    "terms": {"attention", "hosts/host", "loras", "plan", "preparation", "regions", "schedule", "unet_map"},
     "infotext": {"controlnet", "errors", "fields", "units"},
     "xyz": {"errors", "fields", "units"},
     "session": {
@@ -78,6 +94,7 @@ MAY_IMPORT = {
         "attention",
         "hosts/host",
         "infotext",
+        "loras",
         "preparation",
         "regions",
         "store",
@@ -91,6 +108,7 @@ MAY_IMPORT = {
         "answers",
         "checkpoint",
         "errors",
+        "faces",
         "fields",
         "preparation",
         "saved",
@@ -98,7 +116,7 @@ MAY_IMPORT = {
         "units",
         "version",
     },
-    "ui": {"infotext", "units"},
+    "ui": {"families", "infotext", "units"},
     "__main__": {"checkpoint", "errors"},
 }
 """What each room may import of the others: the one direction of flow."""
@@ -161,6 +179,14 @@ def test_the_web_ui_is_known_to_its_door_and_to_the_panel_alone(room: str) -> No
 def test_nothing_heavy_is_imported_before_it_is_used(room: str) -> None:
     outside = {module.split(".")[0] for level, module in imports(ROOMS[room], top_only=True) if not level}
     assert not outside & HEAVY
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_insightface_is_known_to_one_room_alone(room: str) -> None:
+    outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
+    assert outside & {"insightface", "onnxruntime", "onnx", "cv2"} == (
+        {"insightface", "onnxruntime"} if room == "faces" else set()
+    )
 
 
 @pytest.mark.parametrize("room", ROOMS)

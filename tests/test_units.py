@@ -47,6 +47,7 @@ DEFAULTS = {
     "face": "largest",
     "structure_weight": 1.0,
     "lora_weight": 1.0,
+    "variant": "auto",
     "pass": "both",
     "encoder": "auto",
 }
@@ -92,6 +93,7 @@ CHOICES = {
     "crop": ["center", "pad", "squash", "top", "bottom", "left", "right"],
     "noise_type": ["none", "fade", "dissolve", "gaussian", "shuffle"],
     "pass": ["both", "base", "hires"],
+    "variant": ["auto", "v1", "v2", "unnorm", "InstantID"],
 }
 PLACES = ["largest", "left", "right", "top", "bottom", "all"]
 FLAGS = ["enabled", "tiles", "unfold"]
@@ -101,7 +103,6 @@ PICTURES = ["images", "negative_images", "composition_images"]
 CURVES = ["linear in", "linear out", "cosine in", "cosine out"]
 NULLABLE = ["mask", "hires_weight"]
 
-UNBUILT = ["face", "structure_weight", "lora_weight"]
 """What this version does not run yet; a field leaves this list when it is built."""
 
 OTHERS = {
@@ -131,6 +132,7 @@ OTHERS = {
     "face": 0,
     "structure_weight": 0,
     "lora_weight": 0,
+    "variant": "v1",
     "pass": "hires",
     "encoder": "clip",
 }
@@ -192,10 +194,6 @@ def test_only_pass_has_another_name_in_the_code() -> None:
     refused({**LEAST, "passes": "both"}, field="passes")
 
 
-def test_the_table_tells_what_is_built() -> None:
-    assert [name for name, field in FIELDS.items() if not field.metadata["built"]] == UNBUILT
-
-
 def test_every_field_can_be_explained() -> None:
     labels = [field.metadata["label"] for field in FIELDS.values()]
     assert all(labels)
@@ -208,7 +206,7 @@ def test_a_unit_cannot_be_changed() -> None:
         read_unit(LEAST).weight = 2.0  # type: ignore[misc]
 
 
-# Values of each kind; a unit that is off takes them all, built or not
+# Values of each kind; a unit that is off takes them all
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -504,22 +502,11 @@ def test_there_is_another_value_for_each_field_that_need_not_be_given() -> None:
     assert all(OTHERS[name] != DEFAULTS[name] for name in OTHERS)
 
 
-@pytest.mark.parametrize("name", [name for name in OTHERS if name not in UNBUILT])
-def test_what_is_built_is_read(name: str) -> None:
+@pytest.mark.parametrize("name", [*OTHERS])
+def test_each_field_is_read(name: str) -> None:
     assert read_unit(LEAST | {name: DEFAULTS[name]}) == read_unit(LEAST)
     expected = [OTHERS[name]] if name in PICTURES else OTHERS[name]
     assert value_in(read_unit(LEAST | {name: OTHERS[name]} | NEEDS.get(name, {})), name) == expected
-
-
-@pytest.mark.parametrize("name", UNBUILT)
-def test_what_is_not_built_is_refused_unless_it_is_at_its_default(name: str) -> None:
-    assert read_unit(LEAST | {name: DEFAULTS[name]}) == read_unit(LEAST)
-    default = json.dumps(DEFAULTS[name])
-    refused(LEAST | {name: OTHERS[name]}, field=name, says=("is not built yet", f"leave it at {default}."))
-
-
-def test_what_is_not_built_stands_for_nothing_else() -> None:
-    refused({"model": "a", "face": 0}, field="images", says=("is required",))
 
 
 @pytest.mark.parametrize("name", ["images", "composition_images"])
@@ -863,7 +850,7 @@ GOOD = [
     *({"enabled": False, name: end} for name, ends in (RANGES | WHOLES).items() for end in ends),
     *(LEAST | {name: None} for name in NULLABLE),
     *(LEAST | {name: text} for name in POINTS for text in POINTS_READ[name]),
-    *(LEAST | {name: OTHERS[name]} | NEEDS.get(name, {}) for name in OTHERS if name not in UNBUILT),
+    *(LEAST | {name: OTHERS[name]} | NEEDS.get(name, {}) for name in OTHERS),
 ]
 BAD = [
     {},

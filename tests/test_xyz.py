@@ -65,9 +65,9 @@ def values(text: str, axis: AxisOption) -> list[Any]:
 def test_every_field_that_is_built_has_an_axis_for_three_units_at_least(plot: Plot) -> None:
     add_axes(plot, 1)
     labels = [option.label for option in plot.grid.axis_options]
-    built = [f.metadata for f in FIELDS.values() if f.metadata["built"] and not isinstance(f.metadata["kind"], Mask)]
+    plain = [field.metadata for field in FIELDS.values() if not isinstance(field.metadata["kind"], Mask)]
     assert labels[:2] == ["Nothing", "Seed"]
-    assert labels[2:] == [f"[IP-Adapter {unit}] {facts['label']}" for unit in (1, 2, 3) for facts in built]
+    assert labels[2:] == [f"[IP-Adapter {unit}] {facts['label']}" for unit in (1, 2, 3) for facts in plain]
     add_axes(plot, 5)
     assert sum("Weight type" in option.label for option in plot.grid.axis_options) == 5
 

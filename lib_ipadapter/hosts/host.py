@@ -30,6 +30,9 @@ class PassFacts:
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """The part of the whole picture that is sampled: left, upper, right and lower edge as fractions of it. Inpainting
     "only masked" samples a part; masks are drawn for the whole."""
+    loras: frozenset[str] = frozenset()
+    """LoRAs that the web UI applies in this pass because the prompt asks for them: names of files in lower case,
+    without folder and extension."""
 
 
 class Shelter(NamedTuple):

@@ -3,6 +3,7 @@ the length of one pass of sampling."""
 
 import logging
 import secrets
+import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ class Refusal(HTTPException):
 
 
 def folders() -> Folders:
-    """Return where users of this extension, of ControlNet and of Forge keep adapters and image encoders."""
+    """Return where users of this extension, of ControlNet and of Forge keep files; insightface's own folder is last."""
     models = Path(paths_internal.models_path)
     controlnets = sorted(Path(paths_internal.extensions_dir).glob("*controlnet*"))
     annotators = [*_chosen("control_net_modules_path", "controlnet_annotator_models_path")]
@@ -57,7 +58,16 @@ def folders() -> Folders:
     encoders = [models / "clip_vision", models / "ipadapter", models / "ControlNetPreprocessor"]
     encoders += [*_chosen("", "controlnet_preprocessor_models_dir"), *(path / "clip_vision" for path in annotators)]
     own = _chosen("ipadapter_folder", "")
-    return Folders((*own, *adapters), (*own, *encoders), (models / "ipadapter_references",))
+    faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
+    faces.append(Path.home() / ".insightface" / "models")
+    loras = _chosen("", "lora_dir") or [models / "Lora"]
+    return Folders(
+        (*own, *adapters),
+        (*own, *encoders),
+        saved=(models / "ipadapter_references",),
+        faces=tuple(faces),
+        loras=(*own, *loras),
+    )
 
 
 def _chosen(option: str, flag: str) -> list[Path]:
@@ -75,7 +85,16 @@ def shelter() -> Shelter:
 
 
 def pass_of(p: Any) -> PassFacts:
-    return PassFacts(bool(getattr(p, "is_hr_pass", False)), box_of(p))
+    return PassFacts(bool(getattr(p, "is_hr_pass", False)), box_of(p), loras_of_prompt())
+
+
+def loras_of_prompt() -> frozenset[str]:
+    """Return the LoRAs that are at work because the prompt names them.
+
+    Source: extensions-builtin/Lora/networks.py, which keeps what the last parsed prompt asked for, also of hires fix.
+    """
+    loaded = getattr(sys.modules.get("networks"), "loaded_networks", ())
+    return frozenset(Path(network.network_on_disk.filename).stem.lower() for network in loaded)
 
 
 def box_of(p: Any) -> Box:

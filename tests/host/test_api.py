@@ -65,7 +65,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "images[1].mask",
         "set combine to concat",
     ),
-    "not built yet": ({"face": 1}, "face", "not built yet"),
+    "a face for what sees pictures": ({"face": 1}, "face", "has no meaning for"),
     "pictures and saved ones": ({"embeds": "anna"}, "embeds", "in the place of images"),
     "nothing saved under a name": ({"embeds": "../anna", "images": []}, "embeds", "is no file that was found"),
 }

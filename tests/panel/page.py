@@ -21,6 +21,22 @@ MODELS = [
     },
     {"name": "ip-adapter-plus_sd15.safetensors", "family": "plus", "reason": "", "short": "for SD1.x", "note": "Plus"},
     {
+        "name": "ip-adapter-faceid-plusv2_sd15.bin",
+        "family": "faceid-plus",
+        "fields": ["variant", "face", "structure_weight", "lora_weight"],
+        "reason": "",
+        "short": "for SD1.x",
+        "note": "FaceID Plus v2",
+    },
+    {
+        "name": "ip-adapter-faceid-portrait_sd15.bin",
+        "family": "portrait",
+        "fields": ["face"],
+        "reason": "",
+        "short": "for SD1.x",
+        "note": "Portrait",
+    },
+    {
         "name": "ip-adapter_sdxl.safetensors",
         "family": "base",
         "reason": "ip-adapter_sdxl.safetensors is for SDXL, but the loaded checkpoint is SD1.x.",

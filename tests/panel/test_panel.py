@@ -268,8 +268,7 @@ def test_the_panel_has_a_control_for_every_field_that_is_built() -> None:
     from lib_ipadapter.ui import GROUPS
 
     shown = {name for names in GROUPS.values() for name in names}
-    built = {name for name, field in FIELDS.items() if field.metadata["built"]}
-    assert shown == built - {"enabled", "model", "images"}
+    assert shown == set(FIELDS) - {"enabled", "model", "images"}
 
 
 def test_what_the_panel_sends_untouched_is_a_unit_with_defaults(page: Any) -> None:
@@ -373,3 +372,44 @@ def test_pasted_parameters_without_units_untick_the_panel(page: Any) -> None:
     page.click("#paste")
     page.wait_for_function("!document.querySelector('#ipadapter_txt2img-checkbox input').checked")
     assert given(page) == []
+
+
+FACE_PLUS, PORTRAIT = "ip-adapter-faceid-plusv2_sd15.bin", "ip-adapter-faceid-portrait_sd15.bin"
+
+
+def test_fields_for_faces_are_there_for_adapters_that_have_them(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    assert page.locator("summary:text-is('Face')").count() == 0
+    choose(page, FACE_PLUS)
+    group = page.locator("details", has=page.locator("summary:text-is('Face')"))
+    assert "need that person's consent" in group.inner_text()
+    assert "non-commercial research only" in group.inner_text()
+    page.select_option("select[aria-label=Face]", "left")
+    page.fill("input[type=number][aria-label='Face structure']", "0.6")
+    page.fill("input[type=number][aria-label='LoRA weight']", "0.8")
+    page.select_option("select[aria-label=Variant]", "v1")
+    (unit,) = given(page)
+    told = {"face": "left", "structure_weight": 0.6, "lora_weight": 0.8, "variant": "v1"}
+    assert {name: unit[name] for name in told} == told
+    page.select_option("select[aria-label=Face]", "2")
+    assert given(page)[0]["face"] == 2
+
+
+def test_fields_that_an_adapter_has_not_are_neither_shown_nor_sent(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, FACE_PLUS)
+    page.select_option("select[aria-label=Face]", "right")
+    page.fill("input[type=number][aria-label='LoRA weight']", "0.5")
+    choose(page, PORTRAIT)
+    assert page.locator("input[aria-label='LoRA weight']").count() == 0
+    (unit,) = given(page)
+    unit.pop("images")
+    assert changed(unit) == {"model": PORTRAIT, "face": "right"}
+    choose(page)
+    (unit,) = given(page)
+    unit.pop("images")
+    assert changed(unit) == {"model": "ip-adapter_sd15.safetensors"}
+    choose(page, FACE_PLUS)
+    assert page.input_value("input[type=number][aria-label='LoRA weight']") == "0.5"

@@ -1,0 +1,135 @@
+"""Shots → what a projector takes of them: an image encoder's features, a face's vector, or both."""
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .cache import Cache
+from .crops import normalise, resize_for, to_levels
+from .encoders import UNCONDITIONAL, EncoderFile, Features, encode
+from .enhancing import enhanced, squares_of
+from .faces import align
+from .families import NORMED, RAW, Family
+from .hosts.host import Host
+from .noises import add_noise
+from .plan import EMPTY_SHOT, AnyShot, Plan, Shot
+from .reference import Reference, decode
+from .saved import SavedReference
+from .tiles import cut
+
+log = logging.getLogger(__name__)
+
+FEATURES_LIMIT = 256 << 20
+"""Bytes of features kept: about two hundred pictures of ViT-H."""
+
+FACE_SIZE = 224
+"""Side in pixels of the aligned face that an encoder sees (README of IP-Adapter's authors, FaceID Plus)."""
+
+VECTOR = 512
+"""Numbers in a face's vector."""
+
+Parts = tuple[Tensor, ...]
+"""All that a projector takes of one shot, each (1, ...)."""
+
+VECTORS: Mapping[str, Callable[[Tensor], Tensor]] = {NORMED: functional.normalize, RAW: lambda vector: vector}
+
+
+class FeatureMaker:
+    """Encodes shots, and keeps what generations share of it."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.seconds = 0.0
+        """Spent in encoders since the start."""
+        self._kept: Cache[Features] = Cache(FEATURES_LIMIT, lambda kept: kept.bytes)
+
+    @property
+    def precision(self) -> tuple[torch.device, torch.dtype]:
+        return self.host.compute_device(), self.host.compute_dtype()
+
+    def parts(
+        self, family: Family, encoder: EncoderFile | None, plan: Plan, saved: SavedReference | None
+    ) -> dict[AnyShot, Parts]:
+        """Return what the family's projector takes of a plan's shots, and of the empty one for unconditional rows.
+
+        Features of shots of `saved` come from its file.
+        """
+        seen = self.encode(encoder, plan) if encoder else {}
+        known = saved.features(family.takes).split(1) if saved else ()
+
+        def of(shot: AnyShot) -> Parts:
+            if not isinstance(shot, Shot):
+                return (known[shot.index],)
+            face = (VECTORS[family.vector](_vector(shot)),) if family.vector else ()
+            return (*face, seen[shot].of(family.takes)) if encoder else face
+
+        return {shot: of(shot) for shot in (EMPTY_SHOT, *plan.shots)}
+
+    def encode(self, encoder: EncoderFile, plan: Plan) -> dict[Shot, Features]:
+        """Return the features of a plan's shots and of the empty picture; only what is new is encoded."""
+        convention = self.host.unconditional()
+        files = {file.digest: (field, file) for field, file in plan.files.items()}
+        pixels = {EMPTY_SHOT: lambda: [UNCONDITIONAL[convention](encoder)]}
+        for shot in plan.shots:
+            if isinstance(shot, Shot):
+                pixels[shot] = partial(_pixels, *files[shot.digest], encoder, shot)
+        keys = {shot: (shot, convention, encoder.identity, *self.precision) for shot in pixels}
+        features = {shot: found for shot, key in keys.items() if (found := self._kept.find(key))}
+        new = {shot: made() for shot, made in pixels.items() if shot not in features}
+        encoded = iter(self._run(encoder, [square for squares in new.values() for square in squares]))
+        for shot, squares in new.items():
+            whole, *parts = itertools.islice(encoded, len(squares))
+            mixed = enhanced(whole, parts, *shot.enhance) if shot.enhance else whole
+            features[shot] = self._kept.keep(keys[shot], mixed)
+        empty = features[EMPTY_SHOT]
+        # an empty picture has hidden states, but no image embedding: for that, unconditional rows see zeros
+        return features | {EMPTY_SHOT: replace(empty, embed=torch.zeros_like(empty.embed))}
+
+    def _run(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
+        if not pixels:
+            return []
+        started = time.perf_counter()
+        try:
+            return self._on_device(encoder, pixels)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    def _on_device(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
+        """Encode on the host's device, or on the CPU where that is too full."""
+        self.host.make_room(encoder.parameters * self.host.compute_dtype().itemsize)
+        try:
+            return encode(encoder, pixels, *self.precision)
+        except torch.cuda.OutOfMemoryError:
+            log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
+            return encode(encoder, pixels, torch.device("cpu"), torch.float32)
+
+
+def _vector(shot: Shot) -> Tensor:
+    """Return the vector of a shot's face, or zeros where it has none: (1, 512)."""
+    return torch.tensor([shot.face.vector]) if shot.face else torch.zeros(1, VECTOR)
+
+
+def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> list[Tensor]:
+    """Return a shot's pixels, normalised, and those of its squares, if it has any.
+
+    Noise is seeded by the picture, so that it is the same every time.
+    """
+    picture = decode(field, reference.content)
+    if shot.face:
+        picture = align(picture, shot.face, FACE_SIZE)
+    if shot.tile:
+        picture = cut(picture, shot.tile.source)
+    levels = [to_levels(resize_for(picture, encoder.image_size, shot.crop))]
+    if shot.noise:
+        levels = [add_noise(*shot.noise, levels[0], seed=int(shot.digest[:15], 16))]
+    if shot.enhance:
+        count, _ = shot.enhance
+        levels += squares_of(to_levels(resize_for(picture, count * encoder.image_size, shot.crop)), count)
+    return [normalise(each) for each in levels]
