@@ -238,8 +238,19 @@ def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
     assert any(path.as_posix().endswith("/absolute") for path in found.adapters)
     assert {models / "clip_vision", models / "ControlNetPreprocessor"} <= set(found.encoders)
     assert extension / "annotator" / "downloads" / "clip_vision" in found.encoders
+    assert models / "Lora" in found.loras
     assert found.faces[0] == models / "insightface" / "models"
     assert extension / "annotator" / "downloads" / "insightface" / "models" in found.faces
+
+
+def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypatch) -> None:
+    p = SimpleNamespace(is_hr_pass=False)
+    monkeypatch.delitem(sys.modules, "networks", raising=False)
+    assert door.pass_of(p).loras == frozenset()
+    files = ("/models/Lora/Faces/ip-adapter-faceid_sd15_lora.safetensors", "/models/Lora/Detail.v2.safetensors")
+    loaded = [SimpleNamespace(network_on_disk=SimpleNamespace(filename=name)) for name in files]
+    monkeypatch.setitem(sys.modules, "networks", SimpleNamespace(loaded_networks=loaded))
+    assert door.pass_of(p).loras == {"ip-adapter-faceid_sd15_lora", "detail.v2"}
 
 
 def test_an_alternative_unet_is_refused(door) -> None:

@@ -59,7 +59,7 @@ def webui(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
         "outdir_samples": (kept / "out").as_posix(),
     }
     settings.write_text(json.dumps(values))
-    flags = f"--ui-settings-file {settings} --ui-config-file {kept / 'ui-config.json'} "
+    flags = f"--ui-settings-file {settings} --ui-config-file {kept / 'ui-config.json'} --lora-dir {files.loras} "
     flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
     with linked(folder, REPOSITORY, Path(__file__).parent / "oracle"):
         server = WebUI(folder, PYTHON, flags, kept / "log.txt")

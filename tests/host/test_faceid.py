@@ -1,0 +1,115 @@
+"""FaceID in a real web UI: faces, the LoRA against the web UI's own, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from makers import text_of
+
+pytest.importorskip("onnx", reason="face models are made with onnx, which is not installed at this end of the versions")
+
+from face_models import draw_faces, write_pack
+
+from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
+from lib_ipadapter.faces import PACKS
+from lib_ipadapter.unet_map import SD
+
+FACE = text_of(draw_faces((320, 320, 256)))
+TWO = text_of(draw_faces((150, 200, 128), (450, 400, 128), seed=3))
+LORA = "host-faceid_lora"
+SMALL = {"width": 128, "height": 128}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(webui: WebUI, files: Files) -> Path:
+    """The smallest checkpoint of SD's layout, with face models and FaceID adapters that fit it."""
+    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
+    path = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
+    webui.use(path)
+    write_pack(files.folder / "insightface" / "models", PACKS["buffalo_l"])
+    files.faceid(path, "faceid", "host-faceid", lora=True)
+    files.faceid(path, "faceid-plus", "host-faceid-plusv2", lora=True)
+    files.faceid(path, "portrait", "host-portrait", lora=False)
+    files.separate_lora(path, LORA)
+    webui.call("/sdapi/v1/refresh-loras", {})
+    webui.call("/ipadapter/rescan", {})
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_insightface(webui: WebUI, checkpoint: Path) -> None:
+    try:
+        webui.generate(unit("host-faceid"), steps=1, width=64, height=64)
+    except RefusedError as error:
+        if "needs insightface and onnxruntime" in str(error):
+            pytest.skip("insightface is not installed in the web UI")
+        raise
+
+
+def unit(model: str, image: str = FACE, **more: Any) -> dict[str, Any]:
+    return {"model": model, "images": [image], **more}
+
+
+def test_the_lora_of_a_unit_equals_the_web_uis_own(webui: WebUI) -> None:
+    """The web UI adds a LoRA's product to the weights; a side path adds the same to what the layers return."""
+    plain = webui.generate(**SMALL)
+    off, on = (webui.generate(unit("host-faceid", lora_weight=weight), **SMALL) for weight in (0, 1))
+    assert off - plain > 3
+    assert on - off > 3
+    named = SMALL | {"prompt": f"a red cat <lora:{LORA}:1>"}
+    theirs = webui.generate(unit("host-faceid", lora_weight=0), **named)
+    assert theirs - off > 3, "the web UI's LoRA does nothing"
+    assert on - theirs <= 1, f"mean difference {on.mean_difference(theirs):.5f}"
+    once = webui.generate(unit("host-faceid", lora_weight=1), **named)
+    assert once - theirs == 0, "the prompt's LoRA was applied a second time"
+    assert webui.generate(unit("host-faceid", lora_weight=0), **SMALL) - off == 0
+    assert webui.hooks() == 0
+
+
+def test_the_lora_acts_in_both_passes_of_hires_fix_and_leaves_no_trace(webui: WebUI) -> None:
+    hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "denoising_strength": 0.6}
+    hires |= SMALL
+    before = webui.generate(**hires)
+    on = webui.generate(unit("host-faceid"), **hires)
+    theirs = webui.generate(unit("host-faceid", lora_weight=0), prompt=f"a red cat <lora:{LORA}:1>", **hires)
+    assert on - before > 3
+    assert on - theirs <= 1, f"mean difference {on.mean_difference(theirs):.5f}"
+    assert webui.generate(**hires) - before == 0
+    assert webui.hooks() == 0
+
+
+def test_faceid_plus_and_portrait_see_the_face_that_the_unit_means(webui: WebUI) -> None:
+    for model in ("host-faceid-plusv2", "host-portrait"):
+        left, right, both = (webui.generate(unit(model, TWO, face=face), **SMALL) for face in ("left", "right", "all"))
+        assert left - right > 1
+        assert both - left > 1
+    half = webui.generate(unit("host-faceid-plusv2", structure_weight=0.3), **SMALL)
+    assert half - webui.generate(unit("host-faceid-plusv2"), **SMALL) > 1
+    assert "Face structure: 0.3" in str(half.info["extra_generation_params"])
+
+
+REFUSED = {
+    "no face": (unit("host-faceid", reference()), "images[0]", "shows no face that could be found"),
+    "no such face": (unit("host-faceid", face=4), "face", "but one face was found in images[0]"),
+    "a variant it cannot be": (unit("host-portrait", variant="v1"), "variant", "does not fit"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_a_sentence(webui: WebUI, case: str) -> None:
+    given, field, words = REFUSED[case]
+    with pytest.raises(RefusedError) as refused:
+        webui.generate(given, steps=1, width=64, height=64)
+    assert refused.value.status == 422
+    assert refused.value.body["body"]["field"] == field
+    assert words in refused.value.body["detail"]
+    assert "Traceback" not in str(refused.value.body)
+
+
+def test_the_list_of_models_tells_what_they_are(webui: WebUI) -> None:
+    listed = {entry["name"]: entry for entry in webui.call("/ipadapter/models")}
+    found = listed["host-faceid-plusv2.bin"]
+    assert (found["family"], found["variant"], found["variant_by"]) == ("faceid-plus", "v2", "name")
+    assert found["lora"]
+    assert found["reason"] == ""
+    assert "face models buffalo_l, image encoder host-test-encoder" in found["note"]
