@@ -27,6 +27,7 @@ NOT_IN_FORGE = {
 }
 ONLY_IN_FORGE = {
     "test_rows_widened_around_attn2": "patches around attn2 are Forge's",
+    "test_tiles": "the extension for tiles is Forge's",
     "test_equal_to_forges": "the ControlNet extension is not right in all of these ways",
 }
 """Tests by the beginning of their names that make no sense in a web UI, with the reason."""

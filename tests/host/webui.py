@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ SETTINGS = {
     "hypertile_enable_unet": False,
     "upcast_attn": False,
     "ipadapter_unconditional": "mean",
+    "VERSION_UID": "PY313",  # without which Forge Neo waits for a key to be pressed
 }
 """Settings to start with. A1111 restores an overridden setting only where its file of settings has it."""
 
@@ -61,14 +62,18 @@ class Kind:
     marks: tuple[str, ...]
     """Files of it, each with a text that it holds; the first kind all of whose marks are there is it."""
     flags: str
+    asks: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What its API is asked for besides, with hires fix, which it would otherwise refuse."""
     forge: bool = True
     """Whether it is of the Forge family: models are loaded when they are needed, rows are told to the U-Net."""
 
 
+FORGES_HIRES = {"hr_additional_modules": ["Use same choices"], "hr_cfg": 3}
+
 KINDS = (
     Kind("reForge", ("ldm_patched/modules/args_parser.py: --cpu", "modules_forge: "), "--cpu"),
-    Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu"),
-    Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu"),
+    Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu", FORGES_HIRES),
+    Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu", FORGES_HIRES),
     Kind(
         "AUTOMATIC1111",
         ("webui.py: ",),
@@ -167,9 +172,10 @@ class WebUI:
             "sampler_name": "Euler",
             "cfg_scale": 3,
             "override_settings": settings,
+            **(self.kind.asks if more.get("enable_hr") else {}),
             **more,
         }
-        scripts = body.pop("scripts", {})
+        scripts = {**body.pop("scripts", {})}
         if units:
             scripts["ip-adapter"] = {"args": list(units)}
         if oracle or way:
