@@ -222,6 +222,14 @@ def test_a_pruned_sdxl_takes_the_sites_that_it_has(session) -> None:
     assert "the loaded checkpoint is context width 32, 30 layers" in preparation.reason_against(adapter, other)
 
 
+def test_a_checkpoint_that_is_no_unet_is_told_what_to_load_instead(session, host, monkeypatch) -> None:
+    """FLUX and its like, whose blocks have other names."""
+    flux = nn.ModuleDict({"double_blocks": nn.ModuleList([nn.Linear(4, 4)])})
+    monkeypatch.setattr(host, "unet", flux)
+    session.before_generation(Processing(), [unit()])
+    assert "the loaded checkpoint has no U-Net of that kind. Load a checkpoint made from" in host.refused[0]
+
+
 def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> None:
     prepared = session.preparation.prepare(read_unit(unit(model="plus")), unet)
     before = {name for name, _ in unet.named_modules()} | set(unet.state_dict())

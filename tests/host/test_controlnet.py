@@ -54,18 +54,37 @@ def vit_h() -> dict[str, torch.Tensor]:
     return made | {"visual_projection.weight": torch.randn(1024, WIDTH) * WIDTH**-0.5}
 
 
+PROJECTORS = {"base": LinearProjector, "plus": Resampler}
+SIZES = {"base": (1024, 4, 768), "plus": (WIDTH, 16, 768, 12, 768, 4)}
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ViT-H where ControlNet and the extension both find it, written by the web UI's own torch."""
+def checkpoint() -> Path:
+    """The smallest SD1 checkpoint that the web UI has."""
+    paths = Path(FOLDER, "models", "Stable-diffusion").glob("*.safetensors")
+    fitting = [path for path in paths if unet_sizes(path)[0] is SD and unet_sizes(path)[2] == 768]
+    return min(fitting, key=lambda path: (path.stat().st_size, path.name))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
+    """A folder with adapters, and with ViT-H where ControlNet and the extension both find it.
+
+    All is there before the web UI starts, for Forge looks only then.
+    """
     folder = tmp_path_factory.mktemp("controlnet")
-    if BUILT_IN:
-        save(vit_h(), folder / "CLIP-ViT-H-14.safetensors", torch.float16)
-        return folder
-    tower = save(vit_h(), folder / "tower.safetensors", torch.float16)
-    (folder / "clip_vision").mkdir()
-    code = "import sys, torch; from safetensors.torch import load_file; torch.save(load_file(sys.argv[1]), sys.argv[2])"
-    subprocess.run([PYTHON, "-c", code, tower, folder / "clip_vision" / "clip_h.pth"], check=True)
-    tower.unlink()
+    _, widths, context_dim = unet_sizes(checkpoint)
+    for family, projector in PROJECTORS.items():
+        tensors = projector_tensors(projector(*SIZES[family])) | layer_tensors(SD, widths, context_dim)
+        save(tensors, folder / f"ip-adapter_{family}_sd15.safetensors", torch.float16)
+    tower = save(vit_h(), folder / "CLIP-ViT-H-14.safetensors", torch.float16)
+    if not BUILT_IN:  # the extension reads a file of the web UI's own torch
+        (folder / "clip_vision").mkdir()
+        code = (
+            "import sys, torch; from safetensors.torch import load_file as l; torch.save(l(sys.argv[1]), sys.argv[2])"
+        )
+        subprocess.run([PYTHON, "-c", code, tower, folder / "clip_vision" / "clip_h.pth"], check=True)
+        tower.unlink()
     return folder
 
 
@@ -92,21 +111,10 @@ def webui(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
 
 
 @pytest.fixture(scope="module")
-def adapters(webui: WebUI, folder: Path) -> dict[str, str]:
-    """Adapters for the smallest SD checkpoint, by family."""
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    fitting = [path for path in paths if unet_sizes(path)[0] is SD and unet_sizes(path)[2] == 768]
-    checkpoint = min(fitting, key=lambda path: (path.stat().st_size, path.name))
+def adapters(webui: WebUI, checkpoint: Path) -> dict[str, str]:
+    """Adapters for the checkpoint, by family."""
     webui.use(checkpoint)
-    projectors = {"base": LinearProjector(1024, 4, 768), "plus": Resampler(1280, 16, 768, 12, 768, 4)}
-    _, widths, context_dim = unet_sizes(checkpoint)
-    for family, projector in projectors.items():
-        save(
-            projector_tensors(projector) | layer_tensors(SD, widths, context_dim),
-            folder / f"ip-adapter_{family}_sd15.safetensors",
-            torch.float16,
-        )
-    return {family: f"ip-adapter_{family}_sd15" for family in projectors}
+    return {family: f"ip-adapter_{family}_sd15" for family in PROJECTORS}
 
 
 def controlnets(webui: WebUI, model: str, image: str, weight: float) -> dict[str, Any]:

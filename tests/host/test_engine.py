@@ -75,8 +75,9 @@ def test_every_checkpoint(compare, checkpoints, files, kind: str) -> None:
         compare({"model": files.adapter(checkpoint), "images": [reference(1)]}, checkpoint=checkpoint)
 
 
-APART = {"settings": {"batch_cond_uncond": False}, "way": "apart"}
+APART = {"way": "apart"}
 """Each prompt evaluated by itself: a setting of AUTOMATIC1111, and what Forge does with little memory."""
+
 SPLITS = {
     "cond and uncond apart": APART,
     "long negative": {"negative_prompt": LONG},

@@ -63,7 +63,7 @@ class Kind:
     """Files of it, each with a text that it holds; the first kind all of whose marks are there is it."""
     flags: str
     asks: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What its API is asked for besides, with hires fix, which it would otherwise refuse."""
+    """What its API must be asked for with hires fix."""
     forge: bool = True
     """Whether it is of the Forge family: models are loaded when they are needed, rows are told to the U-Net."""
 
@@ -73,7 +73,7 @@ FORGES_HIRES = {"hr_additional_modules": ["Use same choices"], "hr_cfg": 3}
 KINDS = (
     Kind("reForge", ("ldm_patched/modules/args_parser.py: --cpu", "modules_forge: "), "--cpu"),
     Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu", FORGES_HIRES),
-    Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu", FORGES_HIRES),
+    Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu", FORGES_HIRES | {"hr_upscaler": "None"}),
     Kind(
         "AUTOMATIC1111",
         ("webui.py: ",),
@@ -159,9 +159,12 @@ class WebUI:
     ) -> "Made":
         """Return what the API makes with these units, or with the oracle's file instead.
 
-        `way` is how the oracle's extension has the web UI call the U-Net: see there.
+        `way` is how the oracle's extension has the web UI call the U-Net: see there. AUTOMATIC1111 has a setting for
+        "apart".
         """
         settings = {"samples_format": "png", **more.pop("settings", {})}
+        if way == "apart" and not self.kind.forge:
+            settings, way = {**settings, "batch_cond_uncond": False}, ""
         body = {
             "prompt": "a red cat",
             "negative_prompt": "blurry",
@@ -172,8 +175,8 @@ class WebUI:
             "sampler_name": "Euler",
             "cfg_scale": 3,
             "override_settings": settings,
-            **(self.kind.asks if more.get("enable_hr") else {}),
             **more,
+            **(self.kind.asks if more.get("enable_hr") else {}),
         }
         scripts = {**body.pop("scripts", {})}
         if units:
