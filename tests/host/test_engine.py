@@ -116,7 +116,8 @@ def test_rows_widened_around_attn2_change_nothing(webui: WebUI, files: Files, sd
 def test_tiles_of_the_picture(compare, method: str) -> None:
     """Forge's own extension sends whole copies of the batch through the U-Net, one for each tile."""
     tiled = {"multidiffusion integrated": {"args": [True, method, 96, 96, 32, 3]}}
-    compare(width=160, height=96, scripts=tiled)
+    start = {"mode": "img2img", "init_images": [reference(9, 160, 96)], "denoising_strength": 0.8, "steps": 6}
+    compare(**start, width=160, height=96, scripts=tiled)
 
 
 SAMPLERS = ["Euler", "DPM2 a", "Heun", "DPM++ SDE", "DDIM", "UniPC", "LCM", "Restart", "DPM++ 2M", "DPM fast", "PLMS"]
