@@ -129,8 +129,7 @@ def controlnets(webui: WebUI, model: str, image: str, weight: float) -> dict[str
 def theirs(webui: WebUI, model: str, image: str, **more) -> Made:
     """Return what ControlNet's IP-Adapter makes."""
     made = webui.generate(scripts=controlnets(webui, model, image, 0.8), **more)
-    count = more.get("batch_size", 1)
-    made.pictures = made.pictures[: count + (count > 1)]  # a grid before them; after them what the encoder saw
+    made.pictures = made.pictures[: more.get("batch_size", 1)]  # what the encoder saw comes after them
     return made
 
 
