@@ -36,9 +36,12 @@ def sd(webui: WebUI, checkpoints) -> Path:
 
 @pytest.fixture
 def compare(webui: WebUI, files: Files, sd: Path) -> Callable[..., None]:
-    """Return a function that makes a picture with units, with the oracle and without either, and compares them."""
+    """Return a function that makes a picture with units, with the oracle and without either, and compares them.
 
-    def compared(*units: dict[str, Any], checkpoint: Path = sd, more_than: int = 5, **settings: Any) -> None:
+    `own` is by how much the web UI's own pictures differ from one request to the next.
+    """
+
+    def compared(*units: dict[str, Any], checkpoint: Path = sd, own: int = 0, **settings: Any) -> None:
         webui.use(checkpoint)
         units = units or ({"model": files.adapter(checkpoint), "images": [reference(1)]},)
         plain = webui.generate(**settings)
@@ -46,9 +49,9 @@ def compare(webui: WebUI, files: Files, sd: Path) -> Callable[..., None]:
         made = webui.generate(*units, **settings)
         expected = webui.generate(oracle=files.oracle(*units), **settings)
         left = webui.generate(**settings) - plain
-        assert made - plain > more_than, "the unit does nothing"
-        assert made - expected <= 1, f"mean difference {made.mean_difference(expected):.5f}"
-        assert left == 0
+        assert made - plain > 5, "the unit does nothing"
+        assert made - expected <= 1 + own, f"mean difference {made.mean_difference(expected):.5f}"
+        assert left <= own
         assert webui.hooks() == before
 
     return compared
@@ -184,9 +187,9 @@ def test_img2img_and_inpainting(webui: WebUI, compare) -> None:
     start = {"mode": "img2img", "init_images": [reference(9, 256, 256)], "denoising_strength": 0.8, "steps": 6}
     compare(**start)
     masked = {**start, "mask": reference(10, 256, 256), "inpainting_fill": 1}
+    own = int(webui.kind.forge)  # it draws the noise of what is masked from a generator that it does not seed
     for full in (False, True):
-        webui.generate(**masked, inpaint_full_res=full)  # Forge's first masked picture differs by 1 from all after it
-        compare(**masked, inpaint_full_res=full)
+        compare(**masked, inpaint_full_res=full, own=own)
 
 
 def test_the_refiner_is_steered_too(compare, checkpoints) -> None:
