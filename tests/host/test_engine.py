@@ -183,13 +183,14 @@ def test_hires_fix_with_other_prompts_and_latents(compare) -> None:
     compare(enable_hr=True, hr_scale=2, hr_upscaler="Latent", denoising_strength=0.8, hr_negative_prompt=LONG)
 
 
-def test_img2img_and_inpainting(webui: WebUI, compare) -> None:
+def test_img2img_and_inpainting(webui: WebUI, compare, files, sd) -> None:
     start = {"mode": "img2img", "init_images": [reference(9, 256, 256)], "denoising_strength": 0.8, "steps": 6}
     compare(**start)
     masked = {**start, "mask": reference(10, 256, 256), "inpainting_fill": 1}
     own = int(webui.kind.forge)  # it draws the noise of what is masked from a generator that it does not seed
     for full in (False, True):
-        compare(**masked, inpaint_full_res=full, own=own)
+        unit = {"model": files.adapter(sd), "images": [reference(1)], "weight": 2.0}  # seen in half a picture too
+        compare(unit, **masked, inpaint_full_res=full, own=own)
 
 
 def test_the_refiner_is_steered_too(compare, checkpoints) -> None:
