@@ -52,12 +52,24 @@ def _submodule(root: nn.Module, path: str) -> nn.Module | None:
 
 def context_dim(attentions: Mapping[Site, Any]) -> int:
     """Return the width of the text context that a U-Net's cross-attentions take."""
-    return int(next(iter(attentions.values())).to_k.in_features)
+    return _shape(next(iter(attentions.values())).to_k)[1]
 
 
 def widths(attentions: Mapping[Site, Any]) -> dict[Site, int]:
     """Return the width, heads times dim, of each cross-attention."""
-    return {site: int(attention.to_q.out_features) for site, attention in attentions.items()}
+    return {site: _shape(attention.to_q)[0] for site, attention in attentions.items()}
+
+
+def _shape(linear: Any) -> tuple[int, int]:
+    """Return the widths of a linear layer's output and input.
+
+    Forge's quantised layers have no `in_features`. In 4 bits the weight is packed, and its state knows the true shape;
+    weights of GGUF files tell that themselves (backend/operations_bnb.py, operations_gguf.py).
+    """
+    if hasattr(linear, "in_features"):
+        return linear.out_features, linear.in_features
+    rows, columns = (getattr(linear.weight, "quant_state", None) or linear.weight).shape
+    return rows, columns
 
 
 class Injection:

@@ -211,7 +211,10 @@ def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -
         return error.sentence
     found = adapter.recognised
     if not attentions:
-        return f"{adapter.path.name} is for {found.base}; the loaded checkpoint has no U-Net that it could act on."
+        return (
+            f"{adapter.path.name} is for {found.base}, but the loaded checkpoint has no U-Net of that kind. "
+            f"Load a checkpoint made from {found.base}; adapters for other kinds of networks do not run yet."
+        )
     own = widths(attentions)
     theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.to_k_ip.weight"][0] for site in sites(layout)}
     if own.items() <= theirs.items() and context_dim(attentions) == found.context_dim:

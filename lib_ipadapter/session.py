@@ -86,6 +86,7 @@ class Run:
         self._injection: Injection | None = None
         self._side: SidePaths | None = None
         self._factors: tuple[float, ...] = ()
+        self._to_act = self._acted = False
         self._banks: dict[tuple[Site, torch.device, torch.dtype, Size, int], Bank | None] = {}
 
     @property
@@ -127,6 +128,7 @@ class Run:
         if self._injection and any(factors):
             kinds = tuple(kind_of(row.role, row.picture, self._period) for row in rows)
             self._injection.call = Call(kinds, self._bank)
+            self._to_act = True
         if self._side:
             at_work = [unit for unit, factor in zip(self._acting, factors, strict=True) if factor]
             strengths = self._loras(at_work)
@@ -158,12 +160,18 @@ class Run:
         return self._injection.leave(path, output) if self._injection else output
 
     @property
+    def passed_by(self) -> bool:
+        """Whether the U-Net was called while units were to act, and yet not one of its cross-attentions."""
+        return self._to_act and not self._acted
+
+    @property
     def bytes(self) -> int:
         """Bytes of image keys and values on the device."""
         return sum(bank.bytes for bank in self._banks.values() if bank)
 
     def _bank(self, site: Site, heads: int, query: Tensor, size: Size) -> Bank | None:
         """Return the bank of a site, or None where no unit does anything there."""
+        self._acted = True
         queries = query.shape[1]
         key = (site, query.device, query.dtype, size, queries)
         if key not in self._banks:

@@ -141,6 +141,8 @@ def test_the_setting_turns_a_refusal_into_a_warning(door) -> None:
 
 
 class Run:
+    passed_by = False
+
     def __init__(self) -> None:
         self.calls: list[Any] = []
 

@@ -1,5 +1,7 @@
 """Inject and eject: no trace, any split of the rows, and other extensions inside attn2."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -203,6 +205,33 @@ def test_the_unets_own_sites_are_found() -> None:
     assert tuple(found) == sites(SD)
     assert context_dim(found) == CONTEXT
     assert list(widths(found).values()) == [32] * 2 + [64] * 2 + [128] * 5 + [64] * 3 + [32] * 3 + [128]
+
+
+class Packed(nn.Module):
+    """A linear layer as Forge has it in 4 bits: packed in one column, with its true shape beside, and no features."""
+
+    def __init__(self, linear: nn.Linear, known: bool) -> None:
+        super().__init__()
+        self.linear = linear
+        self.weight = linear.weight.reshape(-1, 1) if known else linear.weight
+        if known:
+            self.weight.quant_state = SimpleNamespace(shape=linear.weight.shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x)
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["4 bits", "GGUF or not used yet"])
+def test_quantised_layers_without_features_have_widths_too_and_take_units(given, unit, packed) -> None:
+    unet = ldm_unet(context_dim=CONTEXT)
+    expected = with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    sizes = widths(find_attentions(unet))
+    for attention in find_attentions(unet).values():
+        attention.to_q, attention.to_k = (Packed(layer, packed) for layer in (attention.to_q, attention.to_k))
+        attention.to_out[0] = Packed(attention.to_out[0], packed)
+    attentions = find_attentions(unet)
+    assert (widths(attentions), context_dim(attentions)) == (sizes, CONTEXT)
+    assert torch.equal(with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given)), expected)
 
 
 def named(paths: list[str]) -> nn.Module:

@@ -113,6 +113,8 @@ def test_rows_that_are_not_told_are_an_error_not_a_guess(door, missing) -> None:
 class Run:
     """Writes down what it is told, in order."""
 
+    passed_by = False
+
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
@@ -146,6 +148,10 @@ class Processing:
         self.sampler: Any = sampler
         self.iteration, self.batch_size = 2, 1
         self.sd_model: Any = None
+        self.comments: list[str] = []
+
+    def comment(self, text: str) -> None:
+        self.comments.append(text)
 
     def params(self) -> Any:
         return SimpleNamespace(denoiser=self.sampler.model_wrap_cfg, x=torch.zeros(1, 4, 2, 2))
@@ -228,6 +234,33 @@ def test_the_unet_after_the_refiners_switch_is_followed(door) -> None:
     p.sampler.launch_sampling(1, work)
     assert [each[1] for each in run.calls if each[0] == "inject"] == [first, second]
     assert len([each for each in run.calls if each[0] == "arm"]) == 2
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["blocks compiled", "whole U-Net compiled"])
+def test_a_pass_in_which_something_else_computed_is_refused(door, seen) -> None:
+    p, run, unet = Processing(), Run(), unet_of(door)
+    run.passed_by = seen  # its cross-attentions were not called
+    door.while_sampling(p, run)
+
+    def work() -> str:
+        door.on_cfg_denoiser(p.params())
+        if seen:
+            call(unet, [1, 0])
+        return "latents"
+
+    with pytest.raises(fastapi.HTTPException, match="something computed in its place"):
+        p.sampler.launch_sampling(1, work)
+    assert run.calls[-1] == "eject"
+    assert hooks(unet) == 0
+    door.shared.opts.data["ipadapter_warn_only"] = True
+    assert p.sampler.launch_sampling(1, work) == "latents"
+    assert "something computed in its place" in p.comments[0]
+
+
+def test_an_interrupt_before_the_first_call_is_no_refusal(door) -> None:
+    p = Processing()
+    door.while_sampling(p, Run())
+    assert p.sampler.launch_sampling(1, lambda: "latents") == "latents"
 
 
 def test_rows_that_are_not_told_stop_the_generation(door) -> None:

@@ -1,17 +1,26 @@
-"""install.py in an environment with A1111's pins: it adds what is missing and changes no version that is there."""
+"""install.py in environments with web UIs' pins: it adds what is missing and changes no version that is there."""
 
+import functools
 import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PINS = ["numpy==1.26.2", "Pillow==9.5.0", "protobuf==3.20.0", "tqdm==4.66.1", "einops==0.4.1", "regex==2023.12.25"]
-"""Versions that A1111 pins, or had when it was released, of what open_clip could want newer."""
+A1111, NEO = "AUTOMATIC1111", "Forge Neo"
+PINS = {
+    A1111: ["numpy==1.26.2", "Pillow==9.5.0", "protobuf==3.20.0", "tqdm==4.66.1", "einops==0.4.1", "regex==2023.12.25"],
+    NEO: [
+        *("numpy==2.3.5", "Pillow==12.2.0", "protobuf==4.25.9", "tqdm==4.67.3", "einops==0.8.2"),
+        *("safetensors==0.7.0", "huggingface-hub==0.36.2", "httpx==0.24.1", "pyyaml==6.0.3"),
+    ],
+}
+"""Versions that a web UI pins, or had when it was released, of what open_clip could want newer."""
 
 SHARED = ("torch", "torchgen", "torchvision", "functorch", "nvidia", "triton")
 """Packages too large to install twice; they are linked from the environment of the tests."""
@@ -33,20 +42,25 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with A1111's pins, torch, and a launcher."""
-    folder = tmp_path_factory.mktemp("install")
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    torch_needs = ["sympy", "networkx", "jinja2", "filelock", "fsspec", "typing_extensions", "setuptools>=77.0.3"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS, *torch_needs], check=True)
-    code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-    there = Path(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip())
-    for source in Path(sysconfig.get_paths()["purelib"]).iterdir():
-        if source.name.split("-")[0].split(".")[0].split("_")[0] in SHARED and not (there / source.name).exists():
-            (there / source.name).symlink_to(source)
-    (there / "launch.py").write_text(LAUNCH)
-    return python
+def python_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that returns the Python of an environment with a web UI's pins, torch, and a launcher."""
+
+    @functools.cache
+    def made(web_ui: str) -> Path:
+        folder = tmp_path_factory.mktemp("install")
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+        python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        torch_needs = ["sympy", "networkx", "jinja2", "filelock", "fsspec", "typing_extensions", "setuptools>=77.0.3"]
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS[web_ui], *torch_needs], check=True)
+        code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+        there = Path(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip())
+        for source in Path(sysconfig.get_paths()["purelib"]).iterdir():
+            if source.name.split("-")[0].split(".")[0].split("_")[0] in SHARED and not (there / source.name).exists():
+                (there / source.name).symlink_to(source)
+        (there / "launch.py").write_text(LAUNCH)
+        return python
+
+    return made
 
 
 def freeze(python: Path) -> set[str]:
@@ -62,7 +76,11 @@ def install(python: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([python, ROOT / "install.py"], capture_output=True, text=True, check=False)
 
 
-def test_what_is_missing_is_added_and_nothing_else_is_changed(python: Path) -> None:
+@pytest.mark.parametrize("web_ui", PINS)
+def test_what_is_missing_is_added_and_nothing_else_is_changed(python_of: Callable[[str], Path], web_ui: str) -> None:
+    if web_ui == NEO and sys.version_info < (3, 11):
+        pytest.skip("Forge Neo's numpy is built for Python 3.11 and later")
+    python = python_of(web_ui)
     before = freeze(python)
     assert not any(name.startswith(("open_clip_torch", "open-clip-torch")) for name in before)
     done = install(python)
@@ -75,8 +93,11 @@ def test_what_is_missing_is_added_and_nothing_else_is_changed(python: Path) -> N
     assert freeze(python) == after
 
 
-def test_what_cannot_be_added_is_said_and_the_web_ui_starts_all_the_same(python: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_added_is_said_and_the_web_ui_starts_all_the_same(
+    python_of: Callable[[str], Path], tmp_path: Path
+) -> None:
     """onnx wants a newer protobuf than the one that is there; A1111 breaks when it is replaced."""
+    python = python_of(A1111)
     text = (ROOT / "install.py").read_text(encoding="utf-8")
     changed = tmp_path / "install.py"
     changed.write_text(text.replace('"open_clip": "open_clip_torch"', '"onnx": "onnx==1.16.0"'), encoding="utf-8")

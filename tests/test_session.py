@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from makers import adapter_tensors, save
+from safetensors.torch import load_file
 from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, call, photo, save_files, unit
 from torch import nn
 from unets import ldm_unet
@@ -165,6 +166,38 @@ def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet,
     assert "rests while this checkpoint is at work" in caplog.text
 
 
+def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, unet) -> None:
+    """As where a compiled U-Net computes in the place of the one that was injected into."""
+    prepared = session.preparation.prepare(read_unit(unit(start=0.5)), unet)
+    run = Run([prepared], PassFacts())
+    run.inject(unet)
+    given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
+    run.arm(ROWS, 0.0)
+    assert not run.passed_by, "no unit was to act"
+    run.arm(ROWS, 0.5)
+    assert run.passed_by
+    unet(*given)
+    assert not run.passed_by
+    run.eject()
+
+
+def test_what_is_kept_is_not_of_the_hosts_inference_mode(session, unet) -> None:
+    """Forge prepares some passes in inference mode and others not, and may not change its tensors outside of it."""
+    with torch.inference_mode():
+        prepared = session.preparation.prepare(read_unit(unit()), unet)
+    kept = [tensor for pair in prepared.keys_values.of_site.values() for tensor in pair]
+    assert kept
+    assert not any(tensor.is_inference() for tensor in kept)
+
+
+def test_the_host_is_told_how_much_room_an_encoder_needs(session, host, tmp_path, monkeypatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(host, "make_room", asked.append)
+    sample(host, session, [unit()])
+    sample(host, session, [unit(weight=0.5)])
+    assert asked == [sum(tensor.numel() * 4 for tensor in load_file(tmp_path / "tower.safetensors").values())]
+
+
 def pruned_sdxl(widths: dict[str, int]) -> nn.Module:
     """Return the cross-attentions of an SDXL without its middle block and with fewer layers, as SSD-1B is."""
     root = nn.Module()
@@ -188,6 +221,14 @@ def test_a_pruned_sdxl_takes_the_sites_that_it_has(session) -> None:
     assert len(fitting) == 2 * 2 + 2 * 4 + 3 * 4 + 3 * 2
     assert preparation.reason_against(adapter, fitting) is None
     assert "the loaded checkpoint is context width 32, 30 layers" in preparation.reason_against(adapter, other)
+
+
+def test_a_checkpoint_that_is_no_unet_is_told_what_to_load_instead(session, host, monkeypatch) -> None:
+    """FLUX and its like, whose blocks have other names."""
+    flux = nn.ModuleDict({"double_blocks": nn.ModuleList([nn.Linear(4, 4)])})
+    monkeypatch.setattr(host, "unet", flux)
+    session.before_generation(Processing(), [unit()])
+    assert "the loaded checkpoint has no U-Net of that kind. Load a checkpoint made from" in host.refused[0]
 
 
 def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> None:

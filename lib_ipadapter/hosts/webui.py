@@ -36,6 +36,12 @@ CURRENT = "ip_adapter_pass"
 """Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
 
 
+PASSED_BY = (
+    "expected the checkpoint's own U-Net to be called, but something computed in its place, such as a compiled or "
+    "converted U-Net, so the units could not act. Switch that off, or the units."
+)
+
+
 class Refusal(HTTPException):
     """Stops a generation with a sentence: the API answers with the status, the panel shows the text."""
 
@@ -157,14 +163,20 @@ def refusing(p: Any, unit: int | None = None) -> Generator[None, None, None]:
         yield
     except IPAdapterError as error:
         error.unit = error.unit or unit
-        if shared.opts.data.get(WARN_ONLY, False):
-            log.warning("%s The picture is made without it.", error)
-            p.comment(f"{error} The picture was made without it.")
-        else:
+        if not _warned(p, error):
             _refuse(p, error)
     except Exception as error:
         log.exception("IP-Adapter failed")
         _refuse(p, IPAdapterError(f"failed with {type(error).__name__}: {error}. The console has the details."))
+
+
+def _warned(p: Any, error: IPAdapterError) -> bool:
+    """Tell of an error in the log and beside the picture, if the setting says that this is enough."""
+    enough = bool(shared.opts.data.get(WARN_ONLY, False))
+    if enough:
+        log.warning("%s The picture is made without it.", error)
+        p.comment(f"{error} The picture was made without it.")
+    return enough
 
 
 def _refuse(p: Any, error: IPAdapterError) -> None:
@@ -188,6 +200,7 @@ class Pass:
         self.run = run
         self.first_picture = p.iteration * p.batch_size
         self.params: Any = None
+        self._armed = False
         self._watched: torch.nn.Module | None = None
         self._handles: list[Any] = []
 
@@ -211,6 +224,11 @@ class Pass:
                 module.register_forward_hook(self._disarm),
             ]
 
+    @property
+    def passed_by(self) -> bool:
+        """Whether the denoiser called a model, but not the one that is watched, or not with its cross-attentions."""
+        return self.params is not None and (not self._armed or self.run.passed_by)
+
     def end(self) -> None:
         self._release()
         self.run.eject()
@@ -220,6 +238,7 @@ class Pass:
             self._handles.pop().remove()
 
     def _arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._armed = True
         try:
             return self.arm(module, args, kwargs)
         except IPAdapterError as error:
@@ -242,11 +261,16 @@ def act(p: Any, current: Pass) -> None:
     launch: Callable[..., Any] = sampler.launch_sampling
 
     def launch_sampling(*args: Any, **kwargs: Any) -> Any:
-        setattr(denoiser, CURRENT, getattr(sampler, CURRENT))
+        acting: Pass = getattr(sampler, CURRENT)
+        setattr(denoiser, CURRENT, acting)
         try:
-            return launch(*args, **kwargs)
+            made = launch(*args, **kwargs)
+            if acting.passed_by and not _warned(p, error := IPAdapterError(PASSED_BY)):
+                raise Refusal(error)
+            return made
         finally:
-            denoiser.__dict__.pop(CURRENT).end()
+            del denoiser.__dict__[CURRENT]
+            acting.end()
 
     sampler.launch_sampling = launch_sampling
 

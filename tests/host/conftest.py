@@ -23,8 +23,13 @@ NOT_IN_FORGE = {
     "test_attention_optimisations": "Forge chooses its attention by flags, once for all",
     "test_with_other_speed_ups[hypertile": "Forge has no hypertile",
     "test_with_other_speed_ups[upcast": "Forge chooses its precision by flags",
+    "test_right_where_controlnet_is_not": "Forge's own IP-Adapter is right there",
 }
-ONLY_IN_FORGE = {"test_rows_widened_around_attn2": "patches around attn2 are Forge's"}
+ONLY_IN_FORGE = {
+    "test_rows_widened_around_attn2": "patches around attn2 are Forge's",
+    "test_tiles": "the extension for tiles is Forge's",
+    "test_equal_to_forges": "the ControlNet extension is not right in all of these ways",
+}
 """Tests by the beginning of their names that make no sense in a web UI, with the reason."""
 
 

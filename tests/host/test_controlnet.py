@@ -1,6 +1,7 @@
-"""Beside the ControlNet extension: equal to its IP-Adapter where that is right, and right where it is not.
+"""Beside ControlNet: equal to its IP-Adapter where that is right, and right where it is not.
 
-IP_ADAPTER_CONTROLNET is the folder of the extension, which is linked into the web UI while these tests run.
+IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111, which is linked into the web UI while these
+tests run; Forge has its own built in.
 """
 
 import json
@@ -8,20 +9,22 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from makers import layer_tensors, projector_tensors, save
 
 from host.conftest import FOLDER, PYTHON
-from host.test_engine import LONG
-from host.webui import REPOSITORY, SETTINGS, Files, Made, WebUI, linked, reference, unet_sizes
+from host.test_engine import LONG, MANY
+from host.webui import REPOSITORY, SETTINGS, Files, Made, WebUI, kind_of, linked, reference, unet_sizes
 from lib_ipadapter.projectors import LinearProjector, Resampler
 from lib_ipadapter.unet_map import SD
 
 CONTROLNET = os.environ.get("IP_ADAPTER_CONTROLNET")
+BUILT_IN = bool(FOLDER) and kind_of(Path(FOLDER)).forge
 pytestmark = pytest.mark.skipif(
-    not CONTROLNET, reason="no ControlNet given: set IP_ADAPTER_CONTROLNET to the folder of the extension"
+    not (CONTROLNET or BUILT_IN), reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
 )
 
 WIDTH, LAYERS = 1280, 32
@@ -51,15 +54,37 @@ def vit_h() -> dict[str, torch.Tensor]:
     return made | {"visual_projection.weight": torch.randn(1024, WIDTH) * WIDTH**-0.5}
 
 
+PROJECTORS = {"base": LinearProjector, "plus": Resampler}
+SIZES = {"base": (1024, 4, 768), "plus": (WIDTH, 16, 768, 12, 768, 4)}
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ViT-H where ControlNet and the extension both find it, written by the web UI's own torch."""
+def checkpoint() -> Path:
+    """The smallest SD1 checkpoint that the web UI has."""
+    paths = Path(FOLDER, "models", "Stable-diffusion").glob("*.safetensors")
+    fitting = [path for path in paths if unet_sizes(path)[0] is SD and unet_sizes(path)[2] == 768]
+    return min(fitting, key=lambda path: (path.stat().st_size, path.name))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
+    """A folder with adapters, and with ViT-H where ControlNet and the extension both find it.
+
+    All is there before the web UI starts, for Forge looks only then.
+    """
     folder = tmp_path_factory.mktemp("controlnet")
-    tower = save(vit_h(), folder / "tower.safetensors", torch.float16)
-    (folder / "clip_vision").mkdir()
-    code = "import sys, torch; from safetensors.torch import load_file; torch.save(load_file(sys.argv[1]), sys.argv[2])"
-    subprocess.run([PYTHON, "-c", code, tower, folder / "clip_vision" / "clip_h.pth"], check=True)
-    tower.unlink()
+    _, widths, context_dim = unet_sizes(checkpoint)
+    for family, projector in PROJECTORS.items():
+        tensors = projector_tensors(projector(*SIZES[family])) | layer_tensors(SD, widths, context_dim)
+        save(tensors, folder / f"ip-adapter_{family}_sd15.safetensors", torch.float16)
+    tower = save(vit_h(), folder / "CLIP-ViT-H-14.safetensors", torch.float16)
+    if not BUILT_IN:  # the extension reads a file of the web UI's own torch
+        (folder / "clip_vision").mkdir()
+        code = (
+            "import sys, torch; from safetensors.torch import load_file as l; torch.save(l(sys.argv[1]), sys.argv[2])"
+        )
+        subprocess.run([PYTHON, "-c", code, tower, folder / "clip_vision" / "clip_h.pth"], check=True)
+        tower.unlink()
     return folder
 
 
@@ -75,7 +100,9 @@ def webui(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
     (kept / "config.json").write_text(json.dumps(options))
     flags = f"--ui-settings-file {kept / 'config.json'} --ui-config-file {kept / 'ui-config.json'} "
     flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
-    with linked(Path(FOLDER), REPOSITORY, Path(__file__).parent / "oracle", Path(CONTROLNET)):
+    flags += f" --controlnet-preprocessor-models-dir {folder}" * BUILT_IN
+    extensions = [REPOSITORY, Path(__file__).parent / "oracle", *([] if BUILT_IN else [Path(CONTROLNET)])]
+    with linked(Path(FOLDER), *extensions):
         server = WebUI(Path(FOLDER), PYTHON, flags, kept / "log.txt")
         try:
             yield server
@@ -84,30 +111,25 @@ def webui(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
 
 
 @pytest.fixture(scope="module")
-def adapters(webui: WebUI, folder: Path) -> dict[str, str]:
-    """Adapters for the smallest SD checkpoint, by family."""
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    fitting = [path for path in paths if unet_sizes(path)[0] is SD and unet_sizes(path)[2] == 768]
-    checkpoint = min(fitting, key=lambda path: (path.stat().st_size, path.name))
+def adapters(webui: WebUI, checkpoint: Path) -> dict[str, str]:
+    """Adapters for the checkpoint, by family."""
     webui.use(checkpoint)
-    projectors = {"base": LinearProjector(1024, 4, 768), "plus": Resampler(1280, 16, 768, 12, 768, 4)}
-    _, widths, context_dim = unet_sizes(checkpoint)
-    for family, projector in projectors.items():
-        save(
-            projector_tensors(projector) | layer_tensors(SD, widths, context_dim),
-            folder / f"ip-adapter_{family}_sd15.safetensors",
-            torch.float16,
-        )
-    return {family: f"ip-adapter_{family}_sd15" for family in projectors}
+    return {family: f"ip-adapter_{family}_sd15" for family in PROJECTORS}
+
+
+def controlnets(webui: WebUI, model: str, image: str, weight: float) -> dict[str, Any]:
+    """Return what ControlNet's IP-Adapter is asked for in the API."""
+    listed = webui.call("/controlnet/model_list?update=true")["model_list"]
+    name = next(each for each in listed if each.startswith(model))
+    module = "CLIP-ViT-H (IPAdapter)" if BUILT_IN else "ip-adapter_clip_sd15"
+    unit = {"enabled": True, "module": module, "model": name, "image": image, "weight": weight}
+    return {"controlnet": {"args": [unit]}}
 
 
 def theirs(webui: WebUI, model: str, image: str, **more) -> Made:
     """Return what ControlNet's IP-Adapter makes."""
-    listed = webui.call("/controlnet/model_list?update=true")["model_list"]
-    name = next(each for each in listed if each.startswith(model))
-    unit = {"enabled": True, "module": "ip-adapter_clip_sd15", "model": name, "image": image, "weight": 0.8}
-    made = webui.generate(scripts={"controlnet": {"args": [unit]}}, **more)
-    made.pictures = made.pictures[:1]  # the picture that the encoder saw comes after it
+    made = webui.generate(scripts=controlnets(webui, model, image, 0.8), **more)
+    made.pictures = made.pictures[: more.get("batch_size", 1)]  # what the encoder saw comes after them
     return made
 
 
@@ -118,16 +140,34 @@ def ours(webui: WebUI, model: str, image: str, **more) -> Made:
 @pytest.mark.parametrize("family", ["base", "plus"])
 def test_equal_to_controlnets_ip_adapter(webui: WebUI, adapters: dict[str, str], family: str) -> None:
     image = reference(5, 224, 224)  # its own size, for ControlNet squashes and interpolates otherwise
-    if family == "plus":  # ControlNet has the published encoder's unconditional features in a file
+    if family == "plus" and not BUILT_IN:  # ControlNet has the published encoder's unconditional features in a file
         webui.call(
             "/ip-adapter-oracle/uncond",
             {"path": str(Path(CONTROLNET, "annotator", "clipvision", "clip_vision_h_uc.data"))},
         )
+    convention = {"settings": {"ipadapter_unconditional": "black"}} if BUILT_IN else {}
     plain = webui.generate()
-    made, expected = ours(webui, adapters[family], image), theirs(webui, adapters[family], image)
+    made, expected = ours(webui, adapters[family], image, **convention), theirs(webui, adapters[family], image)
     assert made - plain > 5
     assert made - expected <= 1
     assert webui.generate() - plain == 0
+
+
+WAYS = {
+    "CFG 1": {"cfg_scale": 1},
+    "long negative": {"negative_prompt": LONG},
+    "long negative, apart": {"negative_prompt": LONG, "way": "apart"},
+    "prompts joined by AND": {"prompt": MANY},
+    "batch of 2": {"batch_size": 2},
+    "hires fix": {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Lanczos", "denoising_strength": 0.7},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_equal_to_forges_ip_adapter_in_every_way(webui: WebUI, adapters: dict[str, str], way: str) -> None:
+    image, settings = reference(5, 224, 224), WAYS[way]
+    made, expected = (make(webui, adapters["base"], image, **settings) for make in (ours, theirs))
+    assert made - expected <= 1
 
 
 def test_right_where_controlnet_is_not(webui: WebUI, files: Files, adapters: dict[str, str]) -> None:
@@ -142,11 +182,7 @@ def test_right_where_controlnet_is_not(webui: WebUI, files: Files, adapters: dic
 def test_both_in_one_generation_each_do_their_part(webui: WebUI, adapters: dict[str, str]) -> None:
     """Two halves are a whole: attention is a sum of both, whoever adds it."""
     image = reference(5, 224, 224)
-    listed = webui.call("/controlnet/model_list?update=true")["model_list"]
-    name = next(each for each in listed if each.startswith(adapters["base"]))
-    unit = {"enabled": True, "module": "ip-adapter_clip_sd15", "model": name, "image": image, "weight": 0.3}
-    both = webui.generate(
-        {"model": adapters["base"], "images": [image], "weight": 0.5}, scripts={"controlnet": {"args": [unit]}}
-    )
+    scripts = controlnets(webui, adapters["base"], image, 0.3)
+    both = webui.generate({"model": adapters["base"], "images": [image], "weight": 0.5}, scripts=scripts)
     both.pictures = both.pictures[:1]
     assert both - ours(webui, adapters["base"], image) <= 1

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ SETTINGS = {
     "hypertile_enable_unet": False,
     "upcast_attn": False,
     "ipadapter_unconditional": "mean",
+    "VERSION_UID": "PY313",  # without which Forge Neo waits for a key to be pressed
 }
 """Settings to start with. A1111 restores an overridden setting only where its file of settings has it."""
 
@@ -61,14 +62,18 @@ class Kind:
     marks: tuple[str, ...]
     """Files of it, each with a text that it holds; the first kind all of whose marks are there is it."""
     flags: str
+    asks: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What its API must be asked for with hires fix."""
     forge: bool = True
     """Whether it is of the Forge family: models are loaded when they are needed, rows are told to the U-Net."""
 
 
+FORGES_HIRES = {"hr_additional_modules": ["Use same choices"], "hr_cfg": 3}
+
 KINDS = (
     Kind("reForge", ("ldm_patched/modules/args_parser.py: --cpu", "modules_forge: "), "--cpu"),
-    Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu"),
-    Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu"),
+    Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu", FORGES_HIRES),
+    Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu", FORGES_HIRES | {"hr_upscaler": "None"}),
     Kind(
         "AUTOMATIC1111",
         ("webui.py: ",),
@@ -162,9 +167,12 @@ class WebUI:
     ) -> "Made":
         """Return what the API makes with these units, or with the oracle's file instead.
 
-        `way` is how the oracle's extension has the web UI call the U-Net: see there.
+        `way` is how the oracle's extension has the web UI call the U-Net: see there. AUTOMATIC1111 has a setting for
+        "apart".
         """
         settings = {"samples_format": "png", **more.pop("settings", {})}
+        if way == "apart" and not self.kind.forge:
+            settings, way = {**settings, "batch_cond_uncond": False}, ""
         body = {
             "prompt": "a red cat",
             "negative_prompt": "blurry",
@@ -176,8 +184,9 @@ class WebUI:
             "cfg_scale": 3,
             "override_settings": settings,
             **more,
+            **(self.kind.asks if more.get("enable_hr") else {}),
         }
-        scripts = body.pop("scripts", {})
+        scripts = {**body.pop("scripts", {})}
         if units:
             scripts["ip-adapter"] = {"args": list(units)}
         if oracle or way:
