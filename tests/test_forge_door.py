@@ -366,3 +366,9 @@ def test_a_refusal_is_answered_with_field_and_value_once_the_app_runs(door) -> N
     assert answer.status_code == 422
     assert answer.json()["body"].items() >= {"field": "weight", "value": 9, "status": 422}.items()
     assert answer.json()["detail"] == "IP-Adapter: weight must be smaller."
+
+
+def test_loras_are_looked_for_where_forge_neo_keeps_several_folders(door, tmp_path) -> None:
+    assert tmp_path / "models" / "Lora" in door.folders().loras
+    door.shared.cmd_opts.lora_dirs = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert {tmp_path / "a", tmp_path / "b"} <= set(door.folders().loras)

@@ -66,13 +66,13 @@ def folders() -> Folders:
     own = _chosen("ipadapter_folder", "")
     faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
     faces.append(Path.home() / ".insightface" / "models")
-    loras = _chosen("", "lora_dir") or [models / "Lora"]
+    loras = [*_chosen("", "lora_dir"), *map(Path, getattr(shared.cmd_opts, "lora_dirs", ()))]  # Forge Neo has several
     return Folders(
         (*own, *adapters),
         (*own, *encoders),
         saved=(models / "ipadapter_references",),
         faces=tuple(faces),
-        loras=(*own, *loras),
+        loras=(*own, *(loras or [models / "Lora"])),
     )
 
 

@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from makers import adapter_tensors, picture, save, text_of
+from makers import adapter_tensors, lora_tensors, picture, save, text_of
 from PIL import Image
 
 from lib_ipadapter.checkpoint import open_adapter, read_shapes
 from lib_ipadapter.crops import resize_for, to_pixels
 from lib_ipadapter.encoders import encode, open_encoder, zero_pixels
 from lib_ipadapter.families import EMBED
+from lib_ipadapter.loras import places
 from lib_ipadapter.reference import decode
 from lib_ipadapter.tokens import project
 from lib_ipadapter.unet_map import SD, SDXL, sites
@@ -225,6 +226,8 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.loras = folder / "loras"
+        self.loras.mkdir()
         save_encoder(folder / "host-test-encoder.safetensors")
 
     def other_encoder(self) -> None:
@@ -241,6 +244,31 @@ class Files:
         path = self.folder / f"{name}.safetensors"
         if not path.exists():
             save(tensors, path)
+        return name
+
+    def faceid(self, checkpoint: Path, family: str, name: str, lora: bool) -> str:
+        """Write a FaceID adapter for the checkpoint's U-Net, with its LoRA inside or without, and return its name."""
+        layout, widths, context_dim = unet_sizes(checkpoint)
+        tokens = {"faceid": 4, "portrait": 16, "faceid-plus": 4}[family]
+        family = family.replace("portrait", "faceid")
+        tensors = adapter_tensors(family, layout, widths, context_dim, STATES, tokens)
+        tensors = {key: tensor * (0.5 if "_v_ip" in key else 1.0) for key, tensor in tensors.items()}
+        save(tensors | (self.lora(checkpoint) if lora else {}), self.folder / f"{name}.bin")
+        return name
+
+    def lora(self, checkpoint: Path) -> dict[str, torch.Tensor]:
+        """Return a random LoRA for the checkpoint's U-Net, of which a picture shows something, but not only that."""
+        return {key: tensor * 0.5 for key, tensor in lora_tensors(*unet_sizes(checkpoint)).items()}
+
+    def separate_lora(self, checkpoint: Path, name: str) -> str:
+        """Write the same LoRA as a file of its own among the web UI's LoRAs, and return its name."""
+        tensors, layout = self.lora(checkpoint), unet_sizes(checkpoint)[0]
+        named = {
+            apart: tensors[key]
+            for place in places(layout)
+            for key, apart in zip(place.inside, place.apart, strict=True)
+        }
+        save(named, self.loras / f"{name}.safetensors")
         return name
 
     def oracle(self, *units: dict[str, Any]) -> Path:
