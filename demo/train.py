@@ -340,7 +340,7 @@ LEVEL = 0.75
 """Share of the U-Net's steps with the full learning rate and only the first tokens."""
 
 
-def train_unet(steps: int = 900, batch: int = 64) -> None:
+def train_unet(steps: int = 4000, batch: int = 64) -> None:
     """Noise prediction in its v form; one caption in ten is left out.
 
     Captions are short and what follows them says nothing new: most of the steps see only the first tokens.

@@ -26,6 +26,11 @@ class Adapter(BaseModel):
     layers: int | None = Field(None, description="Cross-attentions that it acts on.")
     parameters: int | None = Field(None, description="Numbers in the file.")
     lora: bool | None = Field(None, description="Whether the file holds a LoRA, too.")
+    variant: str | None = Field(None, description="Which of several kinds of files that look alike it is, if any.")
+    variant_by: str | None = Field(None, description="What tells the variant: hash, name, or default.")
+    unit_fields: list[str] | None = Field(
+        None, alias="fields", description="Fields of a unit that have a meaning for few families, this among them."
+    )  # fields itself is a name of pydantic 1's
     note: str | None = Field(None, description="Which encoder file it will use, or what to do where there is none.")
 
 

@@ -122,7 +122,7 @@ def test_no_request_is_an_error_of_the_server(client: TestClient, method, name, 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=9),
+        st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
         lambda some: (
             st.lists(some, max_size=3)
             | st.dictionaries(st.sampled_from(["name", "unit", "overwrite", "model", "images", "x"]), some, max_size=4)

@@ -147,7 +147,7 @@ def test_a_saved_reference_makes_the_picture_that_its_pictures_make(webui: WebUI
         with pytest.raises(RefusedError) as refused:
             webui.call("/ipadapter/embeds", {"name": path.stem, "unit": unit})
         assert refused.value.status == 422
-        assert refused.value.body["body"] == {"field": "name", "value": path.stem}
+        assert {"field": "name", "value": path.stem}.items() <= refused.value.body["body"].items()
         assert "overwrite" in refused.value.body["detail"]
     finally:
         path.unlink(missing_ok=True)

@@ -37,6 +37,8 @@ def world(webui: WebUI) -> Iterator[WebUI]:
     for place in places:
         if place not in there:
             shutil.rmtree(place) if place.is_dir() else place.unlink()
+    webui.call("/sdapi/v1/refresh-checkpoints", {})
+    webui.call("/ipadapter/rescan", {})
 
 
 def unit(*references: Image.Image, **more: Any) -> dict[str, Any]:
