@@ -26,7 +26,9 @@ def model(webui: WebUI, files: Files) -> str:
     paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
     checkpoint = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
     webui.use(checkpoint)
-    return files.adapter(checkpoint)
+    name = files.adapter(checkpoint)
+    webui.call("/ipadapter/rescan", {})
+    return name
 
 
 @pytest.fixture
