@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,7 +130,8 @@ def main() -> None:
         demo(options.task, more)
         return
     ends = list(ENDS.values()) if options.end == "all" else [ENDS[options.end]]
-    ready = [end for end in ends if set_up(end)]
+    with ThreadPoolExecutor() as workers:  # most of the time goes into fetching and unpacking
+        ready = [end for end, made in zip(ends, list(workers.map(set_up, ends)), strict=True) if made]
     if options.task == "check" or ENDS["current"] in ready:
         set_up(ENDS["current"])
         check()

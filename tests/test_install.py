@@ -108,8 +108,9 @@ def test_what_cannot_be_added_is_said_and_the_web_ui_starts_all_the_same(
     assert freeze(python) == before
 
 
-def test_what_faces_need_is_added_only_where_the_setting_asks_for_it(python: Path) -> None:
+def test_what_faces_need_is_added_only_where_the_setting_asks_for_it(python_of: Callable[[str], Path]) -> None:
     """Under these pins, what insightface and onnx ask for would bring a newer protobuf and numpy."""
+    python = python_of(A1111)
     (there := python.parent.parent / "config.json").write_text('{"ipadapter_install_faces": true}')
     before = freeze(python)
     assert not any(name.startswith(("insightface", "onnx")) for name in before)
