@@ -9,32 +9,8 @@ from modules import devices, lowvram, sd_models, sd_unet, shared
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from .host import Row, SamplingRun
-from .webui import (
-    Pass,
-    act,
-    folders,
-    in_turn,
-    on_cfg_denoiser,
-    pass_of,
-    progress,
-    refusal,
-    refusing,
-    route_guards,
-    shelter,
-    unconditional,
-)
-
-__all__ = [
-    "folders",
-    "in_turn",
-    "on_cfg_denoiser",
-    "pass_of",
-    "refusal",
-    "refusing",
-    "route_guards",
-    "shelter",
-    "unconditional",
-]
+from .webui import *  # noqa: F403 (what every door has from there)
+from .webui import Pass, act, progress
 
 
 def compute_device() -> torch.device:

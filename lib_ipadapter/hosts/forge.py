@@ -18,33 +18,8 @@ from modules import devices, sd_models, shared
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from .host import Row, SamplingRun
-from .webui import (
-    Pass,
-    Refusal,
-    act,
-    folders,
-    in_turn,
-    on_cfg_denoiser,
-    pass_of,
-    progress,
-    refusal,
-    refusing,
-    route_guards,
-    shelter,
-    unconditional,
-)
-
-__all__ = [
-    "folders",
-    "in_turn",
-    "on_cfg_denoiser",
-    "pass_of",
-    "refusal",
-    "refusing",
-    "route_guards",
-    "shelter",
-    "unconditional",
-]
+from .webui import *  # noqa: F403 (what every door has from there)
+from .webui import Pass, Refusal, act, progress
 
 MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
 """The memory management of Forge and Forge Neo, and of reForge and Forge Classic."""

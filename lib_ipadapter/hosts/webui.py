@@ -19,6 +19,19 @@ from ..library import Folders
 from ..regions import WHOLE, Box
 from .host import PassFacts, SamplingRun, Shelter
 
+__all__ = [
+    "folders",
+    "in_turn",
+    "on_cfg_denoiser",
+    "pass_of",
+    "refusal",
+    "refusing",
+    "route_guards",
+    "shelter",
+    "unconditional",
+]
+"""What every door has from here, so that it offers all of `host.Host`."""
+
 log = logging.getLogger(__name__)
 
 WARN_ONLY = "ipadapter_warn_only"
