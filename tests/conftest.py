@@ -1,7 +1,10 @@
 """What has to be so before any test module is imported."""
 
 import importlib.util
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 
 def declare_operators_that_torchvision_expects() -> Any:
@@ -31,3 +34,28 @@ if importlib.util.find_spec("torch"):  # the field table's tests run without it,
     """Kept, for a library's operators go when it does."""
 
     torch.set_num_threads(1)  # for tensors as small as those here, threads cost more than they bring
+
+
+@pytest.fixture(scope="module")
+def unet() -> Any:
+    """The real ldm U-Net, small."""
+    from small_host import CONTEXT
+    from unets import ldm_unet
+
+    return ldm_unet(context_dim=CONTEXT)
+
+
+@pytest.fixture
+def host(tmp_path: Path, unet: Any) -> Any:
+    """A small host with files of its own."""
+    from small_host import SmallHost, save_files
+
+    save_files(tmp_path)
+    return SmallHost(tmp_path, unet)
+
+
+@pytest.fixture
+def session(host: Any) -> Any:
+    from lib_ipadapter.session import Session
+
+    return Session(host)

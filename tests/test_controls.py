@@ -40,11 +40,6 @@ def host(folder: Path, unet: nn.Module) -> SmallHost:
     return SmallHost(folder, unet)
 
 
-@pytest.fixture
-def session(host: SmallHost) -> Session:
-    return Session(host)
-
-
 def added(host: SmallHost, session: Session, args: list[Any], path: str = FIRST, **more: Any) -> Tensor:
     """Return what some units add at a site: (rows, queries, width)."""
     return call(host, session, args, watch=path, **more) - call(host, session, [], watch=path, **more)

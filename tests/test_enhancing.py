@@ -1,31 +1,16 @@
 """The features of a large reference's squares, averaged back to those of one picture."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from makers import picture, text_of
 from PIL import Image
-from small_host import CONTEXT, SmallHost, call, save_files, unit
-from torch import nn
+from small_host import call, unit
 from torch.nn import functional
-from unets import ldm_unet
 
 from lib_ipadapter.crops import to_levels
 from lib_ipadapter.encoders import Features
 from lib_ipadapter.enhancing import enhanced, squares_of
 from lib_ipadapter.session import Session
-
-
-@pytest.fixture(scope="module")
-def unet() -> nn.Module:
-    return ldm_unet(context_dim=CONTEXT)
-
-
-@pytest.fixture
-def host(tmp_path: Path, unet: nn.Module) -> SmallHost:
-    save_files(tmp_path)
-    return SmallHost(tmp_path, unet)
 
 
 def features(seed: int, side: int = 3, width: int = 5) -> Features:

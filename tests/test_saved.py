@@ -12,9 +12,8 @@ import torch
 from makers import picture, save, text_of
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from small_host import CONTEXT, FEATURES, STATES, Processing, SmallHost, call, photo, save_files, unit
+from small_host import FEATURES, STATES, Processing, SmallHost, call, photo, unit
 from torch import Tensor, nn
-from unets import ldm_unet
 
 from lib_ipadapter import saved
 from lib_ipadapter.api import list_saved, panel_list, panel_save, save_reference
@@ -22,22 +21,6 @@ from lib_ipadapter.encoders import encode, fingerprint, open_encoder, zero_pixel
 from lib_ipadapter.errors import IPAdapterError, UnitError, UnrecognisedError
 from lib_ipadapter.infotext import restored
 from lib_ipadapter.session import Session
-
-
-@pytest.fixture(scope="module")
-def unet() -> nn.Module:
-    return ldm_unet(context_dim=CONTEXT)
-
-
-@pytest.fixture
-def host(tmp_path: Path, unet: nn.Module) -> SmallHost:
-    save_files(tmp_path)
-    return SmallHost(tmp_path, unet)
-
-
-@pytest.fixture
-def session(host: SmallHost) -> Session:
-    return Session(host)
 
 
 def keep(session: Session, name: str = "anna", overwrite: bool = False, **more: Any) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 import base64
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from makers import adapter_tensors, save
 from safetensors.torch import load_file
-from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, call, photo, save_files, unit
+from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, call, photo, unit
 from torch import nn
 from unets import ldm_unet
 
@@ -20,22 +19,6 @@ from lib_ipadapter.hosts.host import PassFacts
 from lib_ipadapter.session import Run, Session
 from lib_ipadapter.unet_map import SDXL, sites
 from lib_ipadapter.units import read_unit
-
-
-@pytest.fixture(scope="module")
-def unet() -> nn.Module:
-    return ldm_unet(context_dim=CONTEXT)
-
-
-@pytest.fixture
-def host(tmp_path: Path, unet: nn.Module) -> SmallHost:
-    save_files(tmp_path)
-    return SmallHost(tmp_path, unet)
-
-
-@pytest.fixture
-def session(host: SmallHost) -> Session:
-    return Session(host)
 
 
 @pytest.fixture
