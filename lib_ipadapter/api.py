@@ -19,17 +19,23 @@ from .version import VERSION
 
 def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
     """Add the routes to a FastAPI app; `guards` are the dependencies that ask for the web UI's own log-in."""
+    from fastapi import Body
 
     def rescan() -> dict[str, int]:
         session.preparation.library.rescan()
         return {"models": len(list_adapters(session)), "encoders": len(list_encoders(session))}
 
-    def save(asked: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return save_reference(session, asked)
-        except IPAdapterError as error:
-            raise session.host.refusal(error) from error
+    def asked_of(function: Callable[[Session, Any], Any], body: str) -> Callable[..., Any]:
+        # any body comes through: FastAPI itself fails over one that is neither JSON nor text, where a dict is wanted
+        def answer(asked: Any = Body(description=body)) -> Any:  # noqa: B008
+            try:
+                return function(session, asked)
+            except IPAdapterError as error:
+                raise session.host.refusal(error) from error
 
+        return answer
+
+    save = asked_of(save_reference, "An object: `name`, `unit`, and `overwrite`, whether to replace one of that name")
     routes: tuple[tuple[str, str, Callable[..., Any], Any, str], ...] = (
         ("GET", "version", lambda: {"version": VERSION}, Version, "The extension's version"),
         ("GET", "models", lambda: list_adapters(session), list[Adapter], "Adapter files, those that can run first"),
@@ -69,11 +75,13 @@ def panel_save(session: Session, text: str) -> str:
     return json.dumps({"saved": list_saved(session), "message": message})
 
 
-def save_reference(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
+def save_reference(session: Session, asked: Any) -> dict[str, Any]:
     """Save the references of `unit` under `name`; one of that name is replaced only where `overwrite` is true.
 
     Raises `IPAdapterError` where that cannot be done.
     """
+    if not isinstance(asked, dict):
+        raise IPAdapterError(f"What is to be saved must be an object with a name and a unit, not {brief(asked)}.")
     refuse_unknown("", asked, ("name", "unit", "overwrite"))
     name = Text().read("name", asked.get("name"))
     overwrite = Flag().read("overwrite", asked.get("overwrite", False))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from makers import file_of, picture
 from readme import MODEL, run_example
@@ -115,6 +115,7 @@ def test_the_guards_stand_before_every_route(session: Session) -> None:
     st.dictionaries(st.text(st.characters(exclude_categories=("Cs",)), max_size=9), st.text("ab/.%", max_size=9)),
     st.binary(max_size=50),
 )
+@example("POST", "embeds", {}, b"\x80")
 def test_no_request_is_an_error_of_the_server(client: TestClient, method, name, query, body) -> None:
     assert client.request(method, f"/ipadapter/{name}", params=query, content=body).status_code < 500
 
