@@ -153,15 +153,15 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> str:
     try:
         encoder = library.encoder_for(adapter, "auto")
         if found.family.vector:
-            find_models(PACKS[found.family.pack], session.host.folders().faces)
+            find_models(PACKS[found.pack], session.host.folders().faces)
     except IPAdapterError as error:
         return error.sentence
-    sees = [f"face models {found.family.pack}"] if found.family.vector else []
+    sees = [f"face models {found.pack}"] if found.family.vector else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
     told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
         found.told_by, ""
     )
-    return f"{found.title.split(' (')[0].removeprefix('a ')}{told}, {', '.join(sees)}"
+    return f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{told}, {', '.join(sees)}"
 
 
 def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -130,7 +130,7 @@ class Preparation:
         """Return the unit's plan; an adapter that takes faces sees those that the unit means, of every picture."""
         if not adapter.recognised.family.vector:
             return plan_of(unit, self._pictures, whole_pictures(unit), saved)
-        pack = PACKS[adapter.recognised.family.pack]
+        pack = PACKS[adapter.recognised.pack]
 
         def faces_of(field: str, file: Reference) -> Sequence[Face]:
             return choose(field, self._faces.find(field, file, pack), unit.face)
