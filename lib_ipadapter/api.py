@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .adapter import find_attentions
-from .answers import Adapter, Counts, Encoder, Saved, Version
+from .answers import Adapter, Counts, Encoder, Keypoints, Saved, Version
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError, UnitError, brief
 from .faces import PACKS, find_models
 from .fields import Flag, Text, refuse_unknown
+from .keypoints import asked_keypoints
 from .preparation import reason_against
 from .saved import SavedReference
 from .session import Session
@@ -36,6 +37,9 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         return answer
 
     save = asked_of(save_reference, "An object: `name`, `unit`, and `overwrite`, whether to replace one of that name")
+    drawn = asked_of(
+        keypoints, "An object: `image`, `width`, `height`, and if wanted `face` and `place` [x, y, height]"
+    )
     routes: tuple[tuple[str, str, Callable[..., Any], Any, str], ...] = (
         ("GET", "version", lambda: {"version": VERSION}, Version, "The extension's version"),
         ("GET", "models", lambda: list_adapters(session), list[Adapter], "Adapter files, those that can run first"),
@@ -44,6 +48,7 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         ("GET", "schema", schema, dict[str, Any], "JSON Schema of a unit, to check one before it is sent"),
         ("POST", "rescan", rescan, Counts, "Look for files again"),
         ("POST", "embeds", save, Saved, "Save the references of a unit under a name, unless it is taken"),
+        ("POST", "keypoints", drawn, Keypoints, "Draw a face's points, for InstantID's ControlNet"),
     )
     for method, name, answer, model, summary in routes:
         app.add_api_route(
@@ -92,6 +97,11 @@ def save_reference(session: Session, asked: Any) -> dict[str, Any]:
     with session.host.in_turn():
         saved = session.preparation.save(name, read, overwrite)
     return _saved_entry(saved.path.name, saved)
+
+
+def keypoints(session: Session, asked: Any) -> dict[str, Any]:
+    """Return the picture of a face's points; see `asked_keypoints`."""
+    return asked_keypoints(session.preparation.faces, asked)
 
 
 def list_saved(session: Session) -> list[dict[str, Any]]:

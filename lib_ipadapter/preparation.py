@@ -76,7 +76,7 @@ class Preparation:
         self.library = Library(host.folders)
         self._saving = threading.Lock()
         self._pictures = PictureFiles()
-        self._faces = FaceFinder(lambda: host.folders().faces)
+        self.faces = FaceFinder(lambda: host.folders().faces)
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
         self._keys_values: Cache[KeysValues] = Cache(KEYS_VALUES_LIMIT, lambda kept: kept.bytes)
@@ -133,7 +133,7 @@ class Preparation:
         pack = PACKS[adapter.recognised.pack]
 
         def faces_of(field: str, file: Reference) -> Sequence[Face]:
-            return choose(field, self._faces.find(field, file, pack), unit.face)
+            return choose(field, self.faces.find(field, file, pack), unit.face)
 
         return plan_of(unit, self._pictures, faces_alone(faces_of), saved)
 
