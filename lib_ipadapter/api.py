@@ -59,20 +59,56 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         )
 
 
-def panel_list(session: Session, look_again: bool) -> str:
-    """Return the files as the panel takes them, in JSON; after a new look at the folders where that is asked."""
-    if look_again:
-        session.preparation.library.rescan()
-    return json.dumps({"models": list_adapters(session), "saved": list_saved(session)})
+def panel_list(session: Session, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files that a panel lets a person choose from."""
+    return {"models": list_adapters(session), "saved": list_saved(session)}
 
 
-def panel_save(session: Session, text: str) -> str:
-    """Save what the panel asks for in JSON; return the saved references, and a word for the person, in JSON."""
+def panel_rescan(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return these files after a new look at the folders."""
+    session.preparation.library.rescan()
+    return panel_list(session, asked)
+
+
+def panel_save(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Save a unit's references; return all that are saved, and a word for the person."""
+    name = save_reference(session, asked)["name"]
+    return {"saved": list_saved(session), "message": f"Saved as {name}."}
+
+
+PANEL: Mapping[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
+    "list": panel_list,
+    "rescan": panel_rescan,
+    "save": panel_save,
+}
+"""What the panel can ask for. Each function takes the object that the browser sent, without `do` and `id`."""
+
+
+def panel_answer(session: Session, text: str) -> str:
+    """Return the answer to what a panel asks, both as JSON: `do` names what is asked for, and `id` comes back.
+
+    What cannot be done is answered with a sentence, in `message`.
+    """
+    number = None
     try:
-        message = f"Saved as {save_reference(session, json.loads(text))['name']}."
+        asked = _object_in(text)
+        do, number = asked.pop("do", None), asked.pop("id", None)
+        if not isinstance(do, str) or do not in PANEL:
+            raise IPAdapterError(f"Nothing is known as {brief(do)}; known are {', '.join(PANEL)}. Reload the page.")
+        answer = PANEL[do](session, asked)
     except IPAdapterError as error:
-        message = str(error)
-    return json.dumps({"saved": list_saved(session), "message": message})
+        answer = {"message": str(error)}
+    return json.dumps({**answer, "id": number})
+
+
+def _object_in(text: str) -> dict[str, Any]:
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise IPAdapterError(f"What is asked must be a JSON object, not {brief(text)}.")
+    return asked
 
 
 def save_reference(session: Session, asked: Any) -> dict[str, Any]:
