@@ -13,7 +13,9 @@ from typing import Any
 import gradio as gr
 
 from .families import FACE_FIELDS
+from .fields import MAX_PICTURES
 from .infotext import FindReference, restored_units
+from .presets import INTENTS, SETTINGS
 from .units import FIELDS, SLOTS
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -108,7 +110,15 @@ def pasted_unit(number: int, find_reference: FindReference, parameters: Mapping[
 def spec(units: int) -> dict[str, Any]:
     """Return what the browser needs to draw the controls: the field table's part for the panel, as JSON values."""
     controls = [control(name, group) for group, names in GROUPS.items() for name in names]
-    return {"units": units, "groups": [group for group in GROUPS if group], "notes": NOTES, "controls": controls}
+    return {
+        "units": units,
+        "most": MAX_PICTURES,
+        "groups": [group for group in GROUPS if group],
+        "notes": NOTES,
+        "controls": controls,
+        "intents": {name: asdict(intent) for name, intent in INTENTS.items()},
+        "settings": SETTINGS,
+    }
 
 
 def control(name: str, group: str) -> dict[str, Any]:

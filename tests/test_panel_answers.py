@@ -35,6 +35,26 @@ def test_a_question_that_is_none_is_answered_with_a_sentence(session: Session, t
     assert "IP-Adapter: " in json.loads(panel_answer(session, text))["message"]
 
 
+def test_a_plot_is_of_the_base_that_is_asked_for(session: Session) -> None:
+    assert len(ask(session, "plot", unit={"weight": 0.5}, base="SDXL")["blocks"]) == 11
+    assert len(ask(session, "plot", unit={"weight": 0.5}, base="")["blocks"]) == 16
+    assert "weight must be" in ask(session, "plot", unit={"weight": 9})["message"]
+
+
+def test_presets_come_with_the_lists_and_change_with_what_is_asked(session: Session) -> None:
+    assert ask(session, "list")["presets"] == {}
+    assert ask(session, "save preset", name="soft", unit={"weight": 0.4})["presets"] == {"soft": {"weight": 0.4}}
+    assert ask(session, "list")["presets"] == {"soft": {"weight": 0.4}}
+    assert ask(session, "delete preset", name="soft") == {"presets": {}, "message": "Deleted soft."}
+    path = session.host.folders().presets
+    assert path
+    path.write_text("damaged")
+    answer = ask(session, "list")
+    path.unlink()
+    assert "cannot be read" in answer["message"]
+    assert answer["models"]
+
+
 anything: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=9),
     lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(max_size=9), some, max_size=3),
