@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from makers import picture, text_of
 from PIL import Image
-from small_host import SmallHost
+from small_host import SmallHost, ask
 
 cv2 = pytest.importorskip("cv2", reason="opencv is not installed at this end of the versions")
 
@@ -193,3 +193,10 @@ def test_a_program_asks_by_a_route(session) -> None:
     assert answer.status_code == 200
     assert answer.json() == asked_keypoints(session.preparation.faces, asked)
     assert client.post("/ipadapter/keypoints", json=asked | {"face": "all"}).status_code == 422
+
+
+def test_the_panel_asks_for_the_same(session) -> None:
+    asked = {"image": text_of(faces_at(*TWO)), "width": 640, "height": 640, "face": "left"}
+    answer = ask(session, "keypoints", **asked)
+    assert {name: answer[name] for name in ("image", "faces")} == asked_keypoints(session.preparation.faces, asked)
+    assert "place must be three numbers" in ask(session, "keypoints", **asked, place=[1])["message"]
