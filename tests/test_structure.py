@@ -47,7 +47,8 @@ MAY_IMPORT = {
     "hosts/host": {"errors", "library"},
     "store": {"hosts/host", "reference"},
     "hosts/webui": {"errors", "library", "regions", "hosts/host"},
-    "hosts/a1111": {"errors", "attention", "hosts/host", "hosts/webui"},
+    "hosts/face_context": {"errors", "hosts/host"},
+    "hosts/a1111": {"errors", "attention", "hosts/face_context", "hosts/host", "hosts/webui"},
     "hosts/forge": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/series": {"errors", "reference", "units"},
     "hosts/demo": {"attention", "errors", "library", "hosts/host"},
@@ -96,6 +97,7 @@ MAY_IMPORT = {
     "session": {
         "adapter",
         "attention",
+        "errors",
         "hosts/host",
         "infotext",
         "loras",

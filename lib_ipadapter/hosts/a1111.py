@@ -1,6 +1,7 @@
 """The door to AUTOMATIC1111's web UI 1.10: devices, and the way from its denoiser to the U-Net."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,7 +9,9 @@ from modules import devices, lowvram, sd_models, sd_unet, shared
 
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
-from .host import Row, SamplingRun
+from . import webui
+from .face_context import contexts_of, listen
+from .host import PassFacts, Row, SamplingRun
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import Pass, act, progress
 
@@ -46,7 +49,19 @@ def answer_refusals(app: Any) -> None:
     """Leave it to the web UI's own API, which answers with all that a refusal holds."""
 
 
+def before_process(p: Any, feeding: bool) -> None:
+    """Prepare a generation in which units may feed ControlNets, before any script does anything for it."""
+    listen(p, feeding)
+
+
+def pass_of(p: Any) -> PassFacts:
+    return replace(webui.pass_of(p), contexts=contexts_of(p) is not None)
+
+
 def while_sampling(p: Any, run: SamplingRun) -> None:
+    contexts = contexts_of(p)
+    if contexts:
+        contexts.run = run
     act(p, A1111Pass(p, run))
 
 
