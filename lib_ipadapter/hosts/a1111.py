@@ -9,11 +9,11 @@ from modules import devices, lowvram, sd_models, sd_unet, shared
 
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
-from . import webui
 from .face_context import contexts_of, listen
 from .host import PassFacts, Row, SamplingRun
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import Pass, act, progress
+from .webui import pass_of as common_pass_of
 
 
 def compute_device() -> torch.device:
@@ -55,7 +55,7 @@ def before_process(p: Any, feeding: bool) -> None:
 
 
 def pass_of(p: Any) -> PassFacts:
-    return replace(webui.pass_of(p), contexts=contexts_of(p) is not None)
+    return replace(common_pass_of(p), contexts=contexts_of(p) is not None)
 
 
 def while_sampling(p: Any, run: SamplingRun) -> None:
