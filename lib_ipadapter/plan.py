@@ -114,19 +114,19 @@ class Plan:
         return self.negatives.shots + self.images.shots + self.compositions.shots
 
 
-ShotsOf = Callable[[str, Reference], Sequence[Shot]]
-"""(field, file) -> what an adapter sees of a picture."""
+ShotsOf = Callable[[str, Picture, Reference], Sequence[Shot]]
+"""(field, picture, file) -> what an adapter sees of a picture."""
 
 
 def whole_pictures(unit: Unit) -> ShotsOf:
     """Return how an adapter sees pictures: each as one square."""
     enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
-    return lambda _, file: [Shot(file.digest, unit.crop, enhance=enhance)]
+    return lambda _, picture, file: [Shot(file.digest, picture.crop or unit.crop, enhance=enhance)]
 
 
 def faces_alone(faces_of: Callable[[str, Reference], Sequence[Face]]) -> ShotsOf:
     """Return how an adapter sees faces: each as a picture of its own."""
-    return lambda field, file: [Shot(file.digest, "center", face=face) for face in faces_of(field, file)]
+    return lambda field, _, file: [Shot(file.digest, "center", face=face) for face in faces_of(field, file)]
 
 
 Given = Sequence[tuple[str, Picture, Reference]]
@@ -172,7 +172,7 @@ def _subject(
     picture: Picture,
     file: Reference,
 ) -> Subject:
-    mask, shots = masks.get(f"{field}.mask"), tuple(shots_of(field, file))
+    mask, shots = masks.get(f"{field}.mask"), tuple(shots_of(field, picture, file))
     if not unit.tiles:
         return Subject(shots, picture.weight, mask)
     (whole,) = shots  # faces have no tiles
@@ -235,6 +235,6 @@ def _negatives(unit: Unit, given: Given, shots_of: ShotsOf) -> Recipe:
     if not unit.negative_images and not unit.noise:
         return Recipe()
     noise = (unit.noise_type, unit.noise) if unit.noise else None
-    seen = [(picture.weight, shot) for field, picture, file in given for shot in shots_of(field, file)]
+    seen = [(picture.weight, shot) for field, picture, file in given for shot in shots_of(field, picture, file)]
     shots = tuple(replace(shot, noise=noise, enhance=None) for _, shot in seen)
     return Recipe(shots, "average", tuple(weight for weight, _ in seen))

@@ -13,6 +13,7 @@ from typing import Any
 from .controlnet import from_controlnet
 from .errors import IPAdapterError, UnitError
 from .fields import (
+    CROPS,
     Choice,
     Face,
     Flag,
@@ -54,7 +55,6 @@ WEIGHT_TYPES = (
 )
 SCALINGS = ("V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty")
 COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min", "average tokens")
-CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
 NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
 PASSES = ("both", "base", "hires")
 VARIANTS = ("auto", "v1", "v2", "unnorm", "InstantID")

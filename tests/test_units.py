@@ -425,7 +425,8 @@ def test_pictures_are_one_text_one_object_or_a_list_of_these(name: str) -> None:
         ([one.image], (one,)),
         (spelt, (other,)),
         ({"image": one.image}, (one,)),
-        ({"image": one.image, "mask": None, "weight": 1}, (one,)),
+        ({"image": one.image, "mask": None, "weight": 1, "crop": None}, (one,)),
+        ({"image": one.image, "crop": "pad"}, (Picture(one.image, crop="pad"),)),
         ([one.image, spelt, one.image], (one, other, one)),
         ((one.image,), (one,)),
     ):
@@ -444,7 +445,8 @@ def test_the_refusal_of_a_picture_names_it_by_its_number(name: str) -> None:
         ([{"image": "aGVsbG8=", "weight": 6}], "[0].weight", "from -5 to 5"),
         ([{"image": "aGVsbG8=", "weight": None}], "[0].weight", "from -5 to 5"),
         ([{"image": "aGVsbG8=", "mask": 1}], "[0].mask", "base64"),
-        ([{"image": "aGVsbG8=", "url": "x"}], "[0].url", "known are image, weight, mask"),
+        ([{"image": "aGVsbG8=", "url": "x"}], "[0].url", "known are image, weight, mask, crop"),
+        ([{"image": "aGVsbG8=", "crop": "round"}], "[0].crop", "must be one of center, pad"),
         ("größe.png", "[0]", "files are not read by path"),
         ("\ud800", "[0]", "base64"),
     ):
