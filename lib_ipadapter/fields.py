@@ -119,6 +119,11 @@ class Saved(Text):
 
 
 @dataclass(frozen=True)
+class Subject(Saved):
+    """Name of a subject, which the first digits of its hash may follow, in brackets."""
+
+
+@dataclass(frozen=True)
 class OptionalNumber(Kind):
     """A number, or None where another field's value stands in for it."""
 
@@ -225,7 +230,7 @@ class Mask(Kind):
     """One optional picture, as text."""
 
     def read(self, field: str, value: Any) -> str | None:
-        return None if value is None else _read_picture_text(field, value)
+        return None if value is None else read_picture_text(field, value)
 
     def schema(self) -> dict[str, Any]:
         return {"type": ["string", "null"], "maxLength": MAX_PICTURE_TEXT}
@@ -265,12 +270,12 @@ def _read_picture(field: str, value: Any) -> Picture:
     if isinstance(value, Picture):
         return value
     if not isinstance(value, dict):
-        return Picture(_read_picture_text(field, value))
+        return Picture(read_picture_text(field, value))
     refuse_unknown(field, value, ("image", "weight", "mask", "crop"))
     if "image" not in value:
         raise UnitError(f"{field}.image", None, "is required: give the picture as base64 text.")
     return Picture(
-        _read_picture_text(f"{field}.image", value["image"]),
+        read_picture_text(f"{field}.image", value["image"]),
         PICTURE_WEIGHT.read(f"{field}.weight", value.get("weight", 1.0)),
         Mask().read(f"{field}.mask", value.get("mask")),
         read_crop(f"{field}.crop", value.get("crop")),
@@ -281,7 +286,7 @@ def read_crop(field: str, value: Any) -> str | None:
     return None if value is None else Choice(CROPS).read(field, value)
 
 
-def _read_picture_text(field: str, value: Any) -> str:
+def read_picture_text(field: str, value: Any) -> str:
     if not isinstance(value, str) or not value.isascii():
         raise UnitError(
             field, value, f"must be a picture as base64 text, not {brief(value)}; files are not read by path."

@@ -133,12 +133,15 @@ Given = Sequence[tuple[str, Picture, Reference]]
 """References that have a weight, each with its field and its file."""
 
 
-def plan_of(unit: Unit, pictures: PictureFiles, shots_of: ShotsOf, saved: SavedReference | None = None) -> Plan:
+def plan_of(
+    unit: Unit, pictures: PictureFiles, shots_of: ShotsOf, saved: SavedReference | None = None, more: Given = ()
+) -> Plan:
     """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read.
 
-    `saved` is what the unit's `embeds` names.
+    `saved` is what the unit's `embeds` names, `more` are the references of its `subject`, which come after its own.
     """
     given = {name: _given(name, getattr(unit, name), pictures) for name in PICTURE_FIELDS}
+    given["images"] = (*given["images"], *more)
     files = {field: file for each in given.values() for field, _, file in each}
     files |= _mask_files(unit, given, pictures)
     masks = {field: pictures.mask(field, file) for field, file in files.items() if field.endswith("mask")}

@@ -73,7 +73,7 @@ class SmallHost:
 
     def folders(self) -> Folders:
         own = self.folder
-        return Folders((own,), (own,), (own / "saved",), (own / "faces",), (own / "loras",))
+        return Folders((own,), (own,), (own / "saved",), (own / "faces",), (own / "loras",), (own / "subjects",))
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")

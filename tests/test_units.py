@@ -23,6 +23,7 @@ DEFAULTS = {
     "images": [],
     "negative_images": [],
     "composition_images": [],
+    "subject": "",
     "embeds": "",
     "weight": 1.0,
     "hires_weight": None,
@@ -97,7 +98,7 @@ CHOICES = {
 }
 PLACES = ["largest", "left", "right", "top", "bottom", "all"]
 FLAGS = ["enabled", "tiles", "unfold"]
-TEXTS = ["model", "embeds", "encoder"]
+TEXTS = ["model", "subject", "embeds", "encoder"]
 POINTS = ["layers", "curve"]
 PICTURES = ["images", "negative_images", "composition_images"]
 CURVES = ["linear in", "linear out", "cosine in", "cosine out"]
@@ -108,6 +109,7 @@ NULLABLE = ["mask", "hires_weight"]
 OTHERS = {
     "negative_images": "aGVsbG8=",
     "composition_images": "aGVsbG8=",
+    "subject": "anna",
     "embeds": "a cat",
     "weight": 0.5,
     "hires_weight": 0.25,

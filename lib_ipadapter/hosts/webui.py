@@ -88,6 +88,7 @@ def folders() -> Folders:
         saved=(models / "ipadapter_references",),
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
+        subjects=(models / "ipadapter_subjects",),
     )
 
 
