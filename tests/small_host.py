@@ -75,8 +75,8 @@ class SmallHost:
 
     def folders(self) -> Folders:
         own = self.folder
-        files = (own / name for name in ("saved", "faces", "loras"))
-        return Folders((own,), (own,), *((each,) for each in files), own / "presets.json", (own / "subjects",))
+        one = {name: (own / name,) for name in ("saved", "faces", "loras", "subjects")}
+        return Folders((own,), (own,), presets=own / "presets.json", **one)
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")
