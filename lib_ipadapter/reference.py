@@ -86,6 +86,13 @@ def read_reference(field: str, text: str) -> Reference:
     return Reference(content, hashlib.sha256(content).hexdigest())
 
 
+def data_url(picture: Image.Image) -> str:
+    """Return a picture as a data URL with a PNG."""
+    kept = io.BytesIO()
+    picture.save(kept, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(kept.getvalue()).decode()}"
+
+
 def decode(field: str, content: bytes) -> Image.Image:
     """Return the picture in a file as upright RGB: first frame, EXIF orientation applied, transparent parts neutral.
 
