@@ -86,6 +86,7 @@ def folders() -> Folders:
         saved=(models / "ipadapter_references",),
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
+        presets=Path(shared.data_path, "ipadapter-presets.json"),
     )
 
 
