@@ -74,6 +74,11 @@ def to_levels(picture: Image.Image) -> Tensor:
     return levels.view(picture.height, picture.width, 3).permute(2, 0, 1).float() / 255.0
 
 
+def to_picture(levels: Tensor) -> Image.Image:
+    """Return the RGB picture of levels from 0 to 1."""
+    return Image.fromarray((levels * 255.0).round().byte().permute(1, 2, 0).contiguous().numpy())
+
+
 def normalise(levels: Tensor) -> Tensor:
     """Return levels as CLIP takes them, less its mean and over its deviation."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))

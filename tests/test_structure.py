@@ -46,6 +46,8 @@ MAY_IMPORT = {
     "adapter": {"errors", "attention", "regions", "unet_map"},
     "faces": {"cache", "checkpoint", "errors", "reference"},
     "keypoints": {"errors", "faces", "families", "fields", "reference"},
+    "pose": set(),
+    "quality": set(),
     "hosts/host": {"errors", "library"},
     "store": {"hosts/host", "reference"},
     "hosts/webui": {"errors", "library", "regions", "hosts/host"},
@@ -152,7 +154,7 @@ STDLIB_ONLY = {
     "xyz",
 }
 WEB_UI = {"modules", "modules_forge", "backend", "ldm_patched", "gradio", "fastapi"}
-FACES = {"faces": {"insightface", "onnxruntime"}, "keypoints": {"cv2"}}
+FACES = {"faces": {"insightface", "onnxruntime"}, "keypoints": {"cv2"}, "pose": {"cv2"}}
 """What a room has of insightface and of what comes with it."""
 HEAVY = {"cv2", "open_clip", "transformers", "diffusers", "insightface", "onnxruntime"}
 
@@ -200,7 +202,7 @@ def test_nothing_heavy_is_imported_before_it_is_used(room: str) -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_insightface_is_known_to_one_room_alone(room: str) -> None:
+def test_insightface_and_opencv_are_known_to_one_room_each(room: str) -> None:
     outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
     assert outside & {"insightface", "onnxruntime", "onnx", "cv2"} == FACES.get(room, set())
 
