@@ -42,6 +42,43 @@ const ipAdapter = (() => {
         return readAsUrl(await new Promise((resolve) => canvas.toBlob(resolve, "image/webp", 0.95)));
     }
 
+    /* The way to the server, which is one button: questions wait for each other, and each has a number that comes back
+       with its answer. */
+    class Asking {
+        constructor(part) {
+            this.part = part;
+            this.waiting = []; // the first one is with the server
+            this.count = 0;
+        }
+
+        /* Return the server's answer to {do: what, ...more}; `message` tells what went wrong. */
+        ask(what, more = {}) {
+            return new Promise((resolve) => {
+                const id = ++this.count;
+                this.waiting.push({id, text: JSON.stringify({do: what, id, ...more}), resolve});
+                if (this.waiting.length === 1) this.next();
+            });
+        }
+
+        get request() {
+            return this.waiting.length ? this.waiting[0].text : "";
+        }
+
+        next() {
+            const part = this.part("ask");
+            (part.matches("button") ? part : part.querySelector("button")).click();
+        }
+
+        /* Where the server failed, what comes is the answer before, or none. */
+        answer(text) {
+            const answer = text ? JSON.parse(text) : {};
+            const asked = this.waiting.shift();
+            if (!asked) return;
+            if (this.waiting.length) setTimeout(() => this.next());
+            asked.resolve(answer.id === asked.id ? answer : {message: "The server failed. Its console has the details."});
+        }
+    }
+
     class Panel {
         constructor(root) {
             this.tab = root.dataset.tab;
@@ -49,7 +86,7 @@ const ipAdapter = (() => {
             this.ticked = false;
             this.models = null;
             this.saved = [];
-            this.request = ""; // what the server is asked to save
+            this.asking = new Asking((part) => this.part(part));
             this.current = 0;
             this.written = []; // what this panel wrote into the text fields; anything else there was pasted
             this.units = Array.from({length: this.spec.units}, () => this.emptyUnit());
@@ -120,9 +157,9 @@ const ipAdapter = (() => {
             return gradioApp().querySelector(`#ipadapter_${this.tab}_${name}`);
         }
 
-        ask(name) {
-            const part = this.part(name);
-            (part.matches("button") ? part : part.querySelector("button")).click();
+        /* Ask the server for something that comes with a list of files, or with a word on what it did. */
+        async ask(what, more) {
+            this.list(await this.asking.ask(what, more));
         }
 
         tick(on) {
@@ -132,7 +169,7 @@ const ipAdapter = (() => {
         }
 
         /* What the server says: which files there are, and a word on what it did. */
-        list({models = this.models, saved, message}) {
+        list({models = this.models, saved = this.saved, message}) {
             this.models = models;
             this.saved = saved;
             if (message) this.say(message);
@@ -143,10 +180,9 @@ const ipAdapter = (() => {
         save(name) {
             const taken = this.saved.some((saved) => saved.name.toLowerCase() === `${name}.safetensors`.toLowerCase());
             if (taken && !confirm(`Replace the saved reference ${name}?`)) return;
-            this.request = JSON.stringify({name, unit: {...this.unit, enabled: true, embeds: ""}, overwrite: taken});
             this.say("Saving…");
             this.drawBody();
-            this.ask("save");
+            this.ask("save", {name, unit: {...this.unit, enabled: true, embeds: ""}, overwrite: taken});
         }
 
         async add(pictures, files) {
@@ -368,6 +404,7 @@ const ipAdapter = (() => {
                 pictures: this.drawPictures,
                 points: this.drawText,
                 saved: this.drawSaved,
+                subject: this.drawText,
                 whole: this.drawNumber,
                 text: this.drawText,
             }[control.kind];
@@ -516,8 +553,8 @@ const ipAdapter = (() => {
 
     return {
         tick: (tab, on) => panels[tab].tick(on),
-        files: (tab, text) => panels[tab].list(JSON.parse(text)),
-        request: (tab) => panels[tab].request,
+        request: (tab) => panels[tab].asking.request,
+        answer: (tab, text) => panels[tab].asking.answer(text),
         restore: (tab, index, text) => panels[tab].restore(index, text),
         send: (tab, url) => panels[tab].send(url),
     };

@@ -10,9 +10,11 @@ from .checkpoint import AdapterFile
 from .errors import IPAdapterError, UnitError, brief
 from .faces import PACKS, find_models
 from .fields import Flag, Text, refuse_unknown
+from .plot import plotted
 from .preparation import reason_against
 from .saved import SavedReference
 from .session import Session
+from .unet_map import SD, SDXL
 from .units import read_unit, schema
 from .version import VERSION
 
@@ -59,20 +61,83 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         )
 
 
-def panel_list(session: Session, look_again: bool) -> str:
-    """Return the files as the panel takes them, in JSON; after a new look at the folders where that is asked."""
-    if look_again:
-        session.preparation.library.rescan()
-    return json.dumps({"models": list_adapters(session), "saved": list_saved(session)})
-
-
-def panel_save(session: Session, text: str) -> str:
-    """Save what the panel asks for in JSON; return the saved references, and a word for the person, in JSON."""
+def panel_list(session: Session, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files that a panel lets a person choose from."""
+    files = {"models": list_adapters(session), "saved": list_saved(session), "asks": list(PANEL)}
     try:
-        message = f"Saved as {save_reference(session, json.loads(text))['name']}."
+        return {**files, "presets": session.presets.all()}
     except IPAdapterError as error:
-        message = str(error)
-    return json.dumps({"saved": list_saved(session), "message": message})
+        return {**files, "presets": {}, "message": str(error)}
+
+
+def panel_rescan(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return these files after a new look at the folders."""
+    session.preparation.library.rescan()
+    return panel_list(session, asked)
+
+
+def panel_save(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Save a unit's references; return all that are saved, and a word for the person."""
+    name = save_reference(session, asked)["name"]
+    return {"saved": list_saved(session), "message": f"Saved as {name}."}
+
+
+def panel_plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a unit's weights at each layer and over the steps, for a `base` model named as in the list of adapters."""
+    unit = asked.get("unit")
+    if not isinstance(unit, dict):
+        raise UnitError("unit", unit, f"must be a unit, not {brief(unit)}.")
+    return plotted(read_unit({**unit, "enabled": False}), SDXL if asked.get("base") == "SDXL" else SD)
+
+
+def panel_save_preset(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
+    """Keep a unit's settings as a preset; return all presets, and a word for the person."""
+    name = session.presets.save(asked)
+    return {"presets": session.presets.all(), "message": f"Saved as {name}."}
+
+
+def panel_delete_preset(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
+    """Forget a preset; return those that are left, and a word for the person."""
+    name = session.presets.delete(asked)
+    return {"presets": session.presets.all(), "message": f"Deleted {name}."}
+
+
+PANEL: Mapping[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
+    "list": panel_list,
+    "rescan": panel_rescan,
+    "save": panel_save,
+    "plot": panel_plot,
+    "save preset": panel_save_preset,
+    "delete preset": panel_delete_preset,
+}
+"""What the panel can ask for. Each function takes the object that the browser sent, without `do` and `id`."""
+
+
+def panel_answer(session: Session, text: str) -> str:
+    """Return the answer to what a panel asks, both as JSON: `do` names what is asked for, and `id` comes back.
+
+    What cannot be done is answered with a sentence, in `message`.
+    """
+    number = None
+    try:
+        asked = _object_in(text)
+        do, number = asked.pop("do", None), asked.pop("id", None)
+        if not isinstance(do, str) or do not in PANEL:
+            raise IPAdapterError(f"Nothing is known as {brief(do)}; known are {', '.join(PANEL)}. Reload the page.")
+        answer = PANEL[do](session, asked)
+    except IPAdapterError as error:
+        answer = {"message": str(error)}
+    return json.dumps({**answer, "id": number})
+
+
+def _object_in(text: str) -> dict[str, Any]:
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise IPAdapterError(f"What is asked must be a JSON object, not {brief(text)}.")
+    return asked
 
 
 def save_reference(session: Session, asked: Any) -> dict[str, Any]:
@@ -141,27 +206,30 @@ def _adapter_entry(
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.told_by,
         "fields": list(found.family.fields),
+        "title": found.title.split(" (")[0].removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
         "short": f"for {found.base}" if found.runs else "not in this version yet",
-        "note": "" if reason else _encoder_note(session, adapter),
+        **({"note": "", "missing": False} if reason else _encoder_note(session, adapter)),
     }
 
 
-def _encoder_note(session: Session, adapter: AdapterFile) -> str:
-    """Say what an adapter is, how that is known where files look alike, and what it will see references with."""
+def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
+    """Say what an adapter is, how that is known where files look alike, and what it will see references with; or what
+    it misses."""
     library, found = session.preparation.library, adapter.recognised
     try:
         encoder = library.encoder_for(adapter, "auto")
         if found.family.vector:
             find_models(PACKS[found.family.pack], session.host.folders().faces)
     except IPAdapterError as error:
-        return error.sentence
+        return {"note": error.sentence, "missing": True}
     sees = [f"face models {found.family.pack}"] if found.family.vector else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
     told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
         found.told_by, ""
     )
-    return f"{found.title.split(' (')[0].removeprefix('a ')}{told}, {', '.join(sees)}"
+    note = f"{found.title.split(' (')[0].removeprefix('a ')}{told}, {', '.join(sees)}"
+    return {"note": note, "missing": False}
 
 
 def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -37,6 +37,8 @@ class Folders:
     faces: tuple[Path, ...] = ()
     """Folders with one folder for each pack of insightface's models."""
     loras: tuple[Path, ...] = ()
+    presets: Path | None = None
+    """The file of a person's own presets, or None where they cannot be kept."""
     subjects: tuple[Path, ...] = ()
     """Of subjects, which are written into the first."""
 

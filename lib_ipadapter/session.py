@@ -14,6 +14,7 @@ from .hosts.host import Host, PassFacts, Row
 from .infotext import describe, unit_key, without_units
 from .loras import Lora
 from .preparation import Preparation, Prepared, reason_against
+from .presets import Presets
 from .regions import Size
 from .store import Store
 from .terms import Acting, kind_of, period_of
@@ -30,6 +31,7 @@ class Session:
         self.host = host
         self.preparation = Preparation(host)
         self.references = Store(host.shelter)
+        self.presets = Presets(lambda: host.folders().presets)
 
     def before_generation(self, p: Any, args: Iterable[Any]) -> None:
         """Read and encode early, so that a unit that cannot run stops the generation before it costs anything."""

@@ -14,7 +14,7 @@ from .loras import Lora
 from .plan import Group
 from .preparation import Prepared
 from .regions import Size, grid_of, of_boxes, of_mask
-from .schedule import LayerWeight, factor_at, layer_weights
+from .schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass
 from .unet_map import Site
 
 
@@ -28,15 +28,12 @@ class Acting:
     @cached_property
     def layers(self) -> dict[int, LayerWeight]:
         """What the unit does at each layer in this pass."""
-        unit = self.prepared.unit
-        if self.facts.hires and unit.hires_weight is not None:
-            unit = replace(unit, weight=unit.hires_weight)
-        return layer_weights(unit, self.prepared.layout)
+        return layer_weights(of_pass(self.prepared.unit, self.facts.hires), self.prepared.layout)
 
     @property
     def acts(self) -> bool:
         """Whether the unit does anything in this pass."""
-        return self.prepared.unit.passes in ("both", "hires" if self.facts.hires else "base") and bool(self.layers)
+        return acts_in(self.prepared.unit, self.facts.hires) and bool(self.layers)
 
     @property
     def pictures(self) -> int:

@@ -49,8 +49,7 @@ class IPAdapterScript(scripts.Script):
             tab="img2img" if is_img2img else "txt2img",
             units=shared.opts.data.get("ipadapter_units", 3),
             accordion=ui_components.InputAccordion,
-            list_files=lambda look_again: room("api").panel_list(session(), look_again),
-            save=lambda asked: room("api").panel_save(session(), asked),
+            answer=lambda asked: room("api").panel_answer(session(), asked),
             find_reference=lambda digits: session().references.find(digits),
         )
         self.infotext_fields = panel.infotext_fields

@@ -44,7 +44,7 @@ def texts_of_settings() -> set[str]:
 
 
 def texts_of_the_browser() -> set[str]:
-    code = (ROOT / "javascript" / "ip_adapter.js").read_text(encoding="utf-8")
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "javascript").glob("*.js"))
     return set(re.findall(rf'"({SPOKEN})"', code))
 
 

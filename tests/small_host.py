@@ -1,6 +1,7 @@
 """The least that is a host, with ldm's real U-Net behind it, and tiny files that fit it."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from makers import adapter_tensors, picture, save, text_of
 from torch import Tensor, nn
 
+from lib_ipadapter.api import panel_answer
 from lib_ipadapter.attention import COND, UNCOND
 from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.hosts.host import PassFacts, Row, Shelter
@@ -73,7 +75,9 @@ class SmallHost:
 
     def folders(self) -> Folders:
         own = self.folder
-        return Folders((own,), (own,), (own / "saved",), (own / "faces",), (own / "loras",), (own / "subjects",))
+        subjects = (own / "subjects",)
+        kept = ((own / "saved",), (own / "faces",), (own / "loras",), own / "presets.json")
+        return Folders((own,), (own,), *kept, subjects=subjects)
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")
@@ -134,6 +138,13 @@ def photo(seed: int = 1, width: int = 50, height: int = 40) -> str:
 
 def unit(**more: Any) -> dict[str, Any]:
     return {"model": "base", "images": [photo()], **more}
+
+
+def ask(session: Session, do: str, **more: Any) -> dict[str, Any]:
+    """Return what the panel is answered when it asks for something."""
+    answer = json.loads(panel_answer(session, json.dumps({"do": do, "id": 7, **more})))
+    assert answer.pop("id") == 7
+    return answer
 
 
 def call(

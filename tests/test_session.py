@@ -8,13 +8,13 @@ import pytest
 import torch
 from makers import adapter_tensors, save
 from safetensors.torch import load_file
-from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, call, photo, unit
+from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, ask, call, photo, unit
 from torch import nn
 from unets import ldm_unet
 
 from lib_ipadapter import encoders, features, preparation
 from lib_ipadapter.adapter import find_attentions
-from lib_ipadapter.api import list_adapters, list_encoders, panel_list
+from lib_ipadapter.api import list_adapters, list_encoders
 from lib_ipadapter.hosts.host import PassFacts
 from lib_ipadapter.session import Run, Session
 from lib_ipadapter.unet_map import SDXL, sites
@@ -269,6 +269,10 @@ def test_a_damaged_adapter_stops_with_the_names_of_its_tensors(session, host, tm
     assert "ip_adapter.7.to_v_ip.weight (NaN or infinity)" in host.refused[0]
 
 
+def names(answer: dict[str, Any]) -> list[str]:
+    return [entry["name"] for entry in answer["models"]]
+
+
 def test_the_lists_say_what_fits_and_what_does_not(session, host, tmp_path) -> None:
     (tmp_path / "damaged.safetensors").write_bytes(b"<html>")
     listed = {entry["name"]: entry for entry in list_adapters(session)}
@@ -279,8 +283,8 @@ def test_the_lists_say_what_fits_and_what_does_not(session, host, tmp_path) -> N
     assert "web page" in listed["damaged.safetensors"]["reason"]
     assert [entry["name"] for entry in list_encoders(session) if not entry["reason"]] == ["tower.safetensors"]
     (tmp_path / "base.safetensors").rename(tmp_path / "renamed.safetensors")
-    assert "base.safetensors" in panel_list(session, False)
-    assert "renamed.safetensors" in panel_list(session, True)
+    assert "base.safetensors" in names(ask(session, "list"))
+    assert "renamed.safetensors" in names(ask(session, "rescan"))
 
 
 def test_parameters_of_a_generation_are_its_own(host, session) -> None:

@@ -89,6 +89,7 @@ def folders() -> Folders:
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
         subjects=(models / "ipadapter_subjects",),
+        presets=Path(shared.data_path, "ipadapter-presets.json"),
     )
 
 

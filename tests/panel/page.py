@@ -59,15 +59,13 @@ def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
     return [gr.update() if (value := f(parameters)) is None else gr.update(value=value) for f in functions]
 
 
-def build(looks: list[bool]) -> gr.Blocks:
+def build() -> gr.Blocks:
     saved: list[dict[str, Any]] = [{"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}]
 
-    def list_files(look_again: bool) -> str:
-        looks.append(look_again)
-        return json.dumps({"models": MODELS, "saved": saved})
+    def files(asked: dict[str, Any]) -> dict[str, Any]:
+        return {"models": MODELS, "saved": saved}
 
-    def save(text: str) -> str:
-        asked = json.loads(text)
+    def save(asked: dict[str, Any]) -> dict[str, Any]:
         pictures = len(asked["unit"]["images"])
         name = f"{asked['name']}.safetensors"
         saved[:] = [each for each in saved if each["name"] != name]
@@ -75,10 +73,15 @@ def build(looks: list[bool]) -> gr.Blocks:
         message = (
             f"Saved {pictures} as {name}, overwriting: {asked['overwrite']}, {asked['unit']['embeds'] or 'no embeds'}."
         )
-        return json.dumps({"saved": saved, "message": message})
+        return {"saved": saved, "message": message}
+
+    def answer(text: str) -> str:
+        asked = json.loads(text)
+        do = {"list": files, "rescan": files, "save": save}[asked["do"]]
+        return json.dumps({**do(asked), "id": asked["id"]})
 
     with gr.Blocks(analytics_enabled=False) as page:
-        panel = framed_panel(page, 5, list_files, save, REFERENCES.get)
+        panel = framed_panel(page, 5, answer, REFERENCES.get)
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
         generate.click(lambda *args: json.dumps(args), inputs=panel.texts, outputs=[given])
@@ -90,4 +93,4 @@ def build(looks: list[bool]) -> gr.Blocks:
 
 
 def main() -> None:
-    build([]).queue().launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), show_error=True)
+    build().queue().launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), show_error=True)
