@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .adapter import find_attentions
-from .answers import Adapter, Counts, Encoder, Name, Saved, Subject, Subjects, Version, Zip
+from .answers import Adapter, Counts, Encoder, Keypoints, Name, Saved, Subject, Subjects, Version, Zip
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError, UnitError, brief
 from .faces import PACKS, find_models
 from .fields import Flag, Text, refuse_unknown
+from .keypoints import asked_keypoints
 from .plot import plotted
 from .preparation import reason_against
 from .saved import SavedReference
@@ -52,6 +53,9 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
     delete = asked_of(delete_subject, "An object: `name`")
     export = asked_of(export_subject, "An object: `name`")
     bring = asked_of(import_subject, "An object: `zip` in base64, `name` where it is to have another one, `overwrite`")
+    drawn = asked_of(
+        keypoints, "An object: `image`, `width`, `height`, and if wanted `face` and `place` [x, y, height]"
+    )
     routes: tuple[tuple[str, str, Callable[..., Any], Any, str], ...] = (
         ("GET", "version", lambda: {"version": VERSION}, Version, "The extension's version"),
         ("GET", "models", lambda: list_adapters(session), list[Adapter], "Adapter files, those that can run first"),
@@ -66,6 +70,7 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         ("POST", "subjects/delete", delete, Name, "Remove a subject"),
         ("POST", "subjects/export", export, Zip, "A subject as a zip"),
         ("POST", "subjects/import", bring, Subject, "Save the subject in a zip, unless its name is taken"),
+        ("POST", "keypoints", drawn, Keypoints, "Draw a face's points, for InstantID's ControlNet"),
     )
     for method, name, answer, model, summary in routes:
         app.add_api_route(
@@ -135,6 +140,11 @@ def panel_subjects(change: Callable[[Session, Any], dict[str, Any]], done: str) 
     return changed
 
 
+def keypoints(session: Session, asked: Any) -> dict[str, Any]:
+    """Return the picture of a face's points; see `asked_keypoints`."""
+    return asked_keypoints(session.preparation.faces, asked)
+
+
 PANEL: Mapping[str, PanelFunction] = {
     "list": panel_list,
     "rescan": panel_rescan,
@@ -148,6 +158,7 @@ PANEL: Mapping[str, PanelFunction] = {
     "delete subject": panel_subjects(delete_subject, "Deleted"),
     "export subject": export_subject,
     "import subject": panel_subjects(import_subject, "Imported as"),
+    "keypoints": keypoints,
 }
 """What the panel can ask for. Each function takes the object that the browser sent, without `do` and `id`."""
 
@@ -245,7 +256,7 @@ def _adapter_entry(
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.told_by,
         "fields": list(found.family.fields),
-        "title": found.title.split(" (")[0].removeprefix("a ").removesuffix(" adapter"),
+        "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
         "short": f"for {found.base}" if found.runs else "not in this version yet",
         **({"note": "", "missing": False} if reason else _encoder_note(session, adapter)),
@@ -259,15 +270,15 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
     try:
         encoder = library.encoder_for(adapter, "auto")
         if found.family.vector:
-            find_models(PACKS[found.family.pack], session.host.folders().faces)
+            find_models(PACKS[found.pack], session.host.folders().faces)
     except IPAdapterError as error:
         return {"note": error.sentence, "missing": True}
-    sees = [f"face models {found.family.pack}"] if found.family.vector else []
+    sees = [f"face models {found.pack}"] if found.family.vector else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
     told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
         found.told_by, ""
     )
-    note = f"{found.title.split(' (')[0].removeprefix('a ')}{told}, {', '.join(sees)}"
+    note = f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{told}, {', '.join(sees)}"
     return {"note": note, "missing": False}
 
 

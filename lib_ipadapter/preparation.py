@@ -86,7 +86,7 @@ class Preparation:
         self.library = Library(host.folders)
         self._saving = threading.Lock()
         self._pictures = PictureFiles()
-        self._faces = FaceFinder(lambda: host.folders().faces)
+        self.faces = FaceFinder(lambda: host.folders().faces)
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
         self._keys_values: Cache[KeysValues] = Cache(KEYS_VALUES_LIMIT, lambda kept: kept.bytes)
@@ -156,10 +156,10 @@ class Preparation:
         """Return the unit's plan; an adapter that takes faces sees those that the unit means, of every picture."""
         if not adapter.recognised.family.vector:
             return plan_of(unit, self._pictures, whole_pictures(unit), saved, more)
-        pack = PACKS[adapter.recognised.family.pack]
+        pack = PACKS[adapter.recognised.pack]
 
         def faces_of(field: str, file: Reference) -> Sequence[Face]:
-            return choose(field, self._faces.find(field, file, pack), unit.face)
+            return choose(field, self.faces.find(field, file, pack), unit.face)
 
         return plan_of(unit, self._pictures, faces_alone(faces_of), saved, more)
 

@@ -75,9 +75,8 @@ class SmallHost:
 
     def folders(self) -> Folders:
         own = self.folder
-        subjects = (own / "subjects",)
-        kept = ((own / "saved",), (own / "faces",), (own / "loras",), own / "presets.json")
-        return Folders((own,), (own,), *kept, subjects=subjects)
+        one = {name: (own / name,) for name in ("saved", "faces", "loras", "subjects")}
+        return Folders((own,), (own,), presets=own / "presets.json", **one)
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")

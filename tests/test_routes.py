@@ -57,8 +57,12 @@ def client(app: Any) -> TestClient:
 
 # Routes
 
-NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds", "subjects")
-NAMES += tuple(f"subjects/{name}" for name in ("read", "delete", "export", "import"))
+SUBJECTS = ("subjects", *(f"subjects/{name}" for name in ("read", "delete", "export", "import")))
+NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds", "keypoints", *SUBJECTS)
+REFUSE = tuple(f"POST /ipadapter/{name}" for name in ("embeds", "keypoints", *SUBJECTS))
+"""Refuse what no schema can, such as a name that is taken, or a picture without a face."""
+NEED_FACES = ("keypoints",)
+"""Answer once face models are there, and are tested beside these."""
 
 
 def routes(client: TestClient) -> dict[str, dict[str, Any]]:
@@ -88,6 +92,8 @@ def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, sess
         "/ipadapter/subjects": saving | {"pictures": pictures},
     }
     for path, methods in sorted(described["paths"].items(), key=lambda entry: "delete" in entry[0]):
+        if path.endswith(NEED_FACES):
+            continue
         for method, operation in sorted(methods.items(), reverse=True):  # what is saved is listed and deleted then
             asked = orders.get(path, {"name": "anna"})
             if path.endswith("/import"):
@@ -130,12 +136,11 @@ def test_no_request_is_an_error_of_the_server(client: TestClient, method, name, 
 
 
 KEYS = ["name", "unit", "overwrite", "model", "images", "pictures", "notes", "zip", "task", "x"]
-ASKING = ["embeds", "subjects", *(f"subjects/{name}" for name in ("read", "delete", "export", "import"))]
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.sampled_from(ASKING),
+    st.sampled_from(["embeds", *SUBJECTS]),
     st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
         lambda some: st.lists(some, max_size=3) | st.dictionaries(st.sampled_from(KEYS), some, max_size=4),
@@ -151,8 +156,8 @@ def test_schemathesis_finds_nothing(app: Any) -> None:
     count = 0
     for operation in operations:
         each = operation.ok()
-        if each.label.startswith(("POST /ipadapter/embeds", "POST /ipadapter/subjects")):
-            continue  # they refuse what no schema can, such as a name that is taken
+        if each.label in REFUSE:
+            continue
 
         @settings(max_examples=10, deadline=None)
         @given(each.as_strategy())

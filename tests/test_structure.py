@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "attention": set(),
     "adapter": {"errors", "attention", "regions", "unet_map"},
     "faces": {"cache", "checkpoint", "errors", "reference"},
+    "keypoints": {"errors", "faces", "families", "fields", "reference"},
     "hosts/host": {"errors", "library"},
     "store": {"hosts/host", "reference"},
     "hosts/webui": {"errors", "library", "regions", "hosts/host"},
@@ -120,6 +121,7 @@ MAY_IMPORT = {
         "errors",
         "faces",
         "fields",
+        "keypoints",
         "plot",
         "preparation",
         "saved",
@@ -151,7 +153,9 @@ STDLIB_ONLY = {
     "xyz",
 }
 WEB_UI = {"modules", "modules_forge", "backend", "ldm_patched", "gradio", "fastapi"}
-HEAVY = {"open_clip", "transformers", "diffusers", "insightface", "onnxruntime"}
+FACES = {"faces": {"insightface", "onnxruntime"}, "keypoints": {"cv2"}}
+"""What a room has of insightface and of what comes with it."""
+HEAVY = {"cv2", "open_clip", "transformers", "diffusers", "insightface", "onnxruntime"}
 
 
 def imports(path: Path, top_only: bool = False) -> list[tuple[int, str]]:
@@ -199,9 +203,7 @@ def test_nothing_heavy_is_imported_before_it_is_used(room: str) -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_insightface_is_known_to_one_room_alone(room: str) -> None:
     outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
-    assert outside & {"insightface", "onnxruntime", "onnx", "cv2"} == (
-        {"insightface", "onnxruntime"} if room == "faces" else set()
-    )
+    assert outside & {"insightface", "onnxruntime", "onnx", "cv2"} == FACES.get(room, set())
 
 
 @pytest.mark.parametrize("room", ROOMS)

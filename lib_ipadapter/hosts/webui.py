@@ -88,8 +88,8 @@ def folders() -> Folders:
         saved=(models / "ipadapter_references",),
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
-        subjects=(models / "ipadapter_subjects",),
         presets=Path(shared.data_path, "ipadapter-presets.json"),
+        subjects=(models / "ipadapter_subjects",),
     )
 
 
