@@ -404,6 +404,7 @@ const ipAdapter = (() => {
                 pictures: this.drawPictures,
                 points: this.drawText,
                 saved: this.drawSaved,
+                subject: this.drawText,
                 whole: this.drawNumber,
                 text: this.drawText,
             }[control.kind];

@@ -47,6 +47,36 @@ class Encoder(BaseModel):
     projection: int | None = Field(None, description="Width of its embedding.")
 
 
+class Name(BaseModel):
+    name: str = Field(description="Of the subject.")
+
+
+class Zip(BaseModel):
+    name: str = Field(description="Of the subject.")
+    content: str = Field(alias="zip", description="The zip, in base64.")  # zip itself is a name of Python's
+
+
+class SubjectPicture(BaseModel):
+    image: str = Field(description="A data URL: in lists a thumbnail, where one subject is read the whole file.")
+    weight: float = Field(description="Its weight among the others.")
+    crop: str | None = Field(None, description="How it becomes square, where it is not as the unit says.")
+    note: str = Field(description="What was noted on it.")
+
+
+class Subject(BaseModel):
+    """A named set of references; of a damaged one only name and reason tell anything."""
+
+    name: str = Field(description="As a unit's subject names it.")
+    pictures: list[SubjectPicture] = Field(description="In order.")
+    notes: str = Field(description="What was noted on it.")
+    sha256: str = Field(description="Of its pictures with their weights and crops, in hexadecimal.")
+    reason: str = Field(description="Why it cannot be used; empty where it can.")
+
+
+class Subjects(BaseModel):
+    subjects: list[Subject] = Field(description="By name, damaged ones last.")
+
+
 class Saved(BaseModel):
     """A saved reference; of a damaged one only name and reason."""
 

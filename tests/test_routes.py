@@ -57,8 +57,9 @@ def client(app: Any) -> TestClient:
 
 # Routes
 
-NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds", "keypoints")
-REFUSE = ("POST /ipadapter/embeds", "POST /ipadapter/keypoints")
+SUBJECTS = ("subjects", *(f"subjects/{name}" for name in ("read", "delete", "export", "import")))
+NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds", "keypoints", *SUBJECTS)
+REFUSE = tuple(f"POST /ipadapter/{name}" for name in ("embeds", "keypoints", *SUBJECTS))
 """Refuse what no schema can, such as a name that is taken, or a picture without a face."""
 NEED_FACES = ("keypoints",)
 """Answer once face models are there, and are tested beside these."""
@@ -75,7 +76,7 @@ def test_every_route_describes_itself_and_what_it_answers(client: TestClient) ->
         for method, operation in methods.items():
             assert operation["summary"]
             assert operation["tags"] == ["IP-Adapter"]
-            assert operation["operationId"] == f"{method}_ipadapter_{path.rsplit('/', 1)[1]}"
+            assert operation["operationId"] == f"{method}{path.replace('/', '_')}"
             answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
             assert answer.get("type") or answer.get("$ref")
 
@@ -84,12 +85,20 @@ def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, sess
     from lib_ipadapter.api import list_adapters, list_encoders
 
     described = client.get("/openapi.json").json()
-    order = {"name": "anna", "unit": {"model": "base", "images": [photo()]}, "overwrite": True}
-    for path, methods in described["paths"].items():
-        if path.rsplit("/", 1)[1] in NEED_FACES:
+    saving = {"name": "anna", "overwrite": True}
+    pictures = [photo(), {"image": photo(2), "weight": 0.5, "crop": "pad", "note": "n"}]
+    orders = {
+        "/ipadapter/embeds": saving | {"unit": {"model": "base", "images": [photo()]}},
+        "/ipadapter/subjects": saving | {"pictures": pictures},
+    }
+    for path, methods in sorted(described["paths"].items(), key=lambda entry: "delete" in entry[0]):
+        if path.endswith(NEED_FACES):
             continue
-        for method, operation in sorted(methods.items(), reverse=True):  # what is saved is listed then
-            answer = client.request(method, path, json=order if method == "post" else None)
+        for method, operation in sorted(methods.items(), reverse=True):  # what is saved is listed and deleted then
+            asked = orders.get(path, {"name": "anna"})
+            if path.endswith("/import"):
+                asked = {**asked, "zip": client.post("/ipadapter/subjects/export", json=asked).json()["zip"], **saving}
+            answer = client.request(method, path, json=asked if method == "post" else None)
             assert answer.status_code == 200
             of = operation["responses"]["200"]["content"]["application/json"]["schema"]
             # nullable members of pydantic 1 say nothing of null; none is sent, for what is not known is left out
@@ -126,18 +135,19 @@ def test_no_request_is_an_error_of_the_server(client: TestClient, method, name, 
     assert client.request(method, f"/ipadapter/{name}", params=query, content=body).status_code < 500
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+KEYS = ["name", "unit", "overwrite", "model", "images", "pictures", "notes", "zip", "task", "x"]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
+    st.sampled_from(["embeds", *SUBJECTS]),
     st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
-        lambda some: (
-            st.lists(some, max_size=3)
-            | st.dictionaries(st.sampled_from(["name", "unit", "overwrite", "model", "images", "x"]), some, max_size=4)
-        ),
-    )
+        lambda some: st.lists(some, max_size=3) | st.dictionaries(st.sampled_from(KEYS), some, max_size=4),
+    ),
 )
-def test_nothing_that_is_asked_to_be_saved_is_an_error_of_the_server(client: TestClient, asked) -> None:
-    assert client.post("/ipadapter/embeds", json=asked).status_code == 422
+def test_nothing_that_is_asked_is_an_error_of_the_server(client: TestClient, name: str, asked: Any) -> None:
+    assert client.post(f"/ipadapter/{name}", json=asked).status_code == 422
 
 
 def test_schemathesis_finds_nothing(app: Any) -> None:
@@ -156,7 +166,7 @@ def test_schemathesis_finds_nothing(app: Any) -> None:
 
         sent()
         count += 1
-    assert count == 6
+    assert count == 7
 
 
 # What units may not do

@@ -116,6 +116,7 @@ MAY_IMPORT = {
     "answers": set(),
     "subject_routes": {"errors", "fields", "reference", "session", "subject_zips", "subjects"},
     "api": {
+        "subject_routes",
         "adapter",
         "answers",
         "checkpoint",
