@@ -41,6 +41,14 @@ class Acting:
         groups = (self.prepared.plan.groups, self.prepared.plan.composition_groups)
         return lcm(*(len(each) for each in groups if each)) if self.prepared.unit.unfold else 1
 
+    @cached_property
+    def regional(self) -> bool:
+        """Whether the unit acts on some positions of the picture otherwise than on others."""
+        plan = self.prepared.plan
+        return plan.mask is not None or any(
+            group.mask is not None or group.tiles for group in (*plan.groups, *plan.composition_groups)
+        )
+
     @property
     def lora(self) -> Lora | None:
         """The LoRA that the unit brings, unless the prompt asks for the same one, which the web UI then applies."""

@@ -156,7 +156,7 @@ def call(
     assert not host.refused, host.refused
     if host.run:
         host.run.inject(host.unet)
-        host.run.arm(rows, progress)
+        host.run.arm(rows, progress, size)
     seen: list[Tensor] = []
     watched = host.unet.get_submodule(watch).register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
     torch.manual_seed(5)

@@ -16,7 +16,7 @@ from modules import call_queue, paths_internal, shared
 
 from ..errors import STATUS, IPAdapterError
 from ..library import Folders
-from ..regions import WHOLE, Box
+from ..regions import WHOLE, Box, Size
 from .host import PassFacts, SamplingRun, Shelter
 
 __all__ = [
@@ -214,6 +214,8 @@ class Pass:
         self.run = run
         self.first_picture = p.iteration * p.batch_size
         self.params: Any = None
+        self.refusal: Refusal | None = None
+        """What a call was refused with; the web UI swallows it where the call is another extension's own."""
         self._armed = False
         self._watched: torch.nn.Module | None = None
         self._handles: list[Any] = []
@@ -239,6 +241,11 @@ class Pass:
             ]
 
     @property
+    def size(self) -> Size:
+        """Height and width of the whole latent picture."""
+        return self.params.x.shape[-2], self.params.x.shape[-1]
+
+    @property
     def passed_by(self) -> bool:
         """Whether the denoiser called a model, but not the one that is watched, or not with its cross-attentions."""
         return self.params is not None and (not self._armed or self.run.passed_by)
@@ -256,7 +263,8 @@ class Pass:
         try:
             return self.arm(module, args, kwargs)
         except IPAdapterError as error:
-            raise Refusal(error) from error
+            self.refusal = Refusal(error)
+            raise self.refusal from error
 
     def _disarm(self, *_: Any) -> None:
         self.run.disarm()
@@ -279,6 +287,8 @@ def act(p: Any, current: Pass) -> None:
         setattr(denoiser, CURRENT, acting)
         try:
             made = launch(*args, **kwargs)
+            if acting.refusal:
+                raise acting.refusal
             if acting.passed_by and not _warned(p, error := IPAdapterError(PASSED_BY)):
                 raise Refusal(error)
             return made
