@@ -33,7 +33,9 @@ class Acting:
     @property
     def acts(self) -> bool:
         """Whether the unit does anything in this pass."""
-        return acts_in(self.prepared.unit, self.facts.hires) and bool(self.layers)
+        unit = self.prepared.unit
+        here = unit.inner in ("all", "inner only" if self.facts.inner else "picture only")
+        return here and acts_in(unit, self.facts.hires) and bool(self.layers)
 
     @property
     def pictures(self) -> int:

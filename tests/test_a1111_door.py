@@ -294,6 +294,69 @@ def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypat
     assert door.pass_of(p).loras == {"ip-adapter-faceid_sd15_lora", "detail.v2"}
 
 
+class Script:
+    """A script of the web UI with the args that it has in a generation."""
+
+    def __init__(self, title: str, args_from: int, args_to: int) -> None:
+        self._title, self.args_from, self.args_to = title, args_from, args_to
+
+    def title(self) -> str:
+        return self._title
+
+
+def beside_controlnet(*units: Any) -> Processing:
+    p: Any = Processing()
+    p.scripts = SimpleNamespace(alwayson_scripts=[Script("Other", 0, 1), Script("ControlNet", 1, 1 + len(units))])
+    p.script_args = ("ip-adapter_sd15", *units)
+    return p
+
+
+NAME = "Faces/ip-adapter_SD15 [abcdef01]"
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"),
+    [
+        (SimpleNamespace(enabled=True, model=NAME), 1),
+        (SimpleNamespace(enabled=False, model=NAME), 0),
+        ({"model": NAME}, 1),
+        ({"enabled": False, "model": NAME}, 0),
+        ({"model": "ip-adapter-plus_sd15"}, 0),
+        (None, 0),
+        ("ip-adapter_sd15", 0),
+    ],
+)
+def test_an_adapter_that_controlnet_applies_too_is_told_once(door, caplog, unit, told) -> None:
+    p = beside_controlnet(unit, unit)
+    door.beside(p, {"ip-adapter_sd15.safetensors"}, False)
+    assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == told
+    p._ad_inner = True
+    door.beside(p, {"ip-adapter_sd15.safetensors"}, False)
+    assert len(p.comments) == told
+
+
+@pytest.mark.parametrize(
+    ("options", "runs"),
+    [
+        ({}, False),
+        ({"ad_script_names": "dynamic_prompting,negpip"}, False),
+        ({"ad_script_names": "negpip, ip_adapter"}, True),
+        ({"ad_only_selected_scripts": False}, True),
+    ],
+)
+def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(door, options, runs) -> None:
+    door.shared.opts.data.update(options)
+    p = beside_controlnet()
+    with contextlib.nullcontext() if runs else pytest.raises(IPAdapterError, match="add ip_adapter to the names"):
+        door.beside(p, {"a.safetensors"}, True)
+    door.beside(p, {"a.safetensors"}, False)
+
+
+def test_a_generation_of_adetailers_is_an_inner_one(door) -> None:
+    assert not door.pass_of(SimpleNamespace()).inner
+    assert door.pass_of(SimpleNamespace(_ad_inner=True)).inner
+
+
 def test_an_alternative_unet_is_refused(door) -> None:
     door.sd_unet.current_unet = SimpleNamespace(option=SimpleNamespace(label="[TRT] model"))
     with pytest.raises(IPAdapterError, match=r"\[TRT\] model.*SD Unet"):

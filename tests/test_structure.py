@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "faces": {"cache", "checkpoint", "errors", "reference"},
     "hosts/host": {"errors", "library", "regions"},
     "store": {"hosts/host", "reference"},
-    "hosts/webui": {"errors", "library", "regions", "hosts/host"},
+    "hosts/webui": {"errors", "fields", "library", "regions", "hosts/host"},
     "hosts/a1111": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/forge": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/series": {"errors", "reference", "units"},

@@ -10,7 +10,7 @@ It is the example of how to use the library from a program of one's own:
     pictures = host.sample(generation)
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -103,6 +103,9 @@ class Demo:
         except IPAdapterError as error:
             error.unit = error.unit or unit
             raise
+
+    def beside(self, p: Generation, adapters: Collection[str], inner_only: bool) -> None:
+        """There are no other extensions."""
 
     def while_sampling(self, p: Generation, run: SamplingRun) -> None:
         p.run = run
