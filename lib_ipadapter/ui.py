@@ -30,6 +30,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "scaling",
         "pass",
         "hires_weight",
+        "inner",
     ),
     "Face": ("face", "structure_weight", "lora_weight", "variant"),
     "References": ("subject", "embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),

@@ -58,6 +58,7 @@ SCALINGS = ("V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty")
 COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min", "average tokens")
 NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
 PASSES = ("both", "base", "hires")
+INNER = ("all", "picture only", "inner only")
 VARIANTS = ("auto", "v1", "v2", "unnorm", "InstantID")
 CURVES = ("linear in", "linear out", "cosine in", "cosine out")
 
@@ -149,6 +150,12 @@ class Unit:
         "What an adapter's file is, where several kinds look alike; auto goes by its name.",
     )
     passes: str = _field(Choice(PASSES), "both", "Pass", "Passes in which the unit acts.", name="pass")
+    inner: str = _field(
+        Choice(INNER),
+        "all",
+        "Inner generations",
+        "Whether the unit acts on the picture, or in what ADetailer generates within it: faces.",
+    )
     encoder: str = _field(Text(), "auto", "Image encoder", "CLIP vision file; auto picks the one that fits.")
 
 

@@ -50,6 +50,7 @@ DEFAULTS = {
     "lora_weight": 1.0,
     "variant": "auto",
     "pass": "both",
+    "inner": "all",
     "encoder": "auto",
 }
 """The contract's fields with their defaults; `model` and `images` are required, which the empty ones stand for."""
@@ -94,6 +95,7 @@ CHOICES = {
     "crop": ["center", "pad", "squash", "top", "bottom", "left", "right"],
     "noise_type": ["none", "fade", "dissolve", "gaussian", "shuffle"],
     "pass": ["both", "base", "hires"],
+    "inner": ["all", "picture only", "inner only"],
     "variant": ["auto", "v1", "v2", "unnorm", "InstantID"],
 }
 PLACES = ["largest", "left", "right", "top", "bottom", "all"]
@@ -136,6 +138,7 @@ OTHERS = {
     "lora_weight": 0,
     "variant": "v1",
     "pass": "hires",
+    "inner": "inner only",
     "encoder": "clip",
 }
 """A value other than the default for each field that need not be given."""
