@@ -403,6 +403,7 @@ const ipAdapter = (() => {
                 optionalnumber: this.drawOptionalNumber,
                 pictures: this.drawPictures,
                 points: this.drawText,
+                region: this.drawText,
                 saved: this.drawSaved,
                 subject: this.drawText,
                 whole: this.drawNumber,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import UnitError, brief
+from .places import NAMED, SPREADS, read_places
 
 MAX_TEXT = 2_000
 MAX_PICTURE_TEXT = 64 * 1024 * 1024
@@ -212,6 +213,29 @@ class Face(Kind):
 
     def parse(self, text: str) -> str | int:
         return int(text) if text.isdecimal() else text
+
+
+@dataclass(frozen=True)
+class Region(Kind):
+    """Where in the picture, in words or numbers; see `places`."""
+
+    names: tuple[str, ...] = (*SPREADS, *NAMED)
+    example: str = "0, 0, 0.5, 1; feather 0.05"
+
+    def read(self, field: str, value: Any) -> str:
+        text = Text().read(field, value).strip()
+        try:
+            read_places(text)
+        except ValueError as error:
+            allowed = (
+                f"must be a place, or several with | between them: one of {', '.join(NAMED)}, or its left, upper, "
+                f"right and lower edge from 0 to 1 as in {self.example}; or {' or '.join(SPREADS)}"
+            )
+            raise UnitError(field, text, f"{allowed}; not {brief(text)}.") from error
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": MAX_TEXT}
 
 
 @dataclass(frozen=True)

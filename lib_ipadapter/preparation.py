@@ -120,7 +120,7 @@ class Preparation:
             why = f"is {adapter.recognised.title}, which sees faces; these are not saved. Choose another one."
             raise UnitError("model", unit.model, why)
         _refuse_unsavable(unit)
-        alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None)
+        alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None, region="")
         with self._saving, lasting():
             path = self.library.path_to_save(name, overwrite)
             subject = self.library.subjects.find("subject", unit.subject) if unit.subject else None

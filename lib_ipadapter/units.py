@@ -24,6 +24,7 @@ from .fields import (
     Picture,
     Pictures,
     Points,
+    Region,
     Saved,
     Subject,
     Text,
@@ -31,6 +32,7 @@ from .fields import (
     brief,
     refuse_unknown,
 )
+from .places import read_places
 
 SLOTS = 10
 """Args that the web UI passes through to the script; a list in one of them carries any number of units."""
@@ -114,6 +116,12 @@ class Unit:
     end: float = _field(Number(0, 1), 1.0, "End", "Part of the steps until which the unit acts.")
     mask: str | None = _field(
         Mask(), None, "Region", "Part of the picture where the unit acts: white acts, black rests, grey is partial."
+    )
+    region: str = _field(
+        Region(),
+        "",
+        "Place",
+        "The same in words or numbers, as in left half; left to right gives each reference, or each face, its own.",
     )
     crop: str = _field(Choice(CROPS), "center", "Crop", "How a reference becomes square for the encoder.")
     tiles: bool = _field(
@@ -246,6 +254,10 @@ def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
     yield "tiles", True, unit.tiles and unit.unfold, "and unfold cannot go together; switch one off."
     many = unit.face == "all" and unit.unfold
     yield "face", "all", many, "and unfold cannot go together: pictures may have different numbers of faces."
+    divided = read_places(unit.region).divide
+    several = "gives each reference its own place"
+    yield "region", unit.region, divided and unit.combine != "concat", f"{several}: set combine to concat."
+    yield "region", unit.region, divided and unit.unfold, f"{several}: it and unfold cannot go together."
     for name in PICTURE_FIELDS:
         given: tuple[Picture, ...] = getattr(unit, name)
         idle = bool(given) and not any(picture.weight for picture in given)
