@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .adapter import find_attentions
-from .answers import Adapter, Counts, Encoder, Saved, Version
+from .answers import Adapter, Checked, Counts, Encoder, Faces, Saved, Version
+from .checking import check
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError, UnitError, brief
 from .faces import PACKS, find_models
-from .fields import Flag, Text, refuse_unknown
+from .fields import Flag, Text, read_object
 from .plot import plotted
 from .preparation import reason_against
+from .preview import faces
 from .saved import SavedReference
 from .session import Session
 from .unet_map import SD, SDXL
@@ -38,6 +40,8 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         return answer
 
     save = asked_of(save_reference, "An object: `name`, `unit`, and `overwrite`, whether to replace one of that name")
+    look = asked_of(faces, "An object: `image`, and `model`, the adapter whose face models look, if any")
+    measure = asked_of(check, "An object: `unit`, whose pictures are checked")
     routes: tuple[tuple[str, str, Callable[..., Any], Any, str], ...] = (
         ("GET", "version", lambda: {"version": VERSION}, Version, "The extension's version"),
         ("GET", "models", lambda: list_adapters(session), list[Adapter], "Adapter files, those that can run first"),
@@ -46,6 +50,8 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         ("GET", "schema", schema, dict[str, Any], "JSON Schema of a unit, to check one before it is sent"),
         ("POST", "rescan", rescan, Counts, "Look for files again"),
         ("POST", "embeds", save, Saved, "Save the references of a unit under a name, unless it is taken"),
+        ("POST", "faces", look, Faces, "Find the faces in a picture, numbered as a unit's face means them"),
+        ("POST", "check", measure, Checked, "Measure a unit's pictures, show what will be seen of them, and advise"),
     )
     for method, name, answer, model, summary in routes:
         app.add_api_route(
@@ -109,6 +115,8 @@ PANEL: Mapping[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "plot": panel_plot,
     "save preset": panel_save_preset,
     "delete preset": panel_delete_preset,
+    "faces": faces,
+    "check": check,
 }
 """What the panel can ask for. Each function takes the object that the browser sent, without `do` and `id`."""
 
@@ -145,12 +153,10 @@ def save_reference(session: Session, asked: Any) -> dict[str, Any]:
 
     Raises `IPAdapterError` where that cannot be done.
     """
-    if not isinstance(asked, dict):
-        raise IPAdapterError(f"What is to be saved must be an object with a name and a unit, not {brief(asked)}.")
-    refuse_unknown("", asked, ("name", "unit", "overwrite"))
-    name = Text().read("name", asked.get("name"))
-    overwrite = Flag().read("overwrite", asked.get("overwrite", False))
-    unit = asked.get("unit")
+    given = read_object("What is to be saved", asked, ("name", "unit", "overwrite"))
+    name = Text().read("name", given.get("name"))
+    overwrite = Flag().read("overwrite", given.get("overwrite", False))
+    unit = given.get("unit")
     if not isinstance(unit, dict):
         raise UnitError("unit", unit, f"must be a unit with the pictures to save, not {brief(unit)}.")
     read = read_unit({**unit, "enabled": True})
