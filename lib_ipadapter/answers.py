@@ -106,3 +106,10 @@ class Checked(BaseModel):
         None, description="How alike the pictures' faces are to the face model: cosines. No identity verification."
     )
     advice: list[str] = Field(description="What is missing, and references that are unlike the others.")
+
+
+class Keypoints(BaseModel):
+    """The picture of a face's points."""
+
+    image: str = Field(description="The picture, as a data URL.")
+    faces: int = Field(description="Faces that were found in the photo.")

@@ -24,10 +24,10 @@ from .measures import (
     measures_of_views,
     pixels_seen,
 )
-from .plan import Plan, Shot, faces_alone, plan_of, whole_pictures
+from .plan import Shot, faces_alone, plan_of, whole_pictures
 from .preparation import Preparation, refuse_idle_fields
 from .preview import NO_FACE
-from .reference import Reference, data_url, decode
+from .reference import Reference, decode, png_url
 from .session import Session
 from .units import Unit, read_unit
 
@@ -47,7 +47,7 @@ UNLIKE = (
 
 
 def check(session: Session, asked: Any) -> dict[str, Any]:
-    """Return the measures of each of the images of `unit`, advice, and what will be seen of it.
+    """Return the measures of each of the images of `unit`, then of its subject's, advice, and what will be seen of it.
 
     What is not known is left out; where a model or a package is missing, that is advice, too. Raises `IPAdapterError`
     for a unit that no generation would take either.
@@ -56,10 +56,10 @@ def check(session: Session, asked: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise UnitError("unit", given, f"must be a unit with the pictures to check, not {brief(given)}.")
     unit = read_unit({**given, "enabled": True})
-    if not unit.images:
+    if not unit.images and not unit.subject:
         raise UnitError("images", [], "is required: the pictures to check.")
     look = Look(session.preparation, unit)
-    references = [look.reference(number) for number in range(len(unit.images))]
+    references = [look.reference(number) for number in range(len(look.fields))]
     told = {"references": references, "advice": look.lacking}
     firsts = look.first_faces
     if 1 < len(firsts) == len(references):
@@ -87,10 +87,18 @@ class Look:
         refuse_idle_fields(unit, self._adapter)
         every = tuple(replace(each, weight=1.0, mask=None) for each in unit.images)
         self._unit = replace(unit, images=every, negative_images=(), composition_images=(), noise=0.0, mask=None)
+        more = preparation.pictures_of_subject(self._unit)
+        self.fields = [(f"images[{i}]", each) for i, each in enumerate(every)] + [each[:2] for each in more]
+        """Each picture's field, and how it counts."""
         self._size = self._side(self._adapter)
         self._found: dict[str, Sequence[Face]] = {}
         self._faults: dict[str, str] = {}
-        self._plan = self._planned()
+        shots_of = faces_alone(self._chosen) if self._takes_faces else whole_pictures(self._unit)
+        self._plan = plan_of(self._unit, preparation.pictures, shots_of, more=more)
+
+    @property
+    def _takes_faces(self) -> bool:
+        return bool(self._adapter.recognised.family.vector)
 
     @property
     def first_faces(self) -> list[Face]:
@@ -116,14 +124,9 @@ class Look:
             return encoder.image_size if encoder else 0
         return USUAL_SIZE
 
-    def _planned(self) -> Plan:
-        faces = self._adapter.recognised.family.vector
-        shots_of = faces_alone(self._chosen) if faces else whole_pictures(self._unit)
-        return plan_of(self._unit, self._preparation.pictures, shots_of)
-
     def _chosen(self, field: str, file: Reference) -> Sequence[Face]:
         """Return the faces that the unit means; none where there are none, or nobody can look for them."""
-        pack = PACKS[self._adapter.recognised.family.pack]
+        pack = PACKS[self._adapter.recognised.pack]
         with self._lacking():
             found = self._found[field] = self._preparation.faces.look(field, file, pack)
             try:
@@ -134,17 +137,17 @@ class Look:
 
     def reference(self, number: int) -> dict[str, Any]:
         """Return what there is to say of one image."""
-        field, subject = f"images[{number}]", self._plan.subjects[number]
-        file = self._plan.files[field]
+        (field, given), subject = self.fields[number], self._plan.subjects[number]
+        file, crop = self._plan.files[field], given.crop or self._unit.crop
         picture = decode(field, file.content)
         shots = [shot for shot in subject.shots if isinstance(shot, Shot)]
         faces = [shot.face for shot in shots if shot.face]
         crops = [align(picture, face, RECOGNISED) for face in faces]
         squares = [self._squares(field, file, shot, self._size) for shot in shots if self._size]
-        whole = Shot(file.digest, self._unit.crop)
+        whole = Shot(file.digest, crop)
         wholes = [each[0] for each in squares] or crops or self._squares(field, file, whole, USUAL_SIZE)
         shown = crops + [square for each in squares for square in each]
-        measures = dict(self._measures(picture, file, shots or [whole], wholes))
+        measures = dict(self._measures(picture, file, crop, shots or [whole], wholes))
         found = {"faces": len(self._found[field])} if field in self._found else {}
         return {
             "width": picture.width,
@@ -152,7 +155,7 @@ class Look:
             **found,
             **{name: round(measures[name], 3) for name in REPORTED if name in measures},
             "advice": [*self._words(field), *advice_on(measures)],
-            "seen": [data_url(each) for each in shown[:MOST_SEEN]],
+            "seen": [png_url(each) for each in shown[:MOST_SEEN]],
         }
 
     @staticmethod
@@ -171,15 +174,20 @@ class Look:
             yield MANY.format(len(found))
 
     def _measures(
-        self, picture: Image.Image, file: Reference, shots: Sequence[Shot], wholes: Sequence[Image.Image]
+        self,
+        picture: Image.Image,
+        file: Reference,
+        crop: str,
+        shots: Sequence[Shot],
+        wholes: Sequence[Image.Image],
     ) -> Iterator[tuple[str, float]]:
         """Yield the measures of an image whose shots are seen as `wholes`."""
         size = self._size or USUAL_SIZE
         faces = [shot.face for shot in shots if shot.face]
         yield from measures_of_faces(faces)
-        if not self._adapter.recognised.family.vector:
-            yield from measures_of_framing(picture, self._unit.crop, self._unit.tiles, size)
-            if self._unit.crop == "pad" and not self._unit.tiles:
+        if not self._takes_faces:
+            yield from measures_of_framing(picture, crop, self._unit.tiles, size)
+            if crop == "pad" and not self._unit.tiles:
                 wholes = [each.crop(padded_box(picture, each.width)) for each in wholes]
         yield from measures_of_views(wholes, min if faces else max)  # each face counts, but tiles may be of the sky
         if max(pixels_seen(picture, shot, size) for shot in shots) >= SHOWN_BLOCKS:

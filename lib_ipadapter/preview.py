@@ -10,7 +10,7 @@ from .features import FACE_SIZE
 from .fields import Mask, Text, read_object
 from .measures import measures_of_face
 from .preparation import Preparation
-from .reference import data_url, decode
+from .reference import decode, png_url
 from .session import Session
 
 MOST_FACES = 100
@@ -46,7 +46,7 @@ def faces(session: Session, asked: Any) -> dict[str, Any]:
                 **_place(face),
                 "width": round(each.pop("face_width"), 1),
                 **{angle: round(degrees, 1) for angle, degrees in each.items()},
-                "crop": data_url(align(picture, face, size)),
+                "crop": png_url(align(picture, face, size)),
             }
             for number, (face, each) in enumerate(zip(found, measured, strict=True))
         ],
@@ -65,7 +65,7 @@ def _place(face: Face) -> dict[str, Any]:
 def _pack(preparation: Preparation, adapter: AdapterFile | None) -> Pack:
     """Return the adapter's face models or, where it has none, the first ones that are there."""
     if adapter and adapter.recognised.family.vector:
-        return PACKS[adapter.recognised.family.pack]
+        return PACKS[adapter.recognised.pack]
     first, *others = PACKS.values()
     return next((pack for pack in (first, *others) if _is_there(preparation, pack)), first)
 

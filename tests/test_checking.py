@@ -23,6 +23,7 @@ from lib_ipadapter.errors import IPAdapterError, UnitError
 from lib_ipadapter.likeness import LOW, cosines
 from lib_ipadapter.preview import faces
 from lib_ipadapter.session import Session
+from lib_ipadapter.subject_routes import save_subject
 from lib_ipadapter.unet_map import SD
 from lib_ipadapter.units import read_unit
 
@@ -102,7 +103,7 @@ def test_what_is_shown_has_the_features_that_a_generation_uses(blind: Session, h
     adapter = preparation.library.adapter("plus")
     encoder = preparation.library.encoder_for(adapter, "auto")
     assert encoder
-    plan = preparation._plan(unit, adapter, None)
+    plan = preparation._plan(unit, adapter, None, ())
     kept = preparation._features.encode(encoder, plan)
     seen = [shown(url) for url in check(blind, {"unit": given})["references"][0]["seen"]]
     made = encode(encoder, [normalise(to_levels(each)) for each in seen], torch.device("cpu"), torch.float32)
@@ -243,6 +244,23 @@ def test_every_picture_has_its_place_in_the_answer(blind: Session) -> None:
     images = [{"image": text_of(picture(300 + i, 300, i)), "weight": i / 2} for i in range(3)]
     references = check(blind, {"unit": {"model": "plus", "images": images}})["references"]
     assert [each["width"] for each in references] == [300, 301, 302]
+
+
+def test_a_pictures_own_crop_counts(blind: Session) -> None:
+    wide = text_of(fine().resize((900, 300)))
+    images = [wide, {"image": wide, "crop": "pad"}, {"image": wide, "crop": "squash"}]
+    first, padded, squashed = check(blind, {"unit": {"model": "plus", "images": images}})["references"]
+    assert "lost" in first
+    assert "lost" not in padded
+    assert any("squashed" in sentence for sentence in squashed["advice"])
+
+
+def test_a_subjects_pictures_come_after_the_units_own(blind: Session) -> None:
+    pictures = [picture(310 + i, 300, i) for i in range(2)]
+    save_subject(blind, {"name": "anna", "pictures": [{"image": text_of(each)} for each in pictures]})
+    unit = {"model": "plus", "images": [text_of(picture(300, 300, 9))], "subject": "anna"}
+    assert [each["width"] for each in check(blind, {"unit": unit})["references"]] == [300, 310, 311]
+    assert len(check(blind, {"unit": {"model": "plus", "subject": "anna"}})["references"]) == 2
 
 
 # Faces

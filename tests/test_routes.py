@@ -60,7 +60,11 @@ def client(app: Any) -> TestClient:
 
 # Routes
 
-NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds", "faces", "check")
+NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds", "faces", "check", "keypoints")
+REFUSE = tuple(f"POST /ipadapter/{name}" for name in ("embeds", "faces", "check", "keypoints"))
+"""Refuse what no schema can, such as a name that is taken, or a picture without a face."""
+NEED_FACES = ("faces", "keypoints")
+"""Answer once face models are there, and are tested beside these."""
 
 
 def routes(client: TestClient) -> dict[str, dict[str, Any]]:
@@ -87,13 +91,12 @@ def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, sess
     orders = {
         "embeds": {"name": "anna", "unit": unit, "overwrite": True},
         "check": {"unit": unit | {"images": [photo(1), photo(2)]}},
-        "faces": None,  # with faces: test_the_faces_of_a_picture_are_as_described
     }
     for path, methods in described["paths"].items():
+        if path.rsplit("/", 1)[1] in NEED_FACES:
+            continue
         for method, operation in sorted(methods.items(), reverse=True):  # what is saved is listed then
-            order = orders.get(path.rsplit("/", 1)[1]) if method == "post" else {}
-            if order is None:
-                continue
+            order = orders.get(path.rsplit("/", 1)[1]) if method == "post" else None
             answer = client.request(method, path, json=order)
             assert answer.status_code == 200
             of = operation["responses"]["200"]["content"]["application/json"]["schema"]
@@ -177,9 +180,7 @@ def test_schemathesis_finds_nothing(app: Any) -> None:
     count = 0
     for operation in operations:
         each = operation.ok()
-        if (
-            each.label.startswith("POST") and "rescan" not in each.label
-        ):  # refuse what no schema can, such as a taken name
+        if each.label in REFUSE:
             continue
 
         @settings(max_examples=10, deadline=None)
