@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UnitError, brief
+from .errors import IPAdapterError, UnitError, brief
 from .places import NAMED, SPREADS, read_places
 
 MAX_TEXT = 2_000
@@ -320,6 +320,14 @@ def read_picture_text(field: str, value: Any) -> str:
             field, value, f"must have at most {MAX_PICTURE_TEXT} characters, not {len(value)}: send a smaller picture."
         )
     return value
+
+
+def read_object(what: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
+    """Return an object with no keys but these; raises `IPAdapterError` for anything else. `what` begins a sentence."""
+    if not isinstance(given, dict):
+        raise IPAdapterError(f"{what} must be an object with {' and '.join(known)}, not {brief(given)}.")
+    refuse_unknown("", given, known)
+    return given
 
 
 def refuse_unknown(field: str, given: dict[str, Any], known: Sequence[str]) -> None:

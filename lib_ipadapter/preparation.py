@@ -123,8 +123,7 @@ class Preparation:
         alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None, region="")
         with self._saving, lasting():
             path = self.library.path_to_save(name, overwrite)
-            subject = self.library.subjects.find("subject", unit.subject) if unit.subject else None
-            plan = plan_of(alone, self.pictures, whole_pictures(alone), more=self._of_subject(alone, subject))
+            plan = plan_of(alone, self.pictures, whole_pictures(alone), more=self.pictures_of_subject(alone))
             encoded = self._features.encode(encoder, plan)
             squares = [encoded[shot] for shot in plan.images.shots if isinstance(shot, Shot)]
             features = {takes: torch.cat([each.of(takes) for each in squares]) for takes in (EMBED, HIDDEN)}
@@ -137,6 +136,10 @@ class Preparation:
     def encoding_seconds(self) -> float:
         """Spent in encoders since the start."""
         return self._features.seconds
+
+    def pictures_of_subject(self, unit: Unit) -> Given:
+        """Return the references of the subject that a unit names, if any."""
+        return self._of_subject(unit, self.library.subjects.find("subject", unit.subject) if unit.subject else None)
 
     def _of_subject(self, unit: Unit, subject: Subject | None) -> Given:
         """Return the references of a unit's subject, each with the picture that it would be in the unit.
