@@ -5,23 +5,45 @@ It stands for the web UI: it shows what the script would be given.
 
 import json
 import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo.frame import framed_panel
+from lib_ipadapter.plot import plotted
+from lib_ipadapter.presets import Presets
+from lib_ipadapter.unet_map import SD, SDXL
+from lib_ipadapter.units import read_unit
 
 MODELS = [
     {
         "name": "ip-adapter_sd15.safetensors",
+        "title": "base",
+        "base": "SD1.x",
+        "missing": False,
         "family": "base",
         "reason": "",
         "short": "for SD1.x",
         "note": "base adapter",
     },
-    {"name": "ip-adapter-plus_sd15.safetensors", "family": "plus", "reason": "", "short": "for SD1.x", "note": "Plus"},
+    {
+        "name": "ip-adapter-plus_sd15.safetensors",
+        "title": "Plus",
+        "base": "SD1.x",
+        "missing": False,
+        "family": "plus",
+        "reason": "",
+        "short": "for SD1.x",
+        "note": "Plus",
+    },
     {
         "name": "ip-adapter-faceid-plusv2_sd15.bin",
+        "title": "FaceID Plus v2",
+        "base": "SD1.x",
+        "missing": False,
         "family": "faceid-plus",
         "fields": ["variant", "face", "structure_weight", "lora_weight"],
         "reason": "",
@@ -30,6 +52,9 @@ MODELS = [
     },
     {
         "name": "ip-adapter-faceid-portrait_sd15.bin",
+        "title": "FaceID Portrait",
+        "base": "SD1.x",
+        "missing": False,
         "family": "portrait",
         "fields": ["face"],
         "reason": "",
@@ -38,6 +63,9 @@ MODELS = [
     },
     {
         "name": "ip-adapter_sdxl.safetensors",
+        "title": "base",
+        "base": "SDXL",
+        "missing": False,
         "family": "base",
         "reason": "ip-adapter_sdxl.safetensors is for SDXL, but the loaded checkpoint is SD1.x.",
         "short": "for SDXL",
@@ -59,11 +87,12 @@ def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
     return [gr.update() if (value := f(parameters)) is None else gr.update(value=value) for f in functions]
 
 
-def build() -> gr.Blocks:
+def build(folder: str) -> gr.Blocks:
+    presets = Presets(lambda: Path(folder, "presets.json"))
     saved: list[dict[str, Any]] = [{"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}]
 
     def files(asked: dict[str, Any]) -> dict[str, Any]:
-        return {"models": MODELS, "saved": saved}
+        return {"models": MODELS, "saved": saved, "presets": presets.all(), "asks": list(does)}
 
     def save(asked: dict[str, Any]) -> dict[str, Any]:
         pictures = len(asked["unit"]["images"])
@@ -75,10 +104,31 @@ def build() -> gr.Blocks:
         )
         return {"saved": saved, "message": message}
 
+    def plot(asked: dict[str, Any]) -> dict[str, Any]:
+        unit = read_unit({**asked["unit"], "enabled": False})
+        return plotted(unit, SDXL if asked["base"] == "SDXL" else SD)
+
+    def save_preset(asked: dict[str, Any]) -> dict[str, Any]:
+        name = presets.save(asked)
+        return {"presets": presets.all(), "message": f"Saved as {name}."}
+
+    def delete_preset(asked: dict[str, Any]) -> dict[str, Any]:
+        presets.delete(asked)
+        return {"presets": presets.all()}
+
+    does: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "list": files,
+        "rescan": files,
+        "save": save,
+        "plot": plot,
+        "save preset": save_preset,
+        "delete preset": delete_preset,
+    }
+
     def answer(text: str) -> str:
         asked = json.loads(text)
-        do = {"list": files, "rescan": files, "save": save}[asked["do"]]
-        return json.dumps({**do(asked), "id": asked["id"]})
+        do, number = asked.pop("do"), asked.pop("id")
+        return json.dumps({**does[do](asked), "id": number})
 
     with gr.Blocks(analytics_enabled=False) as page:
         panel = framed_panel(page, 5, answer, REFERENCES.get)
@@ -93,4 +143,5 @@ def build() -> gr.Blocks:
 
 
 def main() -> None:
-    build().queue().launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), show_error=True)
+    with tempfile.TemporaryDirectory() as folder:
+        build(folder).queue().launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), show_error=True)
