@@ -57,3 +57,10 @@ class Saved(BaseModel):
     holds: list[str] | None = Field(None, description="Kinds of features in the file.")
     encoder: str | None = Field(None, description="Image encoder file that made it; empty where it is not known.")
     sha256: str | None = Field(None, description="Of the file, in hexadecimal.")
+
+
+class Keypoints(BaseModel):
+    """The picture of a face's points."""
+
+    image: str = Field(description="The picture, as a data URL.")
+    faces: int = Field(description="Faces that were found in the photo.")

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .adapter import find_attentions
-from .answers import Adapter, Counts, Encoder, Saved, Version
+from .answers import Adapter, Counts, Encoder, Keypoints, Saved, Version
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError, UnitError, brief
 from .faces import PACKS, find_models
 from .fields import Flag, Text, refuse_unknown
+from .keypoints import asked_keypoints
 from .plot import plotted
 from .preparation import reason_against
 from .saved import SavedReference
@@ -38,6 +39,9 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         return answer
 
     save = asked_of(save_reference, "An object: `name`, `unit`, and `overwrite`, whether to replace one of that name")
+    drawn = asked_of(
+        keypoints, "An object: `image`, `width`, `height`, and if wanted `face` and `place` [x, y, height]"
+    )
     routes: tuple[tuple[str, str, Callable[..., Any], Any, str], ...] = (
         ("GET", "version", lambda: {"version": VERSION}, Version, "The extension's version"),
         ("GET", "models", lambda: list_adapters(session), list[Adapter], "Adapter files, those that can run first"),
@@ -46,6 +50,7 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         ("GET", "schema", schema, dict[str, Any], "JSON Schema of a unit, to check one before it is sent"),
         ("POST", "rescan", rescan, Counts, "Look for files again"),
         ("POST", "embeds", save, Saved, "Save the references of a unit under a name, unless it is taken"),
+        ("POST", "keypoints", drawn, Keypoints, "Draw a face's points, for InstantID's ControlNet"),
     )
     for method, name, answer, model, summary in routes:
         app.add_api_route(
@@ -102,6 +107,11 @@ def panel_delete_preset(session: Session, asked: dict[str, Any]) -> dict[str, An
     return {"presets": session.presets.all(), "message": f"Deleted {name}."}
 
 
+def keypoints(session: Session, asked: Any) -> dict[str, Any]:
+    """Return the picture of a face's points; see `asked_keypoints`."""
+    return asked_keypoints(session.preparation.faces, asked)
+
+
 PANEL: Mapping[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "list": panel_list,
     "rescan": panel_rescan,
@@ -109,6 +119,7 @@ PANEL: Mapping[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
     "plot": panel_plot,
     "save preset": panel_save_preset,
     "delete preset": panel_delete_preset,
+    "keypoints": keypoints,
 }
 """What the panel can ask for. Each function takes the object that the browser sent, without `do` and `id`."""
 
@@ -206,7 +217,7 @@ def _adapter_entry(
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.told_by,
         "fields": list(found.family.fields),
-        "title": found.title.split(" (")[0].removeprefix("a ").removesuffix(" adapter"),
+        "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
         "short": f"for {found.base}" if found.runs else "not in this version yet",
         **({"note": "", "missing": False} if reason else _encoder_note(session, adapter)),
@@ -220,15 +231,15 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
     try:
         encoder = library.encoder_for(adapter, "auto")
         if found.family.vector:
-            find_models(PACKS[found.family.pack], session.host.folders().faces)
+            find_models(PACKS[found.pack], session.host.folders().faces)
     except IPAdapterError as error:
         return {"note": error.sentence, "missing": True}
-    sees = [f"face models {found.family.pack}"] if found.family.vector else []
+    sees = [f"face models {found.pack}"] if found.family.vector else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
     told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
         found.told_by, ""
     )
-    note = f"{found.title.split(' (')[0].removeprefix('a ')}{told}, {', '.join(sees)}"
+    note = f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{told}, {', '.join(sees)}"
     return {"note": note, "missing": False}
 
 

@@ -3,7 +3,7 @@
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -105,10 +105,17 @@ class FeatureMaker:
         """Encode on the host's device, or on the CPU where that is too full."""
         self.host.make_room(encoder.parameters * self.host.compute_dtype().itemsize)
         try:
-            return encode(encoder, pixels, *self.precision)
+            return encode(encoder, self._told(pixels), *self.precision)
         except torch.cuda.OutOfMemoryError:
             log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
-            return encode(encoder, pixels, torch.device("cpu"), torch.float32)
+            return encode(encoder, self._told(pixels), torch.device("cpu"), torch.float32)
+
+    def _told(self, pixels: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield pictures one by one, and tell the host how many are done."""
+        for done, each in enumerate(pixels):
+            self.host.tell("encoding", done, len(pixels))
+            yield each
+        self.host.tell("encoding", len(pixels), len(pixels))
 
 
 def _vector(shot: Shot) -> Tensor:

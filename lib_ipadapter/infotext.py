@@ -10,7 +10,7 @@ from typing import Any
 
 from .controlnet import from_controlnet
 from .errors import UnitError
-from .fields import HASH, Mask, Picture, Pictures, Saved
+from .fields import HASH, Mask, Picture, Pictures, Saved, read_crop
 from .units import FIELDS, Unit
 
 DIGEST_LENGTH = 12
@@ -18,7 +18,7 @@ DIGEST_LENGTH = 12
 
 MODEL = FIELDS["model"].metadata["label"]
 NAMES = {field.metadata["label"]: name for name, field in FIELDS.items()}
-PICTURE = re.compile(r"(?P<image>[0-9a-f]+)(×(?P<weight>[-+.e0-9]+))?(@(?P<mask>[0-9a-f]+))?")
+PICTURE = re.compile(r"(?P<image>[0-9a-f]+)(×(?P<weight>[-+.e0-9]+))?(@(?P<mask>[0-9a-f]+))?(/(?P<crop>[a-z]+))?")
 """One of several pictures as `_hash` writes it."""
 CONTROLNET_KEY = re.compile(r"ControlNet(?: \d+)?")
 STARTING_ENDING = re.compile(r"starting/ending: \(([\d.]+), ([\d.]+)\)", re.IGNORECASE)
@@ -62,10 +62,11 @@ def _hashes(name: str, value: Any, digests: Mapping[str, str]) -> str:
 
 
 def _hash(picture: Picture, field: str, digests: Mapping[str, str]) -> str:
-    """Return a picture as its hash, its weight where that is not 1, and its region's hash where it has one."""
+    """Return a picture as its hash, its weight where that is not 1, and its region's hash and crop, if any."""
     weight = "" if picture.weight == 1.0 else f"×{picture.weight:.12g}"
     region = "" if picture.mask is None else f"@{digests[f'{field}.mask'][:DIGEST_LENGTH]}"
-    return digests[field][:DIGEST_LENGTH] + weight + region
+    crop = "" if picture.crop is None else f"/{picture.crop}"
+    return digests[field][:DIGEST_LENGTH] + weight + region + crop
 
 
 def _quoted(value: str) -> str:
@@ -138,7 +139,9 @@ def _restored_pictures(name: str, kind: Pictures | Mask, value: str, find: FindR
         hashes = {"image": parts["image"], "mask": parts["mask"]}
         found = {part: find(digits) for part, digits in hashes.items() if digits}
         missing += [hashes[part] for part, url in found.items() if url is None]
-        pictures.append(found | ({"weight": float(parts["weight"])} if parts["weight"] else {}))
+        weight = {"weight": float(parts["weight"])} if parts["weight"] else {}
+        crop = {"crop": read_crop(name, parts["crop"])} if parts["crop"] else {}
+        pictures.append(found | weight | crop)
     if missing:
         raise LookupError(" ".join(missing))
     return {name: pictures}

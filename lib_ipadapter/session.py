@@ -44,7 +44,7 @@ class Session:
             unit_key(number): describe(each.unit, each.adapter.path.name, each.digests)
             for number, each in prepared.items()
         }
-        for file in {file.digest: file for each in prepared.values() for file in each.plan.files.values()}.values():
+        for file in {file.digest: file for each in prepared.values() for file in each.own_files}.values():
             self.references.keep(file)
         # a new mapping, for the copies of `p` that are the cells of a plot share the old one
         p.extra_generation_params = without_units(p.extra_generation_params) | described

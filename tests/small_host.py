@@ -70,10 +70,13 @@ class SmallHost:
         self.convention = "mean"
         self.facts = PassFacts()
         self.kept: Shelter | None = None
+        self.told: list[tuple[str, int, int]] = []
+        self.interrupted_at = 0
 
     def folders(self) -> Folders:
         own = self.folder
-        return Folders((own,), (own,), (own / "saved",), (own / "faces",), (own / "loras",), own / "presets.json")
+        one = {name: (own / name,) for name in ("saved", "faces", "loras", "subjects")}
+        return Folders((own,), (own,), presets=own / "presets.json", **one)
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")
@@ -98,8 +101,13 @@ class SmallHost:
     def loaded_unet(self) -> nn.Module | None:
         return self.unet
 
-    def in_turn(self) -> contextlib.AbstractContextManager[None]:
+    def in_turn(self, task: str = "") -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        self.told.append((what, done, total))
+        if len(self.told) == self.interrupted_at:
+            raise IPAdapterError("Interrupted.")
 
     def refusal(self, error: IPAdapterError) -> Exception:
         from fastapi import HTTPException

@@ -3,9 +3,9 @@
 What the real web UI does is checked in tests/host; this keeps the door's own arithmetic and its refusals.
 """
 
-import contextlib
 import itertools
 import sys
+import threading
 import types
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,35 @@ from lib_ipadapter.attention import COND, UNCOND  # noqa: E402
 from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
 
 
+class State:
+    """The web UI's record of the work at hand (modules/shared_state.py)."""
+
+    interrupted = stopping_generation = False
+    job, job_count, sampling_step, sampling_steps, textinfo = "", 0, 3, 20, None
+
+    def begin(self, job: str) -> None:
+        self.job, self.job_count, self.interrupted = job, -1, False
+
+    def end(self) -> None:
+        self.job, self.job_count = "", 0
+
+
+class Tasks:
+    """What the progress bar in the browser asks for (modules/progress.py)."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, str]] = []
+
+    def add_task_to_queue(self, task: str) -> None:
+        self.steps.append(("queued", task))
+
+    def start_task(self, task: str) -> None:
+        self.steps.append(("started", task))
+
+    def finish_task(self, task: str) -> None:
+        self.steps.append(("finished", task))
+
+
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     options: dict[str, Any] = {}
@@ -27,10 +56,12 @@ def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
         cmd_opts=SimpleNamespace(use_cpu=["all"], api_auth=None),
         data_path=str(tmp_path),
         sd_model=None,
+        state=State(),
     )
     modules = types.ModuleType("modules")
     parts = {
-        "call_queue": SimpleNamespace(queue_lock=contextlib.nullcontext("the lock")),
+        "call_queue": SimpleNamespace(queue_lock=threading.Lock()),
+        "progress": Tasks(),
         "devices": SimpleNamespace(cpu=torch.device("cpu")),
         "lowvram": SimpleNamespace(),
         "paths_internal": SimpleNamespace(models_path=str(tmp_path / "models"), extensions_dir=str(tmp_path / "ext")),
@@ -117,9 +148,34 @@ def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> No
     assert Processing().sample() == "sampled", "only this one generation"
 
 
-def test_work_between_generations_holds_the_web_uis_lock(door) -> None:
-    with door.in_turn() as held:
-        assert held == "the lock"
+def test_work_between_generations_holds_the_web_uis_lock_and_moves_its_progress_bar(door) -> None:
+    common = sys.modules["lib_ipadapter.hosts.webui"]
+    lock, state, tasks = common.call_queue.queue_lock, common.shared.state, common.tasks
+    state.interrupted = True  # of the generation before, which is no reason to end this work
+    with door.in_turn("task(1)"):
+        assert lock.locked()
+        assert (state.job, tasks.steps) == ("task(1)", [("queued", "task(1)"), ("started", "task(1)")])
+        door.tell("encoding", 2, 8)
+        assert (state.job_count, state.sampling_step, state.sampling_steps) == (1, 2, 8)
+        assert state.textinfo == "IP-Adapter: encoding, 2 of 8"
+        door.tell("encoding", 8, 8)
+        assert (state.sampling_step, state.textinfo) == (0, None)
+    assert not lock.locked()
+    assert (state.job, tasks.steps[-1]) == ("", ("finished", "task(1)"))
+
+
+@pytest.mark.parametrize("how", ["interrupted", "stopping_generation"])
+def test_work_ends_where_the_web_ui_is_interrupted(door, how: str) -> None:
+    def work() -> None:
+        with door.in_turn():
+            door.tell("encoding", 0, 3)
+            setattr(door.shared.state, how, True)
+            door.tell("encoding", 1, 3)
+
+    with pytest.raises(IPAdapterError, match="Interrupted while encoding, of which 1 of 3 were done"):
+        work()
+    assert not sys.modules["lib_ipadapter.hosts.webui"].call_queue.queue_lock.locked()
+    assert door.shared.state.job == ""
 
 
 def test_an_unforeseen_error_stops_the_generation_and_is_logged(door, caplog) -> None:

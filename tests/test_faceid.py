@@ -242,7 +242,6 @@ REFUSED = {
     "structure without v2": (unit("faceid-plus", structure_weight=0.5), "structure_weight has no meaning"),
     "a LoRA for portraits": (unit("portrait", lora_weight=0.5), "lora_weight has no meaning"),
     "a variant it cannot be": (unit("faceid", variant="v2"), "variant does not fit: faceid.bin is a FaceID adapter"),
-    "InstantID": (unit("unnorm", variant="InstantID"), "an InstantID adapter (SD1.x), which this version cannot run"),
     "an encoder": (unit("faceid", encoder="tower"), "encoder is not used by faceid.bin"),
     "a LoRA that is missing": (unit("alone", lora_weight=0.5), "alone_lora.safetensors was not found beside it"),
     "all and each": (unit("faceid", face="all", unfold=True), "face and unfold cannot go together"),

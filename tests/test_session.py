@@ -27,6 +27,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
 
     def counting(encoder: Any, pictures: Any, *more: Any) -> Any:
+        pictures = list(pictures)
         counts.append(len(pictures))
         return encoders.encode(encoder, pictures, *more)
 
@@ -48,6 +49,21 @@ def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, en
     assert encoded == [2, 1], "only what is new"
     sample(host, session, [unit(crop="pad")])
     assert encoded == [2, 1, 1]
+
+
+def test_encoding_is_told_picture_by_picture_and_can_be_interrupted(session, host) -> None:
+    several = unit(images=[photo(1), photo(2), photo(3)])
+    host.interrupted_at = 3
+    session.before_sampling(Processing(), [several])
+    assert host.refused == ["IP-Adapter unit 1: Interrupted."]
+    assert host.told == [("encoding", done, 4) for done in range(3)], "three references and the empty picture"
+    host.told.clear()
+    host.refused.clear()
+    host.interrupted_at = 0
+    call(host, session, [several])
+    assert host.told == [("encoding", done, 4) for done in range(5)], "nothing was kept of the first time"
+    call(host, session, [several])
+    assert len(host.told) == 5
 
 
 def test_every_input_of_what_is_kept_is_in_its_key(session, host) -> None:

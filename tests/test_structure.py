@@ -34,14 +34,18 @@ MAY_IMPORT = {
     "crops": set(),
     "towers": {"checkpoint", "families"},
     "encoders": {"checkpoint", "crops", "errors", "families", "towers"},
+    "names": {"errors", "fields"},
+    "subjects": {"cache", "errors", "fields", "names", "reference"},
+    "subject_zips": {"errors", "fields", "reference", "subjects"},
     "saved": {"archive", "checkpoint", "errors", "families", "regions"},
     "enhancing": {"encoders"},
-    "library": {"errors", "families", "fields", "checkpoint", "encoders", "loras", "saved"},
+    "library": {"errors", "families", "fields", "checkpoint", "encoders", "loras", "names", "saved", "subjects"},
     "loras": {"checkpoint", "families", "unet_map"},
     "tokens": {"errors", "families", "checkpoint", "loras", "projectors", "unet_map"},
     "attention": set(),
     "adapter": {"errors", "attention", "regions", "unet_map"},
     "faces": {"cache", "checkpoint", "errors", "reference"},
+    "keypoints": {"errors", "faces", "families", "fields", "reference"},
     "hosts/host": {"errors", "library"},
     "store": {"hosts/host", "reference"},
     "hosts/webui": {"errors", "library", "regions", "hosts/host"},
@@ -76,6 +80,7 @@ MAY_IMPORT = {
         "faces",
         "families",
         "features",
+        "fields",
         "hosts/host",
         "library",
         "loras",
@@ -84,6 +89,7 @@ MAY_IMPORT = {
         "reference",
         "saved",
         "schedule",
+        "subjects",
         "tokens",
         "unet_map",
         "units",
@@ -106,6 +112,7 @@ MAY_IMPORT = {
         "units",
     },
     "answers": set(),
+    "subject_routes": {"errors", "fields", "reference", "session", "subject_zips", "subjects"},
     "api": {
         "adapter",
         "answers",
@@ -113,6 +120,7 @@ MAY_IMPORT = {
         "errors",
         "faces",
         "fields",
+        "keypoints",
         "plot",
         "preparation",
         "saved",
@@ -133,6 +141,7 @@ STDLIB_ONLY = {
     "unet_map",
     "fields",
     "controlnet",
+    "names",
     "units",
     "schedule",
     "plot",
@@ -143,7 +152,9 @@ STDLIB_ONLY = {
     "xyz",
 }
 WEB_UI = {"modules", "modules_forge", "backend", "ldm_patched", "gradio", "fastapi"}
-HEAVY = {"open_clip", "transformers", "diffusers", "insightface", "onnxruntime"}
+FACES = {"faces": {"insightface", "onnxruntime"}, "keypoints": {"cv2"}}
+"""What a room has of insightface and of what comes with it."""
+HEAVY = {"cv2", "open_clip", "transformers", "diffusers", "insightface", "onnxruntime"}
 
 
 def imports(path: Path, top_only: bool = False) -> list[tuple[int, str]]:
@@ -191,9 +202,7 @@ def test_nothing_heavy_is_imported_before_it_is_used(room: str) -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_insightface_is_known_to_one_room_alone(room: str) -> None:
     outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
-    assert outside & {"insightface", "onnxruntime", "onnx", "cv2"} == (
-        {"insightface", "onnxruntime"} if room == "faces" else set()
-    )
+    assert outside & {"insightface", "onnxruntime", "onnx", "cv2"} == FACES.get(room, set())
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -88,8 +88,11 @@ class Demo:
     def loaded_unet(self) -> nn.Module:
         return self.model.unet
 
-    def in_turn(self) -> AbstractContextManager[None]:
+    def in_turn(self, task: str = "") -> AbstractContextManager[None]:
         return nullcontext()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """There is no progress bar, and nothing interrupts."""
 
     def refusal(self, error: IPAdapterError) -> Exception:
         return error

@@ -95,8 +95,15 @@ class Host(Protocol):
         """Return the loaded checkpoint's U-Net, or None where no checkpoint is loaded yet; never loads one."""
         ...
 
-    def in_turn(self) -> AbstractContextManager[Any]:
-        """Return a context in which no generation runs, for work between generations; it waits for its turn."""
+    def in_turn(self, task: str = "") -> AbstractContextManager[Any]:
+        """Return a context in which no generation runs, for work between generations; it waits for its turn.
+
+        The web UI's progress bar knows the work as `task`, and its interruption ends the work as it ends a generation.
+        """
+        ...
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Show how much of some work is done, in a generation too; raises `IPAdapterError` where it was interrupted."""
         ...
 
     def refusal(self, error: IPAdapterError) -> Exception:

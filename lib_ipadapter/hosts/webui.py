@@ -5,7 +5,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import call_queue, paths_internal, shared
+from modules import progress as tasks
 
 from ..errors import STATUS, IPAdapterError
 from ..library import Folders
@@ -28,6 +29,7 @@ __all__ = [
     "refusing",
     "route_guards",
     "shelter",
+    "tell",
     "unconditional",
 ]
 """What every door has from here, so that it offers all of `host.Host`."""
@@ -87,6 +89,7 @@ def folders() -> Folders:
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
         presets=Path(shared.data_path, "ipadapter-presets.json"),
+        subjects=(models / "ipadapter_subjects",),
     )
 
 
@@ -159,8 +162,28 @@ def _knows(accounts: dict[str, str], given: HTTPBasicCredentials) -> bool:
     return password is not None and secrets.compare_digest(given.password.encode(), password.encode())
 
 
-def in_turn() -> AbstractContextManager[Any]:
-    return call_queue.queue_lock
+@contextmanager
+def in_turn(task: str = "") -> Generator[None, None, None]:
+    """Hold the web UI's lock as a generation does (modules/call_queue.py, `wrap_gradio_gpu_call`)."""
+    task = task or "IP-Adapter"
+    tasks.add_task_to_queue(task)
+    with call_queue.queue_lock:
+        shared.state.begin(job=task)
+        shared.state.job_count = 1
+        tasks.start_task(task)
+        try:
+            yield
+        finally:
+            tasks.finish_task(task)
+            shared.state.end()
+
+
+def tell(what: str, done: int, total: int) -> None:
+    state, over = shared.state, done == total
+    state.textinfo = None if over else f"IP-Adapter: {what}, {done} of {total}"
+    state.sampling_step, state.sampling_steps = (0, 0) if over else (done, total)
+    if state.interrupted or state.stopping_generation:
+        raise IPAdapterError(f"Interrupted while {what}, of which {done} of {total} were done.")
 
 
 def refusal(error: IPAdapterError) -> Exception:
