@@ -51,7 +51,7 @@ const ipAdapter = (() => {
     }
 
     function checkpointChanged() {
-        Object.values(panels).filter((panel) => panel.ticked).forEach((panel) => panel.ask("list"));
+        Object.values(panels).filter((panel) => panel.ticked).forEach((panel) => panel.look());
     }
 
     onUiLoaded(start);

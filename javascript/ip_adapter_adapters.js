@@ -32,7 +32,7 @@
                 panel.draw();
             },
         });
-        const refresh = sign("↻", say("Look for files again"), () => panel.ask("rescan"));
+        const refresh = sign("↻", say("Look for files again"), () => panel.look("rescan"));
         refresh.setAttribute("aria-label", say("Refresh"));
         const chosen = panel.modelOf(panel.unit);
         const none = models && models.length === 0 ? say("No adapter was found. Put one into models/ipadapter and refresh.") : "";

@@ -4,7 +4,7 @@
     const {element, say, button, sign, choice, option} = ipAdapter;
 
     /* Controls that hold labels or buttons of their own, so that no label may be around them. */
-    const WHOLE = ["pictures", "mask", "saved"];
+    const WHOLE = ["pictures", "mask", "saved", "subject"];
 
     ipAdapter.Controls = class {
         constructor(panel) {
@@ -26,6 +26,7 @@
                 pictures: this.drawPictures,
                 points: this.drawText,
                 saved: this.drawSaved,
+                subject: this.drawSubject,
                 whole: this.drawNumber,
                 text: this.drawText,
             }[control.kind];
@@ -99,6 +100,10 @@
             const name = element("input", {type: "text", ariaLabel: say("Name to save as"), placeholder: say("name")});
             const title = say("Save this unit's pictures, as its encoder sees them, under this name");
             return [select, name, button(say("Save"), () => this.panel.save(name.value.trim()), {title})];
+        }
+
+        drawSubject(control, label) {
+            return this.panel.subjects.draw(label);
         }
 
         drawFlag(control, label) {

@@ -82,5 +82,5 @@
         }
     };
 
-    Object.assign(ipAdapter, {canvasOf, sizeWithin, urlOf, urlOfFile, fileAt, filesOf, loaded, resultOf, MAX_SIDE});
+    Object.assign(ipAdapter, {readAsUrl, canvasOf, sizeWithin, urlOf, urlOfFile, fileAt, filesOf, loaded, resultOf, MAX_SIDE});
 })();

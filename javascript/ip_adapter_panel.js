@@ -9,12 +9,13 @@
             this.tab = root.dataset.tab;
             this.spec = JSON.parse(root.dataset.spec);
             this.ticked = false;
-            this.files = {models: null, saved: [], presets: {}, asks: []}; // what the server has
+            this.files = {models: null, saved: [], subjects: [], presets: {}, asks: []}; // what the server has
             this.asking = new ipAdapter.Asking((name) => this.part(name));
             this.checking = new ipAdapter.Checking(this);
             this.controls = new ipAdapter.Controls(this);
             this.plot = new ipAdapter.Plot(this);
             this.presets = new ipAdapter.Presets(this);
+            this.subjects = new ipAdapter.Subjects(this);
             this.current = 0;
             this.written = []; // what this panel wrote into the text fields; anything else there was pasted
             this.units = Array.from({length: this.spec.units}, () => this.emptyUnit());
@@ -37,7 +38,7 @@
         }
 
         isFilled(unit) {
-            return unit.images.length > 0 || unit.model !== "" || unit.embeds !== "";
+            return unit.images.length > 0 || unit.model !== "" || unit.subject !== "" || unit.embeds !== "";
         }
 
         isUsed(unit) {
@@ -73,8 +74,9 @@
             const model = this.modelOf(unit);
             const name = model && model.title ? model.title[0].toUpperCase() + model.title.slice(1) : unit.model.replace(/\.\w+$/, "");
             const count = unit.images.length;
-            const references = unit.embeds || (count === 1 ? say("1 ref") : say("{n} refs", {n: count}));
-            return [name || say("no adapter"), String(unit.weight), references].join(" · ");
+            const pictures = count === 1 ? say("1 ref") : say("{n} refs", {n: count});
+            const named = unit.subject || unit.embeds;
+            return [name || say("no adapter"), String(unit.weight), named, count || !named ? pictures : ""].filter(Boolean).join(" · ");
         }
 
         write() {
@@ -126,8 +128,14 @@
 
         tick(on) {
             this.ticked = on;
-            if (on) this.ask("list");
+            if (on) this.look();
             this.write();
+        }
+
+        /* Ask which files there are. */
+        async look(what = "list") {
+            await this.ask(what);
+            if (this.files.asks.includes("subjects")) await this.ask("subjects");
         }
 
         /* Ask the server to save this unit's references. */

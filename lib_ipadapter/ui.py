@@ -32,7 +32,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "hires_weight",
     ),
     "Face": ("face", "structure_weight", "lora_weight", "variant"),
-    "References": ("embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
+    "References": ("subject", "embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
     "Region": ("mask",),
     "Negative references": ("negative_images", "noise_type", "noise"),
     "Composition references": ("composition_images",),
