@@ -57,9 +57,9 @@ def started_browser() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, address: str, name: str) -> Iterator[Any]:
+def opened(browser: Any, address: str, name: str, **context: Any) -> Iterator[Any]:
     """Open a page that has the panel; afterwards take its picture and see that its code met no error."""
-    page = browser.new_page(viewport={"width": 1100, "height": 1000})
+    page = browser.new_page(**{"viewport": {"width": 1100, "height": 1000}, **context})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
