@@ -3,6 +3,7 @@
 What the real web UI does is checked in tests/host; this keeps the door's own arithmetic and its refusals.
 """
 
+import contextlib
 import itertools
 import sys
 import threading
