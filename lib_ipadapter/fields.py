@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UnitError, brief
+from .errors import IPAdapterError, UnitError, brief
 from .places import NAMED, SPREADS, read_places
 
 MAX_TEXT = 2_000
 MAX_PICTURE_TEXT = 64 * 1024 * 1024
 """Characters of one picture as base64: 48 MiB of file, more than any camera writes."""
 MAX_PICTURES = 16
+
+CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
+"""How a reference becomes square for the encoder."""
 
 HASH = re.compile(r" \[([0-9a-fA-F]*)\]$")
 """What may follow a file's name: the first digits of its hash."""
@@ -114,6 +117,11 @@ class Text(Kind):
 @dataclass(frozen=True)
 class Saved(Text):
     """Name of a saved reference, which the first digits of its hash may follow, in brackets."""
+
+
+@dataclass(frozen=True)
+class Subject(Saved):
+    """Name of a subject, which the first digits of its hash may follow, in brackets."""
 
 
 @dataclass(frozen=True)
@@ -232,11 +240,13 @@ class Region(Kind):
 
 @dataclass(frozen=True)
 class Picture:
-    """One reference as the client gave it: base64 text of a picture file, its weight, and which part of it counts."""
+    """One reference as the client gave it: base64 text of a picture file, and how it counts."""
 
     image: str
     weight: float = 1.0
     mask: str | None = None
+    crop: str | None = None
+    """One of `CROPS`, or None where the unit's counts."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +254,7 @@ class Mask(Kind):
     """One optional picture, as text."""
 
     def read(self, field: str, value: Any) -> str | None:
-        return None if value is None else _read_picture_text(field, value)
+        return None if value is None else read_picture_text(field, value)
 
     def schema(self) -> dict[str, Any]:
         return {"type": ["string", "null"], "maxLength": MAX_PICTURE_TEXT}
@@ -252,7 +262,7 @@ class Mask(Kind):
 
 @dataclass(frozen=True)
 class Pictures(Kind):
-    """Any number of pictures up to `MAX_PICTURES`: each a text or an object with `image`, `weight` and `mask`."""
+    """Any number of pictures up to `MAX_PICTURES`: each a text or an object with `image` and more."""
 
     def read(self, field: str, value: Any) -> tuple[Picture, ...]:
         entries = value if isinstance(value, (list, tuple)) else [value]
@@ -266,7 +276,12 @@ class Pictures(Kind):
             "type": "object",
             "additionalProperties": False,
             "required": ["image"],
-            "properties": {"image": text, "weight": PICTURE_WEIGHT.schema(), "mask": Mask().schema()},
+            "properties": {
+                "image": text,
+                "weight": PICTURE_WEIGHT.schema(),
+                "mask": Mask().schema(),
+                "crop": {"enum": [*CROPS, None]},
+            },
         }
         one = {"anyOf": [text, weighted]}
         return {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "maxItems": MAX_PICTURES}]}
@@ -279,18 +294,23 @@ def _read_picture(field: str, value: Any) -> Picture:
     if isinstance(value, Picture):
         return value
     if not isinstance(value, dict):
-        return Picture(_read_picture_text(field, value))
-    refuse_unknown(field, value, ("image", "weight", "mask"))
+        return Picture(read_picture_text(field, value))
+    refuse_unknown(field, value, ("image", "weight", "mask", "crop"))
     if "image" not in value:
         raise UnitError(f"{field}.image", None, "is required: give the picture as base64 text.")
     return Picture(
-        _read_picture_text(f"{field}.image", value["image"]),
+        read_picture_text(f"{field}.image", value["image"]),
         PICTURE_WEIGHT.read(f"{field}.weight", value.get("weight", 1.0)),
         Mask().read(f"{field}.mask", value.get("mask")),
+        read_crop(f"{field}.crop", value.get("crop")),
     )
 
 
-def _read_picture_text(field: str, value: Any) -> str:
+def read_crop(field: str, value: Any) -> str | None:
+    return None if value is None else Choice(CROPS).read(field, value)
+
+
+def read_picture_text(field: str, value: Any) -> str:
     if not isinstance(value, str) or not value.isascii():
         raise UnitError(
             field, value, f"must be a picture as base64 text, not {brief(value)}; files are not read by path."
@@ -300,6 +320,14 @@ def _read_picture_text(field: str, value: Any) -> str:
             field, value, f"must have at most {MAX_PICTURE_TEXT} characters, not {len(value)}: send a smaller picture."
         )
     return value
+
+
+def read_object(what: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
+    """Return an object with no keys but these; raises `IPAdapterError` for anything else. `what` begins a sentence."""
+    if not isinstance(given, dict):
+        raise IPAdapterError(f"{what} must be an object with {' and '.join(known)}, not {brief(given)}.")
+    refuse_unknown("", given, known)
+    return given
 
 
 def refuse_unknown(field: str, given: dict[str, Any], known: Sequence[str]) -> None:

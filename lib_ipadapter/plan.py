@@ -120,31 +120,34 @@ class Plan:
         return self.negatives.shots + self.images.shots + self.compositions.shots
 
 
-ShotsOf = Callable[[str, Reference], Sequence[Shot]]
-"""(field, file) -> what an adapter sees of a picture."""
+ShotsOf = Callable[[str, Picture, Reference], Sequence[Shot]]
+"""(field, picture, file) -> what an adapter sees of a picture."""
 
 
 def whole_pictures(unit: Unit) -> ShotsOf:
     """Return how an adapter sees pictures: each as one square."""
     enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
-    return lambda _, file: [Shot(file.digest, unit.crop, enhance=enhance)]
+    return lambda _, picture, file: [Shot(file.digest, picture.crop or unit.crop, enhance=enhance)]
 
 
 def faces_alone(faces_of: Callable[[str, Reference], Sequence[Face]]) -> ShotsOf:
     """Return how an adapter sees faces: each as a picture of its own."""
-    return lambda field, file: [Shot(file.digest, "center", face=face) for face in faces_of(field, file)]
+    return lambda field, _, file: [Shot(file.digest, "center", face=face) for face in faces_of(field, file)]
 
 
 Given = Sequence[tuple[str, Picture, Reference]]
 """References that have a weight, each with its field and its file."""
 
 
-def plan_of(unit: Unit, pictures: PictureFiles, shots_of: ShotsOf, saved: SavedReference | None = None) -> Plan:
+def plan_of(
+    unit: Unit, pictures: PictureFiles, shots_of: ShotsOf, saved: SavedReference | None = None, more: Given = ()
+) -> Plan:
     """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read.
 
-    `saved` is what the unit's `embeds` names.
+    `saved` is what the unit's `embeds` names, `more` are the references of its `subject`, which come after its own.
     """
     given = {name: _given(name, getattr(unit, name), pictures) for name in PICTURE_FIELDS}
+    given["images"] = (*given["images"], *more)
     files = {field: file for each in given.values() for field, _, file in each}
     files |= _mask_files(unit, given, pictures)
     masks = {field: pictures.mask(field, file) for field, file in files.items() if field.endswith("mask")}
@@ -181,7 +184,7 @@ def _subject(
     picture: Picture,
     file: Reference,
 ) -> Subject:
-    mask, shots = masks.get(f"{field}.mask"), tuple(shots_of(field, file))
+    mask, shots = masks.get(f"{field}.mask"), tuple(shots_of(field, picture, file))
     if not unit.tiles:
         return Subject(shots, picture.weight, mask)
     (whole,) = shots  # faces have no tiles
@@ -269,6 +272,6 @@ def _negatives(unit: Unit, given: Given, shots_of: ShotsOf) -> Recipe:
     if not unit.negative_images and not unit.noise:
         return Recipe()
     noise = (unit.noise_type, unit.noise) if unit.noise else None
-    seen = [(picture.weight, shot) for field, picture, file in given for shot in shots_of(field, file)]
+    seen = [(picture.weight, shot) for field, picture, file in given for shot in shots_of(field, picture, file)]
     shots = tuple(replace(shot, noise=noise, enhance=None) for _, shot in seen)
     return Recipe(shots, "average", tuple(weight for weight, _ in seen))

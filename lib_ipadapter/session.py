@@ -51,13 +51,16 @@ class Session:
         started, encoded = time.perf_counter(), self.preparation.encoding_seconds
         prepared = self._prepare(p, args)
         if prepared:
+            with self.host.refusing(p):
+                names = {each.adapter.path.name for each in prepared.values()}
+                self.host.beside(p, names, any(each.unit.inner == "inner only" for each in prepared.values()))
             encoding = self.preparation.encoding_seconds - encoded
             log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
         described = {
             unit_key(number): describe(each.unit, each.adapter.path.name, each.digests)
             for number, each in prepared.items()
         }
-        for file in {file.digest: file for each in prepared.values() for file in each.plan.files.values()}.values():
+        for file in {file.digest: file for each in prepared.values() for file in each.own_files}.values():
             self.references.keep(file)
         # a new mapping, for the copies of `p` that are the cells of a plot share the old one
         p.extra_generation_params = without_units(p.extra_generation_params) | described
@@ -137,8 +140,11 @@ class Run:
         self._unet = self._injection = self._side = None
         self._banks.clear()
 
-    def arm(self, rows: Sequence[Row], progress: float) -> None:
-        """Act on the next call of the denoiser, with these rows, at this fraction 0..1 of the steps."""
+    def arm(self, rows: Sequence[Row], progress: float, size: Size) -> None:
+        """Act on the next call of the denoiser, with these rows, at this fraction 0..1 of the steps.
+
+        `size` is that of the whole latent picture, of which the U-Net may get parts.
+        """
         self._rows = rows
         factors = tuple(unit.factor(progress) for unit in self._acting)
         if factors != self._factors:
@@ -146,7 +152,8 @@ class Run:
             self._factors = factors
         if self._injection and any(factors):
             kinds = tuple(kind_of(row.role, row.picture, self._period) for row in rows)
-            self._injection.call = Call(kinds, self._bank)
+            regional = any(unit.regional for unit, factor in zip(self._acting, factors, strict=True) if factor)
+            self._injection.call = Call(kinds, self._bank, size if regional else None)
             self._to_act = True
         if self._side:
             at_work = [unit for unit, factor in zip(self._acting, factors, strict=True) if factor]

@@ -33,13 +33,23 @@ class Acting:
     @property
     def acts(self) -> bool:
         """Whether the unit does anything in this pass."""
-        return acts_in(self.prepared.unit, self.facts.hires) and bool(self.layers)
+        unit = self.prepared.unit
+        here = unit.inner in ("all", "inner only" if self.facts.inner else "picture only")
+        return here and acts_in(unit, self.facts.hires) and bool(self.layers)
 
     @property
     def pictures(self) -> int:
         """After how many pictures of a batch the unit's references begin again."""
         groups = (self.prepared.plan.groups, self.prepared.plan.composition_groups)
         return lcm(*(len(each) for each in groups if each)) if self.prepared.unit.unfold else 1
+
+    @cached_property
+    def regional(self) -> bool:
+        """Whether the unit acts on some positions of the picture otherwise than on others."""
+        plan = self.prepared.plan
+        whole = plan.mask is not None or plan.area is not None
+        groups = (*plan.groups, *plan.composition_groups)
+        return whole or any(group.mask is not None or group.area is not None or group.tiles for group in groups)
 
     @property
     def lora(self) -> Lora | None:

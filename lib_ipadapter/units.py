@@ -13,6 +13,7 @@ from typing import Any
 from .controlnet import from_controlnet
 from .errors import IPAdapterError, UnitError
 from .fields import (
+    CROPS,
     Choice,
     Face,
     Flag,
@@ -25,6 +26,7 @@ from .fields import (
     Points,
     Region,
     Saved,
+    Subject,
     Text,
     Whole,
     brief,
@@ -56,9 +58,9 @@ WEIGHT_TYPES = (
 )
 SCALINGS = ("V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty")
 COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min", "average tokens")
-CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
 NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
 PASSES = ("both", "base", "hires")
+INNER = ("all", "picture only", "inner only")
 VARIANTS = ("auto", "v1", "v2", "unnorm", "InstantID")
 CURVES = ("linear in", "linear out", "cosine in", "cosine out")
 
@@ -80,6 +82,9 @@ class Unit:
     )
     composition_images: tuple[Picture, ...] = _field(
         Pictures(), (), "Composition references", "Pictures that the composition layers see instead of the references."
+    )
+    subject: str = _field(
+        Subject(), "", "Subject", "Name of a set of pictures that was saved; they join the references."
     )
     embeds: str = _field(Saved(), "", "Saved reference", "What was saved of pictures under a name, in their place.")
     weight: float = _field(Number(-5, 5), 1.0, "Weight", "1 is as trained; 0 is off; negative moves away.")
@@ -153,6 +158,12 @@ class Unit:
         "What an adapter's file is, where several kinds look alike; auto goes by its name.",
     )
     passes: str = _field(Choice(PASSES), "both", "Pass", "Passes in which the unit acts.", name="pass")
+    inner: str = _field(
+        Choice(INNER),
+        "all",
+        "Inner generations",
+        "Whether the unit acts on the picture, or in what ADetailer generates within it: faces.",
+    )
     encoder: str = _field(Text(), "auto", "Image encoder", "CLIP vision file; auto picks the one that fits.")
 
 
@@ -185,12 +196,15 @@ def schema() -> dict[str, Any]:
         "else": {
             "required": ["model"],
             "properties": {"model": {"minLength": 1}},
-            "oneOf": [
-                {"required": [name], "properties": {name: least}}
-                for name, least in (("images", {"minItems": 1}), ("embeds", {"minLength": 1}))
-            ],
+            "oneOf": [{"anyOf": [_given("images"), _given("subject")]}, _given("embeds")],
         },
     }
+
+
+def _given(name: str) -> dict[str, Any]:
+    """Return the schema of an object where a field is given and not empty."""
+    least = "minItems" if isinstance(FIELDS[name].metadata["kind"], Pictures) else "minLength"
+    return {"required": [name], "properties": {name: {least: 1}}}
 
 
 def read_unit(given: dict[str, Any]) -> Unit:
@@ -211,10 +225,16 @@ def read_unit(given: dict[str, Any]) -> Unit:
 def _check_whole(unit: Unit) -> None:
     if not unit.model:
         raise UnitError("model", unit.model, "is required: the file name of an adapter.")
-    if not unit.images and not unit.embeds:
-        raise UnitError("images", [], "is required: at least one reference picture as base64 text, or embeds.")
+    if not (unit.images or unit.subject or unit.embeds):
+        why = "is required: at least one reference picture as base64 text, or a subject, or embeds."
+        raise UnitError("images", [], why)
     if unit.start > unit.end:
         raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
+    refuse_contradictions(unit)
+
+
+def refuse_contradictions(unit: Unit) -> None:
+    """Raise `UnitError` for settings that cannot go together."""
     for field, value, wrong, why in _contradictions(unit):
         if wrong:
             raise UnitError(field, value, why)
@@ -225,8 +245,9 @@ PICTURE_FIELDS = ("images", "composition_images", "negative_images")
 
 def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
     """Return settings that cannot go together: field, value, whether it is so, and what to do."""
-    both = bool(unit.embeds) and bool(unit.images)
-    yield "embeds", unit.embeds, both, "stands in the place of images; leave one of them out."
+    both = bool(unit.embeds) and bool(unit.images or unit.subject)
+    others = "images" if unit.images else "subject"
+    yield "embeds", unit.embeds, both, f"stands in the place of {others}; leave one of them out."
     yield "noise", unit.noise, bool(unit.noise) and unit.noise_type == "none", "needs a noise_type other than none."
     blind = bool(unit.noise and unit.embeds) and not unit.negative_images
     yield "noise", unit.noise, blind, "is made of pictures, which a saved reference has not; give negative_images."
@@ -277,7 +298,7 @@ def with_reference(args: Iterable[Any], picture: str) -> list[dict[str, Any] | N
 
 
 def _has_references(given: Mapping[str, Any]) -> bool:
-    return bool(given.get("images") or given.get("embeds"))
+    return any(given.get(name) for name in ("images", "subject", "embeds"))
 
 
 def given_units(args: Iterable[Any]) -> dict[int, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +66,18 @@ class SmallHost:
     def __init__(self, folder: Path, unet: nn.Module) -> None:
         self.folder, self.unet = folder, unet
         self.refused: list[str] = []
+        self.told: tuple[set[str], bool] = set(), False
         self.run: Any = None
         self.convention = "mean"
         self.facts = PassFacts()
         self.kept: Shelter | None = None
+        self.told: list[tuple[str, int, int]] = []
+        self.interrupted_at = 0
 
     def folders(self) -> Folders:
         own = self.folder
-        return Folders((own,), (own,), (own / "saved",), (own / "faces",), (own / "loras",), own / "presets.json")
+        one = {name: (own / name,) for name in ("saved", "faces", "loras", "subjects")}
+        return Folders((own,), (own,), presets=own / "presets.json", **one)
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")
@@ -98,8 +102,13 @@ class SmallHost:
     def loaded_unet(self) -> nn.Module | None:
         return self.unet
 
-    def in_turn(self) -> contextlib.AbstractContextManager[None]:
+    def in_turn(self, task: str = "") -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        self.told.append((what, done, total))
+        if len(self.told) == self.interrupted_at:
+            raise IPAdapterError("Interrupted.")
 
     def refusal(self, error: IPAdapterError) -> Exception:
         from fastapi import HTTPException
@@ -113,6 +122,9 @@ class SmallHost:
         except IPAdapterError as error:
             error.unit = error.unit or unit
             self.refused.append(str(error))
+
+    def beside(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+        self.told = set(adapters), inner_only
 
     def while_sampling(self, p: Any, run: Any) -> None:
         self.run = run
@@ -156,7 +168,7 @@ def call(
     assert not host.refused, host.refused
     if host.run:
         host.run.inject(host.unet)
-        host.run.arm(rows, progress)
+        host.run.arm(rows, progress, size)
     seen: list[Tensor] = []
     watched = host.unet.get_submodule(watch).register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
     torch.manual_seed(5)

@@ -27,6 +27,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
 
     def counting(encoder: Any, pictures: Any, *more: Any) -> Any:
+        pictures = list(pictures)
         counts.append(len(pictures))
         return encoders.encode(encoder, pictures, *more)
 
@@ -48,6 +49,21 @@ def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, en
     assert encoded == [2, 1], "only what is new"
     sample(host, session, [unit(crop="pad")])
     assert encoded == [2, 1, 1]
+
+
+def test_encoding_is_told_picture_by_picture_and_can_be_interrupted(session, host) -> None:
+    several = unit(images=[photo(1), photo(2), photo(3)])
+    host.interrupted_at = 3
+    session.before_sampling(Processing(), [several])
+    assert host.refused == ["IP-Adapter unit 1: Interrupted."]
+    assert host.told == [("encoding", done, 4) for done in range(3)], "three references and the empty picture"
+    host.told.clear()
+    host.refused.clear()
+    host.interrupted_at = 0
+    call(host, session, [several])
+    assert host.told == [("encoding", done, 4) for done in range(5)], "nothing was kept of the first time"
+    call(host, session, [several])
+    assert len(host.told) == 5
 
 
 def test_every_input_of_what_is_kept_is_in_its_key(session, host) -> None:
@@ -125,7 +141,7 @@ def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, hos
         session.before_sampling(Processing(), args)
         if host.run:
             host.run.inject(unet)
-            host.run.arm(ROWS, 0.0)
+            host.run.arm(ROWS, 0.0, (8, 8))
         handle = to_out.register_forward_pre_hook(lambda _m, args: seen.append(args[0].clone()))
         torch.manual_seed(5)
         unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
@@ -141,7 +157,7 @@ def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet,
     run = Run([prepared], PassFacts())
     other = ldm_unet(context_dim=CONTEXT, channels=64)
     run.inject(other)
-    run.arm(ROWS, 0.0)
+    run.arm(ROWS, 0.0, (8, 8))
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
     resting = other(*given)
     run.eject()
@@ -155,9 +171,9 @@ def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, 
     run = Run([prepared], PassFacts())
     run.inject(unet)
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
-    run.arm(ROWS, 0.0)
+    run.arm(ROWS, 0.0, (8, 8))
     assert not run.passed_by, "no unit was to act"
-    run.arm(ROWS, 0.5)
+    run.arm(ROWS, 0.5, (8, 8))
     assert run.passed_by
     unet(*given)
     assert not run.passed_by
@@ -219,7 +235,7 @@ def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> No
     before = {name for name, _ in unet.named_modules()} | set(unet.state_dict())
     run = Run([prepared], PassFacts())
     run.inject(unet)
-    run.arm(ROWS, 0.0)
+    run.arm(ROWS, 0.0, (8, 8))
     unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
     widths = [32] * 5 + [64] * 5 + [128] * 6
     assert run.bytes == sum(2 * 2 * 8 * width * 4 for width in widths)

@@ -35,23 +35,28 @@ MAY_IMPORT = {
     "crops": set(),
     "towers": {"checkpoint", "families"},
     "encoders": {"checkpoint", "crops", "errors", "families", "towers"},
+    "names": {"errors", "fields"},
+    "subjects": {"cache", "errors", "fields", "names", "reference"},
+    "subject_zips": {"errors", "fields", "reference", "subjects"},
     "saved": {"archive", "checkpoint", "errors", "families", "regions"},
     "enhancing": {"encoders"},
-    "library": {"errors", "families", "fields", "checkpoint", "encoders", "loras", "saved"},
+    "library": {"errors", "families", "fields", "checkpoint", "encoders", "loras", "names", "saved", "subjects"},
     "loras": {"checkpoint", "families", "unet_map"},
     "tokens": {"errors", "families", "checkpoint", "loras", "projectors", "unet_map"},
     "attention": set(),
     "adapter": {"errors", "attention", "regions", "unet_map"},
     "faces": {"cache", "checkpoint", "errors", "reference"},
     "keypoints": {"errors", "faces", "families", "fields", "reference"},
-    "hosts/host": {"errors", "library"},
+    "pose": set(),
+    "quality": set(),
+    "hosts/host": {"errors", "library", "regions"},
     "store": {"hosts/host", "reference"},
-    "hosts/webui": {"errors", "library", "regions", "hosts/host"},
+    "hosts/webui": {"errors", "fields", "library", "regions", "hosts/host"},
     "hosts/face_context": {"errors", "hosts/host"},
     "hosts/a1111": {"errors", "attention", "hosts/face_context", "hosts/host", "hosts/webui"},
     "hosts/forge": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/series": {"errors", "reference", "units"},
-    "hosts/demo": {"attention", "errors", "library", "hosts/host"},
+    "hosts/demo": {"attention", "errors", "library", "regions", "hosts/host"},
     "picture_files": {"cache", "reference", "tiles"},
     "plan": {"errors", "faces", "fields", "picture_files", "places", "reference", "regions", "saved", "tiles", "units"},
     "features": {
@@ -79,6 +84,7 @@ MAY_IMPORT = {
         "faces",
         "families",
         "features",
+        "fields",
         "hosts/host",
         "library",
         "loras",
@@ -87,6 +93,7 @@ MAY_IMPORT = {
         "reference",
         "saved",
         "schedule",
+        "subjects",
         "tokens",
         "unet_map",
         "units",
@@ -109,10 +116,45 @@ MAY_IMPORT = {
         "unet_map",
         "units",
     },
+    "likeness": {"faces"},
+    "advice": set(),
+    "measures": {"faces", "plan", "pose", "quality", "reference"},
+    "preview": {
+        "advice",
+        "checkpoint",
+        "errors",
+        "faces",
+        "features",
+        "fields",
+        "measures",
+        "preparation",
+        "reference",
+        "session",
+    },
+    "checking": {
+        "advice",
+        "checkpoint",
+        "crops",
+        "errors",
+        "faces",
+        "features",
+        "fields",
+        "likeness",
+        "measures",
+        "plan",
+        "preparation",
+        "preview",
+        "reference",
+        "session",
+        "units",
+    },
     "answers": set(),
+    "subject_routes": {"errors", "fields", "reference", "session", "subject_zips", "subjects"},
     "api": {
+        "subject_routes",
         "adapter",
         "answers",
+        "checking",
         "checkpoint",
         "errors",
         "faces",
@@ -120,6 +162,7 @@ MAY_IMPORT = {
         "keypoints",
         "plot",
         "preparation",
+        "preview",
         "saved",
         "session",
         "unet_map",
@@ -132,6 +175,7 @@ MAY_IMPORT = {
 """What each room may import of the others: the one direction of flow."""
 
 STDLIB_ONLY = {
+    "advice",
     "errors",
     "version",
     "cache",
@@ -139,6 +183,7 @@ STDLIB_ONLY = {
     "places",
     "fields",
     "controlnet",
+    "names",
     "units",
     "schedule",
     "plot",
@@ -149,7 +194,7 @@ STDLIB_ONLY = {
     "xyz",
 }
 WEB_UI = {"modules", "modules_forge", "backend", "ldm_patched", "gradio", "fastapi"}
-FACES = {"faces": {"insightface", "onnxruntime"}, "keypoints": {"cv2"}}
+FACES = {"faces": {"insightface", "onnxruntime"}, "keypoints": {"cv2"}, "pose": {"cv2"}}
 """What a room has of insightface and of what comes with it."""
 HEAVY = {"cv2", "open_clip", "transformers", "diffusers", "insightface", "onnxruntime"}
 
@@ -197,7 +242,7 @@ def test_nothing_heavy_is_imported_before_it_is_used(room: str) -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_insightface_is_known_to_one_room_alone(room: str) -> None:
+def test_insightface_is_known_to_one_room_and_opencv_to_two(room: str) -> None:
     outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
     assert outside & {"insightface", "onnxruntime", "onnx", "cv2"} == FACES.get(room, set())
 
