@@ -9,7 +9,7 @@ scripts/hook.py (`control_context_override`).
 """
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -99,6 +99,13 @@ def contexts_of(p: Any) -> Contexts | None:
 def is_instantids(name: object) -> bool:
     """Tell whether a ControlNet of this name is InstantID's."""
     return WORD in "".join(filter(str.isalnum, str(name).lower()))
+
+
+def unfed(models: Collection[str]) -> list[str]:
+    """Return InstantID's ControlNets among the names of models in use, unless one of its adapters is among them."""
+    named = sorted(filter(is_instantids, models))
+    controlnets = [name for name in named if "adapter" not in name]
+    return controlnets if len(controlnets) == len(named) else []
 
 
 @contextmanager
