@@ -25,6 +25,7 @@
                 optionalnumber: this.drawOptionalNumber,
                 pictures: this.drawPictures,
                 points: this.drawText,
+                region: this.drawText,
                 saved: this.drawSaved,
                 subject: this.drawSubject,
                 whole: this.drawNumber,

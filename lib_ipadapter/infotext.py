@@ -86,13 +86,24 @@ FindReference = Callable[[str], str | None]
 """Returns the picture whose hash begins with these digits, as a data URL, or None where it is not kept."""
 
 
-def restored_units(parameters: Mapping[str, Any], find: FindReference) -> dict[int, dict[str, Any]]:
+FaultOf = Callable[[str, str], str]
+"""Returns what is wrong, by a field and the name that it holds, with what the name stands for; or nothing."""
+
+
+def no_fault(_field: str, _name: str) -> str:
+    """Stand for a look at what names stand for, where there is nothing to look at."""
+    return ""
+
+
+def restored_units(
+    parameters: Mapping[str, Any], find: FindReference, fault_of: FaultOf = no_fault
+) -> dict[int, dict[str, Any]]:
     """Return the units that a picture's parameters tell of, by number, as the panel takes them.
 
     Those of ControlNet's IP-Adapter come after this extension's own.
     """
     own = {
-        int(key.rsplit(" ", 1)[1]): restored(str(text), find)
+        int(key.rsplit(" ", 1)[1]): restored(str(text), find, fault_of)
         for key, text in parameters.items()
         if UNIT_KEY.fullmatch(key)
     }
@@ -101,10 +112,11 @@ def restored_units(parameters: Mapping[str, Any], find: FindReference) -> dict[i
     return own | dict(enumerate(filter(None, theirs), first))
 
 
-def restored(text: str, find: FindReference) -> dict[str, Any]:
+def restored(text: str, find: FindReference, fault_of: FaultOf = no_fault) -> dict[str, Any]:
     """Return the unit that a line describes, as JSON values, with a `note` on what could not be restored."""
     unit: dict[str, Any] = {}
     lost: list[str] = []
+    faults: list[str] = []
     for label, quoted in ENTRY.findall(text):
         label, value = label.strip(), _unquoted(quoted.strip())
         name = NAMES.get(label)
@@ -114,13 +126,16 @@ def restored(text: str, find: FindReference) -> dict[str, Any]:
                 unit |= _restored_pictures(NAMES[label], kind, value, find)
             elif name and kind:
                 unit[name] = kind.read(name, kind.parse(value))
+                faults += [fault_of(name, value)] if isinstance(kind, Saved) else []
             else:
                 lost.append(f"{label} {value}")
         except LookupError as missing:
             lost.append(f"{label} {missing.args[0]} (reference missing)")
         except (UnitError, ValueError):
             lost.append(f"{label} {value}")
-    return unit | ({"note": f"Not restored, choose again: {'; '.join(lost)}."} if lost else {})
+    told = [f"Not restored, choose again: {'; '.join(lost)}."] if lost else []
+    note = " ".join([*told, *filter(None, faults)])
+    return unit | ({"note": note} if note else {})
 
 
 def _restored_pictures(name: str, kind: Pictures | Mask, value: str, find: FindReference) -> dict[str, Any]:

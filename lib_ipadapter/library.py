@@ -184,6 +184,15 @@ class Library:
         refuse_changed("embeds", name, found.name, found.digest)
         return found
 
+    def fault_of(self, field: str, name: str) -> str:
+        """Return what is wrong with what a unit's `subject` or `embeds` names, such as that it changed; or nothing."""
+        looks = {"subject": lambda: self.subjects.find(field, name), "embeds": lambda: self.saved_reference(name)}
+        try:
+            looks[field]()
+        except IPAdapterError as error:
+            return error.sentence
+        return ""
+
     def path_to_save(self, name: str, overwrite: bool) -> Path:
         """Return where a reference is saved as `name`.
 

@@ -320,6 +320,7 @@ def _remove(folder: Path) -> None:
 def described(subject: Subject, images: Sequence[str]) -> list[dict[str, Any]]:
     """Return a subject's pictures as JSON has them, with an image for each, whole or small."""
     return [
-        {"image": image, "weight": picture.weight, "crop": picture.crop, "note": picture.note}
+        {"image": image, "weight": picture.weight, "note": picture.note}
+        | ({"crop": picture.crop} if picture.crop else {})
         for image, picture in zip(images, subject.pictures, strict=True)
     ]

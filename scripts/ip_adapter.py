@@ -51,6 +51,7 @@ class IPAdapterScript(scripts.Script):
             accordion=ui_components.InputAccordion,
             answer=lambda asked: room("api").panel_answer(session(), asked),
             find_reference=lambda digits: session().references.find(digits),
+            fault_of=lambda field, name: session().preparation.library.fault_of(field, name),
         )
         self.infotext_fields = panel.infotext_fields
         return panel.texts
@@ -115,6 +116,9 @@ def add_axes():
         files = {
             "model": xyz.Files(lambda: api.usable(api.list_adapters(session())), library.adapter),
             "encoder": xyz.Files(lambda: ["auto", *api.usable(api.list_encoders(session()))], library.check_encoder),
+            "subject": xyz.Files(
+                lambda: list(library.subjects.all()[0]), lambda name: library.subjects.find("subject", name)
+            ),
             "embeds": xyz.Files(lambda: api.usable(api.list_saved(session())), library.saved_reference),
         }
         plot = xyz.Plot(grid, files, args_of, room("hosts.webui").Refusal)

@@ -139,11 +139,15 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     told = p.extra_generation_params["IP-Adapter 1"]
     assert f"Subject: anna [{digest[:12]}], " in told
     assert len(list((tmp_path / "kept").iterdir())) == 1, "a subject's pictures are not kept twice"
-    pasted = restored(told, session.references.find)
+    pasted = restored(told, session.references.find, session.preparation.library.fault_of)
     assert pasted["subject"] == f"anna [{digest[:12]}]"
     assert torch.equal(call(host, session, [pasted]), call(host, session, [unit(images=[photo(3), *OWN])]))
     keep(session, overwrite=True, pictures=[{**SEVERAL[1], "weight": 1}])
-    assert "was another one when this was written down" in refusal(host, session, pasted)
+    sentence = "was another one when this was written down"
+    assert sentence in refusal(host, session, pasted)
+    again = restored(told, session.references.find, session.preparation.library.fault_of)
+    assert sentence in again.pop("note")
+    assert again == pasted, "it is for the person to say whether the new one will do"
 
 
 @pytest.mark.parametrize("change", [{"weight": 2}, {"crop": "top"}])
