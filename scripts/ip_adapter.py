@@ -131,6 +131,10 @@ def add_routes(_demo, app):
         door().answer_refusals(app)
 
 
+KEPT = {"minimum": 0, "maximum": 8192, "step": 64}
+"""Range of the settings in megabytes."""
+
+
 def add_settings():
     section = ("ipadapter", "IP-Adapter")
     settings = {
@@ -138,6 +142,9 @@ def add_settings():
             3, "Number of units", gr.Slider, {"minimum": 1, "maximum": 10, "step": 1}, section=section
         ).needs_reload_ui(),
         "ipadapter_folder": shared.OptionInfo("", "Another folder with adapters and image encoders", section=section),
+        "ipadapter_kept_folder": shared.OptionInfo(
+            "", "Another folder for saved references and subjects", section=section
+        ).info("new ones are written there; those in the web UI's models folder are still found"),
         "ipadapter_unconditional": shared.OptionInfo(
             "mean",
             "What the negative prompt sees without a negative reference",
@@ -149,12 +156,22 @@ def add_settings():
             256,
             "References kept, so that pasted parameters restore them (MB)",
             gr.Slider,
-            {"minimum": 0, "maximum": 8192, "step": 64},
+            KEPT,
             section=section,
         ).info(
             "in cache/ipadapter-references of the web UI's data folder, to which who uses this web UI can come by "
             "pasting; 0 keeps none and removes those kept when the next picture is made"
         ),
+        "ipadapter_kept_features": shared.OptionInfo(
+            256, "Memory for what image encoders saw (MB)", gr.Slider, KEPT, section=section
+        )
+        .info("main memory; a reference that is kept there is not encoded again")
+        .needs_reload_ui(),
+        "ipadapter_kept_keys_values": shared.OptionInfo(
+            256, "Memory for image keys and values (MB)", gr.Slider, KEPT, section=section
+        )
+        .info("main memory; a unit that is kept there and unchanged costs nothing before sampling")
+        .needs_reload_ui(),
         "ipadapter_log_level": shared.OptionInfo(
             "warning",
             "What the console tells",

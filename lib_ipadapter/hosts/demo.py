@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from ..library import Folders
-from .host import PassFacts, Row, SamplingRun
+from .host import Memory, PassFacts, Row, SamplingRun
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,9 @@ class Demo:
 
     def unconditional(self) -> str:
         return "mean"
+
+    def memory(self) -> Memory:
+        return Memory()
 
     def shelter(self) -> None:
         """Nothing of a reference is kept."""

@@ -18,11 +18,12 @@ from modules import progress as tasks
 from ..errors import STATUS, IPAdapterError
 from ..library import Folders
 from ..regions import WHOLE, Box
-from .host import PassFacts, SamplingRun, Shelter
+from .host import Memory, PassFacts, SamplingRun, Shelter
 
 __all__ = [
     "folders",
     "in_turn",
+    "memory",
     "on_cfg_denoiser",
     "pass_of",
     "refusal",
@@ -46,6 +47,9 @@ KEPT = "ipadapter_kept_references"
 """Setting: mebibytes of references that are kept, so that a picture's parameters restore them; 0 for none."""
 
 BASIC = HTTPBasic(auto_error=False)
+
+FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
+"""Settings: mebibytes of what encoders returned, and of image keys and values, that are kept in memory."""
 
 CURRENT = "ip_adapter_pass"
 """Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
@@ -81,15 +85,16 @@ def folders() -> Folders:
     own = _chosen("ipadapter_folder", "")
     faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
     faces.append(Path.home() / ".insightface" / "models")
+    kept = [*_chosen("ipadapter_kept_folder", ""), models]
     loras = [*_chosen("", "lora_dir"), *map(Path, getattr(shared.cmd_opts, "lora_dirs", ()))]  # Forge Neo has several
     return Folders(
         (*own, *adapters),
         (*own, *encoders),
-        saved=(models / "ipadapter_references",),
+        saved=tuple(folder / "ipadapter_references" for folder in kept),
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
         presets=Path(shared.data_path, "ipadapter-presets.json"),
-        subjects=(models / "ipadapter_subjects",),
+        subjects=tuple(folder / "ipadapter_subjects" for folder in kept),
     )
 
 
@@ -101,6 +106,11 @@ def _chosen(option: str, flag: str) -> list[Path]:
 
 def unconditional() -> str:
     return shared.opts.data.get(UNCONDITIONAL, "mean")
+
+
+def memory() -> Memory:
+    kept = zip((FEATURES, KEYS_VALUES), Memory(), strict=True)
+    return Memory(*(shared.opts.data.get(option, default >> 20) << 20 for option, default in kept))
 
 
 def shelter() -> Shelter:
