@@ -75,12 +75,16 @@ class IPAdapterSeriesScript(scripts.Script):
 
     def ui(self, is_img2img):
         help_text = "References: each goes, in its turn, to the units that have none"
-        return [gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files"))]
+        weights_text = "Weights of the references, such as 1, 0.5; the last one is that of all others"
+        return [
+            gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files")),
+            gr.Textbox(label=weights_text, elem_id=self.elem_id("weights")),
+        ]
 
-    def run(self, p, files):
+    def run(self, p, files, weights=""):
         own = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
         try:
-            return room("hosts.series").make_series(p, files, own)
+            return room("hosts.series").make_series(p, files, weights or "", own)
         except room("errors").IPAdapterError as error:
             raise door().refusal(error) from error
 

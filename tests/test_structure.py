@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "hosts/webui": {"errors", "library", "regions", "hosts/host"},
     "hosts/a1111": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/forge": {"errors", "attention", "hosts/host", "hosts/webui"},
-    "hosts/series": {"errors", "reference", "units"},
+    "hosts/series": {"errors", "fields", "reference", "units"},
     "hosts/demo": {"attention", "errors", "library", "hosts/host"},
     "picture_files": {"cache", "reference", "tiles"},
     "plan": {"errors", "faces", "fields", "picture_files", "reference", "regions", "saved", "tiles", "units"},
