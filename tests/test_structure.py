@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "hosts/webui": {"errors", "fields", "library", "regions", "hosts/host"},
     "hosts/a1111": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/forge": {"errors", "attention", "hosts/host", "hosts/webui"},
-    "hosts/series": {"errors", "reference", "units"},
+    "hosts/series": {"errors", "fields", "reference", "units"},
     "hosts/demo": {"attention", "errors", "library", "regions", "hosts/host"},
     "picture_files": {"cache", "reference", "tiles"},
     "plan": {"errors", "faces", "fields", "picture_files", "places", "reference", "regions", "saved", "tiles", "units"},

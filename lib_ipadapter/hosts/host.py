@@ -46,6 +46,15 @@ class Shelter(NamedTuple):
     """Bytes; with 0 nothing is kept."""
 
 
+class Memory(NamedTuple):
+    """Bytes of what is kept in memory between generations, so that it is computed once."""
+
+    features: int = 256 << 20
+    """Of what encoders returned: about two hundred pictures of ViT-H."""
+    keys_values: int = 256 << 20
+    """Of image keys and values: about ten units of SDXL Plus."""
+
+
 class SamplingRun(Protocol):
     """One pass of sampling, as a door drives it."""
 
@@ -80,6 +89,10 @@ class Host(Protocol):
 
     def unconditional(self) -> str:
         """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
+        ...
+
+    def memory(self) -> Memory:
+        """Return how much is kept in memory; it is asked for once, when a session begins."""
         ...
 
     def shelter(self) -> Shelter | None:
