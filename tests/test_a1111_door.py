@@ -104,7 +104,7 @@ def test_a_batch_whose_text_tells_nothing_is_an_error_not_a_guess(door) -> None:
     params = batch((1,))
     params.text_cond = params.text_uncond = torch.randn(1, 7, 5)
     for text in (params.text_cond, torch.randn(1, 7, 5)):
-        with pytest.raises(IPAdapterError, match="1 rows of its own"):
+        with pytest.raises(IPAdapterError, match="batch of 1 rows of its own"):
             door.rows_by_text(door.row_table(params), params, text)
 
 
@@ -175,7 +175,7 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def arm(self, rows: Any, progress: float, size: Any) -> None:
+    def arm(self, rows: Any, progress: float, size: Any, told: Any) -> None:
         assert size == (2, 2)
         self.calls.append(("arm", tuple(rows), progress))
 
@@ -233,6 +233,14 @@ def test_a_refusal_that_the_web_ui_swallows_comes_after_the_pass(door) -> None:
 
     with pytest.raises(fastapi.HTTPException, match="rows of its own"):
         sampling(door, Run(), inner, work)
+
+
+def test_an_error_of_a_hook_inside_the_model_is_a_refusal(door) -> None:
+    def work(_params: Any) -> None:
+        raise IPAdapterError("not so many rows.")
+
+    with pytest.raises(fastapi.HTTPException, match="not so many rows"):
+        sampling(door, Run(), Inner(), work)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

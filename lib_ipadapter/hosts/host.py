@@ -1,6 +1,6 @@
 """What every door to a web UI offers to the rest of the library. Each door is a module with these functions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,10 @@ class Row(NamedTuple):
     """COND or UNCOND of `attention`."""
     picture: int
     """Number of the picture among all that the generation makes, from 0."""
+
+
+RowsOf = Callable[[torch.Tensor], Sequence[Row]]
+"""(text that rows of the U-Net see: (rows, tokens, width)) -> what they are."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class SamplingRun(Protocol):
     def passed_by(self) -> bool: ...
     def inject(self, unet: torch.nn.Module) -> None: ...
     def eject(self) -> None: ...
-    def arm(self, rows: Sequence[Row], progress: float, size: Size) -> None: ...
+    def arm(self, rows: Sequence[Row], progress: float, size: Size, told: RowsOf | None = None) -> None: ...
     def disarm(self) -> None: ...
     def enter(self, path: str, hidden: torch.Tensor) -> None: ...
     def leave(self, path: str, output: torch.Tensor) -> torch.Tensor: ...

@@ -336,6 +336,8 @@ def act(p: Any, current: Pass) -> None:
             if acting.passed_by and not _warned(p, error := IPAdapterError(PASSED_BY)):
                 raise Refusal(error)
             return made
+        except IPAdapterError as error:  # of a hook inside the model
+            raise Refusal(error) from error
         finally:
             del denoiser.__dict__[CURRENT]
             acting.end()
