@@ -40,7 +40,7 @@ class Session:
         if prepared:
             with self.host.refusing(p):
                 names = {each.adapter.path.name for each in prepared.values()}
-                self.host.beside(p, names, any(each.unit.inner == "inner only" for each in prepared.values()))
+                self.host.begin(p, names, any(each.unit.inner == "inner only" for each in prepared.values()))
             encoding = self.preparation.encoding_seconds - encoded
             log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
         described = {

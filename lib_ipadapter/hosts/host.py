@@ -114,11 +114,12 @@ class Host(Protocol):
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
         ...
 
-    def beside(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+    def begin(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
         """Look at what other extensions do in the generation of `p`, where units with these adapters' files act.
 
-        Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where some unit acts in inner
-        generations only, and the extension that makes these leaves the units out.
+        Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where units would be left out:
+        by what samples in a way of its own, by other machines, or, where some unit acts in inner generations only, by
+        the extension that makes these.
         """
         ...
 
