@@ -28,6 +28,8 @@ class Call:
     kinds: tuple[int, ...]
     bank: Callable[[Site, int, Tensor, Size], Bank | None]
     """(site, heads, query, size of the latent picture) -> bank in the query's dtype and on its device, if any."""
+    whole: Size | None = None
+    """Size that the latent picture must have in the U-Net, where units act on regions; None where any may come."""
 
 
 def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
@@ -115,14 +117,21 @@ class Injection:
         copies, rest = divmod(rows, len(self.call.kinds))
         if rest or not copies:
             raise _rows_error(f"{len(self.call.kinds)} rows, or whole copies of them, in the U-Net", rows)
+        if self.call.whole not in (None, tuple(size)):
+            raise IPAdapterError(
+                f"IP-Adapter expected a whole picture of {_sides(self.call.whole)} latent cells in the U-Net, for a "
+                f"unit has a region of it (mask or tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, "
+                "and nobody says where they are. Take the region away, or switch the tiling off."
+            )
         self.kinds, self.size = self.call.kinds * copies, (size[0], size[1])
 
 
 class _SiteHooks:
     """The hooks of one site: keep the query, add to what enters the output projection, and see that it was done.
 
-    Where another extension splits or widens the rows inside attn2 or around it, what went in before that is kept, and
-    the image attention is added to what comes out after it.
+    Where another extension splits or widens the rows inside attn2 or around it, or has put a forward of its own in
+    attn2's place, which may mix the output projection's results or leave out parts of them, what went in before that is
+    kept, and the image attention is added to what comes out after it.
     """
 
     def __init__(self, injection: Injection, site: Site, attention: nn.Module) -> None:
@@ -171,6 +180,8 @@ class _SiteHooks:
         query, self._query, call = self._query, None, self._injection.call
         attended, kinds = args[0], self._injection.kinds
         if call is None or query is None or query.shape != attended.shape or len(query) != len(kinds):
+            return None
+        if self._entered is not None and "forward" in vars(self._attention):
             return None
         self._entered = None
         bank = self._bank(call, query)
@@ -240,6 +251,10 @@ class SidePaths:
             down, up = self._loras[i][path]
             self._ready[key] = down.to(output), up.to(output)
         return self._ready[key]
+
+
+def _sides(size: Sequence[int] | None) -> str:
+    return " x ".join(map(str, size or ()))
 
 
 def _rows_error(expected: str, rows: int) -> IPAdapterError:

@@ -89,6 +89,55 @@ class Saved(BaseModel):
     sha256: str | None = Field(None, description="Of the file, in hexadecimal.")
 
 
+class Face(BaseModel):
+    """A face in a picture; of the angles, 0 looks straight into the camera."""
+
+    number: int = Field(description="As a unit's face means it: in order of size, from 0.")
+    box: list[float] = Field(description="Left, upper, right and lower edge in pixels.")
+    points: list[list[float]] = Field(description="Eyes, nose, corners of the mouth: x and y in pixels.")
+    score: float = Field(description="How sure the detector is, up to 1.")
+    width: float = Field(description="Pixels.")
+    turn: float = Field(description="Degrees to the picture's right.")
+    nod: float = Field(description="Degrees downwards.")
+    tilt: float = Field(description="Degrees clockwise.")
+    crop: str = Field(description="What goes into the model, as a data URL.")
+
+
+class Faces(BaseModel):
+    width: int = Field(description="Pixels of the picture.")
+    height: int = Field(description="Pixels of the picture.")
+    faces: list[Face] = Field(description="The largest first.")
+    advice: list[str] = Field(description="What could be better, in sentences.")
+
+
+class Reference(BaseModel):
+    """What is known of one picture; what is not is left out."""
+
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+    advice: list[str] = Field(description="What could be better, in sentences.")
+    seen: list[str] = Field(description="What the models will see of it, as data URLs: aligned faces, then squares.")
+    sharpness: float = Field(description="At the size that is seen, 0 to 1.")
+    contrast: float = Field(description="Root mean square, 0 to 0.5.")
+    faces: int | None = Field(None, description="Faces that were found, where the adapter looks for any.")
+    face_width: float | None = Field(None, description="Pixels of the face that counts.")
+    turn: float | None = Field(None, description="Degrees to the picture's right.")
+    nod: float | None = Field(None, description="Degrees downwards.")
+    compression: float | None = Field(None, description="Quality of a JPEG, where its blocks are still seen.")
+    blockiness: float | None = Field(
+        None, description="How far such blocks stand out of another file; 1 is not at all."
+    )
+    lost: float | None = Field(None, description="Part of the picture that the crop leaves out.")
+
+
+class Checked(BaseModel):
+    references: list[Reference] = Field(description="One for each picture of the unit.")
+    agreement: list[list[float]] | None = Field(
+        None, description="How alike the pictures' faces are to the face model: cosines. No identity verification."
+    )
+    advice: list[str] = Field(description="What is missing, and references that are unlike the others.")
+
+
 class Keypoints(BaseModel):
     """The picture of a face's points."""
 

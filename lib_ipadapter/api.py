@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .adapter import find_attentions
-from .answers import Adapter, Counts, Encoder, Keypoints, Name, Saved, Subject, Subjects, Version, Zip
+from .answers import Adapter, Checked, Counts, Encoder, Faces, Keypoints, Name, Saved, Subject, Subjects, Version, Zip
+from .checking import check
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError, UnitError, brief
 from .faces import PACKS, find_models
-from .fields import Flag, Text, refuse_unknown
+from .fields import Flag, Text, read_object
 from .keypoints import asked_keypoints
 from .plot import plotted
 from .preparation import reason_against
+from .preview import faces
 from .saved import SavedReference
 from .session import Session
 from .subject_routes import (
@@ -53,6 +55,8 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
     delete = asked_of(delete_subject, "An object: `name`")
     export = asked_of(export_subject, "An object: `name`")
     bring = asked_of(import_subject, "An object: `zip` in base64, `name` where it is to have another one, `overwrite`")
+    look = asked_of(faces, "An object: `image`, and `model`, the adapter whose face models look, if any")
+    measure = asked_of(check, "An object: `unit`, whose pictures are checked")
     drawn = asked_of(
         keypoints, "An object: `image`, `width`, `height`, and if wanted `face` and `place` [x, y, height]"
     )
@@ -70,6 +74,8 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         ("POST", "subjects/delete", delete, Name, "Remove a subject"),
         ("POST", "subjects/export", export, Zip, "A subject as a zip"),
         ("POST", "subjects/import", bring, Subject, "Save the subject in a zip, unless its name is taken"),
+        ("POST", "faces", look, Faces, "Find the faces in a picture, numbered as a unit's face means them"),
+        ("POST", "check", measure, Checked, "Measure a unit's pictures, show what will be seen of them, and advise"),
         ("POST", "keypoints", drawn, Keypoints, "Draw a face's points, for InstantID's ControlNet"),
     )
     for method, name, answer, model, summary in routes:
@@ -158,6 +164,8 @@ PANEL: Mapping[str, PanelFunction] = {
     "delete subject": panel_subjects(delete_subject, "Deleted"),
     "export subject": export_subject,
     "import subject": panel_subjects(import_subject, "Imported as"),
+    "faces": faces,
+    "check": check,
     "keypoints": keypoints,
 }
 """What the panel can ask for. Each function takes the object that the browser sent, without `do` and `id`."""
@@ -195,12 +203,10 @@ def save_reference(session: Session, asked: Any) -> dict[str, Any]:
 
     Raises `IPAdapterError` where that cannot be done.
     """
-    if not isinstance(asked, dict):
-        raise IPAdapterError(f"What is to be saved must be an object with a name and a unit, not {brief(asked)}.")
-    refuse_unknown("", asked, ("name", "unit", "overwrite"))
-    name = Text().read("name", asked.get("name"))
-    overwrite = Flag().read("overwrite", asked.get("overwrite", False))
-    unit = asked.get("unit")
+    given = read_object("What is to be saved", asked, ("name", "unit", "overwrite"))
+    name = Text().read("name", given.get("name"))
+    overwrite = Flag().read("overwrite", given.get("overwrite", False))
+    unit = given.get("unit")
     if not isinstance(unit, dict):
         raise UnitError("unit", unit, f"must be a unit with the pictures to save, not {brief(unit)}.")
     read = read_unit({**unit, "enabled": True})

@@ -120,20 +120,25 @@ def _vector(shot: Shot) -> Tensor:
     return torch.tensor([shot.face.vector]) if shot.face else torch.zeros(1, VECTOR)
 
 
-def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> list[Tensor]:
-    """Return a shot's pixels, normalised, and those of its squares, if it has any.
+def views(field: str, reference: Reference, size: int, shot: Shot) -> list[Tensor]:
+    """Return the levels 0..1 of what an encoder sees of a shot: the whole, then its squares, if it has any.
 
-    Noise is seeded by the picture, so that it is the same every time.
+    Each is (3, size, size). Noise is seeded by the picture, so that it is the same every time.
     """
     picture = decode(field, reference.content)
     if shot.face:
         picture = align(picture, shot.face, FACE_SIZE)
     if shot.tile:
         picture = cut(picture, shot.tile.source)
-    levels = [to_levels(resize_for(picture, encoder.image_size, shot.crop))]
+    levels = [to_levels(resize_for(picture, size, shot.crop))]
     if shot.noise:
         levels = [add_noise(*shot.noise, levels[0], seed=int(shot.digest[:15], 16))]
     if shot.enhance:
         count, _ = shot.enhance
-        levels += squares_of(to_levels(resize_for(picture, count * encoder.image_size, shot.crop)), count)
-    return [normalise(each) for each in levels]
+        levels += squares_of(to_levels(resize_for(picture, count * size, shot.crop)), count)
+    return levels
+
+
+def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> list[Tensor]:
+    """Return a shot's pixels, normalised, and those of its squares."""
+    return [normalise(each) for each in views(field, reference, encoder.image_size, shot)]

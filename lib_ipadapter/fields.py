@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UnitError, brief
+from .errors import IPAdapterError, UnitError, brief
+from .places import NAMED, SPREADS, read_places
 
 MAX_TEXT = 2_000
 MAX_PICTURE_TEXT = 64 * 1024 * 1024
@@ -215,6 +216,29 @@ class Face(Kind):
 
 
 @dataclass(frozen=True)
+class Region(Kind):
+    """Where in the picture, in words or numbers; see `places`."""
+
+    names: tuple[str, ...] = (*SPREADS, *NAMED)
+    example: str = "0, 0, 0.5, 1; feather 0.05"
+
+    def read(self, field: str, value: Any) -> str:
+        text = Text().read(field, value).strip()
+        try:
+            read_places(text)
+        except ValueError as error:
+            allowed = (
+                f"must be a place, or several with | between them: one of {', '.join(NAMED)}, or its left, upper, "
+                f"right and lower edge from 0 to 1 as in {self.example}; or {' or '.join(SPREADS)}"
+            )
+            raise UnitError(field, text, f"{allowed}; not {brief(text)}.") from error
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": MAX_TEXT}
+
+
+@dataclass(frozen=True)
 class Picture:
     """One reference as the client gave it: base64 text of a picture file, and how it counts."""
 
@@ -313,6 +337,14 @@ def read_picture_text(field: str, value: Any) -> str:
             field, value, f"must have at most {MAX_PICTURE_TEXT} characters, not {len(value)}: send a smaller picture."
         )
     return value
+
+
+def read_object(what: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
+    """Return an object with no keys but these; raises `IPAdapterError` for anything else. `what` begins a sentence."""
+    if not isinstance(given, dict):
+        raise IPAdapterError(f"{what} must be an object with {' and '.join(known)}, not {brief(given)}.")
+    refuse_unknown("", given, known)
+    return given
 
 
 def refuse_unknown(field: str, given: dict[str, Any], known: Sequence[str]) -> None:

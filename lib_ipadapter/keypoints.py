@@ -1,7 +1,5 @@
 """The picture of a face's five points that InstantID's ControlNet takes: where a face is to be, and how it turns."""
 
-import base64
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from .faces import PACKS, Face, FaceFinder, Point, choose
 from .families import ANTELOPE
 from .fields import Face as FaceKind
 from .fields import Mask, Number, Whole, refuse_unknown
-from .reference import decode, read_reference
+from .reference import decode, picture_url, read_reference
 
 LIMBS = ((0, 2), (1, 2), (3, 2), (4, 2))
 """Lines from eyes and corners of the mouth to the nose; each has the colour of the point where it begins."""
@@ -100,7 +98,7 @@ def asked_keypoints(finder: FaceFinder, asked: Any) -> dict[str, Any]:
     (face,) = choose("image", found, which)
     photo = decode("image", file.content).size
     points = placed(face, place, size) if place else fitted(face, photo, size)
-    return {"image": _data_url(draw_keypoints(points, size)), "faces": len(found)}
+    return {"image": picture_url(draw_keypoints(points, size)), "faces": len(found)}
 
 
 def _place(given: Any) -> Place:
@@ -108,9 +106,3 @@ def _place(given: Any) -> Place:
         raise UnitError("place", given, f"must be three numbers, x, y and height of the face; not {brief(given)}.")
     x, y = (FRACTION.read(f"place[{i}]", each) for i, each in enumerate(given[:2]))
     return Place(x, y, HEIGHT.read("place[2]", given[2]))
-
-
-def _data_url(picture: Image.Image) -> str:
-    kept = io.BytesIO()
-    picture.save(kept, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(kept.getvalue()).decode()}"

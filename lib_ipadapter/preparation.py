@@ -82,7 +82,7 @@ class Preparation:
         self.host = host
         self.library = Library(host.folders)
         self._saving = threading.Lock()
-        self._pictures = PictureFiles()
+        self.pictures = PictureFiles()
         self.faces = FaceFinder(lambda: host.folders().faces)
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
@@ -95,7 +95,7 @@ class Preparation:
             raise IPAdapterError(reason)
         layout = refuse_unsound(adapter)
         _refuse_idle_composition(unit, layout)
-        _refuse_idle_fields(unit, adapter)
+        refuse_idle_fields(unit, adapter)
         encoder = self.library.encoder_for(adapter, unit.encoder)
         saved = self.library.saved_reference(unit.embeds) if unit.embeds else None
         if saved:
@@ -117,11 +117,10 @@ class Preparation:
             why = f"is {adapter.recognised.title}, which sees faces; these are not saved. Choose another one."
             raise UnitError("model", unit.model, why)
         _refuse_unsavable(unit)
-        alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None)
+        alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None, region="")
         with self._saving, lasting():
             path = self.library.path_to_save(name, overwrite)
-            subject = self.library.subjects.find("subject", unit.subject) if unit.subject else None
-            plan = plan_of(alone, self._pictures, whole_pictures(alone), more=self._of_subject(alone, subject))
+            plan = plan_of(alone, self.pictures, whole_pictures(alone), more=self.pictures_of_subject(alone))
             encoded = self._features.encode(encoder, plan)
             squares = [encoded[shot] for shot in plan.images.shots if isinstance(shot, Shot)]
             features = {takes: torch.cat([each.of(takes) for each in squares]) for takes in (EMBED, HIDDEN)}
@@ -134,6 +133,10 @@ class Preparation:
     def encoding_seconds(self) -> float:
         """Spent in encoders since the start."""
         return self._features.seconds
+
+    def pictures_of_subject(self, unit: Unit) -> Given:
+        """Return the references of the subject that a unit names, if any."""
+        return self._of_subject(unit, self.library.subjects.find("subject", unit.subject) if unit.subject else None)
 
     def _of_subject(self, unit: Unit, subject: Subject | None) -> Given:
         """Return the references of a unit's subject, each with the picture that it would be in the unit.
@@ -152,13 +155,13 @@ class Preparation:
     def _plan(self, unit: Unit, adapter: AdapterFile, saved: SavedReference | None, more: Given) -> Plan:
         """Return the unit's plan; an adapter that takes faces sees those that the unit means, of every picture."""
         if not adapter.recognised.family.vector:
-            return plan_of(unit, self._pictures, whole_pictures(unit), saved, more)
+            return plan_of(unit, self.pictures, whole_pictures(unit), saved, more)
         pack = PACKS[adapter.recognised.pack]
 
         def faces_of(field: str, file: Reference) -> Sequence[Face]:
             return choose(field, self.faces.find(field, file, pack), unit.face)
 
-        return plan_of(unit, self._pictures, faces_alone(faces_of), saved, more)
+        return plan_of(unit, self.pictures, faces_alone(faces_of), saved, more)
 
     def _lora(self, unit: Unit, adapter: AdapterFile, layout: Layout) -> Lora | None:
         """Return the LoRA that the adapter was trained with, from its own file or else from one of its own."""
@@ -305,7 +308,7 @@ def _refuse_wrong_pair(unit: Unit, saved: SavedReference, adapter: AdapterFile, 
         )
 
 
-def _refuse_idle_fields(unit: Unit, adapter: AdapterFile) -> None:
+def refuse_idle_fields(unit: Unit, adapter: AdapterFile) -> None:
     """Raise a `UnitError` for a field that has no meaning for the unit's adapter, and is set all the same."""
     found = adapter.recognised
     idle = set(FACE_FIELDS) - set(found.family.fields)

@@ -112,6 +112,13 @@ def data_url(content: bytes) -> str:
     return f"data:{file_format(content)[1]};base64,{base64.b64encode(content).decode()}"
 
 
+def picture_url(picture: Image.Image) -> str:
+    """Return a picture as a data URL with a PNG."""
+    kept = io.BytesIO()
+    picture.save(kept, "PNG")
+    return data_url(kept.getvalue())
+
+
 def decode(field: str, content: bytes) -> Image.Image:
     """Return the picture in a file as upright RGB: first frame, EXIF orientation applied, transparent parts neutral.
 

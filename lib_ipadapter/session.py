@@ -38,6 +38,9 @@ class Session:
         started, encoded = time.perf_counter(), self.preparation.encoding_seconds
         prepared = self._prepare(p, args)
         if prepared:
+            with self.host.refusing(p):
+                names = {each.adapter.path.name for each in prepared.values()}
+                self.host.beside(p, names, any(each.unit.inner == "inner only" for each in prepared.values()))
             encoding = self.preparation.encoding_seconds - encoded
             log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
         described = {
@@ -121,15 +124,19 @@ class Run:
         self._unet = self._injection = self._side = None
         self._banks.clear()
 
-    def arm(self, rows: Sequence[Row], progress: float) -> None:
-        """Act on the next call of the denoiser, with these rows, at this fraction 0..1 of the steps."""
+    def arm(self, rows: Sequence[Row], progress: float, size: Size) -> None:
+        """Act on the next call of the denoiser, with these rows, at this fraction 0..1 of the steps.
+
+        `size` is that of the whole latent picture, of which the U-Net may get parts.
+        """
         factors = tuple(unit.factor(progress) for unit in self._acting)
         if factors != self._factors:
             self._banks.clear()
             self._factors = factors
         if self._injection and any(factors):
             kinds = tuple(kind_of(row.role, row.picture, self._period) for row in rows)
-            self._injection.call = Call(kinds, self._bank)
+            regional = any(unit.regional for unit, factor in zip(self._acting, factors, strict=True) if factor)
+            self._injection.call = Call(kinds, self._bank, size if regional else None)
             self._to_act = True
         if self._side:
             at_work = [unit for unit, factor in zip(self._acting, factors, strict=True) if factor]

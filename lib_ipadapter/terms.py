@@ -13,7 +13,7 @@ from .hosts.host import PassFacts
 from .loras import Lora
 from .plan import Group
 from .preparation import Prepared
-from .regions import Size, grid_of, of_boxes, of_mask
+from .regions import Size, grid_of, of_area, of_boxes, of_mask
 from .schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass
 from .unet_map import Site
 
@@ -33,13 +33,23 @@ class Acting:
     @property
     def acts(self) -> bool:
         """Whether the unit does anything in this pass."""
-        return acts_in(self.prepared.unit, self.facts.hires) and bool(self.layers)
+        unit = self.prepared.unit
+        here = unit.inner in ("all", "inner only" if self.facts.inner else "picture only")
+        return here and acts_in(unit, self.facts.hires) and bool(self.layers)
 
     @property
     def pictures(self) -> int:
         """After how many pictures of a batch the unit's references begin again."""
         groups = (self.prepared.plan.groups, self.prepared.plan.composition_groups)
         return lcm(*(len(each) for each in groups if each)) if self.prepared.unit.unfold else 1
+
+    @cached_property
+    def regional(self) -> bool:
+        """Whether the unit acts on some positions of the picture otherwise than on others."""
+        plan = self.prepared.plan
+        return plan.mask is not None or any(
+            group.mask is not None or group.tiles for group in (*plan.groups, *plan.composition_groups)
+        )
 
     @property
     def lora(self) -> Lora | None:
@@ -86,7 +96,9 @@ class Acting:
         """Return how far a group acts at each position of a grid, or None where it does so everywhere."""
         if (group, grid) not in self._regions:
             masks = [mask for mask in (self.prepared.plan.mask, group and group.mask) if mask]
+            areas = [area for area in (self.prepared.plan.area, group and group.area) if area]
             parts = [of_mask(mask, self.facts.box, grid) for mask in masks]
+            parts += [of_area(area, self.facts.box, grid) for area in areas]
             if group and group.tiles:
                 parts.append(of_boxes(group.tiles, group.tile, grid))
             self._regions[group, grid] = torch.stack(parts).prod(dim=0) if parts else None

@@ -30,10 +30,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "scaling",
         "pass",
         "hires_weight",
+        "inner",
     ),
     "Face": ("face", "structure_weight", "lora_weight", "variant"),
     "References": ("subject", "embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
-    "Region": ("mask",),
+    "Region": ("mask", "region"),
     "Negative references": ("negative_images", "noise_type", "noise"),
     "Composition references": ("composition_images",),
 }

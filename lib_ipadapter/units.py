@@ -24,6 +24,7 @@ from .fields import (
     Picture,
     Pictures,
     Points,
+    Region,
     Saved,
     Subject,
     Text,
@@ -31,6 +32,7 @@ from .fields import (
     brief,
     refuse_unknown,
 )
+from .places import read_places
 
 SLOTS = 10
 """Args that the web UI passes through to the script; a list in one of them carries any number of units."""
@@ -58,6 +60,7 @@ SCALINGS = ("V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty")
 COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min", "average tokens")
 NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
 PASSES = ("both", "base", "hires")
+INNER = ("all", "picture only", "inner only")
 VARIANTS = ("auto", "v1", "v2", "unnorm", "InstantID")
 CURVES = ("linear in", "linear out", "cosine in", "cosine out")
 
@@ -114,6 +117,12 @@ class Unit:
     mask: str | None = _field(
         Mask(), None, "Region", "Part of the picture where the unit acts: white acts, black rests, grey is partial."
     )
+    region: str = _field(
+        Region(),
+        "",
+        "Place",
+        "The same in words or numbers, as in left half; left to right gives each reference, or each face, its own.",
+    )
     crop: str = _field(Choice(CROPS), "center", "Crop", "How a reference becomes square for the encoder.")
     tiles: bool = _field(
         Flag(), False, "Tiles", "Encode a reference in square tiles, each for its own place in the picture."
@@ -149,6 +158,12 @@ class Unit:
         "What an adapter's file is, where several kinds look alike; auto goes by its name.",
     )
     passes: str = _field(Choice(PASSES), "both", "Pass", "Passes in which the unit acts.", name="pass")
+    inner: str = _field(
+        Choice(INNER),
+        "all",
+        "Inner generations",
+        "Whether the unit acts on the picture, or in what ADetailer generates within it: faces.",
+    )
     encoder: str = _field(Text(), "auto", "Image encoder", "CLIP vision file; auto picks the one that fits.")
 
 
@@ -239,6 +254,10 @@ def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
     yield "tiles", True, unit.tiles and unit.unfold, "and unfold cannot go together; switch one off."
     many = unit.face == "all" and unit.unfold
     yield "face", "all", many, "and unfold cannot go together: pictures may have different numbers of faces."
+    divided = read_places(unit.region).divide
+    several = "gives each reference its own place"
+    yield "region", unit.region, divided and unit.combine != "concat", f"{several}: set combine to concat."
+    yield "region", unit.region, divided and unit.unfold, f"{several}: it and unfold cannot go together."
     for name in PICTURE_FIELDS:
         given: tuple[Picture, ...] = getattr(unit, name)
         idle = bool(given) and not any(picture.weight for picture in given)

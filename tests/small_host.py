@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class SmallHost:
     def __init__(self, folder: Path, unet: nn.Module) -> None:
         self.folder, self.unet = folder, unet
         self.refused: list[str] = []
+        self.told: tuple[set[str], bool] = set(), False
         self.run: Any = None
         self.convention = "mean"
         self.facts = PassFacts()
@@ -126,6 +127,9 @@ class SmallHost:
             error.unit = error.unit or unit
             self.refused.append(str(error))
 
+    def beside(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+        self.told = set(adapters), inner_only
+
     def while_sampling(self, p: Any, run: Any) -> None:
         self.run = run
 
@@ -168,7 +172,7 @@ def call(
     assert not host.refused, host.refused
     if host.run:
         host.run.inject(host.unet)
-        host.run.arm(rows, progress)
+        host.run.arm(rows, progress, size)
     seen: list[Tensor] = []
     watched = host.unet.get_submodule(watch).register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
     torch.manual_seed(5)

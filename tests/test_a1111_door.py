@@ -3,6 +3,7 @@
 What the real web UI does is checked in tests/host; this keeps the door's own arithmetic and its refusals.
 """
 
+import contextlib
 import itertools
 import sys
 import threading
@@ -101,19 +102,42 @@ def test_every_slice_of_the_batch_has_its_rows(door, prompts, unconds) -> None:
     assert [row.picture for row in table[sum(prompts) :]] == pictures * unconds
     assert [row.picture for row in door.row_table(params, 10)] == [row.picture + 10 for row in table]
     for first, last in itertools.combinations(range(len(table) + 1), 2):
-        assert list(door._slice(table, params.x, params.x[first:last])) == table[first:last]
+        assert list(door.rows_by_place(table, params.x, params.x[first:last])) == table[first:last]
 
 
 def test_slices_of_a_batch_that_is_itself_a_slice_are_found_too(door) -> None:
     params = batch((1, 1))
     params.x = torch.randn(9, 4, 2, 2)[3:7]
-    assert list(door._slice(door.row_table(params), params.x, params.x[1:3])) == [(COND, 1), (UNCOND, 0)]
+    assert list(door.rows_by_place(door.row_table(params), params.x, params.x[1:3])) == [(COND, 1), (UNCOND, 0)]
 
 
-def test_a_copy_of_some_rows_is_an_error_not_a_guess(door) -> None:
-    params = batch((1, 1))
-    with pytest.raises(IPAdapterError, match="copy of 2 rows"):
-        door._slice(door.row_table(params), params.x, params.x[:2].clone())
+SHAPES = [
+    pytest.param(lambda text: text, id="tensor"),
+    pytest.param(lambda text: {"c_crossattn": [text], "c_concat": [None]}, id="SD"),
+    pytest.param(lambda text: {"crossattn": text, "vector": None}, id="SDXL"),
+]
+
+
+@pytest.mark.parametrize("given", SHAPES)
+@pytest.mark.parametrize("padding", [0, 3])
+def test_a_batch_of_anothers_making_is_known_by_its_text(door, given, padding) -> None:
+    """As self-attention guidance does it, which calls the model again with the negative prompt alone."""
+    params = batch((1, 2))
+    table = door.row_table(params, 4)
+    params.text_cond, params.text_uncond = torch.randn(3, 7, 5), torch.randn(1, 6, 5).repeat(2, 1, 1)
+    assert door.rows_by_place(table, params.x, params.x[-2:].clone()) is None
+    unconds = torch.cat([params.text_uncond, torch.zeros(2, padding, 5)], dim=1)
+    assert door.rows_by_text(table, params, given(unconds)) == [(UNCOND, 4), (UNCOND, 5)]
+    backwards = params.text_cond[[2, 0]]
+    assert door.rows_by_text(table, params, given(backwards)) == [(COND, 5), (COND, 4)]
+
+
+def test_a_batch_whose_text_tells_nothing_is_an_error_not_a_guess(door) -> None:
+    params = batch((1,))
+    params.text_cond = params.text_uncond = torch.randn(1, 7, 5)
+    for text in (params.text_cond, torch.randn(1, 7, 5)):
+        with pytest.raises(IPAdapterError, match="1 rows of its own"):
+            door.rows_by_text(door.row_table(params), params, text)
 
 
 @pytest.mark.parametrize(("step", "steps", "expected"), [(0, 10, 0.0), (5, 10, 0.5), (17, 10, 1.0)])
@@ -208,7 +232,8 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def arm(self, rows: Any, progress: float) -> None:
+    def arm(self, rows: Any, progress: float, size: Any) -> None:
+        assert size == (2, 2)
         self.calls.append(("arm", tuple(rows), progress))
 
     def disarm(self) -> None:
@@ -250,6 +275,21 @@ def test_the_run_is_armed_for_each_call_of_the_model_and_ejected_after_the_pass(
     assert run.calls == [injected, both, "disarm", injected, uncond, "disarm", "eject"]
     assert not inner._forward_hooks
     assert not inner._forward_pre_hooks
+
+
+def test_a_refusal_that_the_web_ui_swallows_comes_after_the_pass(door) -> None:
+    """The web UI reports what a callback raises and goes on; there self-attention guidance calls the model."""
+    inner = Inner()
+
+    def work(params: Any) -> None:
+        params.text_cond, params.text_uncond = torch.randn(2, 1, 7, 5)
+        door.on_cfg_denoiser(params)
+        inner(params.x, 1, cond=params.text_cond)
+        with contextlib.suppress(fastapi.HTTPException):
+            inner(torch.zeros(1, 4, 2, 2), 1, cond=torch.zeros(1, 7, 5))
+
+    with pytest.raises(fastapi.HTTPException, match="rows of its own"):
+        sampling(door, Run(), inner, work)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -324,6 +364,69 @@ def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypat
     loaded = [SimpleNamespace(network_on_disk=SimpleNamespace(filename=name)) for name in files]
     monkeypatch.setitem(sys.modules, "networks", SimpleNamespace(loaded_networks=loaded))
     assert door.pass_of(p).loras == {"ip-adapter-faceid_sd15_lora", "detail.v2"}
+
+
+class Script:
+    """A script of the web UI with the args that it has in a generation."""
+
+    def __init__(self, title: str, args_from: int, args_to: int) -> None:
+        self._title, self.args_from, self.args_to = title, args_from, args_to
+
+    def title(self) -> str:
+        return self._title
+
+
+def beside_controlnet(*units: Any) -> Processing:
+    p: Any = Processing()
+    p.scripts = SimpleNamespace(alwayson_scripts=[Script("Other", 0, 1), Script("ControlNet", 1, 1 + len(units))])
+    p.script_args = ("ip-adapter_sd15", *units)
+    return p
+
+
+NAME = "Faces/ip-adapter_SD15 [abcdef01]"
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"),
+    [
+        (SimpleNamespace(enabled=True, model=NAME), 1),
+        (SimpleNamespace(enabled=False, model=NAME), 0),
+        ({"model": NAME}, 1),
+        ({"enabled": False, "model": NAME}, 0),
+        ({"model": "ip-adapter-plus_sd15"}, 0),
+        (None, 0),
+        ("ip-adapter_sd15", 0),
+    ],
+)
+def test_an_adapter_that_controlnet_applies_too_is_told_once(door, caplog, unit, told) -> None:
+    p = beside_controlnet(unit, unit)
+    door.beside(p, {"ip-adapter_sd15.safetensors"}, False)
+    assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == told
+    p._ad_inner = True
+    door.beside(p, {"ip-adapter_sd15.safetensors"}, False)
+    assert len(p.comments) == told
+
+
+@pytest.mark.parametrize(
+    ("options", "runs"),
+    [
+        ({}, False),
+        ({"ad_script_names": "dynamic_prompting,negpip"}, False),
+        ({"ad_script_names": "negpip, ip_adapter"}, True),
+        ({"ad_only_selected_scripts": False}, True),
+    ],
+)
+def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(door, options, runs) -> None:
+    door.shared.opts.data.update(options)
+    p = beside_controlnet()
+    with contextlib.nullcontext() if runs else pytest.raises(IPAdapterError, match="add ip_adapter to the names"):
+        door.beside(p, {"a.safetensors"}, True)
+    door.beside(p, {"a.safetensors"}, False)
+
+
+def test_a_generation_of_adetailers_is_an_inner_one(door) -> None:
+    assert not door.pass_of(SimpleNamespace()).inner
+    assert door.pass_of(SimpleNamespace(_ad_inner=True)).inner
 
 
 def test_an_alternative_unet_is_refused(door) -> None:

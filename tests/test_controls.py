@@ -252,6 +252,20 @@ def test_a_unit_acts_in_the_passes_that_it_names(host, session) -> None:
         assert acts == {"both": True, "base": not hires, "hires": hires}
 
 
+def test_a_unit_acts_on_the_picture_in_inner_generations_or_both(host, session) -> None:
+    choices = ("all", "picture only", "inner only")
+    for inner, expected in ((False, [True, True, False]), (True, [True, False, True])):
+        host.facts = PassFacts(inner=inner)
+        assert [bool(added(host, session, [unit(inner=choice)]).any()) for choice in choices] == expected
+
+
+def test_the_host_is_told_which_adapters_act_and_whether_some_act_in_inner_generations_only(host, session) -> None:
+    session.before_generation(Processing(), [unit()])
+    assert host.told == ({"base.safetensors"}, False)
+    session.before_generation(Processing(), [unit(), unit(model="plus", inner="inner only")])
+    assert host.told == ({"base.safetensors", "plus.bin"}, True)
+
+
 def test_the_hires_pass_can_have_a_weight_of_its_own(host, session) -> None:
     two = unit(weight=0.8, hires_weight=0.3)
     first = added(host, session, [two])

@@ -126,7 +126,8 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def arm(self, rows: Any, progress: float) -> None:
+    def arm(self, rows: Any, progress: float, size: Any) -> None:
+        assert size == (2, 2)
         self.calls.append(("arm", tuple(rows), progress))
 
     def disarm(self) -> None:

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ipadapter.fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures, Points, Saved, Whole
+from lib_ipadapter.fields import (
+    Choice,
+    Face,
+    Flag,
+    Mask,
+    Number,
+    OptionalNumber,
+    Pictures,
+    Points,
+    Region,
+    Saved,
+    Whole,
+)
 from lib_ipadapter.infotext import describe, restored, restored_units
 from lib_ipadapter.units import FIELDS, Unit
 
@@ -34,6 +46,7 @@ VALUES = {
     Choice: lambda kind: st.sampled_from(kind.options),
     Face: lambda kind: st.sampled_from((*kind.places, 0, 7)),
     Points: lambda kind: st.sampled_from(("", kind.example, *kind.names)),
+    Region: lambda kind: st.sampled_from(("", kind.example, "top left | 0,0,1,1; feather 1", *kind.names)),
 }
 
 

@@ -163,7 +163,7 @@ def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, hos
         session.before_sampling(Processing(), args)
         if host.run:
             host.run.inject(unet)
-            host.run.arm(ROWS, 0.0)
+            host.run.arm(ROWS, 0.0, (8, 8))
         handle = to_out.register_forward_pre_hook(lambda _m, args: seen.append(args[0].clone()))
         torch.manual_seed(5)
         unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
@@ -179,7 +179,7 @@ def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet,
     run = Run([prepared], PassFacts())
     other = ldm_unet(context_dim=CONTEXT, channels=64)
     run.inject(other)
-    run.arm(ROWS, 0.0)
+    run.arm(ROWS, 0.0, (8, 8))
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
     resting = other(*given)
     run.eject()
@@ -193,9 +193,9 @@ def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, 
     run = Run([prepared], PassFacts())
     run.inject(unet)
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
-    run.arm(ROWS, 0.0)
+    run.arm(ROWS, 0.0, (8, 8))
     assert not run.passed_by, "no unit was to act"
-    run.arm(ROWS, 0.5)
+    run.arm(ROWS, 0.5, (8, 8))
     assert run.passed_by
     unet(*given)
     assert not run.passed_by
@@ -257,7 +257,7 @@ def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> No
     before = {name for name, _ in unet.named_modules()} | set(unet.state_dict())
     run = Run([prepared], PassFacts())
     run.inject(unet)
-    run.arm(ROWS, 0.0)
+    run.arm(ROWS, 0.0, (8, 8))
     unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
     widths = [32] * 5 + [64] * 5 + [128] * 6
     assert run.bytes == sum(2 * 2 * 8 * width * 4 for width in widths)

@@ -15,13 +15,14 @@ MAY_IMPORT = {
     "version": set(),
     "cache": set(),
     "unet_map": set(),
-    "fields": {"errors"},
+    "places": set(),
+    "fields": {"errors", "places"},
     "controlnet": {"errors"},
-    "units": {"controlnet", "errors", "fields"},
+    "units": {"controlnet", "errors", "fields", "places"},
     "schedule": {"errors", "fields", "unet_map", "units"},
     "plot": {"schedule", "unet_map", "units"},
     "presets": {"errors", "fields", "units"},
-    "regions": set(),
+    "regions": {"places"},
     "tiles": {"regions"},
     "combining": set(),
     "noises": set(),
@@ -46,15 +47,17 @@ MAY_IMPORT = {
     "adapter": {"errors", "attention", "regions", "unet_map"},
     "faces": {"cache", "checkpoint", "errors", "reference"},
     "keypoints": {"errors", "faces", "families", "fields", "reference"},
-    "hosts/host": {"errors", "library"},
+    "pose": set(),
+    "quality": set(),
+    "hosts/host": {"errors", "library", "regions"},
     "store": {"hosts/host", "reference"},
-    "hosts/webui": {"errors", "library", "regions", "hosts/host"},
+    "hosts/webui": {"errors", "fields", "library", "regions", "hosts/host"},
     "hosts/a1111": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/forge": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/series": {"errors", "fields", "reference", "units"},
-    "hosts/demo": {"attention", "errors", "library", "hosts/host"},
+    "hosts/demo": {"attention", "errors", "library", "regions", "hosts/host"},
     "picture_files": {"cache", "reference", "tiles"},
-    "plan": {"errors", "faces", "fields", "picture_files", "reference", "regions", "saved", "tiles", "units"},
+    "plan": {"errors", "faces", "fields", "picture_files", "places", "reference", "regions", "saved", "tiles", "units"},
     "features": {
         "cache",
         "crops",
@@ -111,12 +114,45 @@ MAY_IMPORT = {
         "unet_map",
         "units",
     },
+    "likeness": {"faces"},
+    "advice": set(),
+    "measures": {"faces", "plan", "pose", "quality", "reference"},
+    "preview": {
+        "advice",
+        "checkpoint",
+        "errors",
+        "faces",
+        "features",
+        "fields",
+        "measures",
+        "preparation",
+        "reference",
+        "session",
+    },
+    "checking": {
+        "advice",
+        "checkpoint",
+        "crops",
+        "errors",
+        "faces",
+        "features",
+        "fields",
+        "likeness",
+        "measures",
+        "plan",
+        "preparation",
+        "preview",
+        "reference",
+        "session",
+        "units",
+    },
     "answers": set(),
     "subject_routes": {"errors", "fields", "reference", "session", "subject_zips", "subjects"},
     "api": {
         "subject_routes",
         "adapter",
         "answers",
+        "checking",
         "checkpoint",
         "errors",
         "faces",
@@ -124,6 +160,7 @@ MAY_IMPORT = {
         "keypoints",
         "plot",
         "preparation",
+        "preview",
         "saved",
         "session",
         "unet_map",
@@ -136,10 +173,12 @@ MAY_IMPORT = {
 """What each room may import of the others: the one direction of flow."""
 
 STDLIB_ONLY = {
+    "advice",
     "errors",
     "version",
     "cache",
     "unet_map",
+    "places",
     "fields",
     "controlnet",
     "names",
@@ -153,7 +192,7 @@ STDLIB_ONLY = {
     "xyz",
 }
 WEB_UI = {"modules", "modules_forge", "backend", "ldm_patched", "gradio", "fastapi"}
-FACES = {"faces": {"insightface", "onnxruntime"}, "keypoints": {"cv2"}}
+FACES = {"faces": {"insightface", "onnxruntime"}, "keypoints": {"cv2"}, "pose": {"cv2"}}
 """What a room has of insightface and of what comes with it."""
 HEAVY = {"cv2", "open_clip", "transformers", "diffusers", "insightface", "onnxruntime"}
 
@@ -201,7 +240,7 @@ def test_nothing_heavy_is_imported_before_it_is_used(room: str) -> None:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_insightface_is_known_to_one_room_alone(room: str) -> None:
+def test_insightface_is_known_to_one_room_and_opencv_to_two(room: str) -> None:
     outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
     assert outside & {"insightface", "onnxruntime", "onnx", "cv2"} == FACES.get(room, set())
 

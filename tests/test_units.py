@@ -38,6 +38,7 @@ DEFAULTS = {
     "start": 0.0,
     "end": 1.0,
     "mask": None,
+    "region": "",
     "crop": "center",
     "tiles": False,
     "enhance": 1,
@@ -50,6 +51,7 @@ DEFAULTS = {
     "lora_weight": 1.0,
     "variant": "auto",
     "pass": "both",
+    "inner": "all",
     "encoder": "auto",
 }
 """The contract's fields with their defaults; `model` and `images` are required, which the empty ones stand for."""
@@ -94,6 +96,7 @@ CHOICES = {
     "crop": ["center", "pad", "squash", "top", "bottom", "left", "right"],
     "noise_type": ["none", "fade", "dissolve", "gaussian", "shuffle"],
     "pass": ["both", "base", "hires"],
+    "inner": ["all", "picture only", "inner only"],
     "variant": ["auto", "v1", "v2", "unnorm", "InstantID"],
 }
 PLACES = ["largest", "left", "right", "top", "bottom", "all"]
@@ -124,6 +127,7 @@ OTHERS = {
     "start": 0.25,
     "end": 0.75,
     "mask": "aGVsbG8=",
+    "region": "left half",
     "crop": "pad",
     "tiles": True,
     "enhance": 2,
@@ -136,6 +140,7 @@ OTHERS = {
     "lora_weight": 0,
     "variant": "v1",
     "pass": "hires",
+    "inner": "inner only",
     "encoder": "clip",
 }
 """A value other than the default for each field that need not be given."""
@@ -912,11 +917,11 @@ def test_what_is_read_as_points_fits_the_schema(name: str, text: str) -> None:
 @given(
     st.fixed_dictionaries(
         {"enabled": st.just(False)},
-        optional={name: SCALARS for name in FIELDS if name not in ("enabled", *POINTS)},
+        optional={name: SCALARS for name in FIELDS if name not in ("enabled", "region", *POINTS)},
     )
 )
 def test_schema_and_reader_agree_on_each_field_of_a_unit_that_is_off(given_unit: dict[str, Any]) -> None:
-    """Numbers that JSON does not have and texts that are beyond a schema's grasp, as points are, are left out."""
+    """Left out are numbers that JSON does not have, and texts beyond a schema's grasp, as points and places are."""
     text = json.dumps(given_unit)
     if "NaN" in text or "Infinity" in text or "\\u" in text:
         return

@@ -86,7 +86,7 @@ class ForgePass(Pass):
 
     def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         options: Mapping[str, Any] = kwargs.get("transformer_options", {})
-        self.run.arm(rows_of(options, self.first_picture), progress(self.params.denoiser))
+        self.run.arm(rows_of(options, self.first_picture), progress(self.params.denoiser), self.size)
         if options.get("patches", {}).get("attn2_patch"):
             return args, {**kwargs, "transformer_options": {**options, "patches": around(options["patches"], self.run)}}
         return None

@@ -1,6 +1,6 @@
 """What every door to a web UI offers to the rest of the library. Each door is a module with these functions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 
 from ..errors import IPAdapterError
 from ..library import Folders
+from ..regions import Size
 
 
 class Row(NamedTuple):
@@ -27,6 +28,8 @@ class PassFacts:
 
     hires: bool = False
     """Whether it is the second pass of hires fix."""
+    inner: bool = False
+    """Whether another extension generates it within a generation, as ADetailer does with a picture's faces."""
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """The part of the whole picture that is sampled: left, upper, right and lower edge as fractions of it. Inpainting
     "only masked" samples a part; masks are drawn for the whole."""
@@ -59,7 +62,7 @@ class SamplingRun(Protocol):
     def passed_by(self) -> bool: ...
     def inject(self, unet: torch.nn.Module) -> None: ...
     def eject(self) -> None: ...
-    def arm(self, rows: Sequence[Row], progress: float) -> None: ...
+    def arm(self, rows: Sequence[Row], progress: float, size: Size) -> None: ...
     def disarm(self) -> None: ...
     def enter(self, path: str, hidden: torch.Tensor) -> None: ...
     def leave(self, path: str, output: torch.Tensor) -> torch.Tensor: ...
@@ -125,6 +128,14 @@ class Host(Protocol):
 
     def refusing(self, p: Any, unit: int | None = None) -> AbstractContextManager[None]:
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
+        ...
+
+    def beside(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+        """Look at what other extensions do in the generation of `p`, where units with these adapters' files act.
+
+        Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where some unit acts in inner
+        generations only, and the extension that makes these leaves the units out.
+        """
         ...
 
     def while_sampling(self, p: Any, run: SamplingRun) -> None:

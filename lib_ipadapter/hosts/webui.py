@@ -4,7 +4,7 @@ the length of one pass of sampling."""
 import logging
 import secrets
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from modules import call_queue, paths_internal, shared
 from modules import progress as tasks
 
 from ..errors import STATUS, IPAdapterError
+from ..fields import HASH
 from ..library import Folders
-from ..regions import WHOLE, Box
+from ..regions import WHOLE, Box, Size
 from .host import Memory, PassFacts, SamplingRun, Shelter
 
 __all__ = [
+    "beside",
     "folders",
     "in_turn",
     "memory",
@@ -50,6 +52,9 @@ BASIC = HTTPBasic(auto_error=False)
 
 FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
 """Settings: mebibytes of what encoders returned, and of image keys and values, that are kept in memory."""
+
+ENTRY = "ip_adapter"
+"""Name of this extension's entry file, by which ADetailer knows it."""
 
 CURRENT = "ip_adapter_pass"
 """Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
@@ -118,7 +123,46 @@ def shelter() -> Shelter:
 
 
 def pass_of(p: Any) -> PassFacts:
-    return PassFacts(bool(getattr(p, "is_hr_pass", False)), box_of(p), loras_of_prompt())
+    return PassFacts(bool(getattr(p, "is_hr_pass", False)), is_inner(p), box_of(p), loras_of_prompt())
+
+
+def is_inner(p: Any) -> bool:
+    """Tell whether ADetailer generates `p`, for a face of a picture (scripts/!adetailer.py, `get_i2i_p`)."""
+    return bool(getattr(p, "_ad_inner", False))
+
+
+def beside(p: Any, adapters: Collection[str], inner_only: bool) -> None:
+    if is_inner(p):
+        return
+    if inner_only and not in_inner_generations():
+        raise IPAdapterError(
+            "A unit acts in inner generations only, but ADetailer leaves this extension out of these: in Settings, "
+            f"ADetailer, add {ENTRY} to the names of scripts to apply, or set the unit's inner generations to all."
+        )
+    for name in sorted({Path(name).stem.lower() for name in adapters} & controlnets_models(p)):
+        text = f"IP-Adapter: {name} is active in ControlNet's units, too, and both take effect. Switch one of them off."
+        log.warning(text)
+        p.comment(text)
+
+
+def in_inner_generations() -> bool:
+    """Tell whether ADetailer runs this extension in its generations (scripts/!adetailer.py, `script_filter`)."""
+    names = shared.opts.data.get("ad_script_names", "").split(",")
+    return not shared.opts.data.get("ad_only_selected_scripts", True) or ENTRY in map(str.strip, names)
+
+
+def controlnets_models(p: Any) -> set[str]:
+    """Return the models of ControlNet's units that are enabled in `p`: names in lower case, without folder and hash.
+
+    Source: Mikubill/sd-webui-controlnet 1.1.455, scripts/controlnet.py; Forge's own has the same title and fields.
+    """
+    scripts = [script for script in p.scripts.alwayson_scripts if script.title().lower() == "controlnet"]
+    args = [arg for script in scripts for arg in p.script_args[script.args_from : script.args_to]]
+    units = [
+        arg if isinstance(arg, dict) else vars(arg) for arg in args if isinstance(arg, dict) or hasattr(arg, "model")
+    ]
+    models = [str(unit.get("model")) for unit in units if unit.get("enabled", True)]
+    return {Path(HASH.sub("", model)).stem.lower() for model in models}
 
 
 def loras_of_prompt() -> frozenset[str]:
@@ -247,6 +291,8 @@ class Pass:
         self.run = run
         self.first_picture = p.iteration * p.batch_size
         self.params: Any = None
+        self.refusal: Refusal | None = None
+        """What a call was refused with; the web UI swallows it where the call is another extension's own."""
         self._armed = False
         self._watched: torch.nn.Module | None = None
         self._handles: list[Any] = []
@@ -272,6 +318,11 @@ class Pass:
             ]
 
     @property
+    def size(self) -> Size:
+        """Height and width of the whole latent picture."""
+        return self.params.x.shape[-2], self.params.x.shape[-1]
+
+    @property
     def passed_by(self) -> bool:
         """Whether the denoiser called a model, but not the one that is watched, or not with its cross-attentions."""
         return self.params is not None and (not self._armed or self.run.passed_by)
@@ -289,7 +340,8 @@ class Pass:
         try:
             return self.arm(module, args, kwargs)
         except IPAdapterError as error:
-            raise Refusal(error) from error
+            self.refusal = Refusal(error)
+            raise self.refusal from error
 
     def _disarm(self, *_: Any) -> None:
         self.run.disarm()
@@ -312,6 +364,8 @@ def act(p: Any, current: Pass) -> None:
         setattr(denoiser, CURRENT, acting)
         try:
             made = launch(*args, **kwargs)
+            if acting.refusal:
+                raise acting.refusal
             if acting.passed_by and not _warned(p, error := IPAdapterError(PASSED_BY)):
                 raise Refusal(error)
             return made

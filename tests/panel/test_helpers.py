@@ -1,0 +1,202 @@
+"""What helps a person in the panel: the summary, presets, copies, the plot, the reference check, subjects."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
+    pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
+
+from lib_ipadapter.presets import INTENTS
+
+from .acts import changed, choose, drop, drop_colours, given, tick, unfold
+from .served import needs_chromium
+
+pytestmark = needs_chromium
+
+PLUS = "ip-adapter-plus_sd15.safetensors"
+
+
+def tab(page: Any, number: int) -> str:
+    return page.inner_text(f".ipadapter-tab >> nth={number - 1}").replace("\n", " ")
+
+
+def settings(page: Any) -> dict[str, Any]:
+    """Return what differs from the defaults in the first unit, but for its pictures."""
+    return {name: value for name, value in changed(given(page)[0]).items() if name != "images"}
+
+
+def test_a_tab_says_what_is_in_it(page: Any) -> None:
+    tick(page)
+    assert tab(page, 1) == "Unit 1"
+    drop(page, "one.png", "two.png")
+    assert tab(page, 1) == "Unit 1 no adapter · 1 · 2 refs"
+    choose(page, PLUS)
+    page.fill("input[type=number][aria-label=Weight]", "0.8")
+    assert tab(page, 1) == "Unit 1 Plus · 0.8 · 2 refs"
+    assert page.locator(".ipadapter-tab.used").count() == 1
+    page.click("button[aria-label='Remove reference 2']")
+    assert tab(page, 1) == "Unit 1 Plus · 0.8 · 1 ref"
+    page.uncheck("text=Enable this unit")
+    assert page.locator(".ipadapter-tab.used").count() == 0
+    assert "Plus" in tab(page, 1)
+
+
+def test_adapters_stand_by_kind_and_those_that_do_not_fit_last(page: Any) -> None:
+    tick(page)
+    groups = page.locator("select[aria-label=Adapter] optgroup")
+    names = [group.get_attribute("label") for group in groups.all()]
+    assert names == ["Base", "FaceID Plus v2", "FaceID Portrait", "Plus", "Do not fit"]
+    assert groups.last.locator("option").count() == 1
+
+
+def test_what_an_adapter_misses_is_said_in_place(page: Any) -> None:
+    tick(page)
+    option = page.locator("option[value='ip-adapter-faceid-portrait_sd15.bin']")
+    assert "⚠" in option.inner_text()
+    choose(page, "ip-adapter-faceid-portrait_sd15.bin")
+    assert "insightface" in page.inner_text(".ipadapter-right .ipadapter-note.wrong")
+
+
+@pytest.mark.parametrize("intent", INTENTS)
+def test_an_intent_sets_its_settings_and_can_be_taken_back(page: Any, intent: str) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    page.fill("input[type=number][aria-label=End]", "0.5")
+    page.click(f".ipadapter-chip:text-is('{intent}')")
+    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "true"
+    assert settings(page) == {"model": PLUS, **INTENTS[intent].values}
+    page.click(".ipadapter-message button:text-is('Undo')")
+    assert settings(page) == {"model": PLUS, "end": 0.5}
+
+
+def test_an_intent_chooses_an_adapter_where_none_is_chosen(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    page.click(".ipadapter-chip:text-is('Face')")
+    assert given(page)[0]["model"] == "ip-adapter-faceid-plusv2_sd15.bin"
+    page.click(".ipadapter-chip:text-is('Subject')")
+    assert given(page)[0]["model"] == "ip-adapter-faceid-plusv2_sd15.bin"
+
+
+def test_own_presets_are_kept_taken_and_deleted(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    page.fill("input[type=number][aria-label=Weight]", "0.35")
+    page.once("dialog", lambda dialog: dialog.accept('soft, "very"'))
+    page.click("button:text-is('Save as preset…')")
+    page.wait_for_selector('text=Saved as soft, "very".')
+    page.click(".ipadapter-tab:has-text('Unit 2')")
+    drop(page, "two.png")
+    page.select_option("select[aria-label='Own presets']", 'soft, "very"')
+    second = given(page)[1]
+    assert (second["model"], second["weight"], len(second["images"])) == (PLUS, 0.35, 1)
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("button:text-is('Delete preset')")
+    page.wait_for_selector("text=Deleted soft")
+    assert page.locator("select[aria-label='Own presets']").count() == 0
+
+
+def test_a_unit_is_copied_and_emptied(page: Any) -> None:
+    tick(page)
+    assert page.is_disabled("[aria-label='Copy from another unit']")
+    drop_colours(page, "red", "green")
+    choose(page, PLUS)
+    page.fill("input[type=number][aria-label=Weight]", "0.6")
+    page.click(".ipadapter-tab:has-text('Unit 3')")
+    page.select_option("[aria-label='Copy from another unit']", "txt2img 1")
+    first, third = given(page)
+    assert first == third
+    page.fill("[aria-label='Weight of reference 1']", "0.2")
+    assert "weight" not in given(page)[0]["images"][0], "a copy, not the same"
+    page.click("button:text-is('Reset')")
+    assert len(given(page)) == 1
+    page.click(".ipadapter-message button:text-is('Undo')")
+    assert len(given(page)) == 2
+
+
+def bars(page: Any) -> list[float]:
+    """Return the heights of the plot's bars, once it rests."""
+    page.wait_for_timeout(900)
+    return [float(bar.get_attribute("height")) for bar in page.locator(".ipadapter-plot rect").all()]
+
+
+def test_the_plot_moves_with_the_controls(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    assert bars(page) == [60.0] * 16
+    page.fill("input[type=number][aria-label=Weight]", "0.5")
+    assert bars(page) == [30.0] * 16
+    page.click(".ipadapter-chip:text-is('Composition')")
+    assert [index for index, high in enumerate(bars(page)) if high > 1] == [4, 5]
+    page.fill("input[type=number][aria-label=End]", "0.5")
+    page.wait_for_timeout(900)
+    last = page.get_attribute(".ipadapter-plot polyline", "points").split()[-1]
+    assert last == "240,60"
+    unfold(page, "Layers and steps")
+    page.fill("[aria-label='Hires weight']", "0.2")
+    assert len(bars(page)) == 32, "a plot each pass"
+    page.fill("[aria-label=Layers]", "99:1")
+    page.wait_for_selector(".ipadapter-plot .wrong")
+    assert "from 0 to 15" in page.inner_text(".ipadapter-plot .wrong")
+
+
+def test_questions_that_cross_each_other_get_their_own_answers(page: Any) -> None:
+    tick(page)
+    answers = page.evaluate(
+        """() => Promise.all([
+            ipAdapter.panels.txt2img.asking.ask("subjects"),
+            ipAdapter.panels.txt2img.asking.ask("fail"),
+            ipAdapter.panels.txt2img.asking.ask("list"),
+        ])"""
+    )
+    assert [sorted(answer) for answer in answers] == [
+        ["message", "subjects"], ["message"], ["asks", "models", "presets", "saved"],
+    ]  # fmt: skip
+    assert "console" in answers[1]["message"]
+
+
+def test_what_the_encoder_sees_and_advice_stand_below_each_reference(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png", "two.png")
+    choose(page, PLUS)
+    page.click("button:text-is('Check references')")
+    page.wait_for_selector(".ipadapter-reference .ipadapter-note >> nth=1")
+    assert page.locator(".ipadapter-reference .ipadapter-seen img").count() == 2
+    assert "take a sharper one" in page.inner_text(".ipadapter-reference .ipadapter-note >> nth=0")
+    assert "All is one." in page.inner_text(".ipadapter-left")
+    assert set(given(page)[0]["images"][0]) == {"image"}
+
+
+def test_subjects_are_chosen_made_and_carried(page: Any, tmp_path: Path) -> None:
+    tick(page)
+    choose(page, PLUS)
+    unfold(page, "References")
+    page.wait_for_selector("select[aria-label=Subject] option[value=Berta]", state="attached")
+    page.select_option("select[aria-label=Subject]", "Berta")
+    assert (given(page)[0]["subject"], tab(page, 1)) == ("Berta", "Unit 1 Plus · 1 · Berta")
+    assert page.locator(".ipadapter-field.subject img").count() == 1
+    with page.expect_download() as download:
+        page.click("button:text-is('Export as zip')")
+    assert download.value.suggested_filename == "Berta.zip"
+    download.value.save_as(tmp_path / "berta.zip")
+    assert (tmp_path / "berta.zip").read_bytes() == b"a zip"
+    page.set_input_files("[aria-label='Zip of a subject']", tmp_path / "berta.zip")
+    page.wait_for_selector("text=Imported as Clara.")
+    page.click("button:text-is('Take its pictures')")
+    page.wait_for_selector(".ipadapter-left .ipadapter-reference")
+    unit = given(page)[0]
+    assert (unit["subject"], [set(image) for image in unit["images"]]) == ("", [{"image", "weight"}])
+    page.once("dialog", lambda dialog: dialog.accept("Dora"))
+    page.click("button:text-is('Keep references as subject…')")
+    page.wait_for_selector("text=Saved as Dora.")
+    page.select_option("select[aria-label=Subject]", "Dora")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("button:text-is('Delete subject')")
+    page.wait_for_selector("text=Deleted Dora.")
+    assert given(page)[0]["subject"] == ""
