@@ -56,6 +56,11 @@ class IPAdapterScript(scripts.Script):
         self.infotext_fields = panel.infotext_fields
         return panel.texts
 
+    def before_process(self, p, *args, **kwargs):
+        with stopping(p):
+            feeding = any(args) and session().feeds_controlnet(room("xyz").in_cell(p, args))
+            door().before_process(p, feeding)
+
     def process(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):

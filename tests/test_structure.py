@@ -52,7 +52,8 @@ MAY_IMPORT = {
     "hosts/host": {"errors", "library", "regions"},
     "store": {"hosts/host", "reference"},
     "hosts/webui": {"errors", "fields", "library", "regions", "hosts/host"},
-    "hosts/a1111": {"errors", "attention", "hosts/host", "hosts/webui"},
+    "hosts/face_context": {"errors", "hosts/host"},
+    "hosts/a1111": {"errors", "attention", "hosts/face_context", "hosts/host", "hosts/webui"},
     "hosts/forge": {"errors", "attention", "hosts/host", "hosts/webui"},
     "hosts/series": {"errors", "fields", "reference", "units"},
     "hosts/demo": {"attention", "errors", "library", "regions", "hosts/host"},
@@ -103,6 +104,7 @@ MAY_IMPORT = {
     "session": {
         "adapter",
         "attention",
+        "errors",
         "hosts/host",
         "infotext",
         "loras",

@@ -50,11 +50,10 @@ KEPT = "ipadapter_kept_references"
 
 BASIC = HTTPBasic(auto_error=False)
 
-FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
-"""Settings: mebibytes of what encoders returned, and of image keys and values, that are kept in memory."""
-
 ENTRY = "ip_adapter"
 """Name of this extension's entry file, by which ADetailer knows it."""
+FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
+"""Settings: mebibytes of what encoders returned, and of image keys and values, that are kept in memory."""
 
 CURRENT = "ip_adapter_pass"
 """Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
