@@ -72,7 +72,7 @@ class SmallHost:
         self.facts = PassFacts()
         self.kept: Shelter | None = None
         self.limits = Memory()
-        self.told: list[tuple[str, int, int]] = []
+        self.progress: list[tuple[str, int, int]] = []
         self.interrupted_at = 0
 
     def folders(self) -> Folders:
@@ -110,8 +110,8 @@ class SmallHost:
         return contextlib.nullcontext()
 
     def tell(self, what: str, done: int, total: int) -> None:
-        self.told.append((what, done, total))
-        if len(self.told) == self.interrupted_at:
+        self.progress.append((what, done, total))
+        if len(self.progress) == self.interrupted_at:
             raise IPAdapterError("Interrupted.")
 
     def refusal(self, error: IPAdapterError) -> Exception:

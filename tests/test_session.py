@@ -80,14 +80,14 @@ def test_encoding_is_told_picture_by_picture_and_can_be_interrupted(session, hos
     host.interrupted_at = 3
     session.before_sampling(Processing(), [several])
     assert host.refused == ["IP-Adapter unit 1: Interrupted."]
-    assert host.told == [("encoding", done, 4) for done in range(3)], "three references and the empty picture"
-    host.told.clear()
+    assert host.progress == [("encoding", done, 4) for done in range(3)], "three references and the empty picture"
+    host.progress.clear()
     host.refused.clear()
     host.interrupted_at = 0
     call(host, session, [several])
-    assert host.told == [("encoding", done, 4) for done in range(5)], "nothing was kept of the first time"
+    assert host.progress == [("encoding", done, 4) for done in range(5)], "nothing was kept of the first time"
     call(host, session, [several])
-    assert len(host.told) == 5
+    assert len(host.progress) == 5
 
 
 def test_every_input_of_what_is_kept_is_in_its_key(session, host) -> None:
