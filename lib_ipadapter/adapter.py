@@ -128,8 +128,8 @@ class Injection:
         if self.call.whole not in (None, tuple(size)):
             raise IPAdapterError(
                 f"IP-Adapter expected a whole picture of {_sides(self.call.whole)} latent cells in the U-Net, for a "
-                f"unit has a region of it (mask or tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, "
-                "and nobody says where they are. Take the region away, or switch the tiling off."
+                f"unit has a region of it (mask, place, tiles); parts of {_sides(size)} came, as tiled diffusion cuts "
+                "them, and nobody says where they are. Take the region away, or switch the tiling off."
             )
         self.kinds, self.size = kinds, (size[0], size[1])
 
