@@ -172,6 +172,23 @@ def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> No
     assert Processing().sample() == "sampled", "only this one generation"
 
 
+def test_what_is_told_of_pictures_is_a_setting_and_nothing_of_inner_generations(door, tmp_path) -> None:
+    p = Processing()
+    assert door.reporting(p) == (False, "none", tmp_path / "log" / "ipadapter-likeness")
+    door.shared.opts.data.update(ipadapter_likeness=True, ipadapter_likeness_log="CSV")
+    assert door.reporting(p)[:2] == (True, "CSV")
+    p._ad_inner = True
+    assert not door.reporting(p).likeness
+    door.comment(p, "Picture 1")
+    assert p.comments == ["Picture 1"]
+
+
+def test_a_picture_that_was_made_has_its_number_its_place_and_its_seed(door) -> None:
+    p = Processing()
+    p.iteration, p.batch_size, p.batch_index, p.seeds = 2, 3, 1, [16, 17, 18]
+    assert door.made(p) == (7, 1, 3, 17)
+
+
 def test_work_between_generations_holds_the_web_uis_lock_and_moves_its_progress_bar(door) -> None:
     common = sys.modules["lib_ipadapter.hosts.webui"]
     lock, state, tasks = common.call_queue.queue_lock, common.shared.state, common.tasks

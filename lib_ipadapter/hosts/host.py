@@ -61,6 +61,45 @@ class Memory(NamedTuple):
     """Of image keys and values: about ten units of SDXL Plus."""
 
 
+class Made(NamedTuple):
+    """A picture that a generation has just made."""
+
+    number: int
+    """Among all that it makes, from 0."""
+    place: int
+    """In its batch, from 0."""
+    batch: int
+    """Pictures of that batch."""
+    seed: int
+
+
+class Reporting(NamedTuple):
+    """What is told of pictures once they are made."""
+
+    likeness: bool
+    """Whether it is told how alike faces are to their references."""
+    log: str
+    """Kind of the file that is written for each run, "CSV" or "JSON", or "none"."""
+    folder: Path
+    """Where such files go."""
+
+
+class Reporter(Protocol):
+    """The web UI, as far as something is told of pictures once they are made."""
+
+    def reporting(self, p: Any) -> Reporting:
+        """Return what is told of the pictures of a generation."""
+        ...
+
+    def made(self, p: Any) -> Made:
+        """Return which picture of the generation it is that was just made."""
+        ...
+
+    def comment(self, p: Any, text: str) -> None:
+        """Show a line below the pictures of a generation."""
+        ...
+
+
 class SamplingRun(Protocol):
     """One pass of sampling, as a door drives it."""
 

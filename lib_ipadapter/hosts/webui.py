@@ -19,17 +19,20 @@ from ..errors import STATUS, IPAdapterError
 from ..fields import HASH
 from ..library import Folders
 from ..regions import WHOLE, Box, Size
-from .host import Memory, PassFacts, SamplingRun, Shelter
+from .host import Made, Memory, PassFacts, Reporting, SamplingRun, Shelter
 
 __all__ = [
     "begin",
+    "comment",
     "folders",
     "in_turn",
+    "made",
     "memory",
     "on_cfg_denoiser",
     "pass_of",
     "refusal",
     "refusing",
+    "reporting",
     "route_guards",
     "shelter",
     "tell",
@@ -47,6 +50,12 @@ UNCONDITIONAL = "ipadapter_unconditional"
 
 KEPT = "ipadapter_kept_references"
 """Setting: mebibytes of references that are kept, so that a picture's parameters restore them; 0 for none."""
+
+LIKENESS = "ipadapter_likeness"
+"""Setting: it is told how alike the faces in a picture are to their references."""
+
+LIKENESS_LOG = "ipadapter_likeness_log"
+"""Setting: kind of the file with it that is written for each run."""
 
 BASIC = HTTPBasic(auto_error=False)
 
@@ -125,6 +134,21 @@ def memory() -> Memory:
 
 def shelter() -> Shelter:
     return Shelter(Path(shared.data_path, "cache", "ipadapter-references"), shared.opts.data.get(KEPT, 256) << 20)
+
+
+def reporting(p: Any) -> Reporting:
+    likeness = shared.opts.data.get(LIKENESS, False) and not is_inner(p)
+    folder = Path(shared.data_path, "log", "ipadapter-likeness")
+    return Reporting(likeness, shared.opts.data.get(LIKENESS_LOG, "none"), folder)
+
+
+def made(p: Any) -> Made:
+    """Source: modules/processing.py, `process_images_inner`, which goes through a batch's pictures one by one."""
+    return Made(p.iteration * p.batch_size + p.batch_index, p.batch_index, len(p.seeds), p.seeds[p.batch_index])
+
+
+def comment(p: Any, text: str) -> None:
+    p.comment(text)
 
 
 def pass_of(p: Any) -> PassFacts:
