@@ -173,6 +173,46 @@ def test_what_the_encoder_sees_and_advice_stand_below_each_reference(page: Any) 
     assert set(given(page)[0]["images"][0]) == {"image"}
 
 
+def test_faces_are_numbered_and_one_is_chosen_by_a_click(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
+    page.click("button:text-is('Check references')")
+    page.wait_for_selector(".ipadapter-faces rect >> nth=1")
+    picture, face = (
+        page.locator(at).first.bounding_box() for at in (".ipadapter-reference > img", ".ipadapter-faces rect")
+    )
+    side = min(picture["width"], picture["height"])  # a square picture within
+    left, top = picture["x"] + (picture["width"] - side) / 2, picture["y"] + (picture["height"] - side) / 2
+    assert face["x"] == pytest.approx(left + side * 0.1, abs=2)
+    assert face["y"] == pytest.approx(top + side * 0.2, abs=2)
+    page.click("[aria-label='Use face 1']")
+    assert given(page)[0]["face"] == 1
+    assert page.input_value("select[aria-label=Face]") == "1"
+    choose(page)
+    assert page.locator(".ipadapter-faces").count() == 0
+
+
+def test_references_of_one_unit_have_crops_of_their_own(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    assert page.locator("[aria-label='Crop of reference 1']").count() == 0, "the unit's is enough for one"
+    drop(page, "two.png")
+    choose(page)
+    page.select_option("[aria-label='Crop of reference 2']", "pad")
+    assert [image.get("crop") for image in given(page)[0]["images"]] == [None, "pad"]
+    page.select_option("[aria-label='Crop of reference 2']", "")
+    assert "crop" not in given(page)[0]["images"][1]
+
+
+def test_words_that_mean_something_are_offered(page: Any) -> None:
+    tick(page)
+    unfold(page, "Region")
+    drawn = page.evaluate("[...document.querySelector('[aria-label=Place]').list.options].map((one) => one.value)")
+    assert "left half" in drawn
+    assert "left to right" in drawn
+
+
 def test_subjects_are_chosen_made_and_carried(page: Any, tmp_path: Path) -> None:
     tick(page)
     choose(page, PLUS)
