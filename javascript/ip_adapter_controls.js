@@ -34,7 +34,7 @@
             return element(
                 WHOLE.includes(control.kind) ? "div" : "label",
                 {className: `ipadapter-field ${control.kind}`, title: say(control.help)},
-                ...(control.label === control.group ? [] : [element("span", {}, say(control.label))]),
+                ...(control.label === control.group && WHOLE.includes(control.kind) ? [] : [element("span", {}, say(control.label))]),
                 element("div", {className: "ipadapter-row"}, ...draw.call(this, control, say(control.label))),
             );
         }

@@ -92,6 +92,7 @@
             });
             if (pasted) this.drawBody();
             this.drawTabs();
+            this.mark();
             this.plot.refresh();
         }
 
@@ -235,6 +236,7 @@
         drawBody() {
             const held = this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
             this.body.replaceChildren(this.drawLeft(), this.drawRight());
+            this.mark();
             const again = held && this.body.querySelector(`[aria-label="${CSS.escape(held)}"]`);
             if (again) again.focus({preventScroll: true});
         }
@@ -291,6 +293,7 @@
         drawRight() {
             const enabled = element("input", {type: "checkbox", checked: this.unit.enabled, onchange: () => this.set("enabled", enabled.checked)});
             const groups = this.spec.groups.filter((group) => this.controlsOf(group).length);
+            this.folds = [];
             return element(
                 "div",
                 {className: "ipadapter-right"},
@@ -314,6 +317,12 @@
             return JSON.stringify(this.unit[control.name]) !== JSON.stringify(control.default);
         }
 
+        /* Show what is set, and what for. */
+        mark() {
+            this.presets.mark();
+            for (const {fold, controls} of this.folds) fold.classList.toggle("used", controls.some((control) => this.isChanged(control)));
+        }
+
         /* A fold with less common controls; a mark says that something in it is set. */
         drawGroup(group) {
             const controls = this.controlsOf(group);
@@ -321,7 +330,7 @@
             const fold = element(
                 "details",
                 {
-                    className: `ipadapter-group${controls.some((control) => this.isChanged(control)) ? " used" : ""}`,
+                    className: "ipadapter-group",
                     open: this.opened.has(group),
                     ontoggle: () => (fold.open ? this.opened.add(group) : this.opened.delete(group)),
                 },
@@ -329,6 +338,7 @@
                 note ? element("p", {className: "ipadapter-note"}, say(note)) : null,
                 this.drawFields(controls),
             );
+            this.folds.push({fold, controls});
             return fold;
         }
     };

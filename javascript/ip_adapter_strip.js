@@ -125,7 +125,7 @@
         drawCrop(index) {
             const picture = this.pictures[index];
             const {options} = this.panel.spec.controls.find((control) => control.name === "crop");
-            const select = choice([option("", say("crop as the unit's")), ...options.map((crop) => option(crop))], picture.crop || "", {
+            const select = choice([option("", say("unit's crop")), ...options.map((crop) => option(crop))], picture.crop || "", {
                 ariaLabel: this.texts.crop(index + 1),
                 onchange: () => {
                     if (select.value) picture.crop = select.value;

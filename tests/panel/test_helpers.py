@@ -69,6 +69,10 @@ def test_an_intent_sets_its_settings_and_can_be_taken_back(page: Any, intent: st
     page.click(f".ipadapter-chip:text-is('{intent}')")
     assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "true"
     assert settings(page) == {"model": PLUS, **INTENTS[intent].values}
+    page.fill("input[type=number][aria-label=End]", "0.9")
+    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "false"
+    page.fill("input[type=number][aria-label=End]", "1")
+    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "true"
     page.click(".ipadapter-message button:text-is('Undo')")
     assert settings(page) == {"model": PLUS, "end": 0.5}
 
