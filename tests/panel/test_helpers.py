@@ -1,6 +1,7 @@
 """What helps a person in the panel: the summary, presets, copies, the plot, the reference check, subjects."""
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,46 @@ def test_references_of_one_unit_have_crops_of_their_own(page: Any) -> None:
     assert [image.get("crop") for image in given(page)[0]["images"]] == [None, "pad"]
     page.select_option("[aria-label='Crop of reference 2']", "")
     assert "crop" not in given(page)[0]["images"][1]
+
+
+TEXTS = """() => {
+    window.getTranslation = (text) => "«" + text + "»";
+    const panel = ipAdapter.panels.txt2img;
+    panel.draw();
+    panel.plot.asked = "";
+    panel.plot.ask();
+    for (const fold of panel.root.querySelectorAll("details")) fold.open = true;
+}"""
+READ = """() => {
+    const root = document.querySelector(".ipadapter-panel"), found = [];
+    const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) found.push(walk.currentNode.textContent);
+    for (const one of root.querySelectorAll("[title], [aria-label], [placeholder], [alt], [label]"))
+        for (const name of ["title", "aria-label", "placeholder", "alt", "label"]) found.push(one.getAttribute(name));
+    return found.filter((text) => text && text.trim());
+}"""
+UNTOLD = re.compile(
+    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|(FaceID )?Plus.*|Base|Portrait|.*Portrait|base.*"
+    r"|txt2img .*|.* is for SDXL.*|needs insightface.*|The picture is blurred.*|All is one\.|[\d:., ;]*feather [\d.]+"
+    r"|linear (in|out)|cosine (in|out)|(left|right|top|bottom|middle).*"
+)
+"""Names, numbers, signs, what the server says, and words that a field takes as they are."""
+
+
+def test_every_text_of_the_panel_can_be_translated(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png", "two.png")
+    choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
+    page.click("button:text-is('Check references')")
+    page.wait_for_selector(".ipadapter-faces")
+    page.evaluate(TEXTS)
+    page.wait_for_timeout(900)
+    untranslated = {text for text in page.evaluate(READ) if "«" not in text and not UNTOLD.fullmatch(text.strip())}
+    assert untranslated == set()
+    page.click(".ipadapter-field.mask button:text-is('«Draw…»')")
+    page.wait_for_selector("dialog[open]")
+    untranslated = {text for text in page.evaluate(READ) if "«" not in text and not UNTOLD.fullmatch(text.strip())}
+    assert untranslated == set()
 
 
 def test_words_that_mean_something_are_offered(page: Any) -> None:
