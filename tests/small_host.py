@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lib_ipadapter.api import panel_answer
 from lib_ipadapter.attention import COND, UNCOND
 from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import PassFacts, Row, Shelter
+from lib_ipadapter.hosts.host import Memory, PassFacts, Row, Shelter
 from lib_ipadapter.library import Folders
 from lib_ipadapter.session import Session
 from lib_ipadapter.unet_map import SDXL
@@ -71,6 +71,7 @@ class SmallHost:
         self.convention = "mean"
         self.facts = PassFacts()
         self.kept: Shelter | None = None
+        self.limits = Memory()
         self.told: list[tuple[str, int, int]] = []
         self.interrupted_at = 0
 
@@ -89,6 +90,9 @@ class SmallHost:
 
     def unconditional(self) -> str:
         return self.convention
+
+    def memory(self) -> Memory:
+        return self.limits
 
     def shelter(self) -> Shelter | None:
         return self.kept

@@ -341,6 +341,21 @@ def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
     assert extension / "annotator" / "downloads" / "insightface" / "models" in found.faces
 
 
+def test_what_is_saved_goes_into_the_folder_that_was_chosen_and_is_found_in_both(door, tmp_path) -> None:
+    models = tmp_path / "models"
+    assert door.folders().subjects == (models / "ipadapter_subjects",)
+    door.shared.opts.data["ipadapter_kept_folder"] = "mine"
+    found = door.folders()
+    assert found.subjects == (tmp_path / "mine" / "ipadapter_subjects", models / "ipadapter_subjects")
+    assert found.saved == (tmp_path / "mine" / "ipadapter_references", models / "ipadapter_references")
+
+
+def test_the_settings_say_how_much_is_kept_in_memory(door) -> None:
+    assert door.memory() == (256 << 20, 256 << 20)
+    door.shared.opts.data |= {"ipadapter_kept_features": 64, "ipadapter_kept_keys_values": 0}
+    assert door.memory() == (64 << 20, 0)
+
+
 def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypatch) -> None:
     p = SimpleNamespace(is_hr_pass=False)
     monkeypatch.delitem(sys.modules, "networks", raising=False)

@@ -12,10 +12,10 @@ from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, ask, call
 from torch import nn
 from unets import ldm_unet
 
-from lib_ipadapter import encoders, features, preparation
+from lib_ipadapter import encoders, features, preparation, tokens
 from lib_ipadapter.adapter import find_attentions
 from lib_ipadapter.api import list_adapters, list_encoders
-from lib_ipadapter.hosts.host import PassFacts
+from lib_ipadapter.hosts.host import Memory, PassFacts
 from lib_ipadapter.session import Run, Session
 from lib_ipadapter.unet_map import SDXL, sites
 from lib_ipadapter.units import read_unit
@@ -49,6 +49,28 @@ def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, en
     assert encoded == [2, 1], "only what is new"
     sample(host, session, [unit(crop="pad")])
     assert encoded == [2, 1, 1]
+
+
+@pytest.mark.parametrize("limits", [Memory(), Memory(features=0)])
+def test_no_more_features_are_kept_than_the_host_has_memory_for(host, encoded, limits: Memory) -> None:
+    host.limits = limits
+    session = Session(host)
+    for seed in (1, 2):
+        sample(host, session, [unit(images=[photo(seed)])])
+    encoded.clear()
+    sample(host, session, [unit(images=[photo(1)], model="plus")])  # other keys and values of the same features
+    assert bool(encoded) == (limits.features == 0)
+
+
+@pytest.mark.parametrize("limits", [Memory(), Memory(keys_values=0)])
+def test_no_more_keys_and_values_are_kept_than_the_host_has_memory_for(host, monkeypatch, limits: Memory) -> None:
+    made: list[int] = []
+    monkeypatch.setattr(preparation, "project", lambda *args, **more: made.append(1) or tokens.project(*args, **more))
+    host.limits = limits
+    session = Session(host)
+    for seed in (1, 2, 1):
+        sample(host, session, [unit(images=[photo(seed)])])
+    assert (len(made) == 4) == (limits.keys_values > 0), "two sets a unit, the unconditional one and the picture's"
 
 
 def test_encoding_is_told_picture_by_picture_and_can_be_interrupted(session, host) -> None:

@@ -23,7 +23,7 @@ from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from ..library import Folders
 from ..regions import Size
-from .host import PassFacts, Row, SamplingRun
+from .host import Memory, PassFacts, Row, SamplingRun
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,9 @@ class Demo:
 
     def unconditional(self) -> str:
         return "mean"
+
+    def memory(self) -> Memory:
+        return Memory()
 
     def shelter(self) -> None:
         """Nothing of a reference is kept."""

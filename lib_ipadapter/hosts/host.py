@@ -36,6 +36,8 @@ class PassFacts:
     loras: frozenset[str] = frozenset()
     """LoRAs that the web UI applies in this pass because the prompt asks for them: names of files in lower case,
     without folder and extension."""
+    contexts: bool = False
+    """Whether ControlNets may ask for the image tokens of units, to see them in the place of the text."""
 
 
 class Shelter(NamedTuple):
@@ -44,6 +46,15 @@ class Shelter(NamedTuple):
     folder: Path
     limit: int
     """Bytes; with 0 nothing is kept."""
+
+
+class Memory(NamedTuple):
+    """Bytes of what is kept in memory between generations, so that it is computed once."""
+
+    features: int = 256 << 20
+    """Of what encoders returned: about two hundred pictures of ViT-H."""
+    keys_values: int = 256 << 20
+    """Of image keys and values: about ten units of SDXL Plus."""
 
 
 class SamplingRun(Protocol):
@@ -55,6 +66,7 @@ class SamplingRun(Protocol):
     def eject(self) -> None: ...
     def arm(self, rows: Sequence[Row], progress: float, size: Size) -> None: ...
     def disarm(self) -> None: ...
+    def contexts(self, number: int, rows: int) -> torch.Tensor: ...
     def enter(self, path: str, hidden: torch.Tensor) -> None: ...
     def leave(self, path: str, output: torch.Tensor) -> torch.Tensor: ...
 
@@ -80,6 +92,10 @@ class Host(Protocol):
 
     def unconditional(self) -> str:
         """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
+        ...
+
+    def memory(self) -> Memory:
+        """Return how much is kept in memory; it is asked for once, when a session begins."""
         ...
 
     def shelter(self) -> Shelter | None:

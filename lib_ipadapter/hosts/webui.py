@@ -19,12 +19,13 @@ from ..errors import STATUS, IPAdapterError
 from ..fields import HASH
 from ..library import Folders
 from ..regions import WHOLE, Box, Size
-from .host import PassFacts, SamplingRun, Shelter
+from .host import Memory, PassFacts, SamplingRun, Shelter
 
 __all__ = [
     "beside",
     "folders",
     "in_turn",
+    "memory",
     "on_cfg_denoiser",
     "pass_of",
     "refusal",
@@ -51,6 +52,8 @@ BASIC = HTTPBasic(auto_error=False)
 
 ENTRY = "ip_adapter"
 """Name of this extension's entry file, by which ADetailer knows it."""
+FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
+"""Settings: mebibytes of what encoders returned, and of image keys and values, that are kept in memory."""
 
 CURRENT = "ip_adapter_pass"
 """Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
@@ -86,15 +89,16 @@ def folders() -> Folders:
     own = _chosen("ipadapter_folder", "")
     faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
     faces.append(Path.home() / ".insightface" / "models")
+    kept = [*_chosen("ipadapter_kept_folder", ""), models]
     loras = [*_chosen("", "lora_dir"), *map(Path, getattr(shared.cmd_opts, "lora_dirs", ()))]  # Forge Neo has several
     return Folders(
         (*own, *adapters),
         (*own, *encoders),
-        saved=(models / "ipadapter_references",),
+        saved=tuple(folder / "ipadapter_references" for folder in kept),
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
         presets=Path(shared.data_path, "ipadapter-presets.json"),
-        subjects=(models / "ipadapter_subjects",),
+        subjects=tuple(folder / "ipadapter_subjects" for folder in kept),
     )
 
 
@@ -106,6 +110,11 @@ def _chosen(option: str, flag: str) -> list[Path]:
 
 def unconditional() -> str:
     return shared.opts.data.get(UNCONDITIONAL, "mean")
+
+
+def memory() -> Memory:
+    kept = zip((FEATURES, KEYS_VALUES), Memory(), strict=True)
+    return Memory(*(shared.opts.data.get(option, default >> 20) << 20 for option, default in kept))
 
 
 def shelter() -> Shelter:
