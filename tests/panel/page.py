@@ -8,6 +8,7 @@ import itertools
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ class Server:
             "save": self.save,
             "plot": self.plot,
             "check": self.check,
+            "faces": self.faces,
             "fail": self.fail,
             "save preset": lambda asked: self.presets_after(f"Saved as {self.presets.save(asked)}."),
             "delete preset": lambda asked: self.presets_after(f"Deleted {self.presets.delete(asked)}."),
@@ -147,6 +149,10 @@ class Server:
         told = {"sharpness": 0.1, "seen": [PNG], "advice": ["The picture is blurred: take a sharper one."]}
         return {"references": [told for _ in asked["unit"]["images"]], "agreement": None, "advice": ["All is one."]}
 
+    def faces(self, asked: dict[str, Any]) -> dict[str, Any]:
+        boxes = [[1, 2, 5, 6], [6, 2, 9, 5]]
+        return {"width": 10, "height": 10, "faces": [{"number": i, "box": box} for i, box in enumerate(boxes)]}
+
     def presets_after(self, message: str) -> dict[str, Any]:
         return {"presets": self.presets.all(), "message": message}
 
@@ -155,6 +161,8 @@ class Server:
         return {"subjects": listed, "message": message}
 
     def save_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["name"] == "slow":
+            time.sleep(2)
         self.subjects[asked["name"]] = asked["pictures"]
         return self.subjects_after(f"Saved as {asked['name']}.")
 
