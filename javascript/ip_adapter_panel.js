@@ -20,7 +20,7 @@
             this.written = []; // what this panel wrote into the text fields; anything else there was pasted
             this.units = Array.from({length: this.spec.units}, () => this.emptyUnit());
             this.opened = new Set(Object.keys(this.spec.notes)); // a note must not be folded away
-            this.message = {text: "", wrong: false, undo: null};
+            this.message = {text: "", wrong: false, acts: {}};
             this.tabs = element("div", {className: "ipadapter-tabs", role: "tablist"});
             this.body = element("div", {className: "ipadapter-body"});
             root.addEventListener("paste", (event) => this.paste(event));
@@ -110,7 +110,7 @@
                 this.draw();
             };
             this.units[index] = unit;
-            this.message = {text, wrong: false, undo};
+            this.message = {text, wrong: false, acts: {[say("Undo")]: undo}};
             this.draw();
         }
 
@@ -124,6 +124,20 @@
             Object.assign(this.files, files);
             if (message) this.tell(message, Object.keys(files).length === 0);
             this.draw();
+        }
+
+        /* Ask for what takes long, and show how far it is, with a way to end it. */
+        work(what, more) {
+            this.tell(say("One moment…"));
+            this.drawBody();
+            const task = ipAdapter.newTask();
+            const work = this.ask(what, {...more, task});
+            const stop = () => gradioApp().querySelector(`#${this.tab}_interrupt`).click();
+            ipAdapter.follow(task, work, (text) => {
+                this.message = {text, wrong: false, acts: {[say("Stop")]: stop}};
+                this.body.querySelector(".ipadapter-message").replaceWith(this.drawMessage());
+            });
+            return work;
         }
 
         tick(on) {
@@ -142,9 +156,7 @@
         save(name) {
             const taken = this.files.saved.some((saved) => saved.name.toLowerCase() === `${name}.safetensors`.toLowerCase());
             if (taken && !confirm(say("Replace the saved reference {name}?", {name}))) return;
-            this.tell(say("Saving…"));
-            this.drawBody();
-            this.ask("save", {name, unit: {...this.unit, enabled: true, embeds: ""}, overwrite: taken});
+            this.work("save", {name, unit: {...this.unit, enabled: true, embeds: ""}, overwrite: taken});
         }
 
         /* Return files as data URLs; those that are no pictures are named in the message. */
@@ -223,7 +235,7 @@
         }
 
         tell(text, wrong = false) {
-            this.message = {text, wrong, undo: null};
+            this.message = {text, wrong, acts: {}};
         }
 
         draw() {
@@ -282,9 +294,9 @@
         }
 
         drawMessage() {
-            const {text, wrong, undo} = this.message;
+            const {text, wrong, acts} = this.message;
             const message = element("p", {className: `ipadapter-message${wrong ? " wrong" : ""}`, role: "status"}, text);
-            if (undo) message.append(button(say("Undo"), undo));
+            message.append(...Object.entries(acts).map(([word, act]) => button(word, act)));
             return message;
         }
 

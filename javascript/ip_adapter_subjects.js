@@ -71,7 +71,7 @@
             const overwrite = this.all.some((subject) => subject.name.toLowerCase() === name.toLowerCase());
             if (!name || (overwrite && !confirm(say("Replace the subject {name}?", {name})))) return;
             const pictures = this.panel.unit.images.map(({mask, ...picture}) => picture); // a region belongs to the unit
-            this.ask("save subject", {name, pictures, overwrite});
+            this.panel.work("save subject", {name, pictures, overwrite});
         }
 
         delete() {
@@ -101,7 +101,7 @@
         }
 
         async import(file) {
-            this.ask("import subject", {zip: await ipAdapter.readAsUrl(file)});
+            this.panel.work("import subject", {zip: await ipAdapter.readAsUrl(file)});
         }
     };
 })();

@@ -203,14 +203,14 @@ def save_reference(session: Session, asked: Any) -> dict[str, Any]:
 
     Raises `IPAdapterError` where that cannot be done.
     """
-    given = read_object("What is to be saved", asked, ("name", "unit", "overwrite"))
+    given = read_object("What is to be saved", asked, ("name", "unit", "overwrite", "task"))
     name = Text().read("name", given.get("name"))
     overwrite = Flag().read("overwrite", given.get("overwrite", False))
     unit = given.get("unit")
     if not isinstance(unit, dict):
         raise UnitError("unit", unit, f"must be a unit with the pictures to save, not {brief(unit)}.")
     read = read_unit({**unit, "enabled": True})
-    with session.host.in_turn():
+    with session.host.in_turn(Text().read("task", asked.get("task", ""))):
         saved = session.preparation.save(name, read, overwrite)
     return _saved_entry(saved.path.name, saved)
 

@@ -35,6 +35,8 @@ class Variant:
     """Fields of a unit that its projector takes."""
     pack: str = BUFFALO
     """Name of the face models whose vectors it was trained with."""
+    controlnet: bool = False
+    """Whether it comes with a ControlNet that sees its image tokens in the place of the text."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ FACE_RESAMPLER_VARIANTS = (
         ("instantid",),
         ("02b3618e36d803784166660520098089a81388e61a93ef8002aa79a5b1c546e1",),
         pack=ANTELOPE,
+        controlnet=True,
     ),
     Variant(
         "unnorm",

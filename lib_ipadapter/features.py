@@ -26,9 +26,6 @@ from .tiles import cut
 
 log = logging.getLogger(__name__)
 
-FEATURES_LIMIT = 256 << 20
-"""Bytes of features kept: about two hundred pictures of ViT-H."""
-
 FACE_SIZE = 224
 """Side in pixels of the aligned face that an encoder sees (README of IP-Adapter's authors, FaceID Plus)."""
 
@@ -48,7 +45,7 @@ class FeatureMaker:
         self.host = host
         self.seconds = 0.0
         """Spent in encoders since the start."""
-        self._kept: Cache[Features] = Cache(FEATURES_LIMIT, lambda kept: kept.bytes)
+        self._kept: Cache[Features] = Cache(host.memory().features, lambda kept: kept.bytes)
 
     @property
     def precision(self) -> tuple[torch.device, torch.dtype]:

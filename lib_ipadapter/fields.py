@@ -268,7 +268,7 @@ class Pictures(Kind):
         entries = value if isinstance(value, (list, tuple)) else [value]
         if len(entries) > MAX_PICTURES:
             raise UnitError(field, f"{len(entries)} pictures", f"must hold at most {MAX_PICTURES} pictures.")
-        return tuple(_read_picture(f"{field}[{i}]", entry) for i, entry in enumerate(entries))
+        return tuple(read_picture(f"{field}[{i}]", entry) for i, entry in enumerate(entries))
 
     def schema(self) -> dict[str, Any]:
         text = {"type": "string", "maxLength": MAX_PICTURE_TEXT}
@@ -290,7 +290,24 @@ class Pictures(Kind):
 PICTURE_WEIGHT = Number(-5.0, 5.0)
 
 
-def _read_picture(field: str, value: Any) -> Picture:
+def read_weights(field: str, text: str, count: int) -> list[float]:
+    """Return the weights of `count` pictures that a text such as `1, 0.5` tells; the last one is that of all others.
+
+    No text is no weight other than 1. Raises `UnitError` for any other text, and for weights of more pictures.
+    """
+    entries = text.split(",") if text.strip() else ["1"]
+    allowed = f"must be numbers such as 1, 0.5: one for each of the {count} pictures or, at the end, for all others"
+    try:
+        weights = [PICTURE_WEIGHT.read(field, float(entry)) for entry in entries]
+    except ValueError as error:
+        raise UnitError(field, text, f"{allowed}; not {brief(text)}.") from error
+    if len(weights) > count:
+        raise UnitError(field, text, f"{allowed}; not {len(weights)}.")
+    return weights + weights[-1:] * (count - len(weights))
+
+
+def read_picture(field: str, value: Any) -> Picture:
+    """Return one picture of a field that holds several; raises `UnitError`."""
     if isinstance(value, Picture):
         return value
     if not isinstance(value, dict):

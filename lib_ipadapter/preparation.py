@@ -40,9 +40,6 @@ log = logging.getLogger(__name__)
 
 LORAS_LIMIT = 4
 """LoRAs kept: memory maps, but where a scale had to be multiplied in."""
-KEYS_VALUES_LIMIT = 256 << 20
-"""Bytes of image keys and values kept: about ten units of SDXL Plus."""
-
 
 WORDS = {EMBED: "an image embedding", HIDDEN: "hidden states"}
 """What a family takes, as it stands in a sentence."""
@@ -89,7 +86,7 @@ class Preparation:
         self.faces = FaceFinder(lambda: host.folders().faces)
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
-        self._keys_values: Cache[KeysValues] = Cache(KEYS_VALUES_LIMIT, lambda kept: kept.bytes)
+        self._keys_values: Cache[KeysValues] = Cache(host.memory().keys_values, lambda kept: kept.bytes)
 
     def prepare(self, unit: Unit, unet: nn.Module) -> Prepared:
         """Return the unit ready for `unet`; raises `IPAdapterError` with a sentence where it cannot run."""

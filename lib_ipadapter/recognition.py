@@ -74,6 +74,11 @@ class Recognised:
         return self.variant.pack if self.variant else BUFFALO
 
     @property
+    def controlnet(self) -> bool:
+        """Whether it comes with a ControlNet that sees its image tokens in the place of the text."""
+        return self.variant is not None and self.variant.controlnet
+
+    @property
     def runs(self) -> bool:
         """Whether this version can run it."""
         return self.family.runs

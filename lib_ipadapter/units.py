@@ -283,7 +283,7 @@ def read_units(args: Iterable[Any]) -> dict[int, Unit]:
     return {number: unit for number, unit in units.items() if unit.enabled}
 
 
-def with_reference(args: Iterable[Any], picture: str) -> list[dict[str, Any] | None]:
+def with_reference(args: Iterable[Any], picture: Picture) -> list[dict[str, Any] | None]:
     """Return the units of a script's args, in their places, with a picture given to those that have no references.
 
     Raises `UnitError` where there is none such, or what is given is no unit.

@@ -61,6 +61,11 @@ class IPAdapterScript(scripts.Script):
         self.infotext_fields = panel.infotext_fields
         return panel.texts
 
+    def before_process(self, p, *args, **kwargs):
+        with stopping(p):
+            feeding = any(args) and session().feeds_controlnet(room("xyz").in_cell(p, args))
+            door().before_process(p, feeding)
+
     def process(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
@@ -88,12 +93,16 @@ class IPAdapterSeriesScript(scripts.Script):
 
     def ui(self, is_img2img):
         help_text = "References: each goes, in its turn, to the units that have none"
-        return [gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files"))]
+        weights_text = "Weights of the references, such as 1, 0.5; the last one is that of all others"
+        return [
+            gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files")),
+            gr.Textbox(label=weights_text, elem_id=self.elem_id("weights")),
+        ]
 
-    def run(self, p, files):
+    def run(self, p, files, weights=""):
         own = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
         try:
-            return room("hosts.series").make_series(p, files, own)
+            return room("hosts.series").make_series(p, files, weights or "", own)
         except room("errors").IPAdapterError as error:
             raise door().refusal(error) from error
 
@@ -144,6 +153,10 @@ def add_routes(_demo, app):
         door().answer_refusals(app)
 
 
+KEPT = {"minimum": 0, "maximum": 8192, "step": 64}
+"""Range of the settings in megabytes."""
+
+
 def add_settings():
     section = ("ipadapter", "IP-Adapter")
     settings = {
@@ -151,6 +164,9 @@ def add_settings():
             3, "Number of units", gr.Slider, {"minimum": 1, "maximum": 10, "step": 1}, section=section
         ).needs_reload_ui(),
         "ipadapter_folder": shared.OptionInfo("", "Another folder with adapters and image encoders", section=section),
+        "ipadapter_kept_folder": shared.OptionInfo(
+            "", "Another folder for saved references and subjects", section=section
+        ).info("new ones are written there; those in the web UI's models folder are still found"),
         "ipadapter_unconditional": shared.OptionInfo(
             "mean",
             "What the negative prompt sees without a negative reference",
@@ -162,7 +178,7 @@ def add_settings():
             256,
             "References kept, so that pasted parameters restore them (MB)",
             gr.Slider,
-            {"minimum": 0, "maximum": 8192, "step": 64},
+            KEPT,
             section=section,
         ).info(
             "in cache/ipadapter-references of the web UI's data folder, to which who uses this web UI can come by "
@@ -181,6 +197,16 @@ def add_settings():
             {"choices": ["none", "CSV", "JSON"]},
             section=section,
         ).info("in log/ipadapter-likeness of the web UI's data folder; cosines and places, nothing else of a face"),
+        "ipadapter_kept_features": shared.OptionInfo(
+            256, "Memory for what image encoders saw (MB)", gr.Slider, KEPT, section=section
+        )
+        .info("main memory; a reference that is kept there is not encoded again")
+        .needs_reload_ui(),
+        "ipadapter_kept_keys_values": shared.OptionInfo(
+            256, "Memory for image keys and values (MB)", gr.Slider, KEPT, section=section
+        )
+        .info("main memory; a unit that is kept there and unchanged costs nothing before sampling")
+        .needs_reload_ui(),
         "ipadapter_log_level": shared.OptionInfo(
             "warning",
             "What the console tells",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lib_ipadapter.api import panel_answer
 from lib_ipadapter.attention import COND, UNCOND
 from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import PassFacts, Row, Shelter
+from lib_ipadapter.hosts.host import Memory, PassFacts, Row, Shelter
 from lib_ipadapter.library import Folders
 from lib_ipadapter.session import Session
 from lib_ipadapter.unet_map import SDXL
@@ -71,7 +71,8 @@ class SmallHost:
         self.convention = "mean"
         self.facts = PassFacts()
         self.kept: Shelter | None = None
-        self.told: list[tuple[str, int, int]] = []
+        self.limits = Memory()
+        self.progress: list[tuple[str, int, int]] = []
         self.interrupted_at = 0
 
     def folders(self) -> Folders:
@@ -90,6 +91,9 @@ class SmallHost:
     def unconditional(self) -> str:
         return self.convention
 
+    def memory(self) -> Memory:
+        return self.limits
+
     def shelter(self) -> Shelter | None:
         return self.kept
 
@@ -106,8 +110,8 @@ class SmallHost:
         return contextlib.nullcontext()
 
     def tell(self, what: str, done: int, total: int) -> None:
-        self.told.append((what, done, total))
-        if len(self.told) == self.interrupted_at:
+        self.progress.append((what, done, total))
+        if len(self.progress) == self.interrupted_at:
             raise IPAdapterError("Interrupted.")
 
     def refusal(self, error: IPAdapterError) -> Exception:
@@ -123,7 +127,7 @@ class SmallHost:
             error.unit = error.unit or unit
             self.refused.append(str(error))
 
-    def beside(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+    def begin(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
         self.told = set(adapters), inner_only
 
     def while_sampling(self, p: Any, run: Any) -> None:

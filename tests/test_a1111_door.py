@@ -136,7 +136,7 @@ def test_a_batch_whose_text_tells_nothing_is_an_error_not_a_guess(door) -> None:
     params = batch((1,))
     params.text_cond = params.text_uncond = torch.randn(1, 7, 5)
     for text in (params.text_cond, torch.randn(1, 7, 5)):
-        with pytest.raises(IPAdapterError, match="1 rows of its own"):
+        with pytest.raises(IPAdapterError, match="batch of 1 rows of its own"):
             door.rows_by_text(door.row_table(params), params, text)
 
 
@@ -249,7 +249,7 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def arm(self, rows: Any, progress: float, size: Any) -> None:
+    def arm(self, rows: Any, progress: float, size: Any, told: Any) -> None:
         assert size == (2, 2)
         self.calls.append(("arm", tuple(rows), progress))
 
@@ -309,6 +309,14 @@ def test_a_refusal_that_the_web_ui_swallows_comes_after_the_pass(door) -> None:
         sampling(door, Run(), inner, work)
 
 
+def test_an_error_of_a_hook_inside_the_model_is_a_refusal(door) -> None:
+    def work(_params: Any) -> None:
+        raise IPAdapterError("not so many rows.")
+
+    with pytest.raises(fastapi.HTTPException, match="not so many rows"):
+        sampling(door, Run(), Inner(), work)
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_whatever_ends_the_pass_the_run_is_ejected(door, error) -> None:
     run, inner = Run(), Inner()
@@ -358,6 +366,21 @@ def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
     assert extension / "annotator" / "downloads" / "insightface" / "models" in found.faces
 
 
+def test_what_is_saved_goes_into_the_folder_that_was_chosen_and_is_found_in_both(door, tmp_path) -> None:
+    models = tmp_path / "models"
+    assert door.folders().subjects == (models / "ipadapter_subjects",)
+    door.shared.opts.data["ipadapter_kept_folder"] = "mine"
+    found = door.folders()
+    assert found.subjects == (tmp_path / "mine" / "ipadapter_subjects", models / "ipadapter_subjects")
+    assert found.saved == (tmp_path / "mine" / "ipadapter_references", models / "ipadapter_references")
+
+
+def test_the_settings_say_how_much_is_kept_in_memory(door) -> None:
+    assert door.memory() == (256 << 20, 256 << 20)
+    door.shared.opts.data |= {"ipadapter_kept_features": 64, "ipadapter_kept_keys_values": 0}
+    assert door.memory() == (64 << 20, 0)
+
+
 def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypatch) -> None:
     p = SimpleNamespace(is_hr_pass=False)
     monkeypatch.delitem(sys.modules, "networks", raising=False)
@@ -380,8 +403,10 @@ class Script:
 
 def beside_controlnet(*units: Any) -> Processing:
     p: Any = Processing()
-    p.scripts = SimpleNamespace(alwayson_scripts=[Script("Other", 0, 1), Script("ControlNet", 1, 1 + len(units))])
-    p.script_args = ("ip-adapter_sd15", *units)
+    always = [Script("Other", 1, 2), Script("ControlNet", 2, 2 + len(units))]
+    chosen = [Script("Loopback", 0, 0), Script("img2img alternative test", 0, 0)]
+    p.scripts = SimpleNamespace(alwayson_scripts=always, selectable_scripts=chosen)
+    p.script_args = (0, "ip-adapter_sd15", *units)
     return p
 
 
@@ -402,10 +427,10 @@ NAME = "Faces/ip-adapter_SD15 [abcdef01]"
 )
 def test_an_adapter_that_controlnet_applies_too_is_told_once(door, caplog, unit, told) -> None:
     p = beside_controlnet(unit, unit)
-    door.beside(p, {"ip-adapter_sd15.safetensors"}, False)
+    door.begin(p, {"ip-adapter_sd15.safetensors"}, False)
     assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == told
     p._ad_inner = True
-    door.beside(p, {"ip-adapter_sd15.safetensors"}, False)
+    door.begin(p, {"ip-adapter_sd15.safetensors"}, False)
     assert len(p.comments) == told
 
 
@@ -422,8 +447,44 @@ def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(door, option
     door.shared.opts.data.update(options)
     p = beside_controlnet()
     with contextlib.nullcontext() if runs else pytest.raises(IPAdapterError, match="add ip_adapter to the names"):
-        door.beside(p, {"a.safetensors"}, True)
-    door.beside(p, {"a.safetensors"}, False)
+        door.begin(p, {"a.safetensors"}, True)
+    door.begin(p, {"a.safetensors"}, False)
+
+
+def test_a_script_that_samples_in_a_way_of_its_own_is_refused(door) -> None:
+    p = beside_controlnet()
+    for chosen in (0, 1):
+        p.script_args = (chosen, *p.script_args[1:])
+        door.begin(p, {"a.safetensors"}, False)
+    p.script_args = (2, *p.script_args[1:])
+    with pytest.raises(IPAdapterError, match="img2img alternative test samples in a way of its own"):
+        door.begin(p, {"a.safetensors"}, False)
+
+
+def job(label: str, scripts: list[str], pictures: int = 1, master: bool = False) -> Any:
+    """Return a job of stable-diffusion-webui-distributed."""
+    supported = {"txt2img": scripts, "img2img": []} if scripts else {}
+    worker = SimpleNamespace(label=label, master=master, supported_scripts=supported)
+    return SimpleNamespace(worker=worker, batch_size=pictures)
+
+
+def test_machines_without_this_extension_are_named(door) -> None:
+    p = beside_controlnet()
+    world = SimpleNamespace(
+        enabled=True, enabled_i2i=True, jobs=[job("here", [], master=True), job("a", ["ip-adapter"])]
+    )
+    distribute = Script("Distribute", 0, 0)
+    distribute.world = world
+    p.scripts.alwayson_scripts.append(distribute)
+    door.begin(p, {"a.safetensors"}, False)
+    world.jobs += [job("c", ["controlnet"]), job("b", []), job("idle", [], pictures=0)]
+    with pytest.raises(IPAdapterError, match=r"lack this extension: b, c\."):
+        door.begin(p, {"a.safetensors"}, False)
+    world.enabled = False
+    door.begin(p, {"a.safetensors"}, False)
+    p.init_images = ["a picture"]
+    with pytest.raises(IPAdapterError, match=r"lack this extension: a, b, c\."):
+        door.begin(p, {"a.safetensors"}, False)
 
 
 def test_a_generation_of_adetailers_is_an_inner_one(door) -> None:

@@ -112,8 +112,8 @@ def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, sess
     assert (saved["name"], saved["references"]) == ("anna.safetensors", 1)
     assert client.get("/ipadapter/models").json() == list_adapters(session)
     assert client.get("/ipadapter/encoders").json() == list_encoders(session)
-    checked = client.post("/ipadapter/check", json=orders["check"]).json()
-    assert checked == json.loads(json.dumps(check(session, orders["check"])))
+    checked = client.post("/ipadapter/check", json=orders["/ipadapter/check"]).json()
+    assert checked == json.loads(json.dumps(check(session, orders["/ipadapter/check"])))
     assert client.get("/ipadapter/schema").json() == json.loads(json.dumps(schema()))
     assert client.post("/ipadapter/rescan").json() == {"models": 4, "encoders": 2}
 

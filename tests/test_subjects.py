@@ -295,7 +295,7 @@ def test_saving_is_told_picture_by_picture_and_an_interruption_leaves_nothing(ho
     host.interrupted_at = 2
     with pytest.raises(IPAdapterError, match="Interrupted"):
         keep(session)
-    assert [told[1:] for told in host.told] == [(0, 2), (1, 2)]
+    assert [told[1:] for told in host.progress] == [(0, 2), (1, 2)]
     assert not (host.folder / "subjects").exists()
 
 

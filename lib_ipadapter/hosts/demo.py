@@ -23,7 +23,7 @@ from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from ..library import Folders
 from ..regions import Size
-from .host import PassFacts, Row, SamplingRun
+from .host import Memory, PassFacts, Row, SamplingRun
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ class Demo:
     def unconditional(self) -> str:
         return "mean"
 
+    def memory(self) -> Memory:
+        return Memory()
+
     def shelter(self) -> None:
         """Nothing of a reference is kept."""
 
@@ -107,7 +110,7 @@ class Demo:
             error.unit = error.unit or unit
             raise
 
-    def beside(self, p: Generation, adapters: Collection[str], inner_only: bool) -> None:
+    def begin(self, p: Generation, adapters: Collection[str], inner_only: bool) -> None:
         """There are no other extensions."""
 
     def while_sampling(self, p: Generation, run: SamplingRun) -> None:

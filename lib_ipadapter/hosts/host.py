@@ -1,6 +1,6 @@
 """What every door to a web UI offers to the rest of the library. Each door is a module with these functions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,10 @@ class Row(NamedTuple):
     """Number of the picture among all that the generation makes, from 0."""
 
 
+RowsOf = Callable[[torch.Tensor], Sequence[Row]]
+"""(text that rows of the U-Net see: (rows, tokens, width)) -> what they are."""
+
+
 @dataclass(frozen=True)
 class PassFacts:
     """One pass of sampling, as far as units care."""
@@ -36,6 +40,8 @@ class PassFacts:
     loras: frozenset[str] = frozenset()
     """LoRAs that the web UI applies in this pass because the prompt asks for them: names of files in lower case,
     without folder and extension."""
+    contexts: bool = False
+    """Whether ControlNets may ask for the image tokens of units, to see them in the place of the text."""
 
 
 class Shelter(NamedTuple):
@@ -85,6 +91,15 @@ class Reporter(Protocol):
         ...
 
 
+class Memory(NamedTuple):
+    """Bytes of what is kept in memory between generations, so that it is computed once."""
+
+    features: int = 256 << 20
+    """Of what encoders returned: about two hundred pictures of ViT-H."""
+    keys_values: int = 256 << 20
+    """Of image keys and values: about ten units of SDXL Plus."""
+
+
 class SamplingRun(Protocol):
     """One pass of sampling, as a door drives it."""
 
@@ -92,8 +107,9 @@ class SamplingRun(Protocol):
     def passed_by(self) -> bool: ...
     def inject(self, unet: torch.nn.Module) -> None: ...
     def eject(self) -> None: ...
-    def arm(self, rows: Sequence[Row], progress: float, size: Size) -> None: ...
+    def arm(self, rows: Sequence[Row], progress: float, size: Size, told: RowsOf | None = None) -> None: ...
     def disarm(self) -> None: ...
+    def contexts(self, number: int, rows: int) -> torch.Tensor: ...
     def enter(self, path: str, hidden: torch.Tensor) -> None: ...
     def leave(self, path: str, output: torch.Tensor) -> torch.Tensor: ...
 
@@ -119,6 +135,10 @@ class Host(Protocol):
 
     def unconditional(self) -> str:
         """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
+        ...
+
+    def memory(self) -> Memory:
+        """Return how much is kept in memory; it is asked for once, when a session begins."""
         ...
 
     def shelter(self) -> Shelter | None:
@@ -156,11 +176,12 @@ class Host(Protocol):
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
         ...
 
-    def beside(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+    def begin(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
         """Look at what other extensions do in the generation of `p`, where units with these adapters' files act.
 
-        Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where some unit acts in inner
-        generations only, and the extension that makes these leaves the units out.
+        Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where units would be left out:
+        by what samples in a way of its own, by other machines, or, where some unit acts in inner generations only, by
+        the extension that makes these.
         """
         ...
 

@@ -19,14 +19,15 @@ from ..errors import STATUS, IPAdapterError
 from ..fields import HASH
 from ..library import Folders
 from ..regions import WHOLE, Box, Size
-from .host import Made, PassFacts, Reporting, SamplingRun, Shelter
+from .host import Made, Memory, PassFacts, Reporting, SamplingRun, Shelter
 
 __all__ = [
-    "beside",
+    "begin",
     "comment",
     "folders",
     "in_turn",
     "made",
+    "memory",
     "on_cfg_denoiser",
     "pass_of",
     "refusal",
@@ -58,8 +59,16 @@ LIKENESS_LOG = "ipadapter_likeness_log"
 
 BASIC = HTTPBasic(auto_error=False)
 
+OWN_SAMPLING = ("img2img alternative test",)
+"""Titles of scripts that call the sampler where no extension is told of it."""
+
+TITLE = "IP-Adapter"
+"""Title of this extension's script, by which programs and other machines know it."""
+
 ENTRY = "ip_adapter"
 """Name of this extension's entry file, by which ADetailer knows it."""
+FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
+"""Settings: mebibytes of what encoders returned, and of image keys and values, that are kept in memory."""
 
 CURRENT = "ip_adapter_pass"
 """Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
@@ -95,15 +104,16 @@ def folders() -> Folders:
     own = _chosen("ipadapter_folder", "")
     faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
     faces.append(Path.home() / ".insightface" / "models")
+    kept = [*_chosen("ipadapter_kept_folder", ""), models]
     loras = [*_chosen("", "lora_dir"), *map(Path, getattr(shared.cmd_opts, "lora_dirs", ()))]  # Forge Neo has several
     return Folders(
         (*own, *adapters),
         (*own, *encoders),
-        saved=(models / "ipadapter_references",),
+        saved=tuple(folder / "ipadapter_references" for folder in kept),
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
         presets=Path(shared.data_path, "ipadapter-presets.json"),
-        subjects=(models / "ipadapter_subjects",),
+        subjects=tuple(folder / "ipadapter_subjects" for folder in kept),
     )
 
 
@@ -115,6 +125,11 @@ def _chosen(option: str, flag: str) -> list[Path]:
 
 def unconditional() -> str:
     return shared.opts.data.get(UNCONDITIONAL, "mean")
+
+
+def memory() -> Memory:
+    kept = zip((FEATURES, KEYS_VALUES), Memory(), strict=True)
+    return Memory(*(shared.opts.data.get(option, default >> 20) << 20 for option, default in kept))
 
 
 def shelter() -> Shelter:
@@ -145,9 +160,11 @@ def is_inner(p: Any) -> bool:
     return bool(getattr(p, "_ad_inner", False))
 
 
-def beside(p: Any, adapters: Collection[str], inner_only: bool) -> None:
+def begin(p: Any, adapters: Collection[str], inner_only: bool) -> None:
     if is_inner(p):
         return
+    refuse_own_sampling(p)
+    refuse_workers_without(p)
     if inner_only and not in_inner_generations():
         raise IPAdapterError(
             "A unit acts in inner generations only, but ADetailer leaves this extension out of these: in Settings, "
@@ -157,6 +174,40 @@ def beside(p: Any, adapters: Collection[str], inner_only: bool) -> None:
         text = f"IP-Adapter: {name} is active in ControlNet's units, too, and both take effect. Switch one of them off."
         log.warning(text)
         p.comment(text)
+
+
+def refuse_own_sampling(p: Any) -> None:
+    """Raise `IPAdapterError` for a script that calls the sampler where no extension is told (modules/scripts.py)."""
+    chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0
+    title = p.scripts.selectable_scripts[chosen - 1].title() if chosen else ""
+    if title in OWN_SAMPLING:
+        raise IPAdapterError(
+            f"The script {title} samples in a way of its own, in which units cannot act. Choose another script, or "
+            "switch the units off."
+        )
+
+
+def refuse_workers_without(p: Any) -> None:
+    """Raise `IPAdapterError` where machines without this extension get a part of the pictures.
+
+    Source: papuSpartan/stable-diffusion-webui-distributed 8fd65eb, scripts/spartan/world.py and worker.py, which gives
+    out the work before the generation begins and sends each machine the args of those scripts that it has.
+    """
+    worlds = [script.world for script in p.scripts.alwayson_scripts if script.title() == "Distribute"]
+    mode = "img2img" if getattr(p, "init_images", None) else "txt2img"
+    at_work = {
+        job.worker.label: map(str.lower, job.worker.supported_scripts.get(mode, ()))
+        for world in worlds
+        if (world.enabled_i2i if mode == "img2img" else world.enabled)
+        for job in world.jobs
+        if job.batch_size and not job.worker.master
+    }
+    without = sorted(label for label, scripts in at_work.items() if TITLE.lower() not in scripts)
+    if without:
+        raise IPAdapterError(
+            f"Machines that get a part of the pictures lack this extension: {', '.join(without)}. Install it there, "
+            "disable them in the extension Distributed, or switch the units off."
+        )
 
 
 def in_inner_generations() -> bool:
@@ -383,6 +434,8 @@ def act(p: Any, current: Pass) -> None:
             if acting.passed_by and not _warned(p, error := IPAdapterError(PASSED_BY)):
                 raise Refusal(error)
             return made
+        except IPAdapterError as error:  # of a hook inside the model
+            raise Refusal(error) from error
         finally:
             del denoiser.__dict__[CURRENT]
             acting.end()

@@ -61,6 +61,7 @@ def webui(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
     values = {
         **SETTINGS,
         "ipadapter_folder": files.folder.as_posix(),
+        "ipadapter_kept_folder": (kept / "named").as_posix(),
         "outdir_samples": (kept / "out").as_posix(),
     }
     settings.write_text(json.dumps(values))

@@ -8,6 +8,7 @@ import itertools
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,8 @@ class Server:
         return {"subjects": listed, "message": message}
 
     def save_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["name"] == "slow":
+            time.sleep(2)
         self.subjects[asked["name"]] = asked["pictures"]
         return self.subjects_after(f"Saved as {asked['name']}.")
 

@@ -173,6 +173,34 @@ def test_what_the_encoder_sees_and_advice_stand_below_each_reference(page: Any) 
     assert set(given(page)[0]["images"][0]) == {"image"}
 
 
+def test_long_work_tells_how_far_it_is_as_the_web_ui_does_and_can_be_stopped(page: Any) -> None:
+    asked: list[Any] = []
+
+    def progress(route: Any) -> None:
+        asked.append(route.request.post_data_json["id_task"])
+        route.fulfill(json={"active": True, "textinfo": f"IP-Adapter: looking at the pictures, {len(asked)} of 9"})
+
+    page.route("**/internal/progress", progress)
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('button'), {id: 'txt2img_interrupt', "
+        "onclick: (event) => { event.target.dataset.stopped = 'yes'; }}))"
+    )
+    tick(page)
+    choose(page, PLUS)
+    drop(page, "a.png")
+    unfold(page, "References")
+    page.once("dialog", lambda dialog: dialog.accept("slow"))
+    page.click("button:text-is('Keep references as subject…')")
+    page.click(".ipadapter-message:has-text('looking at the pictures, 1 of 9') button:text-is('Stop')")
+    assert page.get_attribute("#txt2img_interrupt", "data-stopped") == "yes"
+    page.wait_for_selector("text=looking at the pictures, 2 of 9")
+    page.wait_for_selector(".ipadapter-message:has-text('Saved as slow.')")
+    assert len(set(asked)) == 1
+    assert asked[0].startswith("task(ipadapter-")
+    page.wait_for_timeout(700)
+    assert page.inner_text(".ipadapter-message") == "Saved as slow."
+
+
 def test_subjects_are_chosen_made_and_carried(page: Any, tmp_path: Path) -> None:
     tick(page)
     choose(page, PLUS)
