@@ -15,7 +15,7 @@ class Threshold:
     advice: str
     """With the measure, less its sign, to fill in."""
     reason: str
-    """Why just there. The pictures are 13 photographs and paintings of people, animals and things, with eleven faces."""
+    """Why just there. The pictures are 13 photographs and paintings of people, animals and things, with 11 faces."""
 
 
 THRESHOLDS = (
@@ -69,7 +69,7 @@ THRESHOLDS = (
         0,
         1.7,
         "It shows the blocks of strong compression: use a picture that is less compressed.",
-        "The pictures have 1.0 to 1.4; as JPEGs of quality 50 one of them is above 1.7, of quality 30 half of them are, "
+        "The pictures have 1.0 to 1.4; as JPEGs of quality 50 one of them is above 1.7, of quality 30 half of them, "
         "of quality 10 all, with 2.0 to 5.3.",
     ),
     Threshold(
