@@ -184,6 +184,16 @@ def add_settings():
             "in cache/ipadapter-references of the web UI's data folder, to which who uses this web UI can come by "
             "pasting; 0 keeps none and removes those kept when the next picture is made"
         ),
+        "ipadapter_kept_features": shared.OptionInfo(
+            256, "Memory for what image encoders saw (MB)", gr.Slider, KEPT, section=section
+        )
+        .info("main memory; a reference that is kept there is not encoded again")
+        .needs_reload_ui(),
+        "ipadapter_kept_keys_values": shared.OptionInfo(
+            256, "Memory for image keys and values (MB)", gr.Slider, KEPT, section=section
+        )
+        .info("main memory; a unit that is kept there and unchanged costs nothing before sampling")
+        .needs_reload_ui(),
         "ipadapter_likeness": shared.OptionInfo(
             False, "Tell how alike the faces in a picture are to their references (FaceID and its kin)", section=section
         ).info(
@@ -197,16 +207,6 @@ def add_settings():
             {"choices": ["none", "CSV", "JSON"]},
             section=section,
         ).info("in log/ipadapter-likeness of the web UI's data folder; cosines and places, nothing else of a face"),
-        "ipadapter_kept_features": shared.OptionInfo(
-            256, "Memory for what image encoders saw (MB)", gr.Slider, KEPT, section=section
-        )
-        .info("main memory; a reference that is kept there is not encoded again")
-        .needs_reload_ui(),
-        "ipadapter_kept_keys_values": shared.OptionInfo(
-            256, "Memory for image keys and values (MB)", gr.Slider, KEPT, section=section
-        )
-        .info("main memory; a unit that is kept there and unchanged costs nothing before sampling")
-        .needs_reload_ui(),
         "ipadapter_log_level": shared.OptionInfo(
             "warning",
             "What the console tells",

@@ -36,7 +36,7 @@ def unet_of(p: Any) -> torch.nn.Module:
     """Return the U-Net that will sample `p`; raises `IPAdapterError` where another program computes in its place."""
     if sd_unet.current_unet is not None:
         raise IPAdapterError(
-            f"IP-Adapter cannot act on the U-Net {sd_unet.current_unet.option.label}, which is not computed by torch. "
+            f"cannot act on the U-Net {sd_unet.current_unet.option.label}, which is not computed by torch. "
             "Set SD Unet to None in the settings, or switch the units off."
         )
     return p.sd_model.model.diffusion_model

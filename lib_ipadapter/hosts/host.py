@@ -52,6 +52,15 @@ class Shelter(NamedTuple):
     """Bytes; with 0 nothing is kept."""
 
 
+class Memory(NamedTuple):
+    """Bytes of what is kept in memory between generations, so that it is computed once."""
+
+    features: int = 256 << 20
+    """Of what encoders returned: about two hundred pictures of ViT-H."""
+    keys_values: int = 256 << 20
+    """Of image keys and values: about ten units of SDXL Plus."""
+
+
 class Made(NamedTuple):
     """A picture that a generation has just made."""
 
@@ -89,15 +98,6 @@ class Reporter(Protocol):
     def comment(self, p: Any, text: str) -> None:
         """Show a line below the pictures of a generation."""
         ...
-
-
-class Memory(NamedTuple):
-    """Bytes of what is kept in memory between generations, so that it is computed once."""
-
-    features: int = 256 << 20
-    """Of what encoders returned: about two hundred pictures of ViT-H."""
-    keys_values: int = 256 << 20
-    """Of image keys and values: about ten units of SDXL Plus."""
 
 
 class SamplingRun(Protocol):
