@@ -121,9 +121,10 @@ class Drift:
             run = Run(weakref.ref(p), made.seed)
             setattr(p, RUN, run)
             self.host.comment(p, TITLE)
+        packs = {PACKS[adapter.recognised.pack] for _, adapter in units.values()}
+        found = {pack: self._faces(run, pack, picture) for pack in packs}
         for number, (unit, adapter) in units.items():
-            plan = self._preparation.plan(unit, adapter)
-            faces = self._faces(run, PACKS[adapter.recognised.pack], picture)
+            plan, faces = self._preparation.plan(unit, adapter), found[PACKS[adapter.recognised.pack]]
             alike = list(likenesses(unit, plan, faces, picture.size, made.number))
             run.rows += _rows(made, number, adapter, alike)
             self._note(p, run, made, number, _words(alike, faces))
