@@ -95,7 +95,7 @@ def measure() -> dict[str, Any]:
         again = timed(lambda: preparation.prepare(other, unet))
         run = Run([preparation.prepare(unit, unet)], PassFacts())
         run.inject(unet)
-        run.arm((Row(COND, 0), Row(UNCOND, 0)), 0.0)
+        run.arm((Row(COND, 0), Row(UNCOND, 0)), 0.0, (128, 128))
         for site in sites(SDXL):
             attention = unet.get_submodule(site.path)
             query = torch.empty(2, (128 >> site.level) ** 2, 0, dtype=torch.float16)

@@ -30,13 +30,12 @@ class Accordion:
 def framed_panel(
     page: gr.Blocks,
     units: int,
-    list_files: Callable[[bool], str],
-    save: Callable[[str], str],
+    answer: Callable[[str], str],
     find_reference: FindReference,
 ) -> Panel:
     """Draw the panel of txt2img on a page, with its style and the browser code that makes it live."""
     gr.HTML(f"<style>{(ROOT / 'style.css').read_text(encoding='utf-8')}</style>")
-    panel = draw_panel("txt2img", units, Accordion, list_files, save, find_reference)
+    panel = draw_panel("txt2img", units, Accordion, answer, find_reference)
     code = {"_js" if gr.__version__.startswith("3.") else "js": browser_code()}
     page.load(fn=None, inputs=[], outputs=[], **code)
     return panel
@@ -44,6 +43,9 @@ def framed_panel(
 
 def browser_code() -> str:
     """Return the extension's code as the web UI would run it, behind the two functions of the web UI that it uses."""
-    code = (ROOT / "javascript" / "ip_adapter.js").read_text(encoding="utf-8")
-    host = "const gradioApp = () => document; const onUiLoaded = (callback) => callback();"
-    return f"() => {{ {host}\n{code}\nwindow.ipAdapter = ipAdapter; }}"
+    files = sorted((ROOT / "javascript").glob("*.js"))  # as the web UI orders them
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    host = (
+        "const gradioApp = () => document; const loaded = []; const onUiLoaded = (callback) => loaded.push(callback);"
+    )
+    return f"() => {{ {host}\n{code}\nwindow.ipAdapter = ipAdapter; loaded.forEach((callback) => callback()); }}"

@@ -8,7 +8,7 @@ import gradio as gr
 import torch
 from PIL import Image
 
-from lib_ipadapter.api import panel_list, panel_save
+from lib_ipadapter.api import panel_answer
 from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.hosts.demo import Generation
 
@@ -84,9 +84,7 @@ def build(studio: Studio) -> gr.Blocks:
             ]
         gr.HTML(reference_strip())
         session = studio.session
-        panel = framed_panel(
-            page, 3, partial(panel_list, session), partial(panel_save, session), session.references.find
-        )
+        panel = framed_panel(page, 3, partial(panel_answer, session), session.references.find)
         button = gr.Button("Generate", variant="primary", elem_id="generate")
         gallery = gr.Gallery(label="Pictures", elem_id="gallery", columns=4, object_fit="contain")
         noted = gr.Textbox(label="What each picture records of its units", elem_id="noted", lines=2)

@@ -8,7 +8,7 @@ part.
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import UnitError
 from .fields import points
@@ -100,6 +100,16 @@ PARTS: Mapping[str, Parts] = {
     ),
 }
 """Types that choose layers by what they carry."""
+
+
+def acts_in(unit: Unit, hires: bool) -> bool:
+    """Tell whether the unit takes part in a pass, be it the second one of hires fix or not."""
+    return unit.passes in ("both", "hires" if hires else "base")
+
+
+def of_pass(unit: Unit, hires: bool) -> Unit:
+    """Return the unit with the weight that it has in a pass."""
+    return replace(unit, weight=unit.hires_weight) if hires and unit.hires_weight is not None else unit
 
 
 def layer_weights(unit: Unit, layout: Layout) -> dict[int, LayerWeight]:

@@ -13,8 +13,8 @@ from .hosts.host import PassFacts
 from .loras import Lora
 from .plan import Group
 from .preparation import Prepared
-from .regions import Size, grid_of, of_boxes, of_mask
-from .schedule import LayerWeight, factor_at, layer_weights
+from .regions import Size, grid_of, of_area, of_boxes, of_mask
+from .schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass
 from .unet_map import Site
 
 
@@ -28,15 +28,14 @@ class Acting:
     @cached_property
     def layers(self) -> dict[int, LayerWeight]:
         """What the unit does at each layer in this pass."""
-        unit = self.prepared.unit
-        if self.facts.hires and unit.hires_weight is not None:
-            unit = replace(unit, weight=unit.hires_weight)
-        return layer_weights(unit, self.prepared.layout)
+        return layer_weights(of_pass(self.prepared.unit, self.facts.hires), self.prepared.layout)
 
     @property
     def acts(self) -> bool:
         """Whether the unit does anything in this pass."""
-        return self.prepared.unit.passes in ("both", "hires" if self.facts.hires else "base") and bool(self.layers)
+        unit = self.prepared.unit
+        here = unit.inner in ("all", "inner only" if self.facts.inner else "picture only")
+        return here and acts_in(unit, self.facts.hires) and bool(self.layers)
 
     @property
     def pictures(self) -> int:
@@ -44,11 +43,30 @@ class Acting:
         groups = (self.prepared.plan.groups, self.prepared.plan.composition_groups)
         return lcm(*(len(each) for each in groups if each)) if self.prepared.unit.unfold else 1
 
+    @cached_property
+    def regional(self) -> bool:
+        """Whether the unit acts on some positions of the picture otherwise than on others."""
+        plan = self.prepared.plan
+        whole = plan.mask is not None or plan.area is not None
+        groups = (*plan.groups, *plan.composition_groups)
+        return whole or any(group.mask is not None or group.area is not None or group.tiles for group in groups)
+
     @property
     def lora(self) -> Lora | None:
         """The LoRA that the unit brings, unless the prompt asks for the same one, which the web UI then applies."""
         lora = self.prepared.lora
         return None if lora is None or lora.names & self.facts.loras else lora
+
+    @cached_property
+    def contexts(self) -> Tensor:
+        """The image tokens of each kind of row, for what sees them in the place of the text: (kinds, tokens, width).
+
+        Weights have no part in that, as in InstantID, nor have places in the picture.
+        """
+        sets, groups = self.prepared.keys_values.image_tokens, self.prepared.plan.groups
+        each = [group.sets for group in groups] if self.prepared.unit.unfold else [_all_sets(groups)]
+        kinds = [own for numbers in each for own in (sets[list(numbers)], sets[[0] * len(numbers)])]
+        return torch.stack([kind.flatten(0, 1) for kind in kinds])
 
     def factor(self, progress: float) -> float:
         return factor_at(self.prepared.unit, progress)
@@ -89,7 +107,9 @@ class Acting:
         """Return how far a group acts at each position of a grid, or None where it does so everywhere."""
         if (group, grid) not in self._regions:
             masks = [mask for mask in (self.prepared.plan.mask, group and group.mask) if mask]
+            areas = [area for area in (self.prepared.plan.area, group and group.area) if area]
             parts = [of_mask(mask, self.facts.box, grid) for mask in masks]
+            parts += [of_area(area, self.facts.box, grid) for area in areas]
             if group and group.tiles:
                 parts.append(of_boxes(group.tiles, group.tile, grid))
             self._regions[group, grid] = torch.stack(parts).prod(dim=0) if parts else None
@@ -109,6 +129,10 @@ def of_kinds(keys: Tensor, values: Tensor, group: Group, inverted: bool) -> tupl
     if inverted:
         cond, uncond = (torch.zeros_like(cond[0]), torch.zeros_like(cond[1])), cond
     return torch.stack([cond[0], uncond[0]]), torch.stack([cond[1], uncond[1]])
+
+
+def _all_sets(groups: Sequence[Group]) -> tuple[int, ...]:
+    return tuple(number for group in groups for number in group.sets)
 
 
 def period_of(units: Sequence[Acting]) -> int:

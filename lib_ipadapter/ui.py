@@ -13,7 +13,9 @@ from typing import Any
 import gradio as gr
 
 from .families import FACE_FIELDS
-from .infotext import FindReference, restored_units
+from .fields import MAX_PICTURES
+from .infotext import FaultOf, FindReference, no_fault, restored_units
+from .presets import INTENTS, SETTINGS
 from .units import FIELDS, SLOTS
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -28,10 +30,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "scaling",
         "pass",
         "hires_weight",
+        "inner",
     ),
     "Face": ("face", "structure_weight", "lora_weight", "variant"),
-    "References": ("embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
-    "Region": ("mask",),
+    "References": ("subject", "embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
+    "Region": ("mask", "region"),
     "Negative references": ("negative_images", "noise_type", "noise"),
     "Composition references": ("composition_images",),
 }
@@ -65,15 +68,15 @@ def draw_panel(
     tab: str,
     units: int,
     accordion: Any,
-    list_files: Callable[[bool], str],
-    save: Callable[[str], str],
+    answer: Callable[[str], str],
     find_reference: FindReference,
+    fault_of: FaultOf = no_fault,
 ) -> Panel:
     """Draw the panel of a tab (`txt2img` or `img2img`).
 
-    `accordion` makes the host's accordion with a tick. `list_files` returns the adapters and saved references as JSON,
-    after a new look at the folders where it is given true. `save` saves references; it takes and returns JSON.
-    `find_reference` returns a picture by the first digits of its hash.
+    `accordion` makes the host's accordion with a tick. `answer` takes what the browser asks of the server, and returns
+    the answer; both are JSON, for the web UI offers the routes only to those who start it with an API.
+    `find_reference` returns a picture by the first digits of its hash, `fault_of` what is wrong with a saved name.
     """
     with accordion(False, label="IP-Adapter", elem_id=f"ipadapter_{tab}") as ticked:
         gr.HTML(
@@ -83,19 +86,15 @@ def draw_panel(
         for i, text in enumerate(texts):
             restore = _in_browser(f"(t) => ipAdapter.restore('{tab}', {i}, t)")
             text.change(fn=None, inputs=[text], outputs=[], **restore)
-        answer = _hidden(gr.Textbox, f"ipadapter_{tab}_files", "IP-Adapter files")
-        request = _hidden(gr.Textbox, f"ipadapter_{tab}_request", "IP-Adapter request")
-        asked = {
-            "list": ([], lambda: list_files(False), {}),
-            "rescan": ([], lambda: list_files(True), {}),
-            "save": ([request], lambda text: save(text), _in_browser(f"() => ipAdapter.request('{tab}')")),
-        }
-        for name, (inputs, function, code) in asked.items():
-            button = _hidden(gr.Button, f"ipadapter_{tab}_{name}", name)
-            done = button.click(fn=function, inputs=inputs, outputs=[answer], show_progress=False, **code)
-            done.then(fn=None, inputs=[answer], outputs=[], **_in_browser(f"(t) => ipAdapter.files('{tab}', t)"))
+        request, answered = (
+            _hidden(gr.Textbox, f"ipadapter_{tab}_{name}", f"IP-Adapter {name}") for name in ("request", "answer")
+        )
+        ask = _hidden(gr.Button, f"ipadapter_{tab}_ask", "Ask")
+        asked = _in_browser(f"() => ipAdapter.request('{tab}')")
+        done = ask.click(fn=answer, inputs=[request], outputs=[answered], show_progress=False, **asked)
+        done.then(fn=None, inputs=[answered], outputs=[], **_in_browser(f"(t) => ipAdapter.answer('{tab}', t)"))
         ticked.change(fn=None, inputs=[ticked], outputs=[], **_in_browser(f"(on) => ipAdapter.tick('{tab}', on)"))
-    pasted = [(text, partial(pasted_unit, i + 1, find_reference)) for i, text in enumerate(texts)]
+    pasted = [(text, partial(pasted_unit, i + 1, find_reference, fault_of)) for i, text in enumerate(texts)]
     return Panel(texts, [(ticked, has_units), *pasted])
 
 
@@ -104,16 +103,26 @@ def has_units(parameters: Mapping[str, Any]) -> bool:
     return bool(restored_units(parameters, lambda _digits: None))
 
 
-def pasted_unit(number: int, find_reference: FindReference, parameters: Mapping[str, Any]) -> str | None:
+def pasted_unit(
+    number: int, find_reference: FindReference, fault_of: FaultOf, parameters: Mapping[str, Any]
+) -> str | None:
     """Return a unit of a picture's parameters as the panel takes it, or None where there is none of this number."""
-    unit = restored_units(parameters, find_reference).get(number)
+    unit = restored_units(parameters, find_reference, fault_of).get(number)
     return None if unit is None else json.dumps(unit)
 
 
 def spec(units: int) -> dict[str, Any]:
     """Return what the browser needs to draw the controls: the field table's part for the panel, as JSON values."""
     controls = [control(name, group) for group, names in GROUPS.items() for name in names]
-    return {"units": units, "groups": [group for group in GROUPS if group], "notes": NOTES, "controls": controls}
+    return {
+        "units": units,
+        "most": MAX_PICTURES,
+        "groups": [group for group in GROUPS if group],
+        "notes": NOTES,
+        "controls": controls,
+        "intents": {name: asdict(intent) for name, intent in INTENTS.items()},
+        "settings": SETTINGS,
+    }
 
 
 def control(name: str, group: str) -> dict[str, Any]:

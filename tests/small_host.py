@@ -1,7 +1,8 @@
 """The least that is a host, with ldm's real U-Net behind it, and tiny files that fit it."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import torch
 from makers import adapter_tensors, picture, save, text_of
 from torch import Tensor, nn
 
+from lib_ipadapter.api import panel_answer
 from lib_ipadapter.attention import COND, UNCOND
 from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import PassFacts, Row, Shelter
+from lib_ipadapter.hosts.host import Memory, PassFacts, Row, Shelter
 from lib_ipadapter.library import Folders
 from lib_ipadapter.session import Session
 from lib_ipadapter.unet_map import SDXL
@@ -64,14 +66,19 @@ class SmallHost:
     def __init__(self, folder: Path, unet: nn.Module) -> None:
         self.folder, self.unet = folder, unet
         self.refused: list[str] = []
+        self.told: tuple[set[str], bool] = set(), False
         self.run: Any = None
         self.convention = "mean"
         self.facts = PassFacts()
         self.kept: Shelter | None = None
+        self.limits = Memory()
+        self.progress: list[tuple[str, int, int]] = []
+        self.interrupted_at = 0
 
     def folders(self) -> Folders:
         own = self.folder
-        return Folders((own,), (own,), (own / "saved",), (own / "faces",), (own / "loras",))
+        one = {name: (own / name,) for name in ("saved", "faces", "loras", "subjects")}
+        return Folders((own,), (own,), presets=own / "presets.json", **one)
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")
@@ -83,6 +90,9 @@ class SmallHost:
 
     def unconditional(self) -> str:
         return self.convention
+
+    def memory(self) -> Memory:
+        return self.limits
 
     def shelter(self) -> Shelter | None:
         return self.kept
@@ -96,8 +106,13 @@ class SmallHost:
     def loaded_unet(self) -> nn.Module | None:
         return self.unet
 
-    def in_turn(self) -> contextlib.AbstractContextManager[None]:
+    def in_turn(self, task: str = "") -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        self.progress.append((what, done, total))
+        if len(self.progress) == self.interrupted_at:
+            raise IPAdapterError("Interrupted.")
 
     def refusal(self, error: IPAdapterError) -> Exception:
         from fastapi import HTTPException
@@ -111,6 +126,9 @@ class SmallHost:
         except IPAdapterError as error:
             error.unit = error.unit or unit
             self.refused.append(str(error))
+
+    def begin(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+        self.told = set(adapters), inner_only
 
     def while_sampling(self, p: Any, run: Any) -> None:
         self.run = run
@@ -127,6 +145,13 @@ def photo(seed: int = 1, width: int = 50, height: int = 40) -> str:
 
 def unit(**more: Any) -> dict[str, Any]:
     return {"model": "base", "images": [photo()], **more}
+
+
+def ask(session: Session, do: str, **more: Any) -> dict[str, Any]:
+    """Return what the panel is answered when it asks for something."""
+    answer = json.loads(panel_answer(session, json.dumps({"do": do, "id": 7, **more})))
+    assert answer.pop("id") == 7
+    return answer
 
 
 def call(
@@ -147,7 +172,7 @@ def call(
     assert not host.refused, host.refused
     if host.run:
         host.run.inject(host.unet)
-        host.run.arm(rows, progress)
+        host.run.arm(rows, progress, size)
     seen: list[Tensor] = []
     watched = host.unet.get_submodule(watch).register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
     torch.manual_seed(5)

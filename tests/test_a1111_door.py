@@ -6,6 +6,7 @@ What the real web UI does is checked in tests/host; this keeps the door's own ar
 import contextlib
 import itertools
 import sys
+import threading
 import types
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,35 @@ from lib_ipadapter.attention import COND, UNCOND  # noqa: E402
 from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
 
 
+class State:
+    """The web UI's record of the work at hand (modules/shared_state.py)."""
+
+    interrupted = stopping_generation = False
+    job, job_count, sampling_step, sampling_steps, textinfo = "", 0, 3, 20, None
+
+    def begin(self, job: str) -> None:
+        self.job, self.job_count, self.interrupted = job, -1, False
+
+    def end(self) -> None:
+        self.job, self.job_count = "", 0
+
+
+class Tasks:
+    """What the progress bar in the browser asks for (modules/progress.py)."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, str]] = []
+
+    def add_task_to_queue(self, task: str) -> None:
+        self.steps.append(("queued", task))
+
+    def start_task(self, task: str) -> None:
+        self.steps.append(("started", task))
+
+    def finish_task(self, task: str) -> None:
+        self.steps.append(("finished", task))
+
+
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     options: dict[str, Any] = {}
@@ -27,10 +57,12 @@ def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
         cmd_opts=SimpleNamespace(use_cpu=["all"], api_auth=None),
         data_path=str(tmp_path),
         sd_model=None,
+        state=State(),
     )
     modules = types.ModuleType("modules")
     parts = {
-        "call_queue": SimpleNamespace(queue_lock=contextlib.nullcontext("the lock")),
+        "call_queue": SimpleNamespace(queue_lock=threading.Lock()),
+        "progress": Tasks(),
         "devices": SimpleNamespace(cpu=torch.device("cpu")),
         "lowvram": SimpleNamespace(),
         "paths_internal": SimpleNamespace(models_path=str(tmp_path / "models"), extensions_dir=str(tmp_path / "ext")),
@@ -70,19 +102,42 @@ def test_every_slice_of_the_batch_has_its_rows(door, prompts, unconds) -> None:
     assert [row.picture for row in table[sum(prompts) :]] == pictures * unconds
     assert [row.picture for row in door.row_table(params, 10)] == [row.picture + 10 for row in table]
     for first, last in itertools.combinations(range(len(table) + 1), 2):
-        assert list(door._slice(table, params.x, params.x[first:last])) == table[first:last]
+        assert list(door.rows_by_place(table, params.x, params.x[first:last])) == table[first:last]
 
 
 def test_slices_of_a_batch_that_is_itself_a_slice_are_found_too(door) -> None:
     params = batch((1, 1))
     params.x = torch.randn(9, 4, 2, 2)[3:7]
-    assert list(door._slice(door.row_table(params), params.x, params.x[1:3])) == [(COND, 1), (UNCOND, 0)]
+    assert list(door.rows_by_place(door.row_table(params), params.x, params.x[1:3])) == [(COND, 1), (UNCOND, 0)]
 
 
-def test_a_copy_of_some_rows_is_an_error_not_a_guess(door) -> None:
-    params = batch((1, 1))
-    with pytest.raises(IPAdapterError, match="copy of 2 rows"):
-        door._slice(door.row_table(params), params.x, params.x[:2].clone())
+SHAPES = [
+    pytest.param(lambda text: text, id="tensor"),
+    pytest.param(lambda text: {"c_crossattn": [text], "c_concat": [None]}, id="SD"),
+    pytest.param(lambda text: {"crossattn": text, "vector": None}, id="SDXL"),
+]
+
+
+@pytest.mark.parametrize("given", SHAPES)
+@pytest.mark.parametrize("padding", [0, 3])
+def test_a_batch_of_anothers_making_is_known_by_its_text(door, given, padding) -> None:
+    """As self-attention guidance does it, which calls the model again with the negative prompt alone."""
+    params = batch((1, 2))
+    table = door.row_table(params, 4)
+    params.text_cond, params.text_uncond = torch.randn(3, 7, 5), torch.randn(1, 6, 5).repeat(2, 1, 1)
+    assert door.rows_by_place(table, params.x, params.x[-2:].clone()) is None
+    unconds = torch.cat([params.text_uncond, torch.zeros(2, padding, 5)], dim=1)
+    assert door.rows_by_text(table, params, given(unconds)) == [(UNCOND, 4), (UNCOND, 5)]
+    backwards = params.text_cond[[2, 0]]
+    assert door.rows_by_text(table, params, given(backwards)) == [(COND, 5), (COND, 4)]
+
+
+def test_a_batch_whose_text_tells_nothing_is_an_error_not_a_guess(door) -> None:
+    params = batch((1,))
+    params.text_cond = params.text_uncond = torch.randn(1, 7, 5)
+    for text in (params.text_cond, torch.randn(1, 7, 5)):
+        with pytest.raises(IPAdapterError, match="batch of 1 rows of its own"):
+            door.rows_by_text(door.row_table(params), params, text)
 
 
 @pytest.mark.parametrize(("step", "steps", "expected"), [(0, 10, 0.0), (5, 10, 0.5), (17, 10, 1.0)])
@@ -117,9 +172,51 @@ def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> No
     assert Processing().sample() == "sampled", "only this one generation"
 
 
-def test_work_between_generations_holds_the_web_uis_lock(door) -> None:
-    with door.in_turn() as held:
-        assert held == "the lock"
+def test_what_is_told_of_pictures_is_a_setting_and_nothing_of_inner_generations(door, tmp_path) -> None:
+    p = Processing()
+    assert door.reporting(p) == (False, "none", tmp_path / "log" / "ipadapter-likeness")
+    door.shared.opts.data.update(ipadapter_likeness=True, ipadapter_likeness_log="CSV")
+    assert door.reporting(p)[:2] == (True, "CSV")
+    p._ad_inner = True
+    assert not door.reporting(p).likeness
+    door.comment(p, "Picture 1")
+    assert p.comments == ["Picture 1"]
+
+
+def test_a_picture_that_was_made_has_its_number_its_place_and_its_seed(door) -> None:
+    p = Processing()
+    p.iteration, p.batch_size, p.batch_index, p.seeds = 2, 3, 1, [16, 17, 18]
+    assert door.made(p) == (7, 1, 3, 17)
+
+
+def test_work_between_generations_holds_the_web_uis_lock_and_moves_its_progress_bar(door) -> None:
+    common = sys.modules["lib_ipadapter.hosts.webui"]
+    lock, state, tasks = common.call_queue.queue_lock, common.shared.state, common.tasks
+    state.interrupted = True  # of the generation before, which is no reason to end this work
+    with door.in_turn("task(1)"):
+        assert lock.locked()
+        assert (state.job, tasks.steps) == ("task(1)", [("queued", "task(1)"), ("started", "task(1)")])
+        door.tell("encoding", 2, 8)
+        assert (state.job_count, state.sampling_step, state.sampling_steps) == (1, 2, 8)
+        assert state.textinfo == "IP-Adapter: encoding, 2 of 8"
+        door.tell("encoding", 8, 8)
+        assert (state.sampling_step, state.textinfo) == (0, None)
+    assert not lock.locked()
+    assert (state.job, tasks.steps[-1]) == ("", ("finished", "task(1)"))
+
+
+@pytest.mark.parametrize("how", ["interrupted", "stopping_generation"])
+def test_work_ends_where_the_web_ui_is_interrupted(door, how: str) -> None:
+    def work() -> None:
+        with door.in_turn():
+            door.tell("encoding", 0, 3)
+            setattr(door.shared.state, how, True)
+            door.tell("encoding", 1, 3)
+
+    with pytest.raises(IPAdapterError, match="Interrupted while encoding, of which 1 of 3 were done"):
+        work()
+    assert not sys.modules["lib_ipadapter.hosts.webui"].call_queue.queue_lock.locked()
+    assert door.shared.state.job == ""
 
 
 def test_an_unforeseen_error_stops_the_generation_and_is_logged(door, caplog) -> None:
@@ -152,7 +249,8 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def arm(self, rows: Any, progress: float) -> None:
+    def arm(self, rows: Any, progress: float, size: Any, told: Any) -> None:
+        assert size == (2, 2)
         self.calls.append(("arm", tuple(rows), progress))
 
     def disarm(self) -> None:
@@ -194,6 +292,29 @@ def test_the_run_is_armed_for_each_call_of_the_model_and_ejected_after_the_pass(
     assert run.calls == [injected, both, "disarm", injected, uncond, "disarm", "eject"]
     assert not inner._forward_hooks
     assert not inner._forward_pre_hooks
+
+
+def test_a_refusal_that_the_web_ui_swallows_comes_after_the_pass(door) -> None:
+    """The web UI reports what a callback raises and goes on; there self-attention guidance calls the model."""
+    inner = Inner()
+
+    def work(params: Any) -> None:
+        params.text_cond, params.text_uncond = torch.randn(2, 1, 7, 5)
+        door.on_cfg_denoiser(params)
+        inner(params.x, 1, cond=params.text_cond)
+        with contextlib.suppress(fastapi.HTTPException):
+            inner(torch.zeros(1, 4, 2, 2), 1, cond=torch.zeros(1, 7, 5))
+
+    with pytest.raises(fastapi.HTTPException, match="rows of its own"):
+        sampling(door, Run(), inner, work)
+
+
+def test_an_error_of_a_hook_inside_the_model_is_a_refusal(door) -> None:
+    def work(_params: Any) -> None:
+        raise IPAdapterError("not so many rows.")
+
+    with pytest.raises(fastapi.HTTPException, match="not so many rows"):
+        sampling(door, Run(), Inner(), work)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -245,6 +366,21 @@ def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
     assert extension / "annotator" / "downloads" / "insightface" / "models" in found.faces
 
 
+def test_what_is_saved_goes_into_the_folder_that_was_chosen_and_is_found_in_both(door, tmp_path) -> None:
+    models = tmp_path / "models"
+    assert door.folders().subjects == (models / "ipadapter_subjects",)
+    door.shared.opts.data["ipadapter_kept_folder"] = "mine"
+    found = door.folders()
+    assert found.subjects == (tmp_path / "mine" / "ipadapter_subjects", models / "ipadapter_subjects")
+    assert found.saved == (tmp_path / "mine" / "ipadapter_references", models / "ipadapter_references")
+
+
+def test_the_settings_say_how_much_is_kept_in_memory(door) -> None:
+    assert door.memory() == (256 << 20, 256 << 20)
+    door.shared.opts.data |= {"ipadapter_kept_features": 64, "ipadapter_kept_keys_values": 0}
+    assert door.memory() == (64 << 20, 0)
+
+
 def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypatch) -> None:
     p = SimpleNamespace(is_hr_pass=False)
     monkeypatch.delitem(sys.modules, "networks", raising=False)
@@ -253,6 +389,107 @@ def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypat
     loaded = [SimpleNamespace(network_on_disk=SimpleNamespace(filename=name)) for name in files]
     monkeypatch.setitem(sys.modules, "networks", SimpleNamespace(loaded_networks=loaded))
     assert door.pass_of(p).loras == {"ip-adapter-faceid_sd15_lora", "detail.v2"}
+
+
+class Script:
+    """A script of the web UI with the args that it has in a generation."""
+
+    def __init__(self, title: str, args_from: int, args_to: int) -> None:
+        self._title, self.args_from, self.args_to = title, args_from, args_to
+
+    def title(self) -> str:
+        return self._title
+
+
+def beside_controlnet(*units: Any) -> Processing:
+    p: Any = Processing()
+    always = [Script("Other", 1, 2), Script("ControlNet", 2, 2 + len(units))]
+    chosen = [Script("Loopback", 0, 0), Script("img2img alternative test", 0, 0)]
+    p.scripts = SimpleNamespace(alwayson_scripts=always, selectable_scripts=chosen)
+    p.script_args = (0, "ip-adapter_sd15", *units)
+    return p
+
+
+NAME = "Faces/ip-adapter_SD15 [abcdef01]"
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"),
+    [
+        (SimpleNamespace(enabled=True, model=NAME), 1),
+        (SimpleNamespace(enabled=False, model=NAME), 0),
+        ({"model": NAME}, 1),
+        ({"enabled": False, "model": NAME}, 0),
+        ({"model": "ip-adapter-plus_sd15"}, 0),
+        (None, 0),
+        ("ip-adapter_sd15", 0),
+    ],
+)
+def test_an_adapter_that_controlnet_applies_too_is_told_once(door, caplog, unit, told) -> None:
+    p = beside_controlnet(unit, unit)
+    door.begin(p, {"ip-adapter_sd15.safetensors"}, False)
+    assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == told
+    p._ad_inner = True
+    door.begin(p, {"ip-adapter_sd15.safetensors"}, False)
+    assert len(p.comments) == told
+
+
+@pytest.mark.parametrize(
+    ("options", "runs"),
+    [
+        ({}, False),
+        ({"ad_script_names": "dynamic_prompting,negpip"}, False),
+        ({"ad_script_names": "negpip, ip_adapter"}, True),
+        ({"ad_only_selected_scripts": False}, True),
+    ],
+)
+def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(door, options, runs) -> None:
+    door.shared.opts.data.update(options)
+    p = beside_controlnet()
+    with contextlib.nullcontext() if runs else pytest.raises(IPAdapterError, match="add ip_adapter to the names"):
+        door.begin(p, {"a.safetensors"}, True)
+    door.begin(p, {"a.safetensors"}, False)
+
+
+def test_a_script_that_samples_in_a_way_of_its_own_is_refused(door) -> None:
+    p = beside_controlnet()
+    for chosen in (0, 1):
+        p.script_args = (chosen, *p.script_args[1:])
+        door.begin(p, {"a.safetensors"}, False)
+    p.script_args = (2, *p.script_args[1:])
+    with pytest.raises(IPAdapterError, match="img2img alternative test samples in a way of its own"):
+        door.begin(p, {"a.safetensors"}, False)
+
+
+def job(label: str, scripts: list[str], pictures: int = 1, master: bool = False) -> Any:
+    """Return a job of stable-diffusion-webui-distributed."""
+    supported = {"txt2img": scripts, "img2img": []} if scripts else {}
+    worker = SimpleNamespace(label=label, master=master, supported_scripts=supported)
+    return SimpleNamespace(worker=worker, batch_size=pictures)
+
+
+def test_machines_without_this_extension_are_named(door) -> None:
+    p = beside_controlnet()
+    world = SimpleNamespace(
+        enabled=True, enabled_i2i=True, jobs=[job("here", [], master=True), job("a", ["ip-adapter"])]
+    )
+    distribute = Script("Distribute", 0, 0)
+    distribute.world = world
+    p.scripts.alwayson_scripts.append(distribute)
+    door.begin(p, {"a.safetensors"}, False)
+    world.jobs += [job("c", ["controlnet"]), job("b", []), job("idle", [], pictures=0)]
+    with pytest.raises(IPAdapterError, match=r"lack this extension: b, c\."):
+        door.begin(p, {"a.safetensors"}, False)
+    world.enabled = False
+    door.begin(p, {"a.safetensors"}, False)
+    p.init_images = ["a picture"]
+    with pytest.raises(IPAdapterError, match=r"lack this extension: a, b, c\."):
+        door.begin(p, {"a.safetensors"}, False)
+
+
+def test_a_generation_of_adetailers_is_an_inner_one(door) -> None:
+    assert not door.pass_of(SimpleNamespace()).inner
+    assert door.pass_of(SimpleNamespace(_ad_inner=True)).inner
 
 
 def test_an_alternative_unet_is_refused(door) -> None:

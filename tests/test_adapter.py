@@ -1,5 +1,6 @@
 """Inject and eject: no trace, any split of the rows, and other extensions inside attn2."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from unets import call_of, ldm_unet, with_units
 
-from lib_ipadapter.adapter import Injection, context_dim, find_attentions, widths
+from lib_ipadapter.adapter import Call, Injection, context_dim, find_attentions, widths
 from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.tokens import KeysValues
 from lib_ipadapter.unet_map import SD, SDXL, sites
@@ -33,7 +34,7 @@ def unit(unet) -> KeysValues:
         site: tuple(torch.randn(2, 4, width, generator=generator) for _ in range(2))
         for site, width in widths(find_attentions(unet)).items()
     }
-    return KeysValues(pairs, 4)
+    return KeysValues(pairs, torch.zeros(1, 4, 1))
 
 
 ROLES = (0, 0, 0, 1, 1)
@@ -124,6 +125,25 @@ def test_rows_that_fit_no_copy_are_an_error_not_a_guess(unet, given, unit) -> No
         with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given, slice(0, 3)))
 
 
+def test_rows_that_the_text_tells_may_come_in_windows(unet, given, unit) -> None:
+    """As AnimateDiff lets the U-Net see some of the frames at a time, under both prompts."""
+    attentions = find_attentions(unet)
+    whole = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    window = [1, 2, 4]
+    call = call_of([(unit, 1.0)], ROLES)
+
+    def told(text: Tensor) -> tuple[int, ...]:
+        return tuple(ROLES[next(i for i, own in enumerate(given[2]) if torch.equal(own, row))] for row in text)
+
+    injection = Injection(unet, attentions)
+    injection.inject()
+    injection.call = Call(call.kinds, call.bank, told)
+    try:
+        assert torch.allclose(run(unet, given, window), whole[window], rtol=1e-4, atol=1e-5)
+    finally:
+        injection.eject()
+
+
 class HalfByHalf(nn.Module):
     """An extension that, like NegPip, evaluates attn2 in parts of the rows."""
 
@@ -155,6 +175,49 @@ def test_an_extension_that_splits_or_widens_rows_inside_attn2_changes_nothing(un
         for attention in attentions.values():
             del attention.forward
     assert torch.allclose(made, expected, rtol=1e-4, atol=1e-5)
+
+
+def mixed(forward, x: Tensor, context: Tensor) -> Tensor:
+    """Like a regional prompter: a prompt for every region, whose results are mixed and left out in no region."""
+    half = torch.arange(x.shape[1]) < x.shape[1] // 2
+    return 0.3 * forward(x, context) + half[:, None] * forward(x, context * 2)
+
+
+def test_an_extension_that_mixes_results_inside_attn2_leaves_the_image_attention_whole(unet, given, unit) -> None:
+    site, attention = next(iter(find_attentions(unet).items()))
+    torch.manual_seed(3)
+    x, context = torch.randn(5, 64, 32), given[2]
+    injection = Injection(unet, {site: attention})
+    injection.kinds, injection.size = ROLES, (8, 8)
+    forward = attention.forward
+    plain, plain_mixed = attention(x, context), mixed(forward, x, context)
+    injection.inject()
+    injection.call = call_of([(unit, 1.0)], ROLES)
+    try:
+        image = attention(x, context) - plain
+        attention.forward = lambda x, context: mixed(forward, x, context)
+        made = attention(x, context)
+    finally:
+        injection.eject()
+        attention.__dict__.pop("forward", None)
+    assert torch.allclose(made, plain_mixed + image, rtol=1e-4, atol=1e-5)
+
+
+def test_a_region_of_a_part_of_the_picture_is_an_error_not_a_guess(unet, given, unit) -> None:
+    attentions = find_attentions(unet)
+    call = call_of([(unit, 1.0)], ROLES)
+    for whole, refused in (((8, 8), False), ((8, 12), True), (None, False)):
+        injection = Injection(unet, attentions)
+        injection.inject()
+        injection.call = Call(call.kinds, call.bank, whole=whole)
+        expected = (
+            pytest.raises(IPAdapterError, match=r"of 8 x 12 latent .* parts of 8 x 8") if refused else nullcontext()
+        )
+        try:
+            with expected:
+                run(unet, given)
+        finally:
+            injection.eject()
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["rows kept", "rows doubled"])

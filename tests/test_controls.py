@@ -252,6 +252,20 @@ def test_a_unit_acts_in_the_passes_that_it_names(host, session) -> None:
         assert acts == {"both": True, "base": not hires, "hires": hires}
 
 
+def test_a_unit_acts_on_the_picture_in_inner_generations_or_both(host, session) -> None:
+    choices = ("all", "picture only", "inner only")
+    for inner, expected in ((False, [True, True, False]), (True, [True, False, True])):
+        host.facts = PassFacts(inner=inner)
+        assert [bool(added(host, session, [unit(inner=choice)]).any()) for choice in choices] == expected
+
+
+def test_the_host_is_told_which_adapters_act_and_whether_some_act_in_inner_generations_only(host, session) -> None:
+    session.before_generation(Processing(), [unit()])
+    assert host.told == ({"base.safetensors"}, False)
+    session.before_generation(Processing(), [unit(), unit(model="plus", inner="inner only")])
+    assert host.told == ({"base.safetensors", "plus.bin"}, True)
+
+
 def test_the_hires_pass_can_have_a_weight_of_its_own(host, session) -> None:
     two = unit(weight=0.8, hires_weight=0.3)
     first = added(host, session, [two])
@@ -276,6 +290,18 @@ def test_a_curve_is_the_weight_over_the_steps(host, session) -> None:
 def test_every_scaling_changes_what_a_weight_does(host, session, scaling) -> None:
     plain = added(host, session, [unit(weight=0.5)])
     assert not torch.allclose(added(host, session, [unit(weight=0.5, scaling=scaling)]), plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["images", "negative_images"])
+def test_a_reference_can_be_cropped_otherwise_than_the_unit_says(host, session, name: str) -> None:
+    one, other = photo(1, 60, 30), photo(2, 60, 30)
+    others = {"images": [one]} if name != "images" else {}
+    apart = [one, {"image": other, "crop": "right"}]
+    made = call(host, session, [unit(crop="pad", **(others | {name: apart}))])
+    assert not torch.equal(made, call(host, session, [unit(crop="pad", **(others | {name: [one, other]}))]))
+    swapped = [{"image": one, "crop": "pad"}, other]
+    others = {"images": [{"image": one, "crop": "pad"}]} if name != "images" else {}
+    assert torch.equal(made, call(host, session, [unit(crop="right", **(others | {name: swapped}))]))
 
 
 def test_transparent_parts_of_a_reference_say_nothing(host, session) -> None:

@@ -12,11 +12,11 @@ import torch
 from makers import picture, save, text_of
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from small_host import FEATURES, STATES, Processing, SmallHost, call, photo, unit
+from small_host import FEATURES, STATES, Processing, SmallHost, ask, call, photo, unit
 from torch import Tensor, nn
 
 from lib_ipadapter import saved
-from lib_ipadapter.api import list_saved, panel_list, panel_save, save_reference
+from lib_ipadapter.api import list_saved, save_reference
 from lib_ipadapter.encoders import encode, fingerprint, open_encoder, zero_pixels
 from lib_ipadapter.errors import IPAdapterError, UnitError, UnrecognisedError
 from lib_ipadapter.infotext import restored
@@ -167,6 +167,8 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     assert torch.equal(call(host, session, [pasted]), call(host, session, [unit()]))
     keep(session, overwrite=True, images=[photo(9)])
     sentence = refusal(host, session, pasted)
+    told = restored(p.extra_generation_params["IP-Adapter 1"], lambda _: None, session.preparation.library.fault_of)
+    assert told["note"] in sentence
     assert "was another one when this was written down" in sentence
     assert "Give the name without the hash" in sentence
 
@@ -252,7 +254,7 @@ def test_the_list_and_the_panel_tell_what_is_there(session, host) -> None:
     keep(session, "two", images=[photo(1), photo(2)])
     (host.folder / "saved" / "damaged.safetensors").write_bytes(b"<html>")
     save({"something": torch.ones(1)}, host.folder / "saved" / "else.safetensors")
-    two, damaged = json.loads(panel_list(session, True))["saved"]
+    two, damaged = ask(session, "rescan")["saved"]
     assert {key: two[key] for key in ("name", "references", "tiles", "holds", "encoder", "reason")} == {
         "name": "two.safetensors",
         "references": 2,
@@ -262,10 +264,10 @@ def test_the_list_and_the_panel_tell_what_is_there(session, host) -> None:
         "reason": "",
     }
     assert (damaged["name"], "web page" in damaged["reason"]) == ("damaged.safetensors", True)
-    said = json.loads(panel_save(session, json.dumps({"name": "one", "unit": unit()})))
+    said = ask(session, "save", name="one", unit=unit())
     assert said["message"] == "Saved as one.safetensors."
     assert [entry["name"] for entry in said["saved"]] == ["one.safetensors", "two.safetensors", "damaged.safetensors"]
-    assert "is taken" in json.loads(panel_save(session, json.dumps({"name": "one", "unit": unit()})))["message"]
+    assert "is taken" in ask(session, "save", name="one", unit=unit())["message"]
 
 
 # Files of other programs

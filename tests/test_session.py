@@ -1,6 +1,7 @@
 """A session on a small host of its own and ldm's real U-Net: what is computed when, and what a pass does."""
 
 import base64
+import contextlib
 import re
 from typing import Any
 
@@ -8,14 +9,15 @@ import pytest
 import torch
 from makers import adapter_tensors, save
 from safetensors.torch import load_file
-from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, call, photo, unit
+from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, ask, call, photo, unit
 from torch import nn
 from unets import ldm_unet
 
-from lib_ipadapter import encoders, features, preparation
+from lib_ipadapter import encoders, features, preparation, tokens
 from lib_ipadapter.adapter import find_attentions
-from lib_ipadapter.api import list_adapters, list_encoders, panel_list
-from lib_ipadapter.hosts.host import PassFacts
+from lib_ipadapter.api import list_adapters, list_encoders
+from lib_ipadapter.errors import IPAdapterError
+from lib_ipadapter.hosts.host import Memory, PassFacts
 from lib_ipadapter.session import Run, Session
 from lib_ipadapter.unet_map import SDXL, sites
 from lib_ipadapter.units import read_unit
@@ -27,6 +29,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
 
     def counting(encoder: Any, pictures: Any, *more: Any) -> Any:
+        pictures = list(pictures)
         counts.append(len(pictures))
         return encoders.encode(encoder, pictures, *more)
 
@@ -48,6 +51,43 @@ def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, en
     assert encoded == [2, 1], "only what is new"
     sample(host, session, [unit(crop="pad")])
     assert encoded == [2, 1, 1]
+
+
+@pytest.mark.parametrize("limits", [Memory(), Memory(features=0)])
+def test_no_more_features_are_kept_than_the_host_has_memory_for(host, encoded, limits: Memory) -> None:
+    host.limits = limits
+    session = Session(host)
+    for seed in (1, 2):
+        sample(host, session, [unit(images=[photo(seed)])])
+    encoded.clear()
+    sample(host, session, [unit(images=[photo(1)], model="plus")])  # other keys and values of the same features
+    assert bool(encoded) == (limits.features == 0)
+
+
+@pytest.mark.parametrize("limits", [Memory(), Memory(keys_values=0)])
+def test_no_more_keys_and_values_are_kept_than_the_host_has_memory_for(host, monkeypatch, limits: Memory) -> None:
+    made: list[int] = []
+    monkeypatch.setattr(preparation, "project", lambda *args, **more: made.append(1) or tokens.project(*args, **more))
+    host.limits = limits
+    session = Session(host)
+    for seed in (1, 2, 1):
+        sample(host, session, [unit(images=[photo(seed)])])
+    assert (len(made) == 4) == (limits.keys_values > 0), "two sets a unit, the unconditional one and the picture's"
+
+
+def test_encoding_is_told_picture_by_picture_and_can_be_interrupted(session, host) -> None:
+    several = unit(images=[photo(1), photo(2), photo(3)])
+    host.interrupted_at = 3
+    session.before_sampling(Processing(), [several])
+    assert host.refused == ["IP-Adapter unit 1: Interrupted."]
+    assert host.progress == [("encoding", done, 4) for done in range(3)], "three references and the empty picture"
+    host.progress.clear()
+    host.refused.clear()
+    host.interrupted_at = 0
+    call(host, session, [several])
+    assert host.progress == [("encoding", done, 4) for done in range(5)], "nothing was kept of the first time"
+    call(host, session, [several])
+    assert len(host.progress) == 5
 
 
 def test_every_input_of_what_is_kept_is_in_its_key(session, host) -> None:
@@ -125,7 +165,7 @@ def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, hos
         session.before_sampling(Processing(), args)
         if host.run:
             host.run.inject(unet)
-            host.run.arm(ROWS, 0.0)
+            host.run.arm(ROWS, 0.0, (8, 8))
         handle = to_out.register_forward_pre_hook(lambda _m, args: seen.append(args[0].clone()))
         torch.manual_seed(5)
         unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
@@ -141,7 +181,7 @@ def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet,
     run = Run([prepared], PassFacts())
     other = ldm_unet(context_dim=CONTEXT, channels=64)
     run.inject(other)
-    run.arm(ROWS, 0.0)
+    run.arm(ROWS, 0.0, (8, 8))
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
     resting = other(*given)
     run.eject()
@@ -155,9 +195,9 @@ def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, 
     run = Run([prepared], PassFacts())
     run.inject(unet)
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
-    run.arm(ROWS, 0.0)
+    run.arm(ROWS, 0.0, (8, 8))
     assert not run.passed_by, "no unit was to act"
-    run.arm(ROWS, 0.5)
+    run.arm(ROWS, 0.5, (8, 8))
     assert run.passed_by
     unet(*given)
     assert not run.passed_by
@@ -219,7 +259,7 @@ def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> No
     before = {name for name, _ in unet.named_modules()} | set(unet.state_dict())
     run = Run([prepared], PassFacts())
     run.inject(unet)
-    run.arm(ROWS, 0.0)
+    run.arm(ROWS, 0.0, (8, 8))
     unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
     widths = [32] * 5 + [64] * 5 + [128] * 6
     assert run.bytes == sum(2 * 2 * 8 * width * 4 for width in widths)
@@ -253,6 +293,10 @@ def test_a_damaged_adapter_stops_with_the_names_of_its_tensors(session, host, tm
     assert "ip_adapter.7.to_v_ip.weight (NaN or infinity)" in host.refused[0]
 
 
+def names(answer: dict[str, Any]) -> list[str]:
+    return [entry["name"] for entry in answer["models"]]
+
+
 def test_the_lists_say_what_fits_and_what_does_not(session, host, tmp_path) -> None:
     (tmp_path / "damaged.safetensors").write_bytes(b"<html>")
     listed = {entry["name"]: entry for entry in list_adapters(session)}
@@ -263,8 +307,8 @@ def test_the_lists_say_what_fits_and_what_does_not(session, host, tmp_path) -> N
     assert "web page" in listed["damaged.safetensors"]["reason"]
     assert [entry["name"] for entry in list_encoders(session) if not entry["reason"]] == ["tower.safetensors"]
     (tmp_path / "base.safetensors").rename(tmp_path / "renamed.safetensors")
-    assert "base.safetensors" in panel_list(session, False)
-    assert "renamed.safetensors" in panel_list(session, True)
+    assert "base.safetensors" in names(ask(session, "list"))
+    assert "renamed.safetensors" in names(ask(session, "rescan"))
 
 
 def test_parameters_of_a_generation_are_its_own(host, session) -> None:
@@ -313,3 +357,18 @@ def test_a_generation_logs_one_line_with_what_its_units_cost(host, session, capl
     session.before_generation(Processing(), [unit(images=[photo(1)])])
     assert session.preparation.encoding_seconds == spent, "nothing new was encoded"
     assert "1 unit, 4 image tokens, encoded in 0 ms" in caplog.text
+
+
+@pytest.mark.parametrize("unfold", [False, True])
+def test_rows_known_by_their_text_serve_units_that_are_alike_for_all_pictures(host, session, unfold) -> None:
+    """AnimateDiff shows the U-Net some of the frames; which of them they are is not told."""
+    session.before_sampling(Processing(), [unit(images=[photo(1), photo(2)], unfold=unfold)])
+    host.run.inject(host.unet)
+    host.run.arm(ROWS * 2, 0.0, (8, 8), lambda text: (ROWS * 2)[: len(text)])
+    given = torch.randn(3, 4, 8, 8), torch.full((3,), 9), torch.randn(3, 7, CONTEXT)
+    refused = pytest.raises(IPAdapterError, match="rows, or whole copies") if unfold else contextlib.nullcontext()
+    try:
+        with refused:
+            host.unet(*given)
+    finally:
+        host.run.eject()

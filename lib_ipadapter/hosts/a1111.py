@@ -1,6 +1,9 @@
 """The door to AUTOMATIC1111's web UI 1.10: devices, and the way from its denoiser to the U-Net."""
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,9 +11,11 @@ from modules import devices, lowvram, sd_models, sd_unet, shared
 
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
-from .host import Row, SamplingRun
+from .face_context import contexts_of, listen
+from .host import PassFacts, Row, SamplingRun
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import Pass, act, progress
+from .webui import pass_of as common_pass_of
 
 
 def compute_device() -> torch.device:
@@ -31,7 +36,7 @@ def unet_of(p: Any) -> torch.nn.Module:
     """Return the U-Net that will sample `p`; raises `IPAdapterError` where another program computes in its place."""
     if sd_unet.current_unet is not None:
         raise IPAdapterError(
-            f"IP-Adapter cannot act on the U-Net {sd_unet.current_unet.option.label}, which is not computed by torch. "
+            f"cannot act on the U-Net {sd_unet.current_unet.option.label}, which is not computed by torch. "
             "Set SD Unet to None in the settings, or switch the units off."
         )
     return p.sd_model.model.diffusion_model
@@ -46,7 +51,19 @@ def answer_refusals(app: Any) -> None:
     """Leave it to the web UI's own API, which answers with all that a refusal holds."""
 
 
+def before_process(p: Any, feeding: bool) -> None:
+    """Prepare a generation in which units may feed ControlNets, before any script does anything for it."""
+    listen(p, feeding)
+
+
+def pass_of(p: Any) -> PassFacts:
+    return replace(common_pass_of(p), contexts=contexts_of(p) is not None)
+
+
 def while_sampling(p: Any, run: SamplingRun) -> None:
+    contexts = contexts_of(p)
+    if contexts:
+        contexts.run = run
     act(p, A1111Pass(p, run))
 
 
@@ -59,7 +76,10 @@ class A1111Pass(Pass):
     def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.run.inject(shared.sd_model.model.diffusion_model)
         table = row_table(self.params, self.first_picture)
-        self.run.arm(_slice(table, self.params.x, args[0]), progress(self.params.denoiser))
+        rows = rows_by_place(table, self.params.x, args[0])
+        if rows is None:
+            rows = rows_by_text(table, self.params, kwargs["cond"] if "cond" in kwargs else args[2])
+        self.run.arm(rows, progress(self.params.denoiser), self.size, partial(rows_by_text, table, self.params))
 
 
 def row_table(params: Any, first_picture: int = 0) -> list[Row]:
@@ -75,14 +95,48 @@ def row_table(params: Any, first_picture: int = 0) -> list[Row]:
     return conds + [Row(UNCOND, first_picture + row % len(batch)) for row in range(rows - len(conds))]
 
 
-def _slice(table: Sequence[Row], whole: torch.Tensor, part: torch.Tensor) -> Sequence[Row]:
-    """Return the part of `table` for `part`, which the denoiser cut from `whole` along the rows as a view."""
-    if len(part) == len(table):
-        return table
+def rows_by_place(table: Sequence[Row], whole: torch.Tensor, part: torch.Tensor) -> Sequence[Row] | None:
+    """Return the part of `table` for `part`, which the denoiser cut from `whole` along the rows as a view.
+
+    None for what is no view of it, as when another extension calls the model with a batch of its own.
+    """
     if part.untyped_storage().data_ptr() != whole.untyped_storage().data_ptr():
-        raise IPAdapterError(
-            f"expected a slice of the denoiser's {len(table)} rows, but a copy of {len(part)} rows came: another "
-            "extension changes the batch. Switch that extension or the IP-Adapter units off."
-        )
+        return None
     first = (part.storage_offset() - whole.storage_offset()) // whole.stride(0)
     return table[first : first + len(part)]
+
+
+def rows_by_text(table: Sequence[Row], params: Any, given: Any) -> list[Row]:
+    """Return what the rows are of a batch that another extension made, by the text that each of them sees.
+
+    Self-attention guidance, for instance, calls the model once more with the negative prompt alone, and AnimateDiff
+    lets the U-Net see a window of the frames. Rows that see the same text stand for the pictures in their order.
+    Raises `IPAdapterError` for a text that is neither the prompt's nor the negative prompt's, or both.
+    """
+    texts = [*_text(params.text_cond), *_text(params.text_uncond)]  # in the order of `table`
+    alike = [tuple(i for i, text in enumerate(texts) if _same(text, row)) for row in _text(given)]
+    if any(len({table[i].role for i in each}) != 1 for each in alike):
+        raise IPAdapterError(
+            f"expected the denoiser's {len(table)} rows or a part of them, but another extension makes a batch of "
+            f"{len(alike)} rows of its own, whose text does not tell which of them are the prompt's. "
+            "Switch that extension or the IP-Adapter units off."
+        )
+    turns = {each: itertools.cycle(each) for each in alike}
+    return [table[next(turns[each])] for each in alike]
+
+
+def _text(cond: Any) -> torch.Tensor:
+    """Return the text of each row: (rows, tokens, width).
+
+    Source: modules/sd_samplers_cfg_denoiser.py, where it is a tensor, with SDXL a dictionary, and, as the model is
+    called, a dictionary with a tensor or a list of one.
+    """
+    if isinstance(cond, dict):
+        cond = cond["crossattn"] if "crossattn" in cond else cond["c_crossattn"]
+    return cond[0] if isinstance(cond, list) else cond
+
+
+def _same(text: torch.Tensor, row: torch.Tensor) -> bool:
+    """Tell whether two texts are equal as far as both go, for the denoiser may make the shorter one longer."""
+    tokens = min(len(text), len(row))
+    return torch.equal(text[:tokens].to(row), row[:tokens])

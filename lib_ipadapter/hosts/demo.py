@@ -10,7 +10,7 @@ It is the example of how to use the library from a program of one's own:
     pictures = host.sample(generation)
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from ..library import Folders
-from .host import PassFacts, Row, SamplingRun
+from ..regions import Size
+from .host import Memory, PassFacts, Row, SamplingRun
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ class Demo:
     def unconditional(self) -> str:
         return "mean"
 
+    def memory(self) -> Memory:
+        return Memory()
+
     def shelter(self) -> None:
         """Nothing of a reference is kept."""
 
@@ -88,8 +92,11 @@ class Demo:
     def loaded_unet(self) -> nn.Module:
         return self.model.unet
 
-    def in_turn(self) -> AbstractContextManager[None]:
+    def in_turn(self, task: str = "") -> AbstractContextManager[None]:
         return nullcontext()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """There is no progress bar, and nothing interrupts."""
 
     def refusal(self, error: IPAdapterError) -> Exception:
         return error
@@ -102,6 +109,9 @@ class Demo:
         except IPAdapterError as error:
             error.unit = error.unit or unit
             raise
+
+    def begin(self, p: Generation, adapters: Collection[str], inner_only: bool) -> None:
+        """There are no other extensions."""
 
     def while_sampling(self, p: Generation, run: SamplingRun) -> None:
         p.run = run
@@ -118,14 +128,14 @@ class Demo:
             run.eject()
 
     @torch.no_grad()
-    def _sample(self, p: Generation, arm: Callable[[Sequence[Row], float], None]) -> list[Image.Image]:
+    def _sample(self, p: Generation, arm: Callable[[Sequence[Row], float, Size], None]) -> list[Image.Image]:
         """Denoise with DDIM (Song et al. 2021, eta 0) and classifier-free guidance, in v-prediction."""
         context = self.model.contexts([p.prompt] * len(p.seeds) + [p.negative] * len(p.seeds))
         rows = [Row(role, picture) for role in (COND, UNCOND) for picture in range(len(p.seeds))]
         times = _time_steps(len(self.model.signal_left), p.steps)
         x = torch.stack([_noise(seed, self.model.latent) for seed in p.seeds]).to(context)
         for step, (time, following) in enumerate(zip(times, [*times[1:], 0], strict=True)):
-            arm(rows, step / p.steps)
+            arm(rows, step / p.steps, (x.shape[-2], x.shape[-1]))
             cond, uncond = self.model.unet(torch.cat([x, x]), torch.full((len(rows),), time), context).chunk(2)
             v = uncond + p.guidance * (cond - uncond)
             left, then = self.model.signal_left[time], self.model.signal_left[following]
@@ -135,7 +145,7 @@ class Demo:
         return to_pictures(self.model.decode(x))
 
 
-def _nothing(rows: Sequence[Row], progress: float) -> None:
+def _nothing(rows: Sequence[Row], progress: float, size: Size) -> None:
     """Stand for a run where no unit acts."""
 
 

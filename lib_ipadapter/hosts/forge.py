@@ -70,6 +70,10 @@ def answer_refusals(app: Any) -> None:
     app.middleware_stack = None  # made anew, with the handler, for the next request
 
 
+def before_process(p: Any, feeding: bool) -> None:
+    """Do nothing: ControlNets of this family are not fed."""
+
+
 def while_sampling(p: Any, run: SamplingRun) -> None:
     act(p, ForgePass(p, run))
 
@@ -86,7 +90,7 @@ class ForgePass(Pass):
 
     def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         options: Mapping[str, Any] = kwargs.get("transformer_options", {})
-        self.run.arm(rows_of(options, self.first_picture), progress(self.params.denoiser))
+        self.run.arm(rows_of(options, self.first_picture), progress(self.params.denoiser), self.size)
         if options.get("patches", {}).get("attn2_patch"):
             return args, {**kwargs, "transformer_options": {**options, "patches": around(options["patches"], self.run)}}
         return None

@@ -1,6 +1,6 @@
 """What every door to a web UI offers to the rest of the library. Each door is a module with these functions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 
 from ..errors import IPAdapterError
 from ..library import Folders
+from ..regions import Size
 
 
 class Row(NamedTuple):
@@ -21,18 +22,26 @@ class Row(NamedTuple):
     """Number of the picture among all that the generation makes, from 0."""
 
 
+RowsOf = Callable[[torch.Tensor], Sequence[Row]]
+"""(text that rows of the U-Net see: (rows, tokens, width)) -> what they are."""
+
+
 @dataclass(frozen=True)
 class PassFacts:
     """One pass of sampling, as far as units care."""
 
     hires: bool = False
     """Whether it is the second pass of hires fix."""
+    inner: bool = False
+    """Whether another extension generates it within a generation, as ADetailer does with a picture's faces."""
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """The part of the whole picture that is sampled: left, upper, right and lower edge as fractions of it. Inpainting
     "only masked" samples a part; masks are drawn for the whole."""
     loras: frozenset[str] = frozenset()
     """LoRAs that the web UI applies in this pass because the prompt asks for them: names of files in lower case,
     without folder and extension."""
+    contexts: bool = False
+    """Whether ControlNets may ask for the image tokens of units, to see them in the place of the text."""
 
 
 class Shelter(NamedTuple):
@@ -43,6 +52,54 @@ class Shelter(NamedTuple):
     """Bytes; with 0 nothing is kept."""
 
 
+class Memory(NamedTuple):
+    """Bytes of what is kept in memory between generations, so that it is computed once."""
+
+    features: int = 256 << 20
+    """Of what encoders returned: about two hundred pictures of ViT-H."""
+    keys_values: int = 256 << 20
+    """Of image keys and values: about ten units of SDXL Plus."""
+
+
+class Made(NamedTuple):
+    """A picture that a generation has just made."""
+
+    number: int
+    """Among all that it makes, from 0."""
+    place: int
+    """In its batch, from 0."""
+    batch: int
+    """Pictures of that batch."""
+    seed: int
+
+
+class Reporting(NamedTuple):
+    """What is told of pictures once they are made."""
+
+    likeness: bool
+    """Whether it is told how alike faces are to their references."""
+    log: str
+    """Kind of the file that is written for each run, "CSV" or "JSON", or "none"."""
+    folder: Path
+    """Where such files go."""
+
+
+class Reporter(Protocol):
+    """The web UI, as far as something is told of pictures once they are made."""
+
+    def reporting(self, p: Any) -> Reporting:
+        """Return what is told of the pictures of a generation."""
+        ...
+
+    def made(self, p: Any) -> Made:
+        """Return which picture of the generation it is that was just made."""
+        ...
+
+    def comment(self, p: Any, text: str) -> None:
+        """Show a line below the pictures of a generation."""
+        ...
+
+
 class SamplingRun(Protocol):
     """One pass of sampling, as a door drives it."""
 
@@ -50,8 +107,9 @@ class SamplingRun(Protocol):
     def passed_by(self) -> bool: ...
     def inject(self, unet: torch.nn.Module) -> None: ...
     def eject(self) -> None: ...
-    def arm(self, rows: Sequence[Row], progress: float) -> None: ...
+    def arm(self, rows: Sequence[Row], progress: float, size: Size, told: RowsOf | None = None) -> None: ...
     def disarm(self) -> None: ...
+    def contexts(self, number: int, rows: int) -> torch.Tensor: ...
     def enter(self, path: str, hidden: torch.Tensor) -> None: ...
     def leave(self, path: str, output: torch.Tensor) -> torch.Tensor: ...
 
@@ -79,6 +137,10 @@ class Host(Protocol):
         """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
         ...
 
+    def memory(self) -> Memory:
+        """Return how much is kept in memory; it is asked for once, when a session begins."""
+        ...
+
     def shelter(self) -> Shelter | None:
         """Return where references are kept, or None where that is nowhere."""
         ...
@@ -95,8 +157,15 @@ class Host(Protocol):
         """Return the loaded checkpoint's U-Net, or None where no checkpoint is loaded yet; never loads one."""
         ...
 
-    def in_turn(self) -> AbstractContextManager[Any]:
-        """Return a context in which no generation runs, for work between generations; it waits for its turn."""
+    def in_turn(self, task: str = "") -> AbstractContextManager[Any]:
+        """Return a context in which no generation runs, for work between generations; it waits for its turn.
+
+        The web UI's progress bar knows the work as `task`, and its interruption ends the work as it ends a generation.
+        """
+        ...
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Show how much of some work is done, in a generation too; raises `IPAdapterError` where it was interrupted."""
         ...
 
     def refusal(self, error: IPAdapterError) -> Exception:
@@ -105,6 +174,15 @@ class Host(Protocol):
 
     def refusing(self, p: Any, unit: int | None = None) -> AbstractContextManager[None]:
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
+        ...
+
+    def begin(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+        """Look at what other extensions do in the generation of `p`, where units with these adapters' files act.
+
+        Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where units would be left out:
+        by what samples in a way of its own, by other machines, or, where some unit acts in inner generations only, by
+        the extension that makes these.
+        """
         ...
 
     def while_sampling(self, p: Any, run: SamplingRun) -> None:

@@ -4,8 +4,8 @@ the length of one pass of sampling."""
 import logging
 import secrets
 import sys
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,29 @@ import torch
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import call_queue, paths_internal, shared
+from modules import progress as tasks
 
 from ..errors import STATUS, IPAdapterError
+from ..fields import HASH
 from ..library import Folders
-from ..regions import WHOLE, Box
-from .host import PassFacts, SamplingRun, Shelter
+from ..regions import WHOLE, Box, Size
+from .host import Made, Memory, PassFacts, Reporting, SamplingRun, Shelter
 
 __all__ = [
+    "begin",
+    "comment",
     "folders",
     "in_turn",
+    "made",
+    "memory",
     "on_cfg_denoiser",
     "pass_of",
     "refusal",
     "refusing",
+    "reporting",
     "route_guards",
     "shelter",
+    "tell",
     "unconditional",
 ]
 """What every door has from here, so that it offers all of `host.Host`."""
@@ -43,7 +51,24 @@ UNCONDITIONAL = "ipadapter_unconditional"
 KEPT = "ipadapter_kept_references"
 """Setting: mebibytes of references that are kept, so that a picture's parameters restore them; 0 for none."""
 
+LIKENESS = "ipadapter_likeness"
+"""Setting: it is told how alike the faces in a picture are to their references."""
+
+LIKENESS_LOG = "ipadapter_likeness_log"
+"""Setting: kind of the file with it that is written for each run."""
+
 BASIC = HTTPBasic(auto_error=False)
+
+OWN_SAMPLING = ("img2img alternative test",)
+"""Titles of scripts that call the sampler where no extension is told of it."""
+
+TITLE = "IP-Adapter"
+"""Title of this extension's script, by which programs and other machines know it."""
+
+ENTRY = "ip_adapter"
+"""Name of this extension's entry file, by which ADetailer knows it."""
+FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
+"""Settings: mebibytes of what encoders returned, and of image keys and values, that are kept in memory."""
 
 CURRENT = "ip_adapter_pass"
 """Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
@@ -79,13 +104,16 @@ def folders() -> Folders:
     own = _chosen("ipadapter_folder", "")
     faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
     faces.append(Path.home() / ".insightface" / "models")
+    kept = [*_chosen("ipadapter_kept_folder", ""), models]
     loras = [*_chosen("", "lora_dir"), *map(Path, getattr(shared.cmd_opts, "lora_dirs", ()))]  # Forge Neo has several
     return Folders(
         (*own, *adapters),
         (*own, *encoders),
-        saved=(models / "ipadapter_references",),
+        saved=tuple(folder / "ipadapter_references" for folder in kept),
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
+        presets=Path(shared.data_path, "ipadapter-presets.json"),
+        subjects=tuple(folder / "ipadapter_subjects" for folder in kept),
     )
 
 
@@ -99,12 +127,107 @@ def unconditional() -> str:
     return shared.opts.data.get(UNCONDITIONAL, "mean")
 
 
+def memory() -> Memory:
+    kept = zip((FEATURES, KEYS_VALUES), Memory(), strict=True)
+    return Memory(*(shared.opts.data.get(option, default >> 20) << 20 for option, default in kept))
+
+
 def shelter() -> Shelter:
     return Shelter(Path(shared.data_path, "cache", "ipadapter-references"), shared.opts.data.get(KEPT, 256) << 20)
 
 
+def reporting(p: Any) -> Reporting:
+    likeness = shared.opts.data.get(LIKENESS, False) and not is_inner(p)
+    folder = Path(shared.data_path, "log", "ipadapter-likeness")
+    return Reporting(likeness, shared.opts.data.get(LIKENESS_LOG, "none"), folder)
+
+
+def made(p: Any) -> Made:
+    """Source: modules/processing.py, `process_images_inner`, which goes through a batch's pictures one by one."""
+    return Made(p.iteration * p.batch_size + p.batch_index, p.batch_index, len(p.seeds), p.seeds[p.batch_index])
+
+
+def comment(p: Any, text: str) -> None:
+    p.comment(text)
+
+
 def pass_of(p: Any) -> PassFacts:
-    return PassFacts(bool(getattr(p, "is_hr_pass", False)), box_of(p), loras_of_prompt())
+    return PassFacts(bool(getattr(p, "is_hr_pass", False)), is_inner(p), box_of(p), loras_of_prompt())
+
+
+def is_inner(p: Any) -> bool:
+    """Tell whether ADetailer generates `p`, for a face of a picture (scripts/!adetailer.py, `get_i2i_p`)."""
+    return bool(getattr(p, "_ad_inner", False))
+
+
+def begin(p: Any, adapters: Collection[str], inner_only: bool) -> None:
+    if is_inner(p):
+        return
+    refuse_own_sampling(p)
+    refuse_workers_without(p)
+    if inner_only and not in_inner_generations():
+        raise IPAdapterError(
+            "A unit acts in inner generations only, but ADetailer leaves this extension out of these: in Settings, "
+            f"ADetailer, add {ENTRY} to the names of scripts to apply, or set the unit's inner generations to all."
+        )
+    for name in sorted({Path(name).stem.lower() for name in adapters} & controlnets_models(p)):
+        text = f"IP-Adapter: {name} is active in ControlNet's units, too, and both take effect. Switch one of them off."
+        log.warning(text)
+        p.comment(text)
+
+
+def refuse_own_sampling(p: Any) -> None:
+    """Raise `IPAdapterError` for a script that calls the sampler where no extension is told (modules/scripts.py)."""
+    chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0
+    title = p.scripts.selectable_scripts[chosen - 1].title() if chosen else ""
+    if title in OWN_SAMPLING:
+        raise IPAdapterError(
+            f"The script {title} samples in a way of its own, in which units cannot act. Choose another script, or "
+            "switch the units off."
+        )
+
+
+def refuse_workers_without(p: Any) -> None:
+    """Raise `IPAdapterError` where machines without this extension get a part of the pictures.
+
+    Source: papuSpartan/stable-diffusion-webui-distributed 8fd65eb, scripts/spartan/world.py and worker.py, which gives
+    out the work before the generation begins and sends each machine the args of those scripts that it has.
+    """
+    worlds = [script.world for script in p.scripts.alwayson_scripts if script.title() == "Distribute"]
+    mode = "img2img" if getattr(p, "init_images", None) else "txt2img"
+    at_work = {
+        job.worker.label: map(str.lower, job.worker.supported_scripts.get(mode, ()))
+        for world in worlds
+        if (world.enabled_i2i if mode == "img2img" else world.enabled)
+        for job in world.jobs
+        if job.batch_size and not job.worker.master
+    }
+    without = sorted(label for label, scripts in at_work.items() if TITLE.lower() not in scripts)
+    if without:
+        raise IPAdapterError(
+            f"Machines that get a part of the pictures lack this extension: {', '.join(without)}. Install it there, "
+            "disable them in the extension Distributed, or switch the units off."
+        )
+
+
+def in_inner_generations() -> bool:
+    """Tell whether ADetailer runs this extension in its generations (scripts/!adetailer.py, `script_filter`)."""
+    names = shared.opts.data.get("ad_script_names", "").split(",")
+    return not shared.opts.data.get("ad_only_selected_scripts", True) or ENTRY in map(str.strip, names)
+
+
+def controlnets_models(p: Any) -> set[str]:
+    """Return the models of ControlNet's units that are enabled in `p`: names in lower case, without folder and hash.
+
+    Source: Mikubill/sd-webui-controlnet 1.1.455, scripts/controlnet.py; Forge's own has the same title and fields.
+    """
+    scripts = [script for script in p.scripts.alwayson_scripts if script.title().lower() == "controlnet"]
+    args = [arg for script in scripts for arg in p.script_args[script.args_from : script.args_to]]
+    units = [
+        arg if isinstance(arg, dict) else vars(arg) for arg in args if isinstance(arg, dict) or hasattr(arg, "model")
+    ]
+    models = [str(unit.get("model")) for unit in units if unit.get("enabled", True)]
+    return {Path(HASH.sub("", model)).stem.lower() for model in models}
 
 
 def loras_of_prompt() -> frozenset[str]:
@@ -158,8 +281,28 @@ def _knows(accounts: dict[str, str], given: HTTPBasicCredentials) -> bool:
     return password is not None and secrets.compare_digest(given.password.encode(), password.encode())
 
 
-def in_turn() -> AbstractContextManager[Any]:
-    return call_queue.queue_lock
+@contextmanager
+def in_turn(task: str = "") -> Generator[None, None, None]:
+    """Hold the web UI's lock as a generation does (modules/call_queue.py, `wrap_gradio_gpu_call`)."""
+    task = task or "IP-Adapter"
+    tasks.add_task_to_queue(task)
+    with call_queue.queue_lock:
+        shared.state.begin(job=task)
+        shared.state.job_count = 1
+        tasks.start_task(task)
+        try:
+            yield
+        finally:
+            tasks.finish_task(task)
+            shared.state.end()
+
+
+def tell(what: str, done: int, total: int) -> None:
+    state, over = shared.state, done == total
+    state.textinfo = None if over else f"IP-Adapter: {what}, {done} of {total}"
+    state.sampling_step, state.sampling_steps = (0, 0) if over else (done, total)
+    if state.interrupted or state.stopping_generation:
+        raise IPAdapterError(f"Interrupted while {what}, of which {done} of {total} were done.")
 
 
 def refusal(error: IPAdapterError) -> Exception:
@@ -213,6 +356,8 @@ class Pass:
         self.run = run
         self.first_picture = p.iteration * p.batch_size
         self.params: Any = None
+        self.refusal: Refusal | None = None
+        """What a call was refused with; the web UI swallows it where the call is another extension's own."""
         self._armed = False
         self._watched: torch.nn.Module | None = None
         self._handles: list[Any] = []
@@ -238,6 +383,11 @@ class Pass:
             ]
 
     @property
+    def size(self) -> Size:
+        """Height and width of the whole latent picture."""
+        return self.params.x.shape[-2], self.params.x.shape[-1]
+
+    @property
     def passed_by(self) -> bool:
         """Whether the denoiser called a model, but not the one that is watched, or not with its cross-attentions."""
         return self.params is not None and (not self._armed or self.run.passed_by)
@@ -255,7 +405,8 @@ class Pass:
         try:
             return self.arm(module, args, kwargs)
         except IPAdapterError as error:
-            raise Refusal(error) from error
+            self.refusal = Refusal(error)
+            raise self.refusal from error
 
     def _disarm(self, *_: Any) -> None:
         self.run.disarm()
@@ -278,9 +429,13 @@ def act(p: Any, current: Pass) -> None:
         setattr(denoiser, CURRENT, acting)
         try:
             made = launch(*args, **kwargs)
+            if acting.refusal:
+                raise acting.refusal
             if acting.passed_by and not _warned(p, error := IPAdapterError(PASSED_BY)):
                 raise Refusal(error)
             return made
+        except IPAdapterError as error:  # of a hook inside the model
+            raise Refusal(error) from error
         finally:
             del denoiser.__dict__[CURRENT]
             acting.end()

@@ -14,6 +14,7 @@ import pytest
 from host.webui import REPOSITORY, SETTINGS, Files, WebUI, kind_of, linked
 
 FOLDER, PYTHON = os.environ.get("IP_ADAPTER_HOST"), os.environ.get("IP_ADAPTER_HOST_PYTHON")
+ORACLE = Path(__file__).parent / "oracle"
 WITHOUT = (
     "no web UI given: set IP_ADAPTER_HOST to the folder of an installed one and IP_ADAPTER_HOST_PYTHON to its Python"
 )
@@ -66,18 +67,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @contextlib.contextmanager
-def started(folder: Path, python: str, files: Files, kept: Path) -> Iterator[WebUI]:
-    """Run the web UI in a folder with these files, and whatever it writes in the folder `kept`."""
-    settings = kept / "config.json"
+def started(folder: Path, python: str, files: Files, kept: Path, *beside: Path) -> Iterator[WebUI]:
+    """Run the web UI in a folder with these files, whatever it writes in the folder `kept`, and extensions `beside`."""
+    settings, layout = kept / "config.json", kept / "ui-config.json"
     values = {
         **SETTINGS,
         "ipadapter_folder": files.folder.as_posix(),
+        "ipadapter_kept_folder": (kept / "named").as_posix(),
         "outdir_samples": (kept / "out").as_posix(),
     }
     settings.write_text(json.dumps(values))
-    flags = f"--ui-settings-file {settings} --ui-config-file {kept / 'ui-config.json'} --lora-dir {files.loras} "
+    layout.write_text("{}")  # which some extensions read as they are loaded
+    flags = f"--ui-settings-file {settings} --ui-config-file {layout} --lora-dir {files.loras} "
     flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
-    with linked(folder, REPOSITORY, Path(__file__).parent / "oracle"):
+    with linked(folder, REPOSITORY, ORACLE, *beside):
         server = WebUI(folder, python, flags, kept / "log.txt")
         try:
             yield server

@@ -22,8 +22,8 @@ current = {
     "roles": [],
     "grid": None,
     "progress": 0.0,
-    "inner": None,
-    "patched": [],
+    "unet": None,
+    "hooked": [],
     "fail_at": -1,
     "way": "",
     "undo": [],
@@ -83,37 +83,33 @@ def unet():
     return forge().unet.model.diffusion_model if forge() else shared.sd_model.model.diffusion_model
 
 
-def unpatch():
-    while current["patched"]:
-        del current["patched"].pop().forward
-
-
 def restore():
-    unpatch()
+    while current["hooked"]:
+        module, handle = current["hooked"].pop()
+        handle.remove()
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            hooks.pop(handle.id, None)  # where another extension has put copies of these in their places
     while current["undo"]:
         current["undo"].pop()()
-    current.update(given=None, inner=None)
+    current.update(given=None, unet=None)
 
 
 def on_cfg_denoiser(params):
     current["first_step"] = current["first_step"] or time.perf_counter()
-    called = unet() if forge() else params.denoiser.inner_model
     if forge() and current["way"] == "apart" and not current["undo"]:
         model = forge().unet.model
         model.memory_required = lambda *_args, **_more: float("inf")
         current["undo"].append(lambda: delattr(model, "memory_required"))
     if params.denoiser.step == current["fail_at"]:
+        called = unet() if forge() else params.denoiser.inner_model
         called.forward = failing(called)
     if current["given"] is None:
         return
     current["params"] = params
     current["progress"] = params.denoiser.step / params.denoiser.total_steps
-    if params.denoiser.inner_model is not current["inner"]:
-        unpatch()  # after the refiner's switch, whose weights may be in the same modules
-        current["inner"] = params.denoiser.inner_model
-        called.forward = told_by_forge(called.forward) if forge() else told_by_the_denoiser(called.forward)
-        current["patched"].append(called)
-        patch(unet())
+    if unet() is not current["unet"]:  # at the start, and after the refiner's switch to other modules
+        current["unet"] = unet()
+        watch(unet())
 
 
 def failing(called):
@@ -125,22 +121,6 @@ def failing(called):
     return fail
 
 
-def told_by_the_denoiser(forward):
-    def wrapped(x, sigma, cond):
-        see_text(cond["crossattn"] if "crossattn" in cond else cond["c_crossattn"][0])
-        return forward(x, sigma, cond=cond)
-
-    return wrapped
-
-
-def told_by_forge(forward):
-    def wrapped(x, *args, context=None, **kwargs):
-        see_text(context)
-        return forward(x, *args, context=context, **kwargs)
-
-    return wrapped
-
-
 def see_text(context):
     """Tell each row's role by its text, which Forge repeats until all of a call are equally long."""
     uncond = current["params"].text_uncond
@@ -149,35 +129,33 @@ def see_text(context):
     current["roles"] = [int(any(torch.equal(row[: len(one)], one[: len(row)]) for one in unconds)) for row in context]
 
 
-def patch(unet):
+def watch(unet):
+    """Add to what each attention returns, by hooks of torch, which stay whatever others put in its forward's place."""
+    handles = [(unet, unet.register_forward_pre_hook(told_by_the_call, with_kwargs=True))]
     for path in current["given"][0]["layers"]:
-        attention = unet.get_submodule(path)
-        attention.forward = attending(attention, attention.forward, path)
-        current["patched"].append(attention)
-        transformer = unet.get_submodule(path.split(".transformer_blocks")[0])
-        if "forward" not in vars(transformer):
-            transformer.forward = seeing_grid(transformer.forward)
-            current["patched"].append(transformer)
+        transformer, attention = unet.get_submodule(path.split(".transformer_blocks")[0]), unet.get_submodule(path)
+        handles.append((transformer, transformer.register_forward_pre_hook(see_grid)))
+        handles.append((attention, attention.register_forward_hook(attending(path))))
+    current["hooked"] += handles
 
 
-def seeing_grid(forward):
-    def wrapped(x, *args, **kwargs):
-        current["grid"] = x.shape[-2:]
-        return forward(x, *args, **kwargs)
-
-    return wrapped
+def told_by_the_call(_unet, _args, kwargs):
+    see_text(kwargs["context"])
 
 
-def attending(attention, forward, path):
-    def wrapped(x, context=None, **kwargs):
-        out = forward(x, context=context, **kwargs)
+def see_grid(_transformer, args):
+    current["grid"] = args[0].shape[-2:]
+
+
+def attending(path):
+    def add(attention, args, out):
         for unit in current["given"]:
             weight = unit["weights"][path] * factor(unit["curve"], current["progress"])
             if weight and unit["start"] <= current["progress"] < unit["end"]:
-                out = out + weight * term(attention, x, unit, *unit["layers"][path])
+                out = out + weight * term(attention, args[0], unit, *unit["layers"][path])
         return out
 
-    return wrapped
+    return add
 
 
 def factor(curve, progress):
@@ -228,6 +206,12 @@ def add_routes(_demo, app):
     def first_step():
         """Return the seconds from the start of the last generation to its first step."""
         return current["first_step"] - current["started"]
+
+    @app.post("/ip-adapter-oracle/narrow-controlnet")
+    def narrow_controlnet(given: dict):
+        """Let the ControlNet extension build SDXL's ControlNets for a narrow checkpoint, until the web UI ends."""
+        config = sys.modules["scripts.controlnet_model_guess"].controlnet_sdxl_config
+        config["model_channels"] = given["channels"]
 
     @app.post("/ip-adapter-oracle/uncond")
     def uncond(given: dict):

@@ -1,0 +1,81 @@
+"""What the panel asks of the server through gradio, and how it is answered."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_host import CONTEXT, SmallHost, ask, photo, save_files
+from unets import ldm_unet
+
+from lib_ipadapter.api import PANEL, panel_answer
+from lib_ipadapter.session import Session
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    folder = tmp_path_factory.mktemp("models")
+    save_files(folder)
+    return Session(SmallHost(folder, ldm_unet(context_dim=CONTEXT)))
+
+
+def test_the_answer_has_the_number_of_the_question(session: Session) -> None:
+    for number in (1, 2):
+        assert json.loads(panel_answer(session, json.dumps({"do": "list", "id": number})))["id"] == number
+
+
+def test_what_cannot_be_done_is_answered_with_a_sentence(session: Session) -> None:
+    assert "name must be text" in ask(session, "save")["message"]
+    assert "known are list" in ask(session, "dance")["message"]
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[]", "null", "9" * 5000, "[" * 100_000, '{"do": ["list"]}', "{}"])
+def test_a_question_that_is_none_is_answered_with_a_sentence(session: Session, text: str) -> None:
+    assert "IP-Adapter: " in json.loads(panel_answer(session, text))["message"]
+
+
+def test_a_plot_is_of_the_base_that_is_asked_for(session: Session) -> None:
+    assert len(ask(session, "plot", unit={"weight": 0.5}, base="SDXL")["blocks"]) == 11
+    assert len(ask(session, "plot", unit={"weight": 0.5}, base="")["blocks"]) == 16
+    assert "weight must be" in ask(session, "plot", unit={"weight": 9})["message"]
+
+
+def test_presets_come_with_the_lists_and_change_with_what_is_asked(session: Session) -> None:
+    assert ask(session, "list")["presets"] == {}
+    assert ask(session, "save preset", name="soft", unit={"weight": 0.4})["presets"] == {"soft": {"weight": 0.4}}
+    assert ask(session, "list")["presets"] == {"soft": {"weight": 0.4}}
+    assert ask(session, "delete preset", name="soft") == {"presets": {}, "message": "Deleted soft."}
+    path = session.host.folders().presets
+    assert path
+    path.write_text("damaged")
+    answer = ask(session, "list")
+    path.unlink()
+    assert "cannot be read" in answer["message"]
+    assert answer["models"]
+
+
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(max_size=9), some, max_size=3),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(do=st.sampled_from(list(PANEL)), asked=st.dictionaries(st.sampled_from(["name", "unit", "x"]), anything))
+def test_nothing_that_a_panel_asks_is_an_error_of_the_server(session: Session, do: str, asked: dict[str, Any]) -> None:
+    json.loads(panel_answer(session, json.dumps({**asked, "do": do})))
+
+
+def test_a_change_of_subjects_tells_of_all_and_what_was_done(session: Session) -> None:
+    assert ask(session, "subjects") == {"subjects": []}
+    saved = ask(session, "save subject", name="anna", pictures=[photo()])
+    assert (saved["message"], [each["name"] for each in saved["subjects"]]) == ("Saved as anna.", ["anna"])
+    zipped = ask(session, "export subject", name="anna")["zip"]
+    assert "is taken" in ask(session, "import subject", zip=zipped)["message"]
+    both = ask(session, "import subject", zip=zipped, name="b")
+    assert (both["message"], [each["name"] for each in both["subjects"]]) == ("Imported as b.", ["anna", "b"])
+    assert ask(session, "read subject", name="b")["pictures"][0]["image"].startswith("data:image/png;base64,")
+    for name in ("anna", "b"):
+        last = ask(session, "delete subject", name=name)
+    assert last == {"subjects": [], "message": "Deleted b."}
