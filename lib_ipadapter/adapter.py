@@ -28,6 +28,8 @@ class Call:
     kinds: tuple[int, ...]
     bank: Callable[[Site, int, Tensor, Size], Bank | None]
     """(site, heads, query, size of the latent picture) -> bank in the query's dtype and on its device, if any."""
+    told: Callable[[Tensor], tuple[int, ...]] | None = None
+    """What the text of each of the U-Net's rows tells of its kind; raises `IPAdapterError` where it tells nothing."""
     whole: Size | None = None
     """Size that the latent picture must have in the U-Net, where units act on regions; None where any may come."""
 
@@ -110,20 +112,26 @@ class Injection:
         return self._sites[path].leave(output) if path in self._sites else output
 
     def _see_rows(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Repeat the kinds where the denoiser's rows reach the U-Net as whole copies of the batch, as tiles do."""
+        """Repeat the kinds where the denoiser's rows reach the U-Net as whole copies of the batch, as tiles do.
+
+        Where some of the rows come, as with AnimateDiff's windows of frames, their text tells what they are.
+        """
         if self.call is None:
             return
         rows, _, *size = (args[0] if args else kwargs["x"]).shape
         copies, rest = divmod(rows, len(self.call.kinds))
+        kinds = self.call.kinds * copies
         if rest or not copies:
-            raise _rows_error(f"{len(self.call.kinds)} rows, or whole copies of them, in the U-Net", rows)
+            if self.call.told is None:
+                raise _rows_error(f"{len(self.call.kinds)} rows, or whole copies of them, in the U-Net", rows)
+            kinds = self.call.told(kwargs["context"] if "context" in kwargs else args[2])
         if self.call.whole not in (None, tuple(size)):
             raise IPAdapterError(
-                f"IP-Adapter expected a whole picture of {_sides(self.call.whole)} latent cells in the U-Net, for a "
-                f"unit has a region of it (mask or tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, "
+                f"expected a whole picture of {_sides(self.call.whole)} latent cells in the U-Net, for a "
+                f"unit has a region of it (mask, place, tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, "
                 "and nobody says where they are. Take the region away, or switch the tiling off."
             )
-        self.kinds, self.size = self.call.kinds * copies, (size[0], size[1])
+        self.kinds, self.size = kinds, (size[0], size[1])
 
 
 class _SiteHooks:
@@ -259,6 +267,6 @@ def _sides(size: Sequence[int] | None) -> str:
 
 def _rows_error(expected: str, rows: int) -> IPAdapterError:
     return IPAdapterError(
-        f"IP-Adapter expected {expected}, but {rows} came: another extension changes the batch inside the U-Net in a "
+        f"expected {expected}, but {rows} came: another extension changes the batch inside the U-Net in a "
         "way that hides which rows belong to the prompt. Switch that extension or the IP-Adapter units off."
     )

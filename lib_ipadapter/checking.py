@@ -86,7 +86,8 @@ class Look:
         self._adapter = preparation.library.adapter(unit.model).as_variant(unit.variant)
         refuse_idle_fields(unit, self._adapter)
         every = tuple(replace(each, weight=1.0, mask=None) for each in unit.images)
-        self._unit = replace(unit, images=every, negative_images=(), composition_images=(), noise=0.0, mask=None)
+        alone = {"negative_images": (), "composition_images": (), "noise": 0.0, "mask": None, "region": ""}
+        self._unit = replace(unit, images=every, **alone)
         more = preparation.pictures_of_subject(self._unit)
         self.fields = [(f"images[{i}]", each) for i, each in enumerate(every)] + [each[:2] for each in more]
         """Each picture's field, and how it counts."""

@@ -25,6 +25,7 @@ STARTING_ENDING = re.compile(r"starting/ending: \(([\d.]+), ([\d.]+)\)", re.IGNO
 LEGACY = {"preprocessor": "module"}
 """Labels in ControlNet's older parameters."""
 UNIT_KEY = re.compile(r"IP-Adapter \d+")
+OWN_KEY = re.compile(r"IP-Adapter \d+( likeness)?")
 ENTRY = re.compile(r'\s*([^:,"]+): ("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 
 
@@ -33,9 +34,14 @@ def unit_key(number: int) -> str:
     return f"IP-Adapter {number}"
 
 
+def likeness_key(number: int) -> str:
+    """Return the name of the entry on how alike a picture's faces are to a unit's references."""
+    return f"{unit_key(number)} likeness"
+
+
 def without_units(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters without the units that an earlier generation with the same record left in them."""
-    return {key: value for key, value in parameters.items() if not UNIT_KEY.fullmatch(key)}
+    """Return parameters without what an earlier generation with the same record left in them of units."""
+    return {key: value for key, value in parameters.items() if not OWN_KEY.fullmatch(key)}
 
 
 def describe(unit: Unit, file_name: str, digests: Mapping[str, str]) -> str:

@@ -106,6 +106,10 @@ class Preparation:
             keys_values = self._kept(unit, adapter, encoder, plan, saved)
             return Prepared(unit, adapter, layout, plan, keys_values, saved, self._lora(unit, adapter, layout), subject)
 
+    def plan(self, unit: Unit, adapter: AdapterFile) -> Plan:
+        """Return the plan of a unit whose references are pictures, in which every face is found; it encodes nothing."""
+        return self._plan(unit, adapter, None, self.pictures_of_subject(unit))
+
     def save(self, name: str, unit: Unit, overwrite: bool) -> SavedReference:
         """Encode a unit's references and save them under a name; raises `IPAdapterError` where that cannot be done.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .adapter import Call, Injection, SidePaths, find_attentions
 from .attention import Bank, make_bank
 from .errors import IPAdapterError
-from .hosts.host import Host, PassFacts, Row
+from .hosts.host import Host, PassFacts, Row, RowsOf
 from .infotext import describe, unit_key, without_units
 from .loras import Lora
 from .preparation import Preparation, Prepared, reason_against
@@ -53,7 +53,7 @@ class Session:
         if prepared:
             with self.host.refusing(p):
                 names = {each.adapter.path.name for each in prepared.values()}
-                self.host.beside(p, names, any(each.unit.inner == "inner only" for each in prepared.values()))
+                self.host.begin(p, names, any(each.unit.inner == "inner only" for each in prepared.values()))
             encoding = self.preparation.encoding_seconds - encoded
             log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
         described = {
@@ -140,10 +140,11 @@ class Run:
         self._unet = self._injection = self._side = None
         self._banks.clear()
 
-    def arm(self, rows: Sequence[Row], progress: float, size: Size) -> None:
+    def arm(self, rows: Sequence[Row], progress: float, size: Size, told: RowsOf | None = None) -> None:
         """Act on the next call of the denoiser, with these rows, at this fraction 0..1 of the steps.
 
-        `size` is that of the whole latent picture, of which the U-Net may get parts.
+        `size` is that of the whole latent picture, of which the U-Net may get parts. `told` returns the rows of which
+        the text is known, where the U-Net gets some of them; which picture they are of it cannot always tell.
         """
         self._rows = rows
         factors = tuple(unit.factor(progress) for unit in self._acting)
@@ -151,14 +152,17 @@ class Run:
             self._banks.clear()
             self._factors = factors
         if self._injection and any(factors):
-            kinds = tuple(kind_of(row.role, row.picture, self._period) for row in rows)
+            by_text = None if told is None or self._period > 1 else lambda text: self._kinds(told(text))
             regional = any(unit.regional for unit, factor in zip(self._acting, factors, strict=True) if factor)
-            self._injection.call = Call(kinds, self._bank, size if regional else None)
+            self._injection.call = Call(self._kinds(rows), self._bank, by_text, size if regional else None)
             self._to_act = True
         if self._side:
             at_work = [unit for unit, factor in zip(self._acting, factors, strict=True) if factor]
             strengths = self._loras(at_work)
             self._side.strengths = [strengths.get(lora, 0.0) for lora in self._loras(self._acting)]
+
+    def _kinds(self, rows: Sequence[Row]) -> tuple[int, ...]:
+        return tuple(kind_of(row.role, row.picture, self._period) for row in rows)
 
     def disarm(self) -> None:
         """Do nothing until armed again."""

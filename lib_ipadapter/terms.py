@@ -47,9 +47,9 @@ class Acting:
     def regional(self) -> bool:
         """Whether the unit acts on some positions of the picture otherwise than on others."""
         plan = self.prepared.plan
-        return plan.mask is not None or any(
-            group.mask is not None or group.tiles for group in (*plan.groups, *plan.composition_groups)
-        )
+        whole = plan.mask is not None or plan.area is not None
+        groups = (*plan.groups, *plan.composition_groups)
+        return whole or any(group.mask is not None or group.area is not None or group.tiles for group in groups)
 
     @property
     def lora(self) -> Lora | None:

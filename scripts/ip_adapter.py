@@ -37,6 +37,11 @@ def session():
     return room("session").Session(door())
 
 
+@functools.cache
+def drift():
+    return room("drift").Drift(door(), session().preparation)
+
+
 class IPAdapterScript(scripts.Script):
     def title(self):
         return "IP-Adapter"
@@ -70,6 +75,14 @@ class IPAdapterScript(scripts.Script):
         if any(args):
             with stopping(p):
                 session().before_sampling(p, room("xyz").in_cell(p, args))
+
+    def postprocess_image_after_composite(self, p, pp, *args, **kwargs):
+        if any(args):
+            drift().after_picture(p, pp.image, room("xyz").in_cell(p, args))
+
+    def postprocess(self, p, processed, *args, **kwargs):
+        if any(args):
+            drift().after_generation(p)
 
 
 class IPAdapterSeriesScript(scripts.Script):
@@ -181,6 +194,19 @@ def add_settings():
         )
         .info("main memory; a unit that is kept there and unchanged costs nothing before sampling")
         .needs_reload_ui(),
+        "ipadapter_likeness": shared.OptionInfo(
+            False, "Tell how alike the faces in a picture are to their references (FaceID and its kin)", section=section
+        ).info(
+            "in the picture's parameters and below the gallery, as the face models see it; it takes about a second a "
+            "picture, and is no identity verification"
+        ),
+        "ipadapter_likeness_log": shared.OptionInfo(
+            "none",
+            "Log of it, a file for each run",
+            gr.Radio,
+            {"choices": ["none", "CSV", "JSON"]},
+            section=section,
+        ).info("in log/ipadapter-likeness of the web UI's data folder; cosines and places, nothing else of a face"),
         "ipadapter_log_level": shared.OptionInfo(
             "warning",
             "What the console tells",

@@ -127,7 +127,7 @@ class SmallHost:
             error.unit = error.unit or unit
             self.refused.append(str(error))
 
-    def beside(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+    def begin(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
         self.told = set(adapters), inner_only
 
     def while_sampling(self, p: Any, run: Any) -> None:

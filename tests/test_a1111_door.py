@@ -136,7 +136,7 @@ def test_a_batch_whose_text_tells_nothing_is_an_error_not_a_guess(door) -> None:
     params = batch((1,))
     params.text_cond = params.text_uncond = torch.randn(1, 7, 5)
     for text in (params.text_cond, torch.randn(1, 7, 5)):
-        with pytest.raises(IPAdapterError, match="1 rows of its own"):
+        with pytest.raises(IPAdapterError, match="batch of 1 rows of its own"):
             door.rows_by_text(door.row_table(params), params, text)
 
 
@@ -170,6 +170,23 @@ def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> No
         assert refused.value.body.items() >= {"field": "weight", "value": 9, "unit": 2, "status": 422}.items()
         assert refused.value.body["detail"] == refused.value.detail
     assert Processing().sample() == "sampled", "only this one generation"
+
+
+def test_what_is_told_of_pictures_is_a_setting_and_nothing_of_inner_generations(door, tmp_path) -> None:
+    p = Processing()
+    assert door.reporting(p) == (False, "none", tmp_path / "log" / "ipadapter-likeness")
+    door.shared.opts.data.update(ipadapter_likeness=True, ipadapter_likeness_log="CSV")
+    assert door.reporting(p)[:2] == (True, "CSV")
+    p._ad_inner = True
+    assert not door.reporting(p).likeness
+    door.comment(p, "Picture 1")
+    assert p.comments == ["Picture 1"]
+
+
+def test_a_picture_that_was_made_has_its_number_its_place_and_its_seed(door) -> None:
+    p = Processing()
+    p.iteration, p.batch_size, p.batch_index, p.seeds = 2, 3, 1, [16, 17, 18]
+    assert door.made(p) == (7, 1, 3, 17)
 
 
 def test_work_between_generations_holds_the_web_uis_lock_and_moves_its_progress_bar(door) -> None:
@@ -232,7 +249,7 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def arm(self, rows: Any, progress: float, size: Any) -> None:
+    def arm(self, rows: Any, progress: float, size: Any, told: Any) -> None:
         assert size == (2, 2)
         self.calls.append(("arm", tuple(rows), progress))
 
@@ -290,6 +307,14 @@ def test_a_refusal_that_the_web_ui_swallows_comes_after_the_pass(door) -> None:
 
     with pytest.raises(fastapi.HTTPException, match="rows of its own"):
         sampling(door, Run(), inner, work)
+
+
+def test_an_error_of_a_hook_inside_the_model_is_a_refusal(door) -> None:
+    def work(_params: Any) -> None:
+        raise IPAdapterError("not so many rows.")
+
+    with pytest.raises(fastapi.HTTPException, match="not so many rows"):
+        sampling(door, Run(), Inner(), work)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -378,8 +403,10 @@ class Script:
 
 def beside_controlnet(*units: Any) -> Processing:
     p: Any = Processing()
-    p.scripts = SimpleNamespace(alwayson_scripts=[Script("Other", 0, 1), Script("ControlNet", 1, 1 + len(units))])
-    p.script_args = ("ip-adapter_sd15", *units)
+    always = [Script("Other", 1, 2), Script("ControlNet", 2, 2 + len(units))]
+    chosen = [Script("Loopback", 0, 0), Script("img2img alternative test", 0, 0)]
+    p.scripts = SimpleNamespace(alwayson_scripts=always, selectable_scripts=chosen)
+    p.script_args = (0, "ip-adapter_sd15", *units)
     return p
 
 
@@ -400,10 +427,10 @@ NAME = "Faces/ip-adapter_SD15 [abcdef01]"
 )
 def test_an_adapter_that_controlnet_applies_too_is_told_once(door, caplog, unit, told) -> None:
     p = beside_controlnet(unit, unit)
-    door.beside(p, {"ip-adapter_sd15.safetensors"}, False)
+    door.begin(p, {"ip-adapter_sd15.safetensors"}, False)
     assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == told
     p._ad_inner = True
-    door.beside(p, {"ip-adapter_sd15.safetensors"}, False)
+    door.begin(p, {"ip-adapter_sd15.safetensors"}, False)
     assert len(p.comments) == told
 
 
@@ -420,8 +447,44 @@ def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(door, option
     door.shared.opts.data.update(options)
     p = beside_controlnet()
     with contextlib.nullcontext() if runs else pytest.raises(IPAdapterError, match="add ip_adapter to the names"):
-        door.beside(p, {"a.safetensors"}, True)
-    door.beside(p, {"a.safetensors"}, False)
+        door.begin(p, {"a.safetensors"}, True)
+    door.begin(p, {"a.safetensors"}, False)
+
+
+def test_a_script_that_samples_in_a_way_of_its_own_is_refused(door) -> None:
+    p = beside_controlnet()
+    for chosen in (0, 1):
+        p.script_args = (chosen, *p.script_args[1:])
+        door.begin(p, {"a.safetensors"}, False)
+    p.script_args = (2, *p.script_args[1:])
+    with pytest.raises(IPAdapterError, match="img2img alternative test samples in a way of its own"):
+        door.begin(p, {"a.safetensors"}, False)
+
+
+def job(label: str, scripts: list[str], pictures: int = 1, master: bool = False) -> Any:
+    """Return a job of stable-diffusion-webui-distributed."""
+    supported = {"txt2img": scripts, "img2img": []} if scripts else {}
+    worker = SimpleNamespace(label=label, master=master, supported_scripts=supported)
+    return SimpleNamespace(worker=worker, batch_size=pictures)
+
+
+def test_machines_without_this_extension_are_named(door) -> None:
+    p = beside_controlnet()
+    world = SimpleNamespace(
+        enabled=True, enabled_i2i=True, jobs=[job("here", [], master=True), job("a", ["ip-adapter"])]
+    )
+    distribute = Script("Distribute", 0, 0)
+    distribute.world = world
+    p.scripts.alwayson_scripts.append(distribute)
+    door.begin(p, {"a.safetensors"}, False)
+    world.jobs += [job("c", ["controlnet"]), job("b", []), job("idle", [], pictures=0)]
+    with pytest.raises(IPAdapterError, match=r"lack this extension: b, c\."):
+        door.begin(p, {"a.safetensors"}, False)
+    world.enabled = False
+    door.begin(p, {"a.safetensors"}, False)
+    p.init_images = ["a picture"]
+    with pytest.raises(IPAdapterError, match=r"lack this extension: a, b, c\."):
+        door.begin(p, {"a.safetensors"}, False)
 
 
 def test_a_generation_of_adetailers_is_an_inner_one(door) -> None:

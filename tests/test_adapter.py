@@ -125,6 +125,25 @@ def test_rows_that_fit_no_copy_are_an_error_not_a_guess(unet, given, unit) -> No
         with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given, slice(0, 3)))
 
 
+def test_rows_that_the_text_tells_may_come_in_windows(unet, given, unit) -> None:
+    """As AnimateDiff lets the U-Net see some of the frames at a time, under both prompts."""
+    attentions = find_attentions(unet)
+    whole = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
+    window = [1, 2, 4]
+    call = call_of([(unit, 1.0)], ROLES)
+
+    def told(text: Tensor) -> tuple[int, ...]:
+        return tuple(ROLES[next(i for i, own in enumerate(given[2]) if torch.equal(own, row))] for row in text)
+
+    injection = Injection(unet, attentions)
+    injection.inject()
+    injection.call = Call(call.kinds, call.bank, told)
+    try:
+        assert torch.allclose(run(unet, given, window), whole[window], rtol=1e-4, atol=1e-5)
+    finally:
+        injection.eject()
+
+
 class HalfByHalf(nn.Module):
     """An extension that, like NegPip, evaluates attn2 in parts of the rows."""
 
@@ -190,7 +209,7 @@ def test_a_region_of_a_part_of_the_picture_is_an_error_not_a_guess(unet, given, 
     for whole, refused in (((8, 8), False), ((8, 12), True), (None, False)):
         injection = Injection(unet, attentions)
         injection.inject()
-        injection.call = Call(call.kinds, call.bank, whole)
+        injection.call = Call(call.kinds, call.bank, whole=whole)
         expected = (
             pytest.raises(IPAdapterError, match=r"of 8 x 12 latent .* parts of 8 x 8") if refused else nullcontext()
         )

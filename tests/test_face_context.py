@@ -171,7 +171,7 @@ class Generation:
 
     def see(self, rows: Any = ROWS, count: int = 0) -> list[Any]:
         self.host.run.inject(self.host.unet)
-        self.host.run.arm(rows, 0.0)
+        self.host.run.arm(rows, 0.0, (8, 8))
         try:
             assert self.extension.latest_network
             return self.extension.latest_network.see(count or len(rows))

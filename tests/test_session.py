@@ -1,6 +1,7 @@
 """A session on a small host of its own and ldm's real U-Net: what is computed when, and what a pass does."""
 
 import base64
+import contextlib
 import re
 from typing import Any
 
@@ -15,6 +16,7 @@ from unets import ldm_unet
 from lib_ipadapter import encoders, features, preparation, tokens
 from lib_ipadapter.adapter import find_attentions
 from lib_ipadapter.api import list_adapters, list_encoders
+from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.hosts.host import Memory, PassFacts
 from lib_ipadapter.session import Run, Session
 from lib_ipadapter.unet_map import SDXL, sites
@@ -355,3 +357,18 @@ def test_a_generation_logs_one_line_with_what_its_units_cost(host, session, capl
     session.before_generation(Processing(), [unit(images=[photo(1)])])
     assert session.preparation.encoding_seconds == spent, "nothing new was encoded"
     assert "1 unit, 4 image tokens, encoded in 0 ms" in caplog.text
+
+
+@pytest.mark.parametrize("unfold", [False, True])
+def test_rows_known_by_their_text_serve_units_that_are_alike_for_all_pictures(host, session, unfold) -> None:
+    """AnimateDiff shows the U-Net some of the frames; which of them they are is not told."""
+    session.before_sampling(Processing(), [unit(images=[photo(1), photo(2)], unfold=unfold)])
+    host.run.inject(host.unet)
+    host.run.arm(ROWS * 2, 0.0, (8, 8), lambda text: (ROWS * 2)[: len(text)])
+    given = torch.randn(3, 4, 8, 8), torch.full((3,), 9), torch.randn(3, 7, CONTEXT)
+    refused = pytest.raises(IPAdapterError, match="rows, or whole copies") if unfold else contextlib.nullcontext()
+    try:
+        with refused:
+            host.unet(*given)
+    finally:
+        host.run.eject()

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ def unet_of(p: Any) -> torch.nn.Module:
     """Return the U-Net that will sample `p`; raises `IPAdapterError` where another program computes in its place."""
     if sd_unet.current_unet is not None:
         raise IPAdapterError(
-            f"IP-Adapter cannot act on the U-Net {sd_unet.current_unet.option.label}, which is not computed by torch. "
+            f"cannot act on the U-Net {sd_unet.current_unet.option.label}, which is not computed by torch. "
             "Set SD Unet to None in the settings, or switch the units off."
         )
     return p.sd_model.model.diffusion_model
@@ -78,7 +79,7 @@ class A1111Pass(Pass):
         rows = rows_by_place(table, self.params.x, args[0])
         if rows is None:
             rows = rows_by_text(table, self.params, kwargs["cond"] if "cond" in kwargs else args[2])
-        self.run.arm(rows, progress(self.params.denoiser), self.size)
+        self.run.arm(rows, progress(self.params.denoiser), self.size, partial(rows_by_text, table, self.params))
 
 
 def row_table(params: Any, first_picture: int = 0) -> list[Row]:
@@ -108,15 +109,15 @@ def rows_by_place(table: Sequence[Row], whole: torch.Tensor, part: torch.Tensor)
 def rows_by_text(table: Sequence[Row], params: Any, given: Any) -> list[Row]:
     """Return what the rows are of a batch that another extension made, by the text that each of them sees.
 
-    Self-attention guidance, for instance, calls the model once more with the negative prompt alone. Rows that see the
-    same text stand for the pictures in their order. Raises `IPAdapterError` for a text that is neither the prompt's nor
-    the negative prompt's, or both.
+    Self-attention guidance, for instance, calls the model once more with the negative prompt alone, and AnimateDiff
+    lets the U-Net see a window of the frames. Rows that see the same text stand for the pictures in their order.
+    Raises `IPAdapterError` for a text that is neither the prompt's nor the negative prompt's, or both.
     """
     texts = [*_text(params.text_cond), *_text(params.text_uncond)]  # in the order of `table`
     alike = [tuple(i for i, text in enumerate(texts) if _same(text, row)) for row in _text(given)]
     if any(len({table[i].role for i in each}) != 1 for each in alike):
         raise IPAdapterError(
-            f"expected a part of the denoiser's {len(table)} rows, but another extension calls the model with "
+            f"expected the denoiser's {len(table)} rows or a part of them, but another extension makes a batch of "
             f"{len(alike)} rows of its own, whose text does not tell which of them are the prompt's. "
             "Switch that extension or the IP-Adapter units off."
         )

@@ -110,7 +110,7 @@ class Demo:
             error.unit = error.unit or unit
             raise
 
-    def beside(self, p: Generation, adapters: Collection[str], inner_only: bool) -> None:
+    def begin(self, p: Generation, adapters: Collection[str], inner_only: bool) -> None:
         """There are no other extensions."""
 
     def while_sampling(self, p: Generation, run: SamplingRun) -> None:

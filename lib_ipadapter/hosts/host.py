@@ -1,6 +1,6 @@
 """What every door to a web UI offers to the rest of the library. Each door is a module with these functions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,10 @@ class Row(NamedTuple):
     """COND or UNCOND of `attention`."""
     picture: int
     """Number of the picture among all that the generation makes, from 0."""
+
+
+RowsOf = Callable[[torch.Tensor], Sequence[Row]]
+"""(text that rows of the U-Net see: (rows, tokens, width)) -> what they are."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,45 @@ class Memory(NamedTuple):
     """Of image keys and values: about ten units of SDXL Plus."""
 
 
+class Made(NamedTuple):
+    """A picture that a generation has just made."""
+
+    number: int
+    """Among all that it makes, from 0."""
+    place: int
+    """In its batch, from 0."""
+    batch: int
+    """Pictures of that batch."""
+    seed: int
+
+
+class Reporting(NamedTuple):
+    """What is told of pictures once they are made."""
+
+    likeness: bool
+    """Whether it is told how alike faces are to their references."""
+    log: str
+    """Kind of the file that is written for each run, "CSV" or "JSON", or "none"."""
+    folder: Path
+    """Where such files go."""
+
+
+class Reporter(Protocol):
+    """The web UI, as far as something is told of pictures once they are made."""
+
+    def reporting(self, p: Any) -> Reporting:
+        """Return what is told of the pictures of a generation."""
+        ...
+
+    def made(self, p: Any) -> Made:
+        """Return which picture of the generation it is that was just made."""
+        ...
+
+    def comment(self, p: Any, text: str) -> None:
+        """Show a line below the pictures of a generation."""
+        ...
+
+
 class SamplingRun(Protocol):
     """One pass of sampling, as a door drives it."""
 
@@ -64,7 +107,7 @@ class SamplingRun(Protocol):
     def passed_by(self) -> bool: ...
     def inject(self, unet: torch.nn.Module) -> None: ...
     def eject(self) -> None: ...
-    def arm(self, rows: Sequence[Row], progress: float, size: Size) -> None: ...
+    def arm(self, rows: Sequence[Row], progress: float, size: Size, told: RowsOf | None = None) -> None: ...
     def disarm(self) -> None: ...
     def contexts(self, number: int, rows: int) -> torch.Tensor: ...
     def enter(self, path: str, hidden: torch.Tensor) -> None: ...
@@ -133,11 +176,12 @@ class Host(Protocol):
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
         ...
 
-    def beside(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
+    def begin(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
         """Look at what other extensions do in the generation of `p`, where units with these adapters' files act.
 
-        Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where some unit acts in inner
-        generations only, and the extension that makes these leaves the units out.
+        Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where units would be left out:
+        by what samples in a way of its own, by other machines, or, where some unit acts in inner generations only, by
+        the extension that makes these.
         """
         ...
 

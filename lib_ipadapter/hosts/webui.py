@@ -19,17 +19,20 @@ from ..errors import STATUS, IPAdapterError
 from ..fields import HASH
 from ..library import Folders
 from ..regions import WHOLE, Box, Size
-from .host import Memory, PassFacts, SamplingRun, Shelter
+from .host import Made, Memory, PassFacts, Reporting, SamplingRun, Shelter
 
 __all__ = [
-    "beside",
+    "begin",
+    "comment",
     "folders",
     "in_turn",
+    "made",
     "memory",
     "on_cfg_denoiser",
     "pass_of",
     "refusal",
     "refusing",
+    "reporting",
     "route_guards",
     "shelter",
     "tell",
@@ -48,7 +51,19 @@ UNCONDITIONAL = "ipadapter_unconditional"
 KEPT = "ipadapter_kept_references"
 """Setting: mebibytes of references that are kept, so that a picture's parameters restore them; 0 for none."""
 
+LIKENESS = "ipadapter_likeness"
+"""Setting: it is told how alike the faces in a picture are to their references."""
+
+LIKENESS_LOG = "ipadapter_likeness_log"
+"""Setting: kind of the file with it that is written for each run."""
+
 BASIC = HTTPBasic(auto_error=False)
+
+OWN_SAMPLING = ("img2img alternative test",)
+"""Titles of scripts that call the sampler where no extension is told of it."""
+
+TITLE = "IP-Adapter"
+"""Title of this extension's script, by which programs and other machines know it."""
 
 ENTRY = "ip_adapter"
 """Name of this extension's entry file, by which ADetailer knows it."""
@@ -121,6 +136,21 @@ def shelter() -> Shelter:
     return Shelter(Path(shared.data_path, "cache", "ipadapter-references"), shared.opts.data.get(KEPT, 256) << 20)
 
 
+def reporting(p: Any) -> Reporting:
+    likeness = shared.opts.data.get(LIKENESS, False) and not is_inner(p)
+    folder = Path(shared.data_path, "log", "ipadapter-likeness")
+    return Reporting(likeness, shared.opts.data.get(LIKENESS_LOG, "none"), folder)
+
+
+def made(p: Any) -> Made:
+    """Source: modules/processing.py, `process_images_inner`, which goes through a batch's pictures one by one."""
+    return Made(p.iteration * p.batch_size + p.batch_index, p.batch_index, len(p.seeds), p.seeds[p.batch_index])
+
+
+def comment(p: Any, text: str) -> None:
+    p.comment(text)
+
+
 def pass_of(p: Any) -> PassFacts:
     return PassFacts(bool(getattr(p, "is_hr_pass", False)), is_inner(p), box_of(p), loras_of_prompt())
 
@@ -130,9 +160,11 @@ def is_inner(p: Any) -> bool:
     return bool(getattr(p, "_ad_inner", False))
 
 
-def beside(p: Any, adapters: Collection[str], inner_only: bool) -> None:
+def begin(p: Any, adapters: Collection[str], inner_only: bool) -> None:
     if is_inner(p):
         return
+    refuse_own_sampling(p)
+    refuse_workers_without(p)
     if inner_only and not in_inner_generations():
         raise IPAdapterError(
             "A unit acts in inner generations only, but ADetailer leaves this extension out of these: in Settings, "
@@ -142,6 +174,40 @@ def beside(p: Any, adapters: Collection[str], inner_only: bool) -> None:
         text = f"IP-Adapter: {name} is active in ControlNet's units, too, and both take effect. Switch one of them off."
         log.warning(text)
         p.comment(text)
+
+
+def refuse_own_sampling(p: Any) -> None:
+    """Raise `IPAdapterError` for a script that calls the sampler where no extension is told (modules/scripts.py)."""
+    chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0
+    title = p.scripts.selectable_scripts[chosen - 1].title() if chosen else ""
+    if title in OWN_SAMPLING:
+        raise IPAdapterError(
+            f"The script {title} samples in a way of its own, in which units cannot act. Choose another script, or "
+            "switch the units off."
+        )
+
+
+def refuse_workers_without(p: Any) -> None:
+    """Raise `IPAdapterError` where machines without this extension get a part of the pictures.
+
+    Source: papuSpartan/stable-diffusion-webui-distributed 8fd65eb, scripts/spartan/world.py and worker.py, which gives
+    out the work before the generation begins and sends each machine the args of those scripts that it has.
+    """
+    worlds = [script.world for script in p.scripts.alwayson_scripts if script.title() == "Distribute"]
+    mode = "img2img" if getattr(p, "init_images", None) else "txt2img"
+    at_work = {
+        job.worker.label: map(str.lower, job.worker.supported_scripts.get(mode, ()))
+        for world in worlds
+        if (world.enabled_i2i if mode == "img2img" else world.enabled)
+        for job in world.jobs
+        if job.batch_size and not job.worker.master
+    }
+    without = sorted(label for label, scripts in at_work.items() if TITLE.lower() not in scripts)
+    if without:
+        raise IPAdapterError(
+            f"Machines that get a part of the pictures lack this extension: {', '.join(without)}. Install it there, "
+            "disable them in the extension Distributed, or switch the units off."
+        )
 
 
 def in_inner_generations() -> bool:
@@ -368,6 +434,8 @@ def act(p: Any, current: Pass) -> None:
             if acting.passed_by and not _warned(p, error := IPAdapterError(PASSED_BY)):
                 raise Refusal(error)
             return made
+        except IPAdapterError as error:  # of a hook inside the model
+            raise Refusal(error) from error
         finally:
             del denoiser.__dict__[CURRENT]
             acting.end()

@@ -3,6 +3,7 @@
 IP_ADAPTER_HOST is its folder, IP_ADAPTER_HOST_PYTHON its Python; both must be installed and have a small checkpoint.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from host.webui import REPOSITORY, SETTINGS, Files, WebUI, kind_of, linked
 
 FOLDER, PYTHON = os.environ.get("IP_ADAPTER_HOST"), os.environ.get("IP_ADAPTER_HOST_PYTHON")
+ORACLE = Path(__file__).parent / "oracle"
 WITHOUT = (
     "no web UI given: set IP_ADAPTER_HOST to the folder of an installed one and IP_ADAPTER_HOST_PYTHON to its Python"
 )
@@ -56,8 +58,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def webui(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
     assert FOLDER
     assert PYTHON
-    folder, kept = Path(FOLDER), tmp_path_factory.mktemp("webui")
-    settings = kept / "config.json"
+    with linked(Path(FOLDER), REPOSITORY, ORACLE), started(files, tmp_path_factory.mktemp("webui")) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def started(files: Files, kept: Path) -> Iterator[WebUI]:
+    """Run the web UI with settings of its own in the folder `kept`, for as long as the context lasts."""
+    settings, layout = kept / "config.json", kept / "ui-config.json"
     values = {
         **SETTINGS,
         "ipadapter_folder": files.folder.as_posix(),
@@ -65,11 +73,11 @@ def webui(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
         "outdir_samples": (kept / "out").as_posix(),
     }
     settings.write_text(json.dumps(values))
-    flags = f"--ui-settings-file {settings} --ui-config-file {kept / 'ui-config.json'} --lora-dir {files.loras} "
+    layout.write_text("{}")  # which some extensions read as they are loaded
+    flags = f"--ui-settings-file {settings} --ui-config-file {layout} --lora-dir {files.loras} "
     flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
-    with linked(folder, REPOSITORY, Path(__file__).parent / "oracle"):
-        server = WebUI(folder, PYTHON, flags, kept / "log.txt")
-        try:
-            yield server
-        finally:
-            server.stop()
+    server = WebUI(Path(FOLDER), PYTHON, flags, kept / "log.txt")
+    try:
+        yield server
+    finally:
+        server.stop()

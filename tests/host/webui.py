@@ -50,6 +50,8 @@ SETTINGS = {
     "hypertile_enable_unet": False,
     "upcast_attn": False,
     "ipadapter_unconditional": "mean",
+    "ipadapter_likeness": False,
+    "ipadapter_likeness_log": "none",
     "VERSION_UID": "PY313",  # without which Forge Neo waits for a key to be pressed
 }
 """Settings to start with. A1111 restores an overridden setting only where its file of settings has it."""

@@ -207,6 +207,12 @@ def add_routes(_demo, app):
         """Return the seconds from the start of the last generation to its first step."""
         return current["first_step"] - current["started"]
 
+    @app.post("/ip-adapter-oracle/narrow-controlnet")
+    def narrow_controlnet(given: dict):
+        """Let the ControlNet extension build SDXL's ControlNets for a narrow checkpoint, until the web UI ends."""
+        config = sys.modules["scripts.controlnet_model_guess"].controlnet_sdxl_config
+        config["model_channels"] = given["channels"]
+
     @app.post("/ip-adapter-oracle/uncond")
     def uncond(given: dict):
         """Give the extension another encoder's unconditional hidden states, from a file, until the web UI ends."""

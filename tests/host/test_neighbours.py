@@ -1,0 +1,228 @@
+"""Beside the extensions that people run: both on are what the oracle makes beside them, and nothing is left.
+
+IP_ADAPTER_NEIGHBOURS is a folder with extensions in folders named as their repositories; those that are there are
+linked into the web UI while these tests run, and tests for the others are skipped. The web UI's Python has to have what
+they need. What the web UI itself has beside us is tested in any case.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from makers import text_of
+from PIL import Image
+
+from host.conftest import FOLDER, ORACLE, started
+from host.test_engine import LONG
+from host.webui import REPOSITORY, Files, RefusedError, WebUI, kind_of, linked, reference, unet_sizes
+from lib_ipadapter.unet_map import SD
+
+NEIGHBOURS = Path(os.environ.get("IP_ADAPTER_NEIGHBOURS", os.devnull))
+pytestmark = pytest.mark.skipif(
+    bool(FOLDER) and kind_of(Path(FOLDER)).forge, reason="these extensions were tried beside AUTOMATIC1111's web UI"
+)
+SIDE = 128
+"""Sides of the pictures in pixels: of 64, some levels of the U-Net would have nothing left to divide."""
+
+REGIONAL = "sd-webui-regional-prompter"
+NEGPIP = "sd-webui-negpip"
+TILED = "multidiffusion-upscaler-for-automatic1111"
+THRESHOLDING = "sd-dynamic-thresholding"
+FREEU = "sd-webui-freeu"
+NEUTRAL = "sd-webui-neutral-prompt"
+SAG = "sd_webui_SAG"
+CUTOFF = "sd-webui-cutoff"
+INCANTATIONS = "sd-webui-incantations"
+ADETAILER = "adetailer"
+ULTIMATE = "ultimate-upscale-for-automatic1111"
+ANIMATEDIFF = "sd-webui-animatediff"
+
+BUILT_IN = ""
+
+GROUPS = {
+    "built in": (BUILT_IN,),
+    "one": (REGIONAL, NEGPIP, TILED, THRESHOLDING, FREEU, SAG, CUTOFF),
+    "two": (NEUTRAL, INCANTATIONS, ADETAILER, ULTIMATE),
+}
+"""Extensions that are run together; neutral prompt stops Regional Prompter's latent mode, without us too."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is asked of a neighbour in the API."""
+
+    folder: str
+    scripts: dict[str, list[Any]]
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    own: int = 1
+    """Levels by which two ways of summing can differ; twice where a picture is rounded between two passes."""
+
+
+def regional(mode: str = "Matrix", calculation: str = "Attention", base: bool = False) -> dict[str, list[Any]]:
+    options = ["1,1", "0.2", base, False, False, calculation, [False], "0", "0", "0.4", None, "0", "0", False]
+    return {"regional prompter": [True, False, mode, "Columns", "Mask", "Prompt", *options]}
+
+
+def tiled(method: str) -> dict[str, list[Any]]:
+    return {"tiled diffusion": [True, method, True, False, 192, SIDE, 16, 16, 8, 4]}
+
+
+PAG = [False, 11.0, 0, 150, False, 1.0, 0.8, 3.0, 0.0, 0, 150, 4, True, 3.0, 0, 150]
+TWO = "a red cat BREAK a blue house"
+LESS = "a red cat, (blue:-1.3)"
+WIDE = {"width": 192, "steps": 2}
+CHANGE: dict[str, Any] = {"mode": "img2img", "init_images": [reference(9, SIDE, SIDE)], "denoising_strength": 0.6}
+
+
+def selected(title: str, *args: Any) -> dict[str, Any]:
+    """Return what asks for a script of which only one is chosen, on a picture."""
+    return {**CHANGE, "script_name": title, "script_args": list(args)}
+
+
+ULTIMATE_ARGS = ["", SIDE, 0, 8, 16, 32, 0.35, 16, 0, True, 0, False, 4, 0, 2, 2048, 2048, 1]
+
+CASES = {
+    "Regional Prompter, columns": Case(REGIONAL, regional(), {"prompt": TWO}),
+    "Regional Prompter, as many in the negative": Case(
+        REGIONAL, regional(), {"prompt": TWO, "negative_prompt": "blurry BREAK ugly"}
+    ),
+    "Regional Prompter, base, batch": Case(
+        REGIONAL, regional(base=True), {"prompt": f"sunny BREAK {TWO}", "batch_size": 2}
+    ),
+    "Regional Prompter, latent, batch": Case(
+        REGIONAL, regional(calculation="Latent"), {"prompt": TWO, "batch_size": 2}
+    ),
+    "Regional Prompter, by words": Case(
+        REGIONAL, regional("Prompt"), {"prompt": "a red cat and a house BREAK blue house"}
+    ),
+    "NegPiP": Case(NEGPIP, {"negpip": [True]}, {"prompt": LESS}),
+    "NegPiP, long negative": Case(NEGPIP, {"negpip": [True]}, {"prompt": LESS, "negative_prompt": LONG}),
+    "NegPiP, Regional Prompter": Case(NEGPIP, {"negpip": [True], **regional()}, {"prompt": f"{LESS} BREAK a house"}),
+    "MultiDiffusion": Case(TILED, tiled("MultiDiffusion"), WIDE),
+    "MultiDiffusion, DDIM": Case(TILED, tiled("MultiDiffusion"), {**WIDE, "sampler_name": "DDIM"}),
+    "Mixture of Diffusers, long negative": Case(
+        TILED, tiled("Mixture of Diffusers"), {**WIDE, "negative_prompt": LONG}
+    ),
+    "Dynamic Thresholding": Case(THRESHOLDING, {"dynamic thresholding (cfg scale fix)": [True, 3.0]}, {"cfg_scale": 9}),
+    "FreeU": Case(FREEU, {"freeu": [True]}),
+    "Cutoff": Case(CUTOFF, {"cutoff": [True, "red, blue", 0.5, True]}, {"prompt": "a red cat, a blue house"}),
+    "Self-attention guidance": Case(SAG, {"self attention guidance": [True, 0.75, 1.0]}),
+    "Neutral Prompt": Case(NEUTRAL, {"neutral prompt": [0.3]}, {"prompt": "a red cat AND_PERP a blue house :0.8"}),
+    "Perturbed-attention guidance": Case(INCANTATIONS, {"incantations": PAG}),
+    "Ultimate SD Upscale": Case(ULTIMATE, {}, selected("ultimate sd upscale", *ULTIMATE_ARGS), own=2),
+    "Soft inpainting": Case(
+        BUILT_IN,
+        {"soft inpainting": [True, 1, 0.5, 4, 0, 0.5, 2]},
+        {**CHANGE, "mask": reference(10, SIDE, SIDE), "inpainting_fill": 1},
+    ),
+    "Loopback": Case(BUILT_IN, {}, selected("loopback", 2, 0.6, "Linear", "None"), own=3),
+    "SD Upscale": Case(BUILT_IN, {}, selected("sd upscale", "", 16, "None", 1.0)),
+}
+
+
+@pytest.fixture(scope="module", params=GROUPS)
+def webui(request: pytest.FixtureRequest, files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
+    """A web UI with those extensions of a group that are there."""
+    named = GROUPS[request.param]
+    there = [NEIGHBOURS / name for name in named if name and (NEIGHBOURS / name).is_dir()]
+    if not there and named != (BUILT_IN,):
+        pytest.skip("no neighbours: set IP_ADAPTER_NEIGHBOURS to a folder with their folders")
+    kept = tmp_path_factory.mktemp("webui")
+    with linked(Path(FOLDER), REPOSITORY, ORACLE, *there), started(files, kept) as server:
+        yield server
+
+
+@pytest.fixture
+def sd(webui: WebUI) -> Path:
+    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
+    fitting = [path for path in paths if unet_sizes(path)[0] is SD]
+    checkpoint = min(fitting, key=lambda path: (path.stat().st_size, path.name))
+    webui.use(checkpoint)
+    return checkpoint
+
+
+def asked(webui: WebUI, case: Case) -> Callable[..., Any]:
+    """Return a function that generates beside a neighbour, or skip where it is not in this web UI."""
+    extensions = webui.folder / "extensions"
+    others = [name for names in GROUPS.values() for name in names if (extensions / f"host-test-{name}").exists()]
+    if case.folder not in (others or [BUILT_IN]):
+        pytest.skip(f"{case.folder or 'tried without neighbours'}: not in this web UI")
+    scripts = {name: {"args": args} for name, args in case.scripts.items()}
+
+    def generate(*units: dict[str, Any], on: bool = True, **more: Any) -> Any:
+        settings = {"width": SIDE, "height": SIDE, "steps": 3, **case.settings, **more}
+        if not on:
+            settings = {name: value for name, value in settings.items() if not name.startswith("script_")}
+        return webui.generate(*units, scripts=scripts if on else {}, **settings)
+
+    return generate
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_are_what_the_oracle_makes_beside_it(webui: WebUI, files: Files, sd: Path, name: str) -> None:
+    case = CASES[name]
+    generate = asked(webui, case)
+    unit = {"model": files.adapter(sd), "images": [reference(1)]}
+    plain = generate(on=False)
+    alone, before = generate(), webui.hooks()  # self-attention guidance leaves one of its own
+    both = generate(unit)
+    assert both - alone > 5, "the unit does nothing"
+    assert both - generate(oracle=files.oracle(unit)) <= case.own
+    assert generate() - alone == 0, "the neighbour's picture without units is as before"
+    assert generate(on=False) - plain <= case.own - 1
+    assert webui.hooks() == before
+
+
+def test_a_region_of_a_picture_in_tiles_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
+    generate = asked(webui, CASES["MultiDiffusion"])
+    unit = {"model": files.adapter(sd), "images": [reference(1)], "mask": reference(2)}
+    with pytest.raises(RefusedError, match=r"422.*whole picture of 16 x 24 latent cells"):
+        generate(unit)
+
+
+def test_a_script_that_samples_by_itself_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
+    args = ["", True, True, "a cat", "", True, 4, True, 1.0, 0.0, False]
+    generate = asked(webui, Case(BUILT_IN, {}, selected("img2img alternative test", *args)))
+    with pytest.raises(RefusedError, match=r"422.*samples in a way of its own"):
+        generate({"model": files.adapter(sd), "images": [reference(1)]})
+
+
+def a_face() -> str:
+    """Return a photograph of a face, which ADetailer's mediapipe finds even where the small autoencoder blurs it."""
+    data = pytest.importorskip("skimage.data")
+    return text_of(Image.fromarray(data.astronaut()[:256, 96:352]))
+
+
+def test_a_unit_acts_on_the_picture_on_faces_or_on_both_with_adetailer(webui: WebUI, files: Files, sd: Path) -> None:
+    faces = {
+        "ad_model": "mediapipe_face_short",
+        "ad_confidence": 0.1,
+        "ad_denoising_strength": 0.8,
+        "ad_use_inpaint_width_height": True,
+        "ad_inpaint_width": SIDE,
+        "ad_inpaint_height": SIDE,
+    }
+    photo = {"mode": "img2img", "init_images": [a_face()], "denoising_strength": 0.05, "width": 256, "height": 256}
+    generate = asked(webui, Case(ADETAILER, {"adetailer": [True, False, faces]}, photo))
+    unit = {"model": files.adapter(sd), "images": [reference(1)], "weight": 2.0}
+    names = webui.call("/sdapi/v1/options")["ad_script_names"]
+    plain, alone = generate(on=False), generate()
+    assert alone - plain > 5, "ADetailer found no face"
+    left_out = generate(unit)
+    with pytest.raises(RefusedError, match="add ip_adapter to the names of scripts"):
+        generate({**unit, "inner": "inner only"})
+    webui.call("/sdapi/v1/options", {"ad_script_names": f"{names},ip_adapter,ip_adapter_oracle"})
+    try:
+        both, inner = generate(unit), generate({**unit, "inner": "inner only"})
+        assert generate({**unit, "inner": "picture only"}) - left_out == 0
+        assert both - generate(oracle=files.oracle(unit)) <= 2, "rounded once between the picture and its face"
+        assert both - left_out > 5
+        assert inner - alone > 5
+        corner = abs(inner.pictures[0] - plain.pictures[0])[:20, :20]
+        assert corner.max() == 0, "the picture around the face is the plain one"
+    finally:
+        webui.call("/sdapi/v1/options", {"ad_script_names": names})
+    assert generate(on=False) - plain == 0
