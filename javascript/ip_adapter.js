@@ -24,6 +24,17 @@ const ipAdapter = (() => {
         return made;
     }
 
+    /* A part of a drawing. */
+    function drawing(kind, attributes = {}, ...children) {
+        const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
+        for (const [name, value] of Object.entries(attributes)) {
+            if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+            else made.setAttribute(name, value);
+        }
+        made.append(...children);
+        return made;
+    }
+
     function button(text, onclick, attributes = {}) {
         return element("button", {type: "button", className: "ipadapter-button", onclick, ...attributes}, text);
     }
@@ -61,6 +72,7 @@ const ipAdapter = (() => {
         panels,
         say,
         element,
+        drawing,
         button,
         sign,
         choice,

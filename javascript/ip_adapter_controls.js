@@ -34,7 +34,7 @@
             return element(
                 WHOLE.includes(control.kind) ? "div" : "label",
                 {className: `ipadapter-field ${control.kind}`, title: say(control.help)},
-                ...(control.label === control.group ? [] : [element("span", {}, say(control.label))]),
+                ...(control.label === control.group && WHOLE.includes(control.kind) ? [] : [element("span", {}, say(control.label))]),
                 element("div", {className: "ipadapter-row"}, ...draw.call(this, control, say(control.label))),
             );
         }
@@ -117,7 +117,10 @@
             return [box, element("small", {}, say(control.help))];
         }
 
+        /* A text; where some words have a meaning, they are offered. */
         drawText(control, label) {
+            const list = `ipadapter_${this.panel.tab}_${control.name}_words`;
+            const words = (control.names || []).map((name) => option(name, name));
             const text = element("input", {
                 type: "text",
                 ariaLabel: label,
@@ -125,7 +128,9 @@
                 value: this.value(control),
                 oninput: () => this.panel.set(control.name, text.value),
             });
-            return [text];
+            if (words.length === 0) return [text];
+            text.setAttribute("list", list);
+            return [text, element("datalist", {id: list}, ...words)];
         }
 
         drawOptionalNumber(control, label) {

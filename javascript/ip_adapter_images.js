@@ -60,12 +60,10 @@
         return /^(data:image|blob:)/.test(url) || url.startsWith(location.origin) ? [await fileAt(url)] : [];
     }
 
-    /* Return the picture that is chosen in a tab's gallery, or the first one, or null. */
+    /* Return the image that is chosen in a tab's gallery, or the first one, or null. */
     function resultOf(tab) {
         const gallery = gradioApp().querySelector(`#${tab}_gallery`);
-        if (!gallery) return null;
-        const shown = gallery.querySelector(".preview img, button.selected img") || gallery.querySelector("img");
-        return shown ? shown.src : null;
+        return gallery && (gallery.querySelector(".preview img, button.selected img") || gallery.querySelector("img"));
     }
 
     /* Put a button below each gallery that sends the chosen picture to the unit that is open in the same tab, or in
@@ -77,7 +75,7 @@
             const other = row && row.querySelector("button");
             if (!other || !panel || row.querySelector(".ipadapter-send")) continue;
             const title = ipAdapter.say("Use this picture as a reference of IP-Adapter");
-            const send = () => resultOf(tab) && panel.send(resultOf(tab));
+            const send = () => resultOf(tab) && panel.send(resultOf(tab).src);
             row.append(element("button", {type: "button", className: `${other.className} ipadapter-send`, title, ariaLabel: title, onclick: send}, "🧷"));
         }
     };

@@ -1,7 +1,7 @@
-/* The panel of one tab: its units, what of them the web UI gets, and where each part of the panel stands. */
+/* The panel of one tab: its units, what of them the web UI gets, and what is asked of the server. */
 
 (() => {
-    const {element, say, button} = ipAdapter;
+    const {say} = ipAdapter;
 
     ipAdapter.Panel = class {
         constructor(root) {
@@ -19,12 +19,9 @@
             this.current = 0;
             this.written = []; // what this panel wrote into the text fields; anything else there was pasted
             this.units = Array.from({length: this.spec.units}, () => this.emptyUnit());
-            this.opened = new Set(Object.keys(this.spec.notes)); // a note must not be folded away
             this.message = {text: "", wrong: false, acts: {}};
-            this.tabs = element("div", {className: "ipadapter-tabs", role: "tablist"});
-            this.body = element("div", {className: "ipadapter-body"});
+            this.view = new ipAdapter.View(this);
             root.addEventListener("paste", (event) => this.paste(event));
-            root.append(this.tabs, this.body);
             this.draw();
         }
 
@@ -91,7 +88,8 @@
                 field.dispatchEvent(new Event("input", {bubbles: true}));
             });
             if (pasted) this.drawBody();
-            this.drawTabs();
+            this.view.drawTabs();
+            this.view.mark();
             this.plot.refresh();
         }
 
@@ -135,7 +133,7 @@
             const stop = () => gradioApp().querySelector(`#${this.tab}_interrupt`).click();
             ipAdapter.follow(task, work, (text) => {
                 this.message = {text, wrong: false, acts: {[say("Stop")]: stop}};
-                this.body.querySelector(".ipadapter-message").replaceWith(this.drawMessage());
+                this.view.redrawMessage();
             });
             return work;
         }
@@ -206,7 +204,8 @@
         canvas() {
             const size = (name) => Number((this.siblings(`_${name} input[type=number]`) || {}).value) || 512;
             const [width, height] = [size("width"), size("height")];
-            const shown = [this.siblings("_image img"), {src: ipAdapter.resultOf(this.tab)}].find((image) => image && image.src);
+            const fits = (image) => Math.abs(Math.log((image.naturalWidth / image.naturalHeight) * (height / width))) < 0.02;
+            const shown = [this.siblings("_image img"), ipAdapter.resultOf(this.tab)].find((image) => image && image.naturalWidth && fits(image));
             return {url: shown ? shown.src : null, width, height};
         }
 
@@ -239,40 +238,13 @@
         }
 
         draw() {
-            this.drawBody();
+            this.view.draw();
             this.write();
         }
 
-        /* Draw the open unit; what had the keyboard's attention gets it back, known by its label. */
+        /* Draw the open unit anew where nothing that is sent has changed. */
         drawBody() {
-            const held = this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
-            this.body.replaceChildren(this.drawLeft(), this.drawRight());
-            const again = held && this.body.querySelector(`[aria-label="${CSS.escape(held)}"]`);
-            if (again) again.focus({preventScroll: true});
-        }
-
-        drawTabs() {
-            const focused = [...this.tabs.children].indexOf(document.activeElement);
-            this.tabs.replaceChildren(...this.units.map((unit, index) => this.drawTab(unit, index)));
-            if (focused >= 0) this.tabs.children[focused].focus({preventScroll: true});
-        }
-
-        drawTab(unit, index) {
-            const summary = this.summary(unit);
-            return element(
-                "button",
-                {
-                    type: "button",
-                    role: "tab",
-                    ariaSelected: String(index === this.current),
-                    className: `ipadapter-tab${this.isUsed(unit) ? " used" : ""}`,
-                    title: summary,
-                    onclick: () => this.open(index),
-                    ondragenter: () => this.open(index),
-                },
-                element("span", {}, say("Unit {n}", {n: index + 1})),
-                element("small", {}, summary),
-            );
+            this.view.draw();
         }
 
         open(index) {
@@ -282,66 +254,12 @@
             this.draw();
         }
 
-        drawLeft() {
-            return element(
-                "div",
-                {className: "ipadapter-left"},
-                new ipAdapter.Strip(this, "images").draw(),
-                this.drawMessage(),
-                ...this.checking.draw(),
-                this.plot.root,
-            );
-        }
-
-        drawMessage() {
-            const {text, wrong, acts} = this.message;
-            const message = element("p", {className: `ipadapter-message${wrong ? " wrong" : ""}`, role: "status"}, text);
-            message.append(...Object.entries(acts).map(([word, act]) => button(word, act)));
-            return message;
-        }
-
-        drawRight() {
-            const enabled = element("input", {type: "checkbox", checked: this.unit.enabled, onchange: () => this.set("enabled", enabled.checked)});
-            const groups = this.spec.groups.filter((group) => this.controlsOf(group).length);
-            return element(
-                "div",
-                {className: "ipadapter-right"},
-                element("label", {className: "ipadapter-check"}, enabled, say("Enable this unit")),
-                this.presets.draw(),
-                ipAdapter.drawAdapters(this),
-                this.drawFields(this.controlsOf("")),
-                ...groups.map((group) => this.drawGroup(group)),
-            );
-        }
-
-        drawFields(controls) {
-            return element("div", {className: "ipadapter-fields"}, ...controls.map((control) => this.controls.draw(control)));
-        }
-
         controlsOf(group) {
             return this.spec.controls.filter((control) => control.group === group && this.hasMeaning(control, this.unit));
         }
 
         isChanged(control) {
             return JSON.stringify(this.unit[control.name]) !== JSON.stringify(control.default);
-        }
-
-        /* A fold with less common controls; a mark says that something in it is set. */
-        drawGroup(group) {
-            const controls = this.controlsOf(group);
-            const note = this.spec.notes[group];
-            const fold = element(
-                "details",
-                {
-                    className: `ipadapter-group${controls.some((control) => this.isChanged(control)) ? " used" : ""}`,
-                    open: this.opened.has(group),
-                    ontoggle: () => (fold.open ? this.opened.add(group) : this.opened.delete(group)),
-                },
-                element("summary", {}, say(group)),
-                note ? element("p", {className: "ipadapter-note"}, say(note)) : null,
-                this.drawFields(controls),
-            );
-            return fold;
         }
     };
 })();

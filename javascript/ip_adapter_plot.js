@@ -2,18 +2,11 @@
    engine's own. */
 
 (() => {
-    const {element, say} = ipAdapter;
+    const {element, say, drawing} = ipAdapter;
     const WIDE = 240; // units of the drawing
     const HIGH = 60;
     const PAUSE = 120; // milliseconds without a change before the server is asked
     const BLOCKS = {input: () => say("input"), middle: () => say("middle"), output: () => say("output")};
-
-    function drawing(name, attributes, ...children) {
-        const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-        for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-        made.append(...children);
-        return made;
-    }
 
     ipAdapter.Plot = class {
         constructor(panel) {

@@ -9,17 +9,15 @@
         }
 
         draw() {
-            const chips = Object.entries(this.panel.spec.intents).map(([name, intent]) =>
-                button(say(name), () => this.take(intent.values, intent.families), {
-                    className: "ipadapter-chip",
-                    title: say(intent.help),
-                    ariaPressed: String(this.isIn(intent.values)),
-                }),
+            const {intents} = this.panel.spec;
+            this.chips = Object.entries(intents).map(([name, {values, families, help}]) =>
+                button(say(name), () => this.take(values, families), {className: "ipadapter-chip", title: say(help)}),
             );
+            this.mark();
             return element(
                 "div",
                 {className: "ipadapter-presets"},
-                element("div", {className: "ipadapter-chips", role: "group", ariaLabel: say("What the references are for")}, ...chips),
+                element("div", {className: "ipadapter-chips", role: "group", ariaLabel: say("What the references are for")}, ...this.chips),
                 element("div", {className: "ipadapter-row"}, ...this.drawOwn(), this.drawCopy(), button(say("Reset"), () => this.reset())),
             );
         }
@@ -32,8 +30,15 @@
             return {...this.panel.unit, ...reset, ...structuredClone(values)};
         }
 
+        /* Tell whether the unit has just these settings. */
         isIn(values) {
-            return JSON.stringify(this.with(values)) === JSON.stringify(this.panel.unit);
+            const expected = this.with(values);
+            return ["model", ...this.panel.spec.settings].every((name) => JSON.stringify(expected[name]) === JSON.stringify(this.panel.unit[name]));
+        }
+
+        /* Show which purpose's settings the unit has. */
+        mark() {
+            Object.values(this.panel.spec.intents).forEach(({values}, index) => this.chips[index].setAttribute("aria-pressed", String(this.isIn(values))));
         }
 
         /* Take settings; where no adapter is chosen, the first that suits them and can run. */

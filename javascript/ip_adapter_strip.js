@@ -1,7 +1,7 @@
 /* A strip of pictures: takes more by drop, paste and choice, and lets them be ordered, weighed, masked and removed. */
 
 (() => {
-    const {element, say, sign} = ipAdapter;
+    const {element, say, sign, choice, option} = ipAdapter;
 
     /* What a strip says of its pictures, by the unit's field that holds them. */
     const TEXTS = {
@@ -9,6 +9,7 @@
             all: () => say("Reference pictures"),
             one: (n) => say("Reference {n}", {n}),
             weight: (n) => say("Weight of reference {n}", {n}),
+            crop: (n) => say("Crop of reference {n}", {n}),
             remove: (n) => say("Remove reference {n}", {n}),
             region: (n) => say("Region of reference {n}", {n}),
             part: (n) => say("Part of reference {n} that counts", {n}),
@@ -17,6 +18,7 @@
             all: () => say("Negative reference pictures"),
             one: (n) => say("Negative reference {n}", {n}),
             weight: (n) => say("Weight of negative reference {n}", {n}),
+            crop: (n) => say("Crop of negative reference {n}", {n}),
             remove: (n) => say("Remove negative reference {n}", {n}),
             part: (n) => say("Part of negative reference {n} that counts", {n}),
         },
@@ -24,6 +26,7 @@
             all: () => say("Composition reference pictures"),
             one: (n) => say("Composition reference {n}", {n}),
             weight: (n) => say("Weight of composition reference {n}", {n}),
+            crop: (n) => say("Crop of composition reference {n}", {n}),
             remove: (n) => say("Remove composition reference {n}", {n}),
             region: (n) => say("Region of composition reference {n}", {n}),
             part: (n) => say("Part of composition reference {n} that counts", {n}),
@@ -89,8 +92,10 @@
                 },
                 element("img", {src: picture.image, alt: this.texts.one(number), draggable: false}),
                 ...(picture.mask ? [element("img", {className: "ipadapter-region", src: picture.mask, alt: say("Region")})] : []),
+                ...this.panel.checking.drawFaces(this.field, picture),
                 sign("×", this.texts.remove(number), () => this.remove(index), {className: "ipadapter-sign ipadapter-remove"}),
                 element("figcaption", {}, this.drawWeight(index), ...this.drawTools(index)),
+                ...(this.pictures.length > 1 || picture.crop ? [this.drawCrop(index)] : []),
                 ...this.panel.checking.drawAdvice(this.field, picture),
             );
             return card;
@@ -114,6 +119,21 @@
                 onblur: () => (weight.value = picture.weight ?? 1),
             });
             return weight;
+        }
+
+        /* Pictures of one unit may need different crops. */
+        drawCrop(index) {
+            const picture = this.pictures[index];
+            const {options} = this.panel.spec.controls.find((control) => control.name === "crop");
+            const select = choice([option("", say("unit's crop")), ...options.map((crop) => option(crop))], picture.crop || "", {
+                ariaLabel: this.texts.crop(index + 1),
+                onchange: () => {
+                    if (select.value) picture.crop = select.value;
+                    else delete picture.crop;
+                    this.panel.write();
+                },
+            });
+            return select;
         }
 
         drawTools(index) {

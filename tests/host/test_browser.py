@@ -91,8 +91,6 @@ def test_pasted_parameters_restore_the_panel(page: Any, model: str) -> None:
 
 
 def test_a_result_becomes_a_reference_with_a_region_that_is_drawn(page: Any, model: str) -> None:
-    tick(page)
-    page.uncheck(f"{PANEL}-checkbox input")
     generate(page)
     page.click("#image_buttons_txt2img .ipadapter-send")  # which ticks the panel
     page.wait_for_selector(f"{PANEL} .ipadapter-left .ipadapter-reference")

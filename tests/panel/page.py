@@ -106,6 +106,7 @@ class Server:
             "save": self.save,
             "plot": self.plot,
             "check": self.check,
+            "faces": self.faces,
             "fail": self.fail,
             "save preset": lambda asked: self.presets_after(f"Saved as {self.presets.save(asked)}."),
             "delete preset": lambda asked: self.presets_after(f"Deleted {self.presets.delete(asked)}."),
@@ -147,6 +148,10 @@ class Server:
     def check(self, asked: dict[str, Any]) -> dict[str, Any]:
         told = {"sharpness": 0.1, "seen": [PNG], "advice": ["The picture is blurred: take a sharper one."]}
         return {"references": [told for _ in asked["unit"]["images"]], "agreement": None, "advice": ["All is one."]}
+
+    def faces(self, asked: dict[str, Any]) -> dict[str, Any]:
+        boxes = [[1, 2, 5, 6], [6, 2, 9, 5]]
+        return {"width": 10, "height": 10, "faces": [{"number": i, "box": box} for i, box in enumerate(boxes)]}
 
     def presets_after(self, message: str) -> dict[str, Any]:
         return {"presets": self.presets.all(), "message": message}

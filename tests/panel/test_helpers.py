@@ -1,6 +1,7 @@
 """What helps a person in the panel: the summary, presets, copies, the plot, the reference check, subjects."""
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,10 @@ def test_an_intent_sets_its_settings_and_can_be_taken_back(page: Any, intent: st
     page.click(f".ipadapter-chip:text-is('{intent}')")
     assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "true"
     assert settings(page) == {"model": PLUS, **INTENTS[intent].values}
+    page.fill("input[type=number][aria-label=End]", "0.9")
+    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "false"
+    page.fill("input[type=number][aria-label=End]", "1")
+    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "true"
     page.click(".ipadapter-message button:text-is('Undo')")
     assert settings(page) == {"model": PLUS, "end": 0.5}
 
@@ -199,6 +204,86 @@ def test_long_work_tells_how_far_it_is_as_the_web_ui_does_and_can_be_stopped(pag
     assert asked[0].startswith("task(ipadapter-")
     page.wait_for_timeout(700)
     assert page.inner_text(".ipadapter-message") == "Saved as slow."
+
+
+def test_faces_are_numbered_and_one_is_chosen_by_a_click(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
+    page.click("button:text-is('Check references')")
+    page.wait_for_selector(".ipadapter-faces rect >> nth=1")
+    picture, face = (
+        page.locator(at).first.bounding_box() for at in (".ipadapter-reference > img", ".ipadapter-faces rect")
+    )
+    side = min(picture["width"], picture["height"])  # a square picture within
+    left, top = picture["x"] + (picture["width"] - side) / 2, picture["y"] + (picture["height"] - side) / 2
+    assert face["x"] == pytest.approx(left + side * 0.1, abs=2)
+    assert face["y"] == pytest.approx(top + side * 0.2, abs=2)
+    page.click("[aria-label='Use face 1']")
+    assert given(page)[0]["face"] == 1
+    assert page.input_value("select[aria-label=Face]") == "1"
+    choose(page)
+    assert page.locator(".ipadapter-faces").count() == 0
+
+
+def test_references_of_one_unit_have_crops_of_their_own(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    assert page.locator("[aria-label='Crop of reference 1']").count() == 0, "the unit's is enough for one"
+    drop(page, "two.png")
+    choose(page)
+    page.select_option("[aria-label='Crop of reference 2']", "pad")
+    assert [image.get("crop") for image in given(page)[0]["images"]] == [None, "pad"]
+    page.select_option("[aria-label='Crop of reference 2']", "")
+    assert "crop" not in given(page)[0]["images"][1]
+
+
+TEXTS = """() => {
+    window.getTranslation = (text) => "«" + text + "»";
+    const panel = ipAdapter.panels.txt2img;
+    panel.draw();
+    panel.plot.asked = "";
+    panel.plot.ask();
+    for (const fold of panel.root.querySelectorAll("details")) fold.open = true;
+}"""
+READ = """() => {
+    const root = document.querySelector(".ipadapter-panel"), found = [];
+    const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) found.push(walk.currentNode.textContent);
+    for (const one of root.querySelectorAll("[title], [aria-label], [placeholder], [alt], [label]"))
+        for (const name of ["title", "aria-label", "placeholder", "alt", "label"]) found.push(one.getAttribute(name));
+    return found.filter((text) => text && text.trim());
+}"""
+UNTOLD = re.compile(
+    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|(FaceID )?Plus.*|Base|Portrait|.*Portrait|base.*"
+    r"|txt2img .*|.* is for SDXL.*|needs insightface.*|The picture is blurred.*|All is one\.|[\d:., ;]*feather [\d.]+"
+    r"|linear (in|out)|cosine (in|out)|(left|right|top|bottom|middle).*"
+)
+"""Names, numbers, signs, what the server says, and words that a field takes as they are."""
+
+
+def test_every_text_of_the_panel_can_be_translated(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png", "two.png")
+    choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
+    page.click("button:text-is('Check references')")
+    page.wait_for_selector(".ipadapter-faces")
+    page.evaluate(TEXTS)
+    page.wait_for_timeout(900)
+    untranslated = {text for text in page.evaluate(READ) if "«" not in text and not UNTOLD.fullmatch(text.strip())}
+    assert untranslated == set()
+    page.click(".ipadapter-field.mask button:text-is('«Draw…»')")
+    page.wait_for_selector("dialog[open]")
+    untranslated = {text for text in page.evaluate(READ) if "«" not in text and not UNTOLD.fullmatch(text.strip())}
+    assert untranslated == set()
+
+
+def test_words_that_mean_something_are_offered(page: Any) -> None:
+    tick(page)
+    unfold(page, "Region")
+    drawn = page.evaluate("[...document.querySelector('[aria-label=Place]').list.options].map((one) => one.value)")
+    assert "left half" in drawn
+    assert "left to right" in drawn
 
 
 def test_subjects_are_chosen_made_and_carried(page: Any, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def on_cfg_denoiser(params):
     current["first_step"] = current["first_step"] or time.perf_counter()
     if forge() and current["way"] == "apart" and not current["undo"]:
         model = forge().unet.model
-        model.memory_required = lambda shape: float("inf")
+        model.memory_required = lambda *_args, **_more: float("inf")
         current["undo"].append(lambda: delattr(model, "memory_required"))
     if params.denoiser.step == current["fail_at"]:
         called = unet() if forge() else params.denoiser.inner_model
