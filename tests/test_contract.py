@@ -9,7 +9,7 @@ for needed in ("fastapi", "torch", "ldm"):
     pytest.importorskip(needed)
 
 import torch  # noqa: E402
-from contract import DOUBLES, ENTRY, Interrupted, Processing, contexts, enlarged, guided, noise_of, stepped, times  # noqa: E402  # noqa: E402
+from contract import DOUBLES, ENTRY, Interrupted, Processing, contexts, enlarged, guided, noise_of, stepped, times  # noqa: E402
 from small_host import CONTEXT, SmallHost, photo, save_files, unit  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from unets import ldm_unet  # noqa: E402
@@ -74,7 +74,8 @@ def _prediction(host: SmallHost, unet: nn.Module, p: Processing, latents: Tensor
     def evaluated(role: int, picture: int, text: str) -> Tensor:
         row = latents[picture : picture + 1]
         if host.run:
-            host.run.arm([Row(role, p.iteration * p.batch_size + picture)], progress)
+            size = (latents.shape[-2], latents.shape[-1])
+            host.run.arm([Row(role, p.iteration * p.batch_size + picture)], progress, size)
         return unet(row, times(row), contexts([text]))
 
     def over_pictures(role: int, text: str) -> Tensor:

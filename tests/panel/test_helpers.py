@@ -255,7 +255,7 @@ READ = """() => {
     return found.filter((text) => text && text.trim());
 }"""
 UNTOLD = re.compile(
-    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|(FaceID )?Plus.*|Base|Portrait|.*Portrait|base.*"
+    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|slow|(FaceID )?Plus.*|Base|Portrait|.*Portrait|base.*"
     r"|txt2img .*|.* is for SDXL.*|needs insightface.*|The picture is blurred.*|All is one\.|[\d:., ;]*feather [\d.]+"
     r"|linear (in|out)|cosine (in|out)|(left|right|top|bottom|middle).*"
 )
