@@ -109,7 +109,7 @@ class Drift:
         library = self._preparation.library
         units = {
             number: (unit, library.adapter(unit.model).as_variant(unit.variant))
-            for number, unit in read_units(args).items()
+            for number, unit in read_units(list(args)).items()
             if unit_key(number) in p.extra_generation_params
         }
         return {number: each for number, each in units.items() if each[1].recognised.family.vector}

@@ -90,7 +90,7 @@ def unit(*images: Any, model: str = "faceid", **more: Any) -> dict[str, Any]:
 
 def tell(drift: Drift, p: P, made: Image.Image, *units: dict[str, Any], at: Made = Made(0, 0, 1, 7)) -> None:  # noqa: B008
     drift.host.now = at
-    drift.after_picture(p, made, list(units))
+    drift.after_picture(p, made, iter(units))  # as the cell of a plot is read
 
 
 def own(folder: Path, first: Image.Image, second: Image.Image, pack: str = "buffalo_l") -> list[list[float]]:
