@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from makers import picture, text_of
+from makers import text_of
 from PIL import Image, ImageDraw
 
 pytest.importorskip("onnx", reason="face models are made with onnx, which is not installed at this end of the versions")
@@ -74,7 +74,7 @@ def around(webui: WebUI, face: Image.Image, *units: dict[str, Any], **more: Any)
 
 
 def test_faces_are_found_with_their_numbers(webui: WebUI) -> None:
-    two = draw_faces((150, 200, 128), (450, 400, 176))
+    two = draw_faces((150, 200, 128), (450, 400, 160))
     told = webui.call("/ipadapter/faces", {"image": text_of(two), "model": "host-faceid-plusv2"})
     assert [face["number"] for face in told["faces"]] == [0, 1]
     assert told["faces"][0]["box"][0] > told["faces"][1]["box"][2]
@@ -150,6 +150,6 @@ def test_without_the_setting_there_is_no_trace(webui: WebUI, log: Path) -> None:
 
 def test_what_was_told_is_no_part_of_what_is_pasted(webui: WebUI) -> None:
     made = webui.generate(unit(ANNA), **SMALL, **LIKENESS_ON)
-    again = webui.generate(infotext=made.info["infotexts"][0], **SMALL)
+    again = webui.generate(unit(ANNA), infotext=made.info["infotexts"][0], **SMALL)
+    assert "likeness" in made.info["infotexts"][0]
     assert "likeness" not in str(again.info)
-    assert picture(1, 1)  # the generation went through
