@@ -1,4 +1,4 @@
-"""The pictures of docs/, taken from a real web UI with the small model: `python tasks.py screenshots`.
+"""The pictures of docs/, taken from a real web UI with the small model: `python tasks.py screenshots [NAME...]`.
 
 IP_ADAPTER_HOST is the web UI's folder, IP_ADAPTER_HOST_PYTHON its Python, as for the tests in tests/host. The small
 model's files are copied into its folders, and removed afterwards unless they were there.
@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,10 +116,9 @@ def take(page: Any, shot: Shot) -> bytes:
 
 
 def choose_script(page: Any, script: str) -> None:
-    page.click("#script_list input")
-    page.keyboard.type(script)
-    page.keyboard.press("Enter")
-    page.wait_for_timeout(1000)
+    page.click("#tab_txt2img #script_list input")
+    page.click(f"#tab_txt2img #script_list li:has-text('{script}')")
+    page.wait_for_selector("#tab_txt2img [id$=for_each_reference_weights] textarea")
     files = [
         {"name": f"{scene.colour} {scene.shape}.png", "mimeType": "image/png", "buffer": file_of(drawn(scene))}
         for scene in (*ANNA[:1], BEN, PAINTED)
@@ -148,12 +148,14 @@ def main() -> None:
     with running() as web_ui, started_browser() as browser:
         for name, scenes in SETS.items():
             web_ui.call("/ipadapter/subjects", {"name": name, "pictures": [url_of(drawn(each)) for each in scenes]})
-        for name, shot in SHOTS.items():
+        for name in sys.argv[1:] or SHOTS:
+            shot = SHOTS[name]
             page = browser.new_page(viewport=WINDOW)
             page.goto(web_ui.url)
             page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached", timeout=60000)
             page.click(f"{PANEL} .label-wrap")
-            page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
+            listed = f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1"
+            page.wait_for_function(listed, timeout=120000)
             page.evaluate("(unit) => ipAdapter.restore('txt2img', 0, JSON.stringify(unit))", shot.unit)
             if name == "overview":
                 generate(page)
