@@ -13,7 +13,7 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
 from lib_ipadapter.units import FIELDS, read_unit
 
 from .acts import PNG, changed, choose, drop, given, tick, unfold
-from .served import needs_chromium
+from .served import needs_chromium, opened
 
 pytestmark = needs_chromium
 
@@ -209,6 +209,24 @@ def test_the_panel_has_a_control_for_every_field_that_is_built() -> None:
 
     shown = {name for names in GROUPS.values() for name in names}
     assert shown == set(FIELDS) - {"enabled", "model", "images"}
+
+
+@pytest.mark.parametrize("width", [390, 1024, 1600])
+def test_nothing_lies_over_anything_else(browser: Any, address: str, width: int) -> None:
+    with opened(browser, address, f"width-{width}", viewport={"width": width, "height": 700}) as page:
+        tick(page)
+        drop(page, *(f"{n}.png" for n in range(5)))
+        choose(page)
+        unfold(page, "References")
+        unfold(page, "Layers and steps")
+        around = "div:not(.ipadapter-panel, .ipadapter-panel *) { overflow: visible !important; }"  # as in the web UI
+        page.add_style_tag(content=around)
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        left, right = (page.locator(f".ipadapter-{side}").bounding_box() for side in ("left", "right"))
+        beside = left["x"] + left["width"] <= right["x"]
+        above = left["y"] + left["height"] <= right["y"]
+        assert beside or above
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_panel_adds_few_components_to_the_page() -> None:
