@@ -127,9 +127,9 @@ class Injection:
             kinds = self.call.told(kwargs["context"] if "context" in kwargs else args[2])
         if self.call.whole not in (None, tuple(size)):
             raise IPAdapterError(
-                f"expected a whole picture of {_sides(self.call.whole)} latent cells in the U-Net, for a "
-                f"unit has a region of it (mask or tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, "
-                "and nobody says where they are. Take the region away, or switch the tiling off."
+                f"expected a whole picture of {_sides(self.call.whole)} latent cells in the U-Net, for a unit has "
+                f"a region of it (mask, place, tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, and "
+                "nobody says where they are. Take the region away, or switch the tiling off."
             )
         self.kinds, self.size = kinds, (size[0], size[1])
 

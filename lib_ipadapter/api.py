@@ -5,15 +5,26 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .adapter import find_attentions
-from .answers import Adapter, Counts, Encoder, Saved, Version
+from .answers import Adapter, Checked, Counts, Encoder, Faces, Keypoints, Name, Saved, Subject, Subjects, Version, Zip
+from .checking import check
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError, UnitError, brief
 from .faces import PACKS, find_models
-from .fields import Flag, Text, refuse_unknown
+from .fields import Flag, Text, read_object
+from .keypoints import asked_keypoints
 from .plot import plotted
 from .preparation import reason_against
+from .preview import faces
 from .saved import SavedReference
 from .session import Session
+from .subject_routes import (
+    delete_subject,
+    export_subject,
+    import_subject,
+    list_subjects,
+    read_subject,
+    save_subject,
+)
 from .unet_map import SD, SDXL
 from .units import read_unit, schema
 from .version import VERSION
@@ -38,6 +49,17 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         return answer
 
     save = asked_of(save_reference, "An object: `name`, `unit`, and `overwrite`, whether to replace one of that name")
+    more = "each with `image`, `weight`, `crop`, `note`"
+    read = asked_of(read_subject, "An object: `name`")
+    keep = asked_of(save_subject, f"An object: `name`, `pictures` ({more}), `notes`, `overwrite`")
+    delete = asked_of(delete_subject, "An object: `name`")
+    export = asked_of(export_subject, "An object: `name`")
+    bring = asked_of(import_subject, "An object: `zip` in base64, `name` where it is to have another one, `overwrite`")
+    look = asked_of(faces, "An object: `image`, and `model`, the adapter whose face models look, if any")
+    measure = asked_of(check, "An object: `unit`, whose pictures are checked")
+    drawn = asked_of(
+        keypoints, "An object: `image`, `width`, `height`, and if wanted `face` and `place` [x, y, height]"
+    )
     routes: tuple[tuple[str, str, Callable[..., Any], Any, str], ...] = (
         ("GET", "version", lambda: {"version": VERSION}, Version, "The extension's version"),
         ("GET", "models", lambda: list_adapters(session), list[Adapter], "Adapter files, those that can run first"),
@@ -46,6 +68,15 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
         ("GET", "schema", schema, dict[str, Any], "JSON Schema of a unit, to check one before it is sent"),
         ("POST", "rescan", rescan, Counts, "Look for files again"),
         ("POST", "embeds", save, Saved, "Save the references of a unit under a name, unless it is taken"),
+        ("GET", "subjects", lambda: list_subjects(session), Subjects, "Subjects, with thumbnails"),
+        ("POST", "subjects", keep, Subject, "Save pictures as a subject, unless the name is taken"),
+        ("POST", "subjects/read", read, Subject, "A subject with its whole pictures"),
+        ("POST", "subjects/delete", delete, Name, "Remove a subject"),
+        ("POST", "subjects/export", export, Zip, "A subject as a zip"),
+        ("POST", "subjects/import", bring, Subject, "Save the subject in a zip, unless its name is taken"),
+        ("POST", "faces", look, Faces, "Find the faces in a picture, numbered as a unit's face means them"),
+        ("POST", "check", measure, Checked, "Measure a unit's pictures, show what will be seen of them, and advise"),
+        ("POST", "keypoints", drawn, Keypoints, "Draw a face's points, for InstantID's ControlNet"),
     )
     for method, name, answer, model, summary in routes:
         app.add_api_route(
@@ -54,11 +85,14 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
             methods=[method],
             dependencies=guards,
             tags=["IP-Adapter"],
-            operation_id=f"{method.lower()}_ipadapter_{name}",
+            operation_id=f"{method.lower()}_ipadapter_{name.replace('/', '_')}",
             summary=summary,
             response_model=model,
             response_model_exclude_unset=True,
         )
+
+
+PanelFunction = Callable[[Session, dict[str, Any]], dict[str, Any]]
 
 
 def panel_list(session: Session, _asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,13 +136,37 @@ def panel_delete_preset(session: Session, asked: dict[str, Any]) -> dict[str, An
     return {"presets": session.presets.all(), "message": f"Deleted {name}."}
 
 
-PANEL: Mapping[str, Callable[[Session, dict[str, Any]], dict[str, Any]]] = {
+def panel_subjects(change: Callable[[Session, Any], dict[str, Any]], done: str) -> PanelFunction:
+    """Return what changes a subject and then tells of all subjects, with a word for the person."""
+
+    def changed(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
+        name = change(session, asked)["name"]
+        return {**list_subjects(session), "message": f"{done} {name}."}
+
+    return changed
+
+
+def keypoints(session: Session, asked: Any) -> dict[str, Any]:
+    """Return the picture of a face's points; see `asked_keypoints`."""
+    return asked_keypoints(session.preparation.faces, asked)
+
+
+PANEL: Mapping[str, PanelFunction] = {
     "list": panel_list,
     "rescan": panel_rescan,
     "save": panel_save,
     "plot": panel_plot,
     "save preset": panel_save_preset,
     "delete preset": panel_delete_preset,
+    "subjects": list_subjects,
+    "read subject": read_subject,
+    "save subject": panel_subjects(save_subject, "Saved as"),
+    "delete subject": panel_subjects(delete_subject, "Deleted"),
+    "export subject": export_subject,
+    "import subject": panel_subjects(import_subject, "Imported as"),
+    "faces": faces,
+    "check": check,
+    "keypoints": keypoints,
 }
 """What the panel can ask for. Each function takes the object that the browser sent, without `do` and `id`."""
 
@@ -145,16 +203,14 @@ def save_reference(session: Session, asked: Any) -> dict[str, Any]:
 
     Raises `IPAdapterError` where that cannot be done.
     """
-    if not isinstance(asked, dict):
-        raise IPAdapterError(f"What is to be saved must be an object with a name and a unit, not {brief(asked)}.")
-    refuse_unknown("", asked, ("name", "unit", "overwrite"))
-    name = Text().read("name", asked.get("name"))
-    overwrite = Flag().read("overwrite", asked.get("overwrite", False))
-    unit = asked.get("unit")
+    given = read_object("What is to be saved", asked, ("name", "unit", "overwrite", "task"))
+    name = Text().read("name", given.get("name"))
+    overwrite = Flag().read("overwrite", given.get("overwrite", False))
+    unit = given.get("unit")
     if not isinstance(unit, dict):
         raise UnitError("unit", unit, f"must be a unit with the pictures to save, not {brief(unit)}.")
     read = read_unit({**unit, "enabled": True})
-    with session.host.in_turn():
+    with session.host.in_turn(Text().read("task", asked.get("task", ""))):
         saved = session.preparation.save(name, read, overwrite)
     return _saved_entry(saved.path.name, saved)
 
@@ -206,7 +262,7 @@ def _adapter_entry(
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.told_by,
         "fields": list(found.family.fields),
-        "title": found.title.split(" (")[0].removeprefix("a ").removesuffix(" adapter"),
+        "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
         "short": f"for {found.base}" if found.runs else "not in this version yet",
         **({"note": "", "missing": False} if reason else _encoder_note(session, adapter)),
@@ -220,15 +276,15 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
     try:
         encoder = library.encoder_for(adapter, "auto")
         if found.family.vector:
-            find_models(PACKS[found.family.pack], session.host.folders().faces)
+            find_models(PACKS[found.pack], session.host.folders().faces)
     except IPAdapterError as error:
         return {"note": error.sentence, "missing": True}
-    sees = [f"face models {found.family.pack}"] if found.family.vector else []
+    sees = [f"face models {found.pack}"] if found.family.vector else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
     told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
         found.told_by, ""
     )
-    note = f"{found.title.split(' (')[0].removeprefix('a ')}{told}, {', '.join(sees)}"
+    note = f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{told}, {', '.join(sees)}"
     return {"note": note, "missing": False}
 
 

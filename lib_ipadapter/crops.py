@@ -46,11 +46,18 @@ def _shorten(picture: Image.Image, horizontal: float, vertical: float) -> Image.
 
 def _pad(picture: Image.Image, size: int) -> Image.Image:
     """Shrink the longer side to `size` and centre on the mean colour, which normalisation turns into zero."""
-    scale = size / max(picture.size)
-    inner = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.BICUBIC)
+    left, upper, right, lower = padded_box(picture, size)
     square = Image.new("RGB", (size, size), tuple(round(255 * mean) for mean in CLIP_MEAN))
-    square.paste(inner, ((size - inner.width) // 2, (size - inner.height) // 2))
+    square.paste(picture.resize((right - left, lower - upper), Image.Resampling.BICUBIC), (left, upper))
     return square
+
+
+def padded_box(picture: Image.Image, size: int) -> tuple[int, int, int, int]:
+    """Return where a picture stands in the square of `size` pixels that it is padded to."""
+    scale = size / max(picture.size)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    left, upper = (size - width) // 2, (size - height) // 2
+    return left, upper, left + width, upper + height
 
 
 def _squash(picture: Image.Image, size: int) -> Image.Image:
@@ -72,6 +79,11 @@ def to_levels(picture: Image.Image) -> Tensor:
     """Return an RGB picture as levels from 0 to 1: (3, height, width), float32."""
     levels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
     return levels.view(picture.height, picture.width, 3).permute(2, 0, 1).float() / 255.0
+
+
+def to_picture(levels: Tensor) -> Image.Image:
+    """Return the RGB picture of levels from 0 to 1."""
+    return Image.fromarray((levels * 255.0).round().byte().permute(1, 2, 0).contiguous().numpy())
 
 
 def normalise(levels: Tensor) -> Tensor:

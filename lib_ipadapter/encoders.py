@@ -6,7 +6,7 @@ A tower is on the device for the length of one `encode` and nowhere else; its fi
 import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -124,7 +124,7 @@ def fingerprint(encoder: EncoderFile) -> str:
 
 
 def encode(
-    encoder: EncoderFile, pictures: Sequence[Tensor], device: torch.device, dtype: torch.dtype
+    encoder: EncoderFile, pictures: Iterable[Tensor], device: torch.device, dtype: torch.dtype
 ) -> list[Features]:
     """Return the features of each normalised picture (3, size, size).
 

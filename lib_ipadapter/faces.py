@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,9 @@ one (ComfyUI_IPAdapter_plus, `insightfaceLoader`)."""
 MARGIN = 0.5
 """White margin on each side, as a fraction of the picture's, with which a close-up is looked at last of all (advice of
 IP-Adapter's authors in their repository's issues 145 and 165)."""
+
+RECOGNISED = 112
+"""Side in pixels of the aligned face that the recognition model sees."""
 
 FACES_LIMIT = 1000
 """Faces of pictures kept, with a vector of 512 numbers each."""
@@ -113,16 +115,19 @@ class FaceFinder:
         self._folders = folders
         self._found: Cache[tuple[Face, ...]] = Cache(FACES_LIMIT, len)
 
-    def find(self, field: str, file: Reference, pack: Pack) -> tuple[Face, ...]:
-        """Return the faces in a picture file, the largest first.
+    def look(self, field: str, file: Reference, pack: Pack) -> tuple[Face, ...]:
+        """Return the faces in a picture file, the largest first; none where none could be found.
 
-        Raises `UnitError` with the field where there is none, `IPAdapterError` where a package or a model is missing.
+        Raises `IPAdapterError` where a package or a model is missing.
         """
         paths = find_models(pack, self._folders())
         key = (file.digest, *map(file_identity, paths))
         found = self._found.find(key)
-        if found is None:
-            found = self._found.keep(key, find_faces(decode(field, file.content), *paths))
+        return found if found is not None else self._found.keep(key, find_faces(decode(field, file.content), *paths))
+
+    def find(self, field: str, file: Reference, pack: Pack) -> tuple[Face, ...]:
+        """Return the faces as `look` does; raises `UnitError` with the field where there is none."""
+        found = self.look(field, file, pack)
         if not found:
             raise UnitError(
                 field,
@@ -147,21 +152,35 @@ def find_models(pack: Pack, folders: Sequence[Path]) -> tuple[Path, Path]:
     place = partial or next(iter(places), Path(pack.name))
     missing = " and ".join(name for name in needed if not (place / name).is_file())
     raise IPAdapterError(
-        f"This adapter needs insightface's face models {pack.name}, but {missing} is missing in {place}. "
+        f"Reading faces needs insightface's face models {pack.name}, but {missing} is missing in {place}. "
         f"Put it there; insightface publishes it in {pack.name}.zip, for non-commercial research only."
     )
 
 
+class FaceModels:
+    """A pack's two models, loaded for as long as somebody has pictures for them."""
+
+    def __init__(self, detector: Path, recogniser: Path) -> None:
+        self._detector = _load_model(detector, "detection")
+        self._recogniser = _load_model(recogniser, "recognition")
+
+    def find(self, picture: Image.Image) -> tuple[Face, ...]:
+        """Return the faces in an RGB picture, the largest first; none where none is found at any size."""
+        boxes, points = _detect(self._detector, _blue_first(picture))
+        faces = [
+            Face(tuple(box[:4].tolist()), fives, float(box[4]), self._vector(_aligned(picture, fives, RECOGNISED)))
+            for box, fives in zip(boxes, (tuple(map(tuple, five.tolist())) for five in points), strict=True)
+        ]
+        return tuple(sorted(faces, key=lambda face: face.area, reverse=True))
+
+    def _vector(self, crop: Image.Image) -> tuple[float, ...]:
+        """Return the recognition model's 512 numbers for an aligned face."""
+        return tuple(self._recogniser.get_feat(_blue_first(crop)).flatten().tolist())
+
+
 def find_faces(picture: Image.Image, detector: Path, recogniser: Path) -> tuple[Face, ...]:
-    """Return the faces in an RGB picture, the largest first; none where none is found at any size."""
-    detect, recognise = _load_model(detector, "detection"), _load_model(recogniser, "recognition")
-    pixels = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])  # insightface takes blue first
-    boxes, points = _detect(detect, pixels)
-    faces = [
-        Face(tuple(box[:4].tolist()), tuple(map(tuple, five.tolist())), float(box[4]), _vector(recognise, pixels, five))
-        for box, five in zip(boxes, points, strict=True)
-    ]
-    return tuple(sorted(faces, key=lambda face: face.area, reverse=True))
+    """Return the faces in an RGB picture as `FaceModels` finds them, with models that are loaded for it alone."""
+    return FaceModels(detector, recogniser).find(picture)
 
 
 def align(picture: Image.Image, face: Face, size: int) -> Image.Image:
@@ -169,10 +188,19 @@ def align(picture: Image.Image, face: Face, size: int) -> Image.Image:
 
     Source: insightface, `utils.face_align.norm_crop`; a multiple of 128 has a wider margin at the same scale.
     """
+    return _aligned(picture, face.points, size)
+
+
+def _aligned(picture: Image.Image, points: Sequence[Point], size: int) -> Image.Image:
     with _needing_insightface():
         from insightface.utils.face_align import norm_crop
-    crop: Any = norm_crop(np.asarray(picture), np.asarray(face.points, dtype=np.float32), size)
+    crop: Any = norm_crop(np.asarray(picture), np.asarray(points, dtype=np.float32), size)
     return Image.fromarray(crop)
+
+
+def _blue_first(picture: Image.Image) -> Any:
+    """Return a picture's pixels as insightface takes them."""
+    return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
 
 
 def _load_model(path: Path, task: str) -> Any:
@@ -212,11 +240,6 @@ def _looks(pixels: Any) -> Iterator[tuple[int, Any, Point]]:
         yield size, padded, (across, down)
 
 
-def _vector(recogniser: Any, pixels: Any, points: Any) -> tuple[float, ...]:
-    """Return the recognition model's 512 numbers for the face with these points; it aligns the face by itself."""
-    return tuple(recogniser.get(pixels, SimpleNamespace(kps=points)).tolist())
-
-
 @contextmanager
 def _needing_insightface() -> Generator[None, None, None]:
     """Turn the error of a missing or broken package into a sentence."""
@@ -226,6 +249,6 @@ def _needing_insightface() -> Generator[None, None, None]:
         missing = [package for package in NEEDED if find_spec(package) is None]
         state = f"{' and '.join(missing)} cannot be found" if missing else f"an import fails ({error})"
         raise IPAdapterError(
-            f'This adapter needs insightface and onnxruntime to find faces, but {state}. Tick "{INSTALL_SETTING}" in '
+            f'Reading faces needs insightface and onnxruntime, but {state}. Tick "{INSTALL_SETTING}" in '
             "Settings, IP-Adapter, apply, and start the web UI anew."
         ) from error

@@ -17,6 +17,9 @@ EMBED, HIDDEN, FACE, FACE_AND_HIDDEN, OTHER = "embed", "hidden", "face", "face a
 NORMED, RAW = "normed", "raw"
 """How a projector takes a face's vector: divided by its length, or as the recognition model gives it."""
 
+BUFFALO, ANTELOPE = "buffalo_l", "antelopev2"
+"""Names of insightface's sets of models, whose vectors differ."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -28,9 +31,12 @@ class Variant:
     """What the names of such files hold, of which letters and digits alone are compared."""
     digests: tuple[str, ...]
     """SHA-256 of the published files."""
-    runs: bool = True
     settings: tuple[str, ...] = ()
     """Fields of a unit that its projector takes."""
+    pack: str = BUFFALO
+    """Name of the face models whose vectors it was trained with."""
+    controlnet: bool = False
+    """Whether it comes with a ControlNet that sees its image tokens in the place of the text."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,6 @@ class Family:
     """Fields of a unit that have a meaning for some families only, this one among them."""
     vector: str = ""
     """How a face's vector enters the projector, where one does."""
-    pack: str = "buffalo_l"
-    """Name of the face models whose vectors it was trained with."""
 
 
 FACE_FIELDS = ("face", "structure_weight", "lora_weight", "variant")
@@ -89,7 +93,8 @@ FACE_RESAMPLER_VARIANTS = (
         "an InstantID adapter",
         ("instantid",),
         ("02b3618e36d803784166660520098089a81388e61a93ef8002aa79a5b1c546e1",),
-        runs=False,
+        pack=ANTELOPE,
+        controlnet=True,
     ),
     Variant(
         "unnorm",
@@ -98,7 +103,9 @@ FACE_RESAMPLER_VARIANTS = (
         ("220bb86e205393a3d0411631cb473caddbf35fd371be2905ca9008818170db55",),
     ),
 )
-"""Their vectors come from different models. InstantID's file is published under a name that tells nothing."""
+"""Their vectors come from different models. InstantID's file is published under a name that tells nothing.
+
+Source: InstantX's InstantID, `pipeline_stable_diffusion_xl_instantid.py`; its networks are IP-Adapter's own."""
 
 
 def _has(*names: str) -> Callable[[Shapes], bool]:

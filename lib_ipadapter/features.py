@@ -3,7 +3,7 @@
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -26,9 +26,6 @@ from .tiles import cut
 
 log = logging.getLogger(__name__)
 
-FEATURES_LIMIT = 256 << 20
-"""Bytes of features kept: about two hundred pictures of ViT-H."""
-
 FACE_SIZE = 224
 """Side in pixels of the aligned face that an encoder sees (README of IP-Adapter's authors, FaceID Plus)."""
 
@@ -48,7 +45,7 @@ class FeatureMaker:
         self.host = host
         self.seconds = 0.0
         """Spent in encoders since the start."""
-        self._kept: Cache[Features] = Cache(FEATURES_LIMIT, lambda kept: kept.bytes)
+        self._kept: Cache[Features] = Cache(host.memory().features, lambda kept: kept.bytes)
 
     @property
     def precision(self) -> tuple[torch.device, torch.dtype]:
@@ -105,10 +102,17 @@ class FeatureMaker:
         """Encode on the host's device, or on the CPU where that is too full."""
         self.host.make_room(encoder.parameters * self.host.compute_dtype().itemsize)
         try:
-            return encode(encoder, pixels, *self.precision)
+            return encode(encoder, self._told(pixels), *self.precision)
         except torch.cuda.OutOfMemoryError:
             log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
-            return encode(encoder, pixels, torch.device("cpu"), torch.float32)
+            return encode(encoder, self._told(pixels), torch.device("cpu"), torch.float32)
+
+    def _told(self, pixels: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield pictures one by one, and tell the host how many are done."""
+        for done, each in enumerate(pixels):
+            self.host.tell("encoding", done, len(pixels))
+            yield each
+        self.host.tell("encoding", len(pixels), len(pixels))
 
 
 def _vector(shot: Shot) -> Tensor:
@@ -116,20 +120,25 @@ def _vector(shot: Shot) -> Tensor:
     return torch.tensor([shot.face.vector]) if shot.face else torch.zeros(1, VECTOR)
 
 
-def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> list[Tensor]:
-    """Return a shot's pixels, normalised, and those of its squares, if it has any.
+def views(field: str, reference: Reference, size: int, shot: Shot) -> list[Tensor]:
+    """Return the levels 0..1 of what an encoder sees of a shot: the whole, then its squares, if it has any.
 
-    Noise is seeded by the picture, so that it is the same every time.
+    Each is (3, size, size). Noise is seeded by the picture, so that it is the same every time.
     """
     picture = decode(field, reference.content)
     if shot.face:
         picture = align(picture, shot.face, FACE_SIZE)
     if shot.tile:
         picture = cut(picture, shot.tile.source)
-    levels = [to_levels(resize_for(picture, encoder.image_size, shot.crop))]
+    levels = [to_levels(resize_for(picture, size, shot.crop))]
     if shot.noise:
         levels = [add_noise(*shot.noise, levels[0], seed=int(shot.digest[:15], 16))]
     if shot.enhance:
         count, _ = shot.enhance
-        levels += squares_of(to_levels(resize_for(picture, count * encoder.image_size, shot.crop)), count)
-    return [normalise(each) for each in levels]
+        levels += squares_of(to_levels(resize_for(picture, count * size, shot.crop)), count)
+    return levels
+
+
+def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> list[Tensor]:
+    """Return a shot's pixels, normalised, and those of its squares."""
+    return [normalise(each) for each in views(field, reference, encoder.image_size, shot)]

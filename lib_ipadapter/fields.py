@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UnitError, brief
+from .errors import IPAdapterError, UnitError, brief
+from .places import NAMED, SPREADS, read_places
 
 MAX_TEXT = 2_000
 MAX_PICTURE_TEXT = 64 * 1024 * 1024
 """Characters of one picture as base64: 48 MiB of file, more than any camera writes."""
 MAX_PICTURES = 16
+
+CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
+"""How a reference becomes square for the encoder."""
 
 HASH = re.compile(r" \[([0-9a-fA-F]*)\]$")
 """What may follow a file's name: the first digits of its hash."""
@@ -116,6 +120,11 @@ class Saved(Text):
 
 
 @dataclass(frozen=True)
+class Subject(Saved):
+    """Name of a subject, which the first digits of its hash may follow, in brackets."""
+
+
+@dataclass(frozen=True)
 class OptionalNumber(Kind):
     """A number, or None where another field's value stands in for it."""
 
@@ -207,12 +216,37 @@ class Face(Kind):
 
 
 @dataclass(frozen=True)
+class Region(Kind):
+    """Where in the picture, in words or numbers; see `places`."""
+
+    names: tuple[str, ...] = (*SPREADS, *NAMED)
+    example: str = "0, 0, 0.5, 1; feather 0.05"
+
+    def read(self, field: str, value: Any) -> str:
+        text = Text().read(field, value).strip()
+        try:
+            read_places(text)
+        except ValueError as error:
+            allowed = (
+                f"must be a place, or several with | between them: one of {', '.join(NAMED)}, or its left, upper, "
+                f"right and lower edge from 0 to 1 as in {self.example}; or {' or '.join(SPREADS)}"
+            )
+            raise UnitError(field, text, f"{allowed}; not {brief(text)}.") from error
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": MAX_TEXT}
+
+
+@dataclass(frozen=True)
 class Picture:
-    """One reference as the client gave it: base64 text of a picture file, its weight, and which part of it counts."""
+    """One reference as the client gave it: base64 text of a picture file, and how it counts."""
 
     image: str
     weight: float = 1.0
     mask: str | None = None
+    crop: str | None = None
+    """One of `CROPS`, or None where the unit's counts."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +254,7 @@ class Mask(Kind):
     """One optional picture, as text."""
 
     def read(self, field: str, value: Any) -> str | None:
-        return None if value is None else _read_picture_text(field, value)
+        return None if value is None else read_picture_text(field, value)
 
     def schema(self) -> dict[str, Any]:
         return {"type": ["string", "null"], "maxLength": MAX_PICTURE_TEXT}
@@ -228,13 +262,13 @@ class Mask(Kind):
 
 @dataclass(frozen=True)
 class Pictures(Kind):
-    """Any number of pictures up to `MAX_PICTURES`: each a text or an object with `image`, `weight` and `mask`."""
+    """Any number of pictures up to `MAX_PICTURES`: each a text or an object with `image` and more."""
 
     def read(self, field: str, value: Any) -> tuple[Picture, ...]:
         entries = value if isinstance(value, (list, tuple)) else [value]
         if len(entries) > MAX_PICTURES:
             raise UnitError(field, f"{len(entries)} pictures", f"must hold at most {MAX_PICTURES} pictures.")
-        return tuple(_read_picture(f"{field}[{i}]", entry) for i, entry in enumerate(entries))
+        return tuple(read_picture(f"{field}[{i}]", entry) for i, entry in enumerate(entries))
 
     def schema(self) -> dict[str, Any]:
         text = {"type": "string", "maxLength": MAX_PICTURE_TEXT}
@@ -242,7 +276,12 @@ class Pictures(Kind):
             "type": "object",
             "additionalProperties": False,
             "required": ["image"],
-            "properties": {"image": text, "weight": PICTURE_WEIGHT.schema(), "mask": Mask().schema()},
+            "properties": {
+                "image": text,
+                "weight": PICTURE_WEIGHT.schema(),
+                "mask": Mask().schema(),
+                "crop": {"enum": [*CROPS, None]},
+            },
         }
         one = {"anyOf": [text, weighted]}
         return {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "maxItems": MAX_PICTURES}]}
@@ -251,22 +290,44 @@ class Pictures(Kind):
 PICTURE_WEIGHT = Number(-5.0, 5.0)
 
 
-def _read_picture(field: str, value: Any) -> Picture:
+def read_weights(field: str, text: str, count: int) -> list[float]:
+    """Return the weights of `count` pictures that a text such as `1, 0.5` tells; the last one is that of all others.
+
+    No text is no weight other than 1. Raises `UnitError` for any other text, and for weights of more pictures.
+    """
+    entries = text.split(",") if text.strip() else ["1"]
+    allowed = f"must be numbers such as 1, 0.5: one for each of the {count} pictures or, at the end, for all others"
+    try:
+        weights = [PICTURE_WEIGHT.read(field, float(entry)) for entry in entries]
+    except ValueError as error:
+        raise UnitError(field, text, f"{allowed}; not {brief(text)}.") from error
+    if len(weights) > count:
+        raise UnitError(field, text, f"{allowed}; not {len(weights)}.")
+    return weights + weights[-1:] * (count - len(weights))
+
+
+def read_picture(field: str, value: Any) -> Picture:
+    """Return one picture of a field that holds several; raises `UnitError`."""
     if isinstance(value, Picture):
         return value
     if not isinstance(value, dict):
-        return Picture(_read_picture_text(field, value))
-    refuse_unknown(field, value, ("image", "weight", "mask"))
+        return Picture(read_picture_text(field, value))
+    refuse_unknown(field, value, ("image", "weight", "mask", "crop"))
     if "image" not in value:
         raise UnitError(f"{field}.image", None, "is required: give the picture as base64 text.")
     return Picture(
-        _read_picture_text(f"{field}.image", value["image"]),
+        read_picture_text(f"{field}.image", value["image"]),
         PICTURE_WEIGHT.read(f"{field}.weight", value.get("weight", 1.0)),
         Mask().read(f"{field}.mask", value.get("mask")),
+        read_crop(f"{field}.crop", value.get("crop")),
     )
 
 
-def _read_picture_text(field: str, value: Any) -> str:
+def read_crop(field: str, value: Any) -> str | None:
+    return None if value is None else Choice(CROPS).read(field, value)
+
+
+def read_picture_text(field: str, value: Any) -> str:
     if not isinstance(value, str) or not value.isascii():
         raise UnitError(
             field, value, f"must be a picture as base64 text, not {brief(value)}; files are not read by path."
@@ -276,6 +337,14 @@ def _read_picture_text(field: str, value: Any) -> str:
             field, value, f"must have at most {MAX_PICTURE_TEXT} characters, not {len(value)}: send a smaller picture."
         )
     return value
+
+
+def read_object(what: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
+    """Return an object with no keys but these; raises `IPAdapterError` for anything else. `what` begins a sentence."""
+    if not isinstance(given, dict):
+        raise IPAdapterError(f"{what} must be an object with {' and '.join(known)}, not {brief(given)}.")
+    refuse_unknown("", given, known)
+    return given
 
 
 def refuse_unknown(field: str, given: dict[str, Any], known: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .controlnet import from_controlnet
 from .errors import UnitError
-from .fields import HASH, Mask, Picture, Pictures, Saved
+from .fields import HASH, Mask, Picture, Pictures, Saved, read_crop
 from .units import FIELDS, Unit
 
 DIGEST_LENGTH = 12
@@ -18,13 +18,14 @@ DIGEST_LENGTH = 12
 
 MODEL = FIELDS["model"].metadata["label"]
 NAMES = {field.metadata["label"]: name for name, field in FIELDS.items()}
-PICTURE = re.compile(r"(?P<image>[0-9a-f]+)(×(?P<weight>[-+.e0-9]+))?(@(?P<mask>[0-9a-f]+))?")
+PICTURE = re.compile(r"(?P<image>[0-9a-f]+)(×(?P<weight>[-+.e0-9]+))?(@(?P<mask>[0-9a-f]+))?(/(?P<crop>[a-z]+))?")
 """One of several pictures as `_hash` writes it."""
 CONTROLNET_KEY = re.compile(r"ControlNet(?: \d+)?")
 STARTING_ENDING = re.compile(r"starting/ending: \(([\d.]+), ([\d.]+)\)", re.IGNORECASE)
 LEGACY = {"preprocessor": "module"}
 """Labels in ControlNet's older parameters."""
 UNIT_KEY = re.compile(r"IP-Adapter \d+")
+OWN_KEY = re.compile(r"IP-Adapter \d+( likeness)?")
 ENTRY = re.compile(r'\s*([^:,"]+): ("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 
 
@@ -33,9 +34,14 @@ def unit_key(number: int) -> str:
     return f"IP-Adapter {number}"
 
 
+def likeness_key(number: int) -> str:
+    """Return the name of the entry on how alike a picture's faces are to a unit's references."""
+    return f"{unit_key(number)} likeness"
+
+
 def without_units(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters without the units that an earlier generation with the same record left in them."""
-    return {key: value for key, value in parameters.items() if not UNIT_KEY.fullmatch(key)}
+    """Return parameters without what an earlier generation with the same record left in them of units."""
+    return {key: value for key, value in parameters.items() if not OWN_KEY.fullmatch(key)}
 
 
 def describe(unit: Unit, file_name: str, digests: Mapping[str, str]) -> str:
@@ -62,10 +68,11 @@ def _hashes(name: str, value: Any, digests: Mapping[str, str]) -> str:
 
 
 def _hash(picture: Picture, field: str, digests: Mapping[str, str]) -> str:
-    """Return a picture as its hash, its weight where that is not 1, and its region's hash where it has one."""
+    """Return a picture as its hash, its weight where that is not 1, and its region's hash and crop, if any."""
     weight = "" if picture.weight == 1.0 else f"×{picture.weight:.12g}"
     region = "" if picture.mask is None else f"@{digests[f'{field}.mask'][:DIGEST_LENGTH]}"
-    return digests[field][:DIGEST_LENGTH] + weight + region
+    crop = "" if picture.crop is None else f"/{picture.crop}"
+    return digests[field][:DIGEST_LENGTH] + weight + region + crop
 
 
 def _quoted(value: str) -> str:
@@ -85,13 +92,24 @@ FindReference = Callable[[str], str | None]
 """Returns the picture whose hash begins with these digits, as a data URL, or None where it is not kept."""
 
 
-def restored_units(parameters: Mapping[str, Any], find: FindReference) -> dict[int, dict[str, Any]]:
+FaultOf = Callable[[str, str], str]
+"""Returns what is wrong, by a field and the name that it holds, with what the name stands for; or nothing."""
+
+
+def no_fault(_field: str, _name: str) -> str:
+    """Stand for a look at what names stand for, where there is nothing to look at."""
+    return ""
+
+
+def restored_units(
+    parameters: Mapping[str, Any], find: FindReference, fault_of: FaultOf = no_fault
+) -> dict[int, dict[str, Any]]:
     """Return the units that a picture's parameters tell of, by number, as the panel takes them.
 
     Those of ControlNet's IP-Adapter come after this extension's own.
     """
     own = {
-        int(key.rsplit(" ", 1)[1]): restored(str(text), find)
+        int(key.rsplit(" ", 1)[1]): restored(str(text), find, fault_of)
         for key, text in parameters.items()
         if UNIT_KEY.fullmatch(key)
     }
@@ -100,10 +118,11 @@ def restored_units(parameters: Mapping[str, Any], find: FindReference) -> dict[i
     return own | dict(enumerate(filter(None, theirs), first))
 
 
-def restored(text: str, find: FindReference) -> dict[str, Any]:
+def restored(text: str, find: FindReference, fault_of: FaultOf = no_fault) -> dict[str, Any]:
     """Return the unit that a line describes, as JSON values, with a `note` on what could not be restored."""
     unit: dict[str, Any] = {}
     lost: list[str] = []
+    faults: list[str] = []
     for label, quoted in ENTRY.findall(text):
         label, value = label.strip(), _unquoted(quoted.strip())
         name = NAMES.get(label)
@@ -113,13 +132,16 @@ def restored(text: str, find: FindReference) -> dict[str, Any]:
                 unit |= _restored_pictures(NAMES[label], kind, value, find)
             elif name and kind:
                 unit[name] = kind.read(name, kind.parse(value))
+                faults += [fault_of(name, value)] if isinstance(kind, Saved) else []
             else:
                 lost.append(f"{label} {value}")
         except LookupError as missing:
             lost.append(f"{label} {missing.args[0]} (reference missing)")
         except (UnitError, ValueError):
             lost.append(f"{label} {value}")
-    return unit | ({"note": f"Not restored, choose again: {'; '.join(lost)}."} if lost else {})
+    told = [f"Not restored, choose again: {'; '.join(lost)}."] if lost else []
+    note = " ".join([*told, *filter(None, faults)])
+    return unit | ({"note": note} if note else {})
 
 
 def _restored_pictures(name: str, kind: Pictures | Mask, value: str, find: FindReference) -> dict[str, Any]:
@@ -138,7 +160,9 @@ def _restored_pictures(name: str, kind: Pictures | Mask, value: str, find: FindR
         hashes = {"image": parts["image"], "mask": parts["mask"]}
         found = {part: find(digits) for part, digits in hashes.items() if digits}
         missing += [hashes[part] for part, url in found.items() if url is None]
-        pictures.append(found | ({"weight": float(parts["weight"])} if parts["weight"] else {}))
+        weight = {"weight": float(parts["weight"])} if parts["weight"] else {}
+        crop = {"crop": read_crop(name, parts["crop"])} if parts["crop"] else {}
+        pictures.append(found | weight | crop)
     if missing:
         raise LookupError(" ".join(missing))
     return {name: pictures}

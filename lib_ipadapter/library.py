@@ -14,8 +14,10 @@ from .errors import IPAdapterError, UnitError, UnrecognisedError
 from .families import ENCODERS, clip_name
 from .fields import HASH
 from .loras import partner
+from .names import refuse_changed, refuse_name
 from .saved import EXTENSIONS as SAVED_EXTENSIONS
-from .saved import SavedReference, open_saved, refuse_name
+from .saved import SavedReference, open_saved
+from .subjects import Subjects
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ class Folders:
     loras: tuple[Path, ...] = ()
     presets: Path | None = None
     """The file of a person's own presets, or None where they cannot be kept."""
+    subjects: tuple[Path, ...] = ()
+    """Of subjects, which are written into the first."""
 
 
 class Shelf(Generic[Opened]):
@@ -120,7 +124,7 @@ class Shelf(Generic[Opened]):
 
 
 class Library:
-    """All adapter and encoder files of a web UI, and its saved references."""
+    """All adapter and encoder files of a web UI, its saved references and its subjects."""
 
     def __init__(self, folders: Callable[[], Folders]) -> None:
         self._folders = folders
@@ -128,6 +132,7 @@ class Library:
         self.encoders = Shelf(lambda: folders().encoders, open_encoder)
         self.loras = Shelf(lambda: folders().loras, lambda path: path)
         self.saved = Shelf(lambda: folders().saved, open_saved, SAVED_EXTENSIONS)
+        self.subjects = Subjects(lambda: folders().subjects)
 
     def rescan(self) -> None:
         for shelf in (self.adapters, self.encoders, self.loras, self.saved):
@@ -176,15 +181,17 @@ class Library:
         Raises `UnitError` where there is none, or another one than the digits tell.
         """
         found = self.saved.open(self.saved.choose("embeds", name))
-        digits = HASH.search(name)
-        if digits and not found.digest.startswith(digits[1].lower()):
-            raise UnitError(
-                "embeds",
-                name,
-                f'"{name}" was another one when this was written down: "{found.name}" now has the hash '
-                f"{found.digest[:12]}. Give the name without the hash to use it as it is.",
-            )
+        refuse_changed("embeds", name, found.name, found.digest)
         return found
+
+    def fault_of(self, field: str, name: str) -> str:
+        """Return what is wrong with what a unit's `subject` or `embeds` names, such as that it changed; or nothing."""
+        looks = {"subject": lambda: self.subjects.find(field, name), "embeds": lambda: self.saved_reference(name)}
+        try:
+            looks[field]()
+        except IPAdapterError as error:
+            return error.sentence
+        return ""
 
     def path_to_save(self, name: str, overwrite: bool) -> Path:
         """Return where a reference is saved as `name`.

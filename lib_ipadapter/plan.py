@@ -11,6 +11,7 @@ from .errors import UnitError
 from .faces import Face
 from .fields import Picture
 from .picture_files import PictureFiles
+from .places import DOWN, Area, Places, read_places
 from .reference import Reference
 from .regions import Box
 from .saved import SavedReference
@@ -78,6 +79,7 @@ class Group:
     tiles: tuple[Box, ...] = ()
     """Places of all tiles of the reference of which this is one."""
     tile: int = 0
+    area: Area | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,8 @@ class Subject:
     mask: Image.Image | None = None
     places: tuple[Box, ...] = ()
     """Where its tiles act; a reference that is one square has none."""
+    area: Area | None = None
+    """Its place among several, where the unit gives each its own."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ class Plan:
     composition_groups: tuple[Group, ...]
     """What composition layers see instead, where the unit has composition references."""
     mask: Image.Image | None
+    area: Area | None
+    """Where the unit acts as a whole, besides the mask."""
     subjects: tuple[Subject, ...]
     """The images one by one."""
 
@@ -114,41 +120,47 @@ class Plan:
         return self.negatives.shots + self.images.shots + self.compositions.shots
 
 
-ShotsOf = Callable[[str, Reference], Sequence[Shot]]
-"""(field, file) -> what an adapter sees of a picture."""
+ShotsOf = Callable[[str, Picture, Reference], Sequence[Shot]]
+"""(field, picture, file) -> what an adapter sees of a picture."""
 
 
 def whole_pictures(unit: Unit) -> ShotsOf:
     """Return how an adapter sees pictures: each as one square."""
     enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
-    return lambda _, file: [Shot(file.digest, unit.crop, enhance=enhance)]
+    return lambda _, picture, file: [Shot(file.digest, picture.crop or unit.crop, enhance=enhance)]
 
 
 def faces_alone(faces_of: Callable[[str, Reference], Sequence[Face]]) -> ShotsOf:
     """Return how an adapter sees faces: each as a picture of its own."""
-    return lambda field, file: [Shot(file.digest, "center", face=face) for face in faces_of(field, file)]
+    return lambda field, _, file: [Shot(file.digest, "center", face=face) for face in faces_of(field, file)]
 
 
 Given = Sequence[tuple[str, Picture, Reference]]
 """References that have a weight, each with its field and its file."""
 
 
-def plan_of(unit: Unit, pictures: PictureFiles, shots_of: ShotsOf, saved: SavedReference | None = None) -> Plan:
+def plan_of(
+    unit: Unit, pictures: PictureFiles, shots_of: ShotsOf, saved: SavedReference | None = None, more: Given = ()
+) -> Plan:
     """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read.
 
-    `saved` is what the unit's `embeds` names.
+    `saved` is what the unit's `embeds` names, `more` are the references of its `subject`, which come after its own.
     """
     given = {name: _given(name, getattr(unit, name), pictures) for name in PICTURE_FIELDS}
+    given["images"] = (*given["images"], *more)
     files = {field: file for each in given.values() for field, _, file in each}
     files |= _mask_files(unit, given, pictures)
     masks = {field: pictures.mask(field, file) for field, file in files.items() if field.endswith("mask")}
     subject_of = partial(_subject, unit, masks, pictures, shots_of)
+    places = read_places(unit.region)
     subjects = _saved_subjects(unit, saved) if saved else tuple(subject_of(*each) for each in given["images"])
+    subjects = _in_places(unit, places, "images", subjects)
     images, groups = _sets(unit, subjects, 1)
     composing = [subject_of(*each) for each in given["composition_images"]]
+    composing = _in_places(unit, places, "composition_images", composing)
     compositions, others = _sets(unit, composing, 1 + images.sets)
     negatives = _negatives(unit, given["negative_images"] or given["images"], shots_of)
-    return Plan(files, negatives, images, compositions, groups, others, masks.get("mask"), subjects)
+    return Plan(files, negatives, images, compositions, groups, others, masks.get("mask"), places.whole, subjects)
 
 
 def _given(name: str, all_pictures: Sequence[Picture], pictures: PictureFiles) -> Given:
@@ -172,7 +184,7 @@ def _subject(
     picture: Picture,
     file: Reference,
 ) -> Subject:
-    mask, shots = masks.get(f"{field}.mask"), tuple(shots_of(field, file))
+    mask, shots = masks.get(f"{field}.mask"), tuple(shots_of(field, picture, file))
     if not unit.tiles:
         return Subject(shots, picture.weight, mask)
     (whole,) = shots  # faces have no tiles
@@ -196,6 +208,30 @@ def _saved_subjects(unit: Unit, saved: SavedReference) -> tuple[Subject, ...]:
     )
 
 
+def _in_places(unit: Unit, places: Places, name: str, subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """Return references each in its place, if the unit gives each its own; the faces of one picture are then apart.
+
+    Raises `UnitError` where there are more or fewer of them than named places.
+    """
+    if not places.divide or not subjects:
+        return tuple(subjects)
+    each = [one for subject in subjects for one in _persons(subject, places)]
+    areas = places.areas(len(each))
+    if len(areas) != len(each):
+        found = f"{len(each)} references or faces" if len(each) > 1 else "one reference or face"
+        raise UnitError("region", unit.region, f"names {len(areas)} places, but {name} shows {found}; name as many.")
+    return tuple(replace(one, area=area) for one, area in zip(each, areas, strict=True))
+
+
+def _persons(subject: Subject, places: Places) -> list[Subject]:
+    """Return a reference's faces as references of their own, in the order of the places, from left to right or down."""
+    faces = [shot for shot in subject.shots if isinstance(shot, Shot) and shot.face]
+    if len(faces) < 2:
+        return [subject]
+    faces.sort(key=lambda shot: shot.face.centre[places.axis == DOWN] if shot.face else 0.0)
+    return [replace(subject, shots=(shot,)) for shot in faces]
+
+
 def _sets(unit: Unit, subjects: Sequence[Subject], first: int) -> tuple[Recipe, tuple[Group, ...]]:
     """Return how references become sets of image tokens, counted from `first`, and how these are attended."""
     shots = tuple(shot for subject in subjects for shot in subject.shots)
@@ -212,19 +248,20 @@ def _apart_or_together(unit: Unit, subjects: Sequence[Subject], first: int) -> I
     numbers = itertools.count(first)
     sets = {subject: tuple(itertools.islice(numbers, len(subject.shots))) for subject in subjects}
     weights = {subject: (subject.weight,) * len(subject.shots) for subject in subjects}
-    apart = [subject for subject in subjects if unit.unfold or subject.mask is not None]
+    apart = [subject for subject in subjects if unit.unfold or subject.mask is not None or subject.area is not None]
     for subject in apart:
-        yield Group(sets[subject], weights[subject], subject.mask)
+        yield Group(sets[subject], weights[subject], subject.mask, area=subject.area)
     together = [subject for subject in subjects if subject not in apart]
     if together:
         yield Group(sum((sets[each] for each in together), ()), sum((weights[each] for each in together), ()))
 
 
 def _tiled(subjects: Sequence[Subject], first: int) -> tuple[Group, ...]:
-    """Return every tile as a group of its own; several references share the strength."""
+    """Return every tile as a group of its own; several references share the strength, unless each has its place."""
     sets = itertools.count(first)
+    sharing = {subject: 1 if subject.area else len(subjects) for subject in subjects}
     return tuple(
-        Group((next(sets),), (subject.weight / len(subjects),), subject.mask, subject.places, i)
+        Group((next(sets),), (subject.weight / sharing[subject],), subject.mask, subject.places, i, subject.area)
         for subject in subjects
         for i in range(len(subject.places))
     )
@@ -235,6 +272,6 @@ def _negatives(unit: Unit, given: Given, shots_of: ShotsOf) -> Recipe:
     if not unit.negative_images and not unit.noise:
         return Recipe()
     noise = (unit.noise_type, unit.noise) if unit.noise else None
-    seen = [(picture.weight, shot) for field, picture, file in given for shot in shots_of(field, file)]
+    seen = [(picture.weight, shot) for field, picture, file in given for shot in shots_of(field, picture, file)]
     shots = tuple(replace(shot, noise=noise, enhance=None) for _, shot in seen)
     return Recipe(shots, "average", tuple(weight for weight, _ in seen))

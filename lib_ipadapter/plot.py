@@ -18,7 +18,7 @@ def plotted(unit: Unit, layout: Layout) -> dict[str, Any]:
     """
     passes = [_pass(unit, layout, hires) for hires in (False, True)]
     blocks = [block for block, _, _ in layout.transformers]
-    return {"layout": layout.name, "blocks": blocks, "passes": passes[:1] if passes[0] == passes[1] else passes}
+    return {"blocks": blocks, "passes": passes[:1] if passes[0] == passes[1] else passes}
 
 
 def _pass(unit: Unit, layout: Layout, hires: bool) -> dict[str, Any]:

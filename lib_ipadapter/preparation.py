@@ -19,17 +19,19 @@ from .errors import IPAdapterError, UnitError
 from .faces import PACKS, Face, FaceFinder, choose
 from .families import EMBED, FACE_FIELDS, HIDDEN, base_name
 from .features import FeatureMaker
+from .fields import Picture
 from .hosts.host import Host
 from .library import Library
 from .loras import Lora, lora_apart, lora_inside, partner
 from .picture_files import PictureFiles
-from .plan import EMPTY_SHOT, Plan, Recipe, Shot, faces_alone, plan_of, whole_pictures
+from .plan import EMPTY_SHOT, Given, Plan, Recipe, Shot, faces_alone, plan_of, whole_pictures
 from .reference import Reference
 from .saved import SavedPicture, SavedReference, write_saved
 from .schedule import layer_weights
+from .subjects import Subject
 from .tokens import KeysValues, keys_and_values, project, refuse_unsound, usable_tensors
 from .unet_map import Layout, Site, sites
-from .units import FIELDS, Unit
+from .units import FIELDS, Unit, refuse_contradictions
 
 Settings = Mapping[str, float]
 """Fields of a unit that a projector takes."""
@@ -38,9 +40,6 @@ log = logging.getLogger(__name__)
 
 LORAS_LIMIT = 4
 """LoRAs kept: memory maps, but where a scale had to be multiplied in."""
-KEYS_VALUES_LIMIT = 256 << 20
-"""Bytes of image keys and values kept: about ten units of SDXL Plus."""
-
 
 WORDS = {EMBED: "an image embedding", HIDDEN: "hidden states"}
 """What a family takes, as it stands in a sentence."""
@@ -60,12 +59,20 @@ class Prepared:
     """Where the images come from, if the unit has a saved reference."""
     lora: Lora | None = None
     """The adapter's own LoRA, where it has one and the unit wants it."""
+    subject: Subject | None = None
+    """Where some of the references come from, if the unit has a subject."""
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each picture's file and of the saved reference's, by its field."""
+        """SHA-256 of each picture's file, and of the saved reference and the subject, by its field."""
         saved = {"embeds": self.saved.digest} if self.saved else {}
-        return {field: file.digest for field, file in self.plan.files.items()} | saved
+        subject = {"subject": self.subject.digest} if self.subject else {}
+        return {field: file.digest for field, file in self.plan.files.items()} | saved | subject
+
+    @property
+    def own_files(self) -> list[Reference]:
+        """The pictures that the unit was sent itself; those of a subject have their place already."""
+        return [file for field, file in self.plan.files.items() if not field.startswith("subject")]
 
 
 class Preparation:
@@ -75,11 +82,11 @@ class Preparation:
         self.host = host
         self.library = Library(host.folders)
         self._saving = threading.Lock()
-        self._pictures = PictureFiles()
-        self._faces = FaceFinder(lambda: host.folders().faces)
+        self.pictures = PictureFiles()
+        self.faces = FaceFinder(lambda: host.folders().faces)
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
-        self._keys_values: Cache[KeysValues] = Cache(KEYS_VALUES_LIMIT, lambda kept: kept.bytes)
+        self._keys_values: Cache[KeysValues] = Cache(host.memory().keys_values, lambda kept: kept.bytes)
 
     def prepare(self, unit: Unit, unet: nn.Module) -> Prepared:
         """Return the unit ready for `unet`; raises `IPAdapterError` with a sentence where it cannot run."""
@@ -88,15 +95,20 @@ class Preparation:
             raise IPAdapterError(reason)
         layout = refuse_unsound(adapter)
         _refuse_idle_composition(unit, layout)
-        _refuse_idle_fields(unit, adapter)
+        refuse_idle_fields(unit, adapter)
         encoder = self.library.encoder_for(adapter, unit.encoder)
         saved = self.library.saved_reference(unit.embeds) if unit.embeds else None
         if saved:
             _refuse_wrong_pair(unit, saved, adapter, encoder)
-        plan = self._plan(unit, adapter, saved)
+        subject = self.library.subjects.find("subject", unit.subject) if unit.subject else None
+        plan = self._plan(unit, adapter, saved, self._of_subject(unit, subject))
         with lasting():
             keys_values = self._kept(unit, adapter, encoder, plan, saved)
-            return Prepared(unit, adapter, layout, plan, keys_values, saved, self._lora(unit, adapter, layout))
+            return Prepared(unit, adapter, layout, plan, keys_values, saved, self._lora(unit, adapter, layout), subject)
+
+    def plan(self, unit: Unit, adapter: AdapterFile) -> Plan:
+        """Return the plan of a unit whose references are pictures, in which every face is found; it encodes nothing."""
+        return self._plan(unit, adapter, None, self.pictures_of_subject(unit))
 
     def save(self, name: str, unit: Unit, overwrite: bool) -> SavedReference:
         """Encode a unit's references and save them under a name; raises `IPAdapterError` where that cannot be done.
@@ -109,10 +121,10 @@ class Preparation:
             why = f"is {adapter.recognised.title}, which sees faces; these are not saved. Choose another one."
             raise UnitError("model", unit.model, why)
         _refuse_unsavable(unit)
-        alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None)
+        alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None, region="")
         with self._saving, lasting():
             path = self.library.path_to_save(name, overwrite)
-            plan = plan_of(alone, self._pictures, whole_pictures(alone))
+            plan = plan_of(alone, self.pictures, whole_pictures(alone), more=self.pictures_of_subject(alone))
             encoded = self._features.encode(encoder, plan)
             squares = [encoded[shot] for shot in plan.images.shots if isinstance(shot, Shot)]
             features = {takes: torch.cat([each.of(takes) for each in squares]) for takes in (EMBED, HIDDEN)}
@@ -126,16 +138,34 @@ class Preparation:
         """Spent in encoders since the start."""
         return self._features.seconds
 
-    def _plan(self, unit: Unit, adapter: AdapterFile, saved: SavedReference | None) -> Plan:
+    def pictures_of_subject(self, unit: Unit) -> Given:
+        """Return the references of the subject that a unit names, if any."""
+        return self._of_subject(unit, self.library.subjects.find("subject", unit.subject) if unit.subject else None)
+
+    def _of_subject(self, unit: Unit, subject: Subject | None) -> Given:
+        """Return the references of a unit's subject, each with the picture that it would be in the unit.
+
+        Raises `UnitError` where they do not go together with the unit's settings.
+        """
+        if subject is None:
+            return ()
+        given = [
+            (f"subject[{i}]", Picture("", each.weight, crop=each.crop), file)
+            for i, (each, file) in enumerate(zip(subject.pictures, self.library.subjects.files(subject), strict=True))
+        ]
+        refuse_contradictions(replace(unit, images=(*unit.images, *(picture for _, picture, _ in given))))
+        return [entry for entry in given if entry[1].weight]
+
+    def _plan(self, unit: Unit, adapter: AdapterFile, saved: SavedReference | None, more: Given) -> Plan:
         """Return the unit's plan; an adapter that takes faces sees those that the unit means, of every picture."""
         if not adapter.recognised.family.vector:
-            return plan_of(unit, self._pictures, whole_pictures(unit), saved)
-        pack = PACKS[adapter.recognised.family.pack]
+            return plan_of(unit, self.pictures, whole_pictures(unit), saved, more)
+        pack = PACKS[adapter.recognised.pack]
 
         def faces_of(field: str, file: Reference) -> Sequence[Face]:
-            return choose(field, self._faces.find(field, file, pack), unit.face)
+            return choose(field, self.faces.find(field, file, pack), unit.face)
 
-        return plan_of(unit, self._pictures, faces_alone(faces_of), saved)
+        return plan_of(unit, self.pictures, faces_alone(faces_of), saved, more)
 
     def _lora(self, unit: Unit, adapter: AdapterFile, layout: Layout) -> Lora | None:
         """Return the LoRA that the adapter was trained with, from its own file or else from one of its own."""
@@ -247,7 +277,7 @@ def _refuse_idle_composition(unit: Unit, layout: Layout) -> None:
 
 def _refuse_unsavable(unit: Unit) -> None:
     """Raise a `UnitError` where a unit has no references of its own, or some that could not be saved whole."""
-    if not unit.images:
+    if not unit.images and not unit.subject:
         raise UnitError("images", [], "is required: the pictures to save.")
     masked = next((f"images[{i}].mask" for i, picture in enumerate(unit.images) if picture.mask is not None), None)
     if masked:
@@ -282,7 +312,7 @@ def _refuse_wrong_pair(unit: Unit, saved: SavedReference, adapter: AdapterFile, 
         )
 
 
-def _refuse_idle_fields(unit: Unit, adapter: AdapterFile) -> None:
+def refuse_idle_fields(unit: Unit, adapter: AdapterFile) -> None:
     """Raise a `UnitError` for a field that has no meaning for the unit's adapter, and is set all the same."""
     found = adapter.recognised
     idle = set(FACE_FIELDS) - set(found.family.fields)

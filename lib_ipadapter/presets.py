@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import IPAdapterError, UnitError, brief
-from .fields import Mask, Pictures, Saved, refuse_unknown
+from .fields import Mask, Pictures, Region, Saved, refuse_unknown
 from .units import FIELDS, read_unit
 
 MAX_NAME = 60
@@ -19,9 +19,9 @@ MAX_BYTES = 1 << 20
 SETTINGS = tuple(
     name
     for name, each in FIELDS.items()
-    if name not in ("enabled", "model") and not isinstance(each.metadata["kind"], (Pictures, Mask, Saved))
+    if name not in ("enabled", "model") and not isinstance(each.metadata["kind"], (Pictures, Mask, Region, Saved))
 )
-"""Fields that a preset sets: all but the pictures, and what stands for pictures. It may name an adapter besides."""
+"""Fields that a preset sets: all but pictures, what stands for pictures, and places. It may name an adapter besides."""
 
 
 @dataclass(frozen=True)

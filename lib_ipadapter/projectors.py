@@ -109,7 +109,7 @@ class Resampler(Perceiver):
 
 
 class FaceResampler(Resampler):
-    """FaceID Portrait unnorm: learned latents attend a face's vector.
+    """InstantID and FaceID Portrait unnorm: learned latents attend a face's vector.
 
     (faces, width) -> (faces, latents, context dim)
     """
@@ -222,6 +222,7 @@ PROJECTORS = {
     "portrait": FaceProjector,
     "faceid-plus v1": FacePlusProjector,
     "faceid-plus v2": FacePlusV2Projector,
+    "face-resampler InstantID": FaceResampler,
     "face-resampler unnorm": FaceResampler,
 }
 """Projector by kind; the others are recognised and refused."""

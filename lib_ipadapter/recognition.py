@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .errors import IPAdapterError, UnrecognisedError, printable
 from .families import (
+    BUFFALO,
     FACE,
     FACE_AND_HIDDEN,
     FAMILIES,
@@ -68,9 +69,19 @@ class Recognised:
         return self.variant.title if self.variant else self.family.title
 
     @property
+    def pack(self) -> str:
+        """Name of the face models whose vectors its projector takes, if it takes any."""
+        return self.variant.pack if self.variant else BUFFALO
+
+    @property
+    def controlnet(self) -> bool:
+        """Whether it comes with a ControlNet that sees its image tokens in the place of the text."""
+        return self.variant is not None and self.variant.controlnet
+
+    @property
     def runs(self) -> bool:
         """Whether this version can run it."""
-        return self.family.runs and (self.variant is None or self.variant.runs)
+        return self.family.runs
 
 
 def tell_variant(variants: Sequence[Variant], name: str, digest: Callable[[], str]) -> tuple[Variant, str]:

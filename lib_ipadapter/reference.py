@@ -55,6 +55,18 @@ BLACK = (0, 0, 0)
 """What shows through the transparent parts of a mask, where the unit then rests."""
 
 
+STARTS = {
+    b"\x89PNG": ("png", "image/png"),
+    b"\xff\xd8\xff": ("jpg", "image/jpeg"),
+    b"RIFF": ("webp", "image/webp"),
+    b"GIF8": ("gif", "image/gif"),
+    b"BM": ("bmp", "image/bmp"),
+}
+"""First bytes of a picture file -> its extension and its media type. Others are kept, too, and only the browser may not
+show them."""
+OTHER = ("picture", "application/octet-stream")
+
+
 @dataclass(frozen=True)
 class Reference:
     """One picture file as the user gave it."""
@@ -83,7 +95,28 @@ def read_reference(field: str, text: str) -> Reference:
         ) from error
     if not content:
         raise UnitError(field, text, "is empty; it must be a picture as base64.")
+    return reference_of(content)
+
+
+def reference_of(content: bytes) -> Reference:
     return Reference(content, hashlib.sha256(content).hexdigest())
+
+
+def file_format(content: bytes) -> tuple[str, str]:
+    """Return the extension and the media type of a picture file."""
+    return next((names for start, names in STARTS.items() if content.startswith(start)), OTHER)
+
+
+def data_url(content: bytes) -> str:
+    """Return a picture file as a browser and a unit take it."""
+    return f"data:{file_format(content)[1]};base64,{base64.b64encode(content).decode()}"
+
+
+def picture_url(picture: Image.Image) -> str:
+    """Return a picture as a data URL with a PNG."""
+    kept = io.BytesIO()
+    picture.save(kept, "PNG")
+    return data_url(kept.getvalue())
 
 
 def decode(field: str, content: bytes) -> Image.Image:

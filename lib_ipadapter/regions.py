@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .places import Area, Box
+
 Size = tuple[int, int]
 """Height and width."""
-Box = tuple[float, float, float, float]
-"""Left, upper, right and lower edge, as fractions of a picture's width and height."""
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
@@ -57,6 +57,33 @@ def _shares(first: float, last: float, count: int, pixels: int) -> Tensor:
     pixel = torch.arange(pixels)
     covered = (torch.minimum(right, pixel + 1) - torch.maximum(left, pixel)).clamp(min=0.0)
     return covered / (right - left)
+
+
+def of_area(area: Area, box: Box, grid: Size) -> Tensor:
+    """Return how far an area of the picture acts at each position of a grid on the picture's part inside `box`, the
+    mean over what the position covers: (rows * columns,), 0..1.
+    """
+    left, upper, right, lower = area.box
+    rows = _between(upper, lower, area.feather, (box[1], box[3]), grid[0])
+    columns = _between(left, right, area.feather, (box[0], box[2]), grid[1])
+    return torch.outer(rows, columns).flatten()
+
+
+def _between(first: float, last: float, feather: float, span: tuple[float, float], count: int) -> Tensor:
+    """Return the mean over each of `count` positions of `span` of a step up at `first` less one at `last`: (count,)."""
+    edges = span[0] + (span[1] - span[0]) * torch.arange(count + 1, dtype=torch.float64) / count
+    up = edges if first <= 0 else _ramp(edges - first, feather)
+    down = torch.zeros_like(edges) if last >= 1 else _ramp(edges - last, feather)
+    means = (up - down).diff() * count / (span[1] - span[0])
+    return means.round(decimals=9).float()  # nothing is to pass where rounding alone leaves something
+
+
+def _ramp(beyond: Tensor, feather: float) -> Tensor:
+    """Return the integral, up to each point, of a step from 0 to 1 at 0 that takes `feather` in all."""
+    if not feather:
+        return beyond.clamp(min=0.0)
+    risen = (beyond + feather / 2).clamp(0.0, feather)
+    return risen**2 / (2 * feather) + (beyond - feather / 2).clamp(min=0.0)
 
 
 def of_boxes(boxes: Sequence[Box], index: int, grid: Size) -> Tensor:

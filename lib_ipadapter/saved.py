@@ -7,7 +7,6 @@ to combine them. Files are safetensors; those of ComfyUI and diffusers are read 
 import contextlib
 import json
 import math
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from .archive import damaged, load_archive, refuse_hollow
 from .checkpoint import is_torch, read_metadata, read_shapes, read_tensors, refuse_unusable, sha256
-from .errors import IPAdapterError, UnitError, UnrecognisedError
+from .errors import IPAdapterError, UnrecognisedError
 from .families import EMBED, HIDDEN, Shape
 from .regions import Box
 
@@ -35,12 +34,6 @@ AXES = {EMBED: 2, HIDDEN: 3}
 
 NEARLY_ONE = 1.001
 """What the edge of a tile may reach, being a float."""
-
-MAX_NAME = 60
-"""Characters of a name: with four bytes each, as much as a file name may have."""
-FORBIDDEN = '<>:"/\\|?*[]'
-RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
-"""Names of devices on Windows, whatever comes after a dot (Microsoft, "Naming Files, Paths, and Namespaces")."""
 
 
 @dataclass(frozen=True)
@@ -142,15 +135,6 @@ def _imported(path: Path) -> dict[str, Tensor]:
         raise UnrecognisedError(f"{path.name} holds no image features as ComfyUI's IP-Adapter or diffusers save them.")
     refuse_hollow(path, "its tensor", content)
     return {takes: content for takes, axes in AXES.items() if axes == content.dim()}
-
-
-def refuse_name(name: str) -> None:
-    """Raise `UnitError` for a name that could not be a file's name on every system."""
-    allowed = f"must be 1 to {MAX_NAME} characters, none of them {FORBIDDEN} or unprintable, "
-    allowed += "with no dot or space at either end, and no name that Windows keeps for devices"
-    fits = 1 <= len(name) <= MAX_NAME and name.isprintable() and not set(name) & set(FORBIDDEN)
-    if not fits or name.strip(" .") != name or RESERVED.fullmatch(name):
-        raise UnitError("name", name, f"{allowed}.")
 
 
 def write_saved(

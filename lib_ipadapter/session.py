@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .adapter import Call, Injection, SidePaths, find_attentions
 from .attention import Bank, make_bank
+from .errors import IPAdapterError
 from .hosts.host import Host, PassFacts, Row, RowsOf
 from .infotext import describe, unit_key, without_units
 from .loras import Lora
@@ -33,6 +34,18 @@ class Session:
         self.references = Store(host.shelter)
         self.presets = Presets(lambda: host.folders().presets)
 
+    def feeds_controlnet(self, args: Iterable[Any]) -> bool:
+        """Return whether any unit's adapter comes with a ControlNet that sees its image tokens.
+
+        Units that cannot be read feed none; what is wrong with them is told when the generation begins.
+        """
+        try:
+            units = read_units(list(args)).values()
+            adapters = [self.preparation.library.adapter(unit.model).as_variant(unit.variant) for unit in units]
+        except IPAdapterError:
+            return False
+        return any(adapter.recognised.controlnet for adapter in adapters)
+
     def before_generation(self, p: Any, args: Iterable[Any]) -> None:
         """Read and encode early, so that a unit that cannot run stops the generation before it costs anything."""
         started, encoded = time.perf_counter(), self.preparation.encoding_seconds
@@ -47,7 +60,7 @@ class Session:
             unit_key(number): describe(each.unit, each.adapter.path.name, each.digests)
             for number, each in prepared.items()
         }
-        for file in {file.digest: file for each in prepared.values() for file in each.plan.files.values()}.values():
+        for file in {file.digest: file for each in prepared.values() for file in each.own_files}.values():
             self.references.keep(file)
         # a new mapping, for the copies of `p` that are the cells of a plot share the old one
         p.extra_generation_params = without_units(p.extra_generation_params) | described
@@ -84,7 +97,10 @@ class Run:
     """One pass of sampling with some units. Inject it, arm it for each call of the denoiser, eject it."""
 
     def __init__(self, prepared: Sequence[Prepared], facts: PassFacts) -> None:
-        self._units = [unit for each in prepared if (unit := Acting(each, facts)).acts]
+        acting = [Acting(each, facts) for each in prepared]
+        self._units = [unit for unit in acting if unit.acts]
+        self._asked = [unit for unit in acting if facts.contexts and unit.prepared.adapter.recognised.controlnet]
+        self._rows: Sequence[Row] = ()
         self._acting: list[Acting] = []
         self._period = 1
         self._unet: nn.Module | None = None
@@ -102,7 +118,7 @@ class Run:
     @property
     def acts(self) -> bool:
         """Whether any unit does anything in this pass."""
-        return bool(self._units)
+        return bool(self._units or self._asked)
 
     def inject(self, unet: nn.Module) -> None:
         """Act on `unet` from now on; after a switch to another one, with those units only that fit it."""
@@ -135,6 +151,7 @@ class Run:
         `size` is that of the whole latent picture, of which the U-Net may get parts. `told` returns the rows of which
         the text is known, where the U-Net gets some of them; which picture they are of it cannot always tell.
         """
+        self._rows = rows
         factors = tuple(unit.factor(progress) for unit in self._acting)
         if factors != self._factors:
             self._banks.clear()
@@ -154,10 +171,27 @@ class Run:
 
     def disarm(self) -> None:
         """Do nothing until armed again."""
+        self._rows = ()
         if self._injection:
             self._injection.call = None
         if self._side:
             self._side.strengths = ()
+
+    def contexts(self, number: int, rows: int) -> Tensor:
+        """Return the image tokens that a ControlNet sees in the place of the text in each row of the current call.
+
+        The first ControlNet, `number` 0, sees those of the first unit that has one, and so on; further ones see the
+        last unit's. (rows, tokens, context dim)
+        """
+        copies, rest = divmod(rows, len(self._rows) or 1)
+        if rest or not self._rows or not self._asked:
+            raise IPAdapterError(
+                f"InstantID's ControlNet was called with {rows} rows, where {len(self._rows)} or whole copies of them "
+                "were expected: another extension changes the batch. Switch that extension or the ControlNet off."
+            )
+        unit = self._asked[min(number, len(self._asked) - 1)]
+        kinds = [kind_of(row.role, row.picture, unit.pictures) for row in self._rows]
+        return unit.contexts[kinds * copies]
 
     @staticmethod
     def _loras(units: Sequence[Acting]) -> dict[Lora, float]:

@@ -1,6 +1,5 @@
 """The references of earlier generations, kept by their hash, so that a picture's parameters restore them."""
 
-import base64
 import hashlib
 import logging
 import os
@@ -9,20 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .hosts.host import Shelter
-from .reference import Reference
+from .reference import Reference, data_url, file_format
 
 log = logging.getLogger(__name__)
-
-FORMATS = {
-    b"\x89PNG": ("png", "image/png"),
-    b"\xff\xd8\xff": ("jpg", "image/jpeg"),
-    b"RIFF": ("webp", "image/webp"),
-    b"GIF8": ("gif", "image/gif"),
-    b"BM": ("bmp", "image/bmp"),
-}
-"""First bytes of a picture file -> its extension and its media type. Others are kept, too, and only the browser may not
-show them."""
-OTHER = ("picture", "application/octet-stream")
 
 NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 """Names of the store's files: SHA-256 and extension. Nothing else in its folder is ever opened or removed."""
@@ -42,7 +30,7 @@ class Store:
         shelter = self._shelter()
         if shelter is None:
             return
-        path = shelter.folder / f"{reference.digest}.{_format(reference.content)[0]}"
+        path = shelter.folder / f"{reference.digest}.{file_format(reference.content)[0]}"
         try:
             if len(reference.content) <= shelter.limit:
                 _write(path, reference.content)
@@ -59,12 +47,8 @@ class Store:
             if path.name.startswith(digits):
                 content = path.read_bytes()
                 if hashlib.sha256(content).hexdigest() == path.stem:  # else it was damaged since
-                    return f"data:{_format(content)[1]};base64,{base64.b64encode(content).decode()}"
+                    return data_url(content)
         return None
-
-
-def _format(content: bytes) -> tuple[str, str]:
-    return next((names for start, names in FORMATS.items() if content.startswith(start)), OTHER)
 
 
 def _files(folder: Path) -> list[Path]:

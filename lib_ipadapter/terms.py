@@ -13,7 +13,7 @@ from .hosts.host import PassFacts
 from .loras import Lora
 from .plan import Group
 from .preparation import Prepared
-from .regions import Size, grid_of, of_boxes, of_mask
+from .regions import Size, grid_of, of_area, of_boxes, of_mask
 from .schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass
 from .unet_map import Site
 
@@ -47,15 +47,26 @@ class Acting:
     def regional(self) -> bool:
         """Whether the unit acts on some positions of the picture otherwise than on others."""
         plan = self.prepared.plan
-        return plan.mask is not None or any(
-            group.mask is not None or group.tiles for group in (*plan.groups, *plan.composition_groups)
-        )
+        whole = plan.mask is not None or plan.area is not None
+        groups = (*plan.groups, *plan.composition_groups)
+        return whole or any(group.mask is not None or group.area is not None or group.tiles for group in groups)
 
     @property
     def lora(self) -> Lora | None:
         """The LoRA that the unit brings, unless the prompt asks for the same one, which the web UI then applies."""
         lora = self.prepared.lora
         return None if lora is None or lora.names & self.facts.loras else lora
+
+    @cached_property
+    def contexts(self) -> Tensor:
+        """The image tokens of each kind of row, for what sees them in the place of the text: (kinds, tokens, width).
+
+        Weights have no part in that, as in InstantID, nor have places in the picture.
+        """
+        sets, groups = self.prepared.keys_values.image_tokens, self.prepared.plan.groups
+        each = [group.sets for group in groups] if self.prepared.unit.unfold else [_all_sets(groups)]
+        kinds = [own for numbers in each for own in (sets[list(numbers)], sets[[0] * len(numbers)])]
+        return torch.stack([kind.flatten(0, 1) for kind in kinds])
 
     def factor(self, progress: float) -> float:
         return factor_at(self.prepared.unit, progress)
@@ -96,7 +107,9 @@ class Acting:
         """Return how far a group acts at each position of a grid, or None where it does so everywhere."""
         if (group, grid) not in self._regions:
             masks = [mask for mask in (self.prepared.plan.mask, group and group.mask) if mask]
+            areas = [area for area in (self.prepared.plan.area, group and group.area) if area]
             parts = [of_mask(mask, self.facts.box, grid) for mask in masks]
+            parts += [of_area(area, self.facts.box, grid) for area in areas]
             if group and group.tiles:
                 parts.append(of_boxes(group.tiles, group.tile, grid))
             self._regions[group, grid] = torch.stack(parts).prod(dim=0) if parts else None
@@ -116,6 +129,10 @@ def of_kinds(keys: Tensor, values: Tensor, group: Group, inverted: bool) -> tupl
     if inverted:
         cond, uncond = (torch.zeros_like(cond[0]), torch.zeros_like(cond[1])), cond
     return torch.stack([cond[0], uncond[0]]), torch.stack([cond[1], uncond[1]])
+
+
+def _all_sets(groups: Sequence[Group]) -> tuple[int, ...]:
+    return tuple(number for group in groups for number in group.sets)
 
 
 def period_of(units: Sequence[Acting]) -> int:

@@ -22,12 +22,18 @@ class KeysValues:
 
     of_site: Mapping[Site, tuple[Tensor, Tensor]]
     """(sets, tokens, heads * dim) each: the unconditional set, then one a reference, or a part or a mixture of some."""
-    tokens: int
-    """Image tokens of one set."""
+    image_tokens: Tensor
+    """(sets, tokens, context dim), of which they were made."""
+
+    @property
+    def tokens(self) -> int:
+        """Image tokens of one set."""
+        return self.image_tokens.shape[1]
 
     @property
     def bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for pair in self.of_site.values() for t in pair)
+        held = [self.image_tokens, *(tensor for pair in self.of_site.values() for tensor in pair)]
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
 @lru_cache(maxsize=32)
@@ -85,7 +91,7 @@ def keys_and_values(tensors: Mapping[str, Tensor], layout: Layout, tokens: Tenso
         return functional.linear(tokens, weight).cpu()
 
     pairs = {site: (times(site, "to_k_ip"), times(site, "to_v_ip")) for site in sites(layout)}
-    return KeysValues(pairs, tokens.shape[1])
+    return KeysValues(pairs, tokens.cpu())
 
 
 def usable_tensors(adapter: AdapterFile) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import gradio as gr
 
 from .families import FACE_FIELDS
 from .fields import MAX_PICTURES
-from .infotext import FindReference, restored_units
+from .infotext import FaultOf, FindReference, no_fault, restored_units
 from .presets import INTENTS, SETTINGS
 from .units import FIELDS, SLOTS
 
@@ -33,8 +33,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "inner",
     ),
     "Face": ("face", "structure_weight", "lora_weight", "variant"),
-    "References": ("embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
-    "Region": ("mask",),
+    "References": ("subject", "embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
+    "Region": ("mask", "region"),
     "Negative references": ("negative_images", "noise_type", "noise"),
     "Composition references": ("composition_images",),
 }
@@ -70,12 +70,13 @@ def draw_panel(
     accordion: Any,
     answer: Callable[[str], str],
     find_reference: FindReference,
+    fault_of: FaultOf = no_fault,
 ) -> Panel:
     """Draw the panel of a tab (`txt2img` or `img2img`).
 
     `accordion` makes the host's accordion with a tick. `answer` takes what the browser asks of the server, and returns
     the answer; both are JSON, for the web UI offers the routes only to those who start it with an API.
-    `find_reference` returns a picture by the first digits of its hash.
+    `find_reference` returns a picture by the first digits of its hash, `fault_of` what is wrong with a saved name.
     """
     with accordion(False, label="IP-Adapter", elem_id=f"ipadapter_{tab}") as ticked:
         gr.HTML(
@@ -93,7 +94,7 @@ def draw_panel(
         done = ask.click(fn=answer, inputs=[request], outputs=[answered], show_progress=False, **asked)
         done.then(fn=None, inputs=[answered], outputs=[], **_in_browser(f"(t) => ipAdapter.answer('{tab}', t)"))
         ticked.change(fn=None, inputs=[ticked], outputs=[], **_in_browser(f"(on) => ipAdapter.tick('{tab}', on)"))
-    pasted = [(text, partial(pasted_unit, i + 1, find_reference)) for i, text in enumerate(texts)]
+    pasted = [(text, partial(pasted_unit, i + 1, find_reference, fault_of)) for i, text in enumerate(texts)]
     return Panel(texts, [(ticked, has_units), *pasted])
 
 
@@ -102,9 +103,11 @@ def has_units(parameters: Mapping[str, Any]) -> bool:
     return bool(restored_units(parameters, lambda _digits: None))
 
 
-def pasted_unit(number: int, find_reference: FindReference, parameters: Mapping[str, Any]) -> str | None:
+def pasted_unit(
+    number: int, find_reference: FindReference, fault_of: FaultOf, parameters: Mapping[str, Any]
+) -> str | None:
     """Return a unit of a picture's parameters as the panel takes it, or None where there is none of this number."""
-    unit = restored_units(parameters, find_reference).get(number)
+    unit = restored_units(parameters, find_reference, fault_of).get(number)
     return None if unit is None else json.dumps(unit)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from .controlnet import from_controlnet
 from .errors import IPAdapterError, UnitError
 from .fields import (
+    CROPS,
     Choice,
     Face,
     Flag,
@@ -23,12 +24,15 @@ from .fields import (
     Picture,
     Pictures,
     Points,
+    Region,
     Saved,
+    Subject,
     Text,
     Whole,
     brief,
     refuse_unknown,
 )
+from .places import read_places
 
 SLOTS = 10
 """Args that the web UI passes through to the script; a list in one of them carries any number of units."""
@@ -54,7 +58,6 @@ WEIGHT_TYPES = (
 )
 SCALINGS = ("V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty")
 COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min", "average tokens")
-CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
 NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
 PASSES = ("both", "base", "hires")
 INNER = ("all", "picture only", "inner only")
@@ -79,6 +82,9 @@ class Unit:
     )
     composition_images: tuple[Picture, ...] = _field(
         Pictures(), (), "Composition references", "Pictures that the composition layers see instead of the references."
+    )
+    subject: str = _field(
+        Subject(), "", "Subject", "Name of a set of pictures that was saved; they join the references."
     )
     embeds: str = _field(Saved(), "", "Saved reference", "What was saved of pictures under a name, in their place.")
     weight: float = _field(Number(-5, 5), 1.0, "Weight", "1 is as trained; 0 is off; negative moves away.")
@@ -110,6 +116,12 @@ class Unit:
     end: float = _field(Number(0, 1), 1.0, "End", "Part of the steps until which the unit acts.")
     mask: str | None = _field(
         Mask(), None, "Region", "Part of the picture where the unit acts: white acts, black rests, grey is partial."
+    )
+    region: str = _field(
+        Region(),
+        "",
+        "Place",
+        "The same in words or numbers, as in left half; left to right gives each reference, or each face, its own.",
     )
     crop: str = _field(Choice(CROPS), "center", "Crop", "How a reference becomes square for the encoder.")
     tiles: bool = _field(
@@ -184,12 +196,15 @@ def schema() -> dict[str, Any]:
         "else": {
             "required": ["model"],
             "properties": {"model": {"minLength": 1}},
-            "oneOf": [
-                {"required": [name], "properties": {name: least}}
-                for name, least in (("images", {"minItems": 1}), ("embeds", {"minLength": 1}))
-            ],
+            "oneOf": [{"anyOf": [_given("images"), _given("subject")]}, _given("embeds")],
         },
     }
+
+
+def _given(name: str) -> dict[str, Any]:
+    """Return the schema of an object where a field is given and not empty."""
+    least = "minItems" if isinstance(FIELDS[name].metadata["kind"], Pictures) else "minLength"
+    return {"required": [name], "properties": {name: {least: 1}}}
 
 
 def read_unit(given: dict[str, Any]) -> Unit:
@@ -210,10 +225,16 @@ def read_unit(given: dict[str, Any]) -> Unit:
 def _check_whole(unit: Unit) -> None:
     if not unit.model:
         raise UnitError("model", unit.model, "is required: the file name of an adapter.")
-    if not unit.images and not unit.embeds:
-        raise UnitError("images", [], "is required: at least one reference picture as base64 text, or embeds.")
+    if not (unit.images or unit.subject or unit.embeds):
+        why = "is required: at least one reference picture as base64 text, or a subject, or embeds."
+        raise UnitError("images", [], why)
     if unit.start > unit.end:
         raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
+    refuse_contradictions(unit)
+
+
+def refuse_contradictions(unit: Unit) -> None:
+    """Raise `UnitError` for settings that cannot go together."""
     for field, value, wrong, why in _contradictions(unit):
         if wrong:
             raise UnitError(field, value, why)
@@ -224,14 +245,19 @@ PICTURE_FIELDS = ("images", "composition_images", "negative_images")
 
 def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
     """Return settings that cannot go together: field, value, whether it is so, and what to do."""
-    both = bool(unit.embeds) and bool(unit.images)
-    yield "embeds", unit.embeds, both, "stands in the place of images; leave one of them out."
+    both = bool(unit.embeds) and bool(unit.images or unit.subject)
+    others = "images" if unit.images else "subject"
+    yield "embeds", unit.embeds, both, f"stands in the place of {others}; leave one of them out."
     yield "noise", unit.noise, bool(unit.noise) and unit.noise_type == "none", "needs a noise_type other than none."
     blind = bool(unit.noise and unit.embeds) and not unit.negative_images
     yield "noise", unit.noise, blind, "is made of pictures, which a saved reference has not; give negative_images."
     yield "tiles", True, unit.tiles and unit.unfold, "and unfold cannot go together; switch one off."
     many = unit.face == "all" and unit.unfold
     yield "face", "all", many, "and unfold cannot go together: pictures may have different numbers of faces."
+    divided = read_places(unit.region).divide
+    several = "gives each reference its own place"
+    yield "region", unit.region, divided and unit.combine != "concat", f"{several}: set combine to concat."
+    yield "region", unit.region, divided and unit.unfold, f"{several}: it and unfold cannot go together."
     for name in PICTURE_FIELDS:
         given: tuple[Picture, ...] = getattr(unit, name)
         idle = bool(given) and not any(picture.weight for picture in given)
@@ -257,7 +283,7 @@ def read_units(args: Iterable[Any]) -> dict[int, Unit]:
     return {number: unit for number, unit in units.items() if unit.enabled}
 
 
-def with_reference(args: Iterable[Any], picture: str) -> list[dict[str, Any] | None]:
+def with_reference(args: Iterable[Any], picture: Picture) -> list[dict[str, Any] | None]:
     """Return the units of a script's args, in their places, with a picture given to those that have no references.
 
     Raises `UnitError` where there is none such, or what is given is no unit.
@@ -272,7 +298,7 @@ def with_reference(args: Iterable[Any], picture: str) -> list[dict[str, Any] | N
 
 
 def _has_references(given: Mapping[str, Any]) -> bool:
-    return bool(given.get("images") or given.get("embeds"))
+    return any(given.get(name) for name in ("images", "subject", "embeds"))
 
 
 def given_units(args: Iterable[Any]) -> dict[int, dict[str, Any]]:

@@ -37,6 +37,11 @@ def session():
     return room("session").Session(door())
 
 
+@functools.cache
+def drift():
+    return room("drift").Drift(door(), session().preparation)
+
+
 class IPAdapterScript(scripts.Script):
     def title(self):
         return "IP-Adapter"
@@ -51,9 +56,15 @@ class IPAdapterScript(scripts.Script):
             accordion=ui_components.InputAccordion,
             answer=lambda asked: room("api").panel_answer(session(), asked),
             find_reference=lambda digits: session().references.find(digits),
+            fault_of=lambda field, name: session().preparation.library.fault_of(field, name),
         )
         self.infotext_fields = panel.infotext_fields
         return panel.texts
+
+    def before_process(self, p, *args, **kwargs):
+        with stopping(p):
+            feeding = any(args) and session().feeds_controlnet(room("xyz").in_cell(p, args))
+            door().before_process(p, feeding)
 
     def process(self, p, *args, **kwargs):
         if any(args):
@@ -65,6 +76,14 @@ class IPAdapterScript(scripts.Script):
             with stopping(p):
                 session().before_sampling(p, room("xyz").in_cell(p, args))
 
+    def postprocess_image_after_composite(self, p, pp, *args, **kwargs):
+        if any(args):
+            drift().after_picture(p, pp.image, room("xyz").in_cell(p, args))
+
+    def postprocess(self, p, processed, *args, **kwargs):
+        if any(args):
+            drift().after_generation(p)
+
 
 class IPAdapterSeriesScript(scripts.Script):
     """A selectable script; each of its generations goes through the one above."""
@@ -74,12 +93,16 @@ class IPAdapterSeriesScript(scripts.Script):
 
     def ui(self, is_img2img):
         help_text = "References: each goes, in its turn, to the units that have none"
-        return [gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files"))]
+        weights_text = "Weights of the references, such as 1, 0.5; the last one is that of all others"
+        return [
+            gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files")),
+            gr.Textbox(label=weights_text, elem_id=self.elem_id("weights")),
+        ]
 
-    def run(self, p, files):
+    def run(self, p, files, weights=""):
         own = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
         try:
-            return room("hosts.series").make_series(p, files, own)
+            return room("hosts.series").make_series(p, files, weights or "", own)
         except room("errors").IPAdapterError as error:
             raise door().refusal(error) from error
 
@@ -115,6 +138,9 @@ def add_axes():
         files = {
             "model": xyz.Files(lambda: api.usable(api.list_adapters(session())), library.adapter),
             "encoder": xyz.Files(lambda: ["auto", *api.usable(api.list_encoders(session()))], library.check_encoder),
+            "subject": xyz.Files(
+                lambda: list(library.subjects.all()[0]), lambda name: library.subjects.find("subject", name)
+            ),
             "embeds": xyz.Files(lambda: api.usable(api.list_saved(session())), library.saved_reference),
         }
         plot = xyz.Plot(grid, files, args_of, room("hosts.webui").Refusal)
@@ -127,6 +153,10 @@ def add_routes(_demo, app):
         door().answer_refusals(app)
 
 
+KEPT = {"minimum": 0, "maximum": 8192, "step": 64}
+"""Range of the settings in megabytes."""
+
+
 def add_settings():
     section = ("ipadapter", "IP-Adapter")
     settings = {
@@ -134,6 +164,9 @@ def add_settings():
             3, "Number of units", gr.Slider, {"minimum": 1, "maximum": 10, "step": 1}, section=section
         ).needs_reload_ui(),
         "ipadapter_folder": shared.OptionInfo("", "Another folder with adapters and image encoders", section=section),
+        "ipadapter_kept_folder": shared.OptionInfo(
+            "", "Another folder for saved references and subjects", section=section
+        ).info("new ones are written there; those in the web UI's models folder are still found"),
         "ipadapter_unconditional": shared.OptionInfo(
             "mean",
             "What the negative prompt sees without a negative reference",
@@ -145,12 +178,35 @@ def add_settings():
             256,
             "References kept, so that pasted parameters restore them (MB)",
             gr.Slider,
-            {"minimum": 0, "maximum": 8192, "step": 64},
+            KEPT,
             section=section,
         ).info(
             "in cache/ipadapter-references of the web UI's data folder, to which who uses this web UI can come by "
             "pasting; 0 keeps none and removes those kept when the next picture is made"
         ),
+        "ipadapter_kept_features": shared.OptionInfo(
+            256, "Memory for what image encoders saw (MB)", gr.Slider, KEPT, section=section
+        )
+        .info("main memory; a reference that is kept there is not encoded again")
+        .needs_reload_ui(),
+        "ipadapter_kept_keys_values": shared.OptionInfo(
+            256, "Memory for image keys and values (MB)", gr.Slider, KEPT, section=section
+        )
+        .info("main memory; a unit that is kept there and unchanged costs nothing before sampling")
+        .needs_reload_ui(),
+        "ipadapter_likeness": shared.OptionInfo(
+            False, "Tell how alike the faces in a picture are to their references (FaceID and its kin)", section=section
+        ).info(
+            "in the picture's parameters and below the gallery, as the face models see it; it takes about a second a "
+            "picture, and is no identity verification"
+        ),
+        "ipadapter_likeness_log": shared.OptionInfo(
+            "none",
+            "Log of it, a file for each run",
+            gr.Radio,
+            {"choices": ["none", "CSV", "JSON"]},
+            section=section,
+        ).info("in log/ipadapter-likeness of the web UI's data folder; cosines and places, nothing else of a face"),
         "ipadapter_log_level": shared.OptionInfo(
             "warning",
             "What the console tells",

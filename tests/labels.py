@@ -11,8 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "localizations" / "en.json"
-SPOKEN = r"[A-Z][a-z]+[^\"`$]*"
-"""Texts in the browser's code that are for people begin with a capital letter, and hold nothing to fill in."""
+SPOKEN = re.compile(r'\bsay\((?:[^"()]*\? )?"([^"]+)"(?: : "([^"]+)")?')
+"""Texts in the browser's code that are for people go through `say`, by themselves or as one of two."""
 
 
 def texts_of_fields() -> set[str]:
@@ -25,10 +25,17 @@ def texts_of_fields() -> set[str]:
 
 
 def texts_of_groups() -> set[str]:
-    """Return the names of the panel's folds; the room itself can only be imported with gradio."""
+    """Return the names of the panel's folds and what stands in them; the room itself needs gradio."""
     tree = ast.parse((ROOT / "lib_ipadapter" / "ui.py").read_text(encoding="utf-8"))
-    groups = next(n for n in tree.body if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == "GROUPS")
-    return {name for name in ast.literal_eval(ast.unparse(groups.value)) if name}
+    tables = {ast.unparse(n.target): n.value for n in tree.body if isinstance(n, ast.AnnAssign) and n.value}
+    groups, notes = (ast.literal_eval(tables[name]) for name in ("GROUPS", "NOTES"))
+    return {name for name in groups if name} | set(notes.values())
+
+
+def texts_of_intents() -> set[str]:
+    from lib_ipadapter.presets import INTENTS
+
+    return set(INTENTS) | {intent.help for intent in INTENTS.values()}
 
 
 def texts_of_settings() -> set[str]:
@@ -45,11 +52,14 @@ def texts_of_settings() -> set[str]:
 
 def texts_of_the_browser() -> set[str]:
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "javascript").glob("*.js"))
-    return set(re.findall(rf'"({SPOKEN})"', code))
+    return {text for found in SPOKEN.findall(code) for text in found if text}
+
+
+SOURCES = (texts_of_fields, texts_of_groups, texts_of_intents, texts_of_settings, texts_of_the_browser)
 
 
 def labels() -> list[str]:
-    return sorted(texts_of_fields() | texts_of_groups() | texts_of_settings() | texts_of_the_browser())
+    return sorted(set().union(*(texts() for texts in SOURCES)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lib_ipadapter.api import panel_answer
 from lib_ipadapter.attention import COND, UNCOND
 from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import PassFacts, Row, Shelter
+from lib_ipadapter.hosts.host import Memory, PassFacts, Row, Shelter
 from lib_ipadapter.library import Folders
 from lib_ipadapter.session import Session
 from lib_ipadapter.unet_map import SDXL
@@ -72,10 +72,14 @@ class SmallHost:
         self.convention = "mean"
         self.facts = PassFacts()
         self.kept: Shelter | None = None
+        self.limits = Memory()
+        self.progress: list[tuple[str, int, int]] = []
+        self.interrupted_at = 0
 
     def folders(self) -> Folders:
         own = self.folder
-        return Folders((own,), (own,), (own / "saved",), (own / "faces",), (own / "loras",), own / "presets.json")
+        one = {name: (own / name,) for name in ("saved", "faces", "loras", "subjects")}
+        return Folders((own,), (own,), presets=own / "presets.json", **one)
 
     def compute_device(self) -> torch.device:
         return torch.device("cpu")
@@ -87,6 +91,9 @@ class SmallHost:
 
     def unconditional(self) -> str:
         return self.convention
+
+    def memory(self) -> Memory:
+        return self.limits
 
     def shelter(self) -> Shelter | None:
         return self.kept
@@ -100,8 +107,13 @@ class SmallHost:
     def loaded_unet(self) -> nn.Module | None:
         return self.unet
 
-    def in_turn(self) -> contextlib.AbstractContextManager[None]:
+    def in_turn(self, task: str = "") -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        self.progress.append((what, done, total))
+        if len(self.progress) == self.interrupted_at:
+            raise IPAdapterError("Interrupted.")
 
     def refusal(self, error: IPAdapterError) -> Exception:
         from fastapi import HTTPException

@@ -6,6 +6,7 @@ What the real web UI does is checked in tests/host; this keeps the door's own ar
 import contextlib
 import itertools
 import sys
+import threading
 import types
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,35 @@ from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
 from lib_ipadapter.units import Unit, read_unit  # noqa: E402
 
 
+class State:
+    """The web UI's record of the work at hand (modules/shared_state.py)."""
+
+    interrupted = stopping_generation = False
+    job, job_count, sampling_step, sampling_steps, textinfo = "", 0, 3, 20, None
+
+    def begin(self, job: str) -> None:
+        self.job, self.job_count, self.interrupted = job, -1, False
+
+    def end(self) -> None:
+        self.job, self.job_count = "", 0
+
+
+class Tasks:
+    """What the progress bar in the browser asks for (modules/progress.py)."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, str]] = []
+
+    def add_task_to_queue(self, task: str) -> None:
+        self.steps.append(("queued", task))
+
+    def start_task(self, task: str) -> None:
+        self.steps.append(("started", task))
+
+    def finish_task(self, task: str) -> None:
+        self.steps.append(("finished", task))
+
+
 @pytest.fixture
 def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     options: dict[str, Any] = {}
@@ -28,10 +58,12 @@ def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
         cmd_opts=SimpleNamespace(use_cpu=["all"], api_auth=None),
         data_path=str(tmp_path),
         sd_model=None,
+        state=State(),
     )
     modules = types.ModuleType("modules")
     parts = {
-        "call_queue": SimpleNamespace(queue_lock=contextlib.nullcontext("the lock")),
+        "call_queue": SimpleNamespace(queue_lock=threading.Lock()),
+        "progress": Tasks(),
         "devices": SimpleNamespace(cpu=torch.device("cpu")),
         "lowvram": SimpleNamespace(),
         "paths_internal": SimpleNamespace(models_path=str(tmp_path / "models"), extensions_dir=str(tmp_path / "ext")),
@@ -141,9 +173,51 @@ def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> No
     assert Processing().sample() == "sampled", "only this one generation"
 
 
-def test_work_between_generations_holds_the_web_uis_lock(door) -> None:
-    with door.in_turn() as held:
-        assert held == "the lock"
+def test_what_is_told_of_pictures_is_a_setting_and_nothing_of_inner_generations(door, tmp_path) -> None:
+    p = Processing()
+    assert door.reporting(p) == (False, "none", tmp_path / "log" / "ipadapter-likeness")
+    door.shared.opts.data.update(ipadapter_likeness=True, ipadapter_likeness_log="CSV")
+    assert door.reporting(p)[:2] == (True, "CSV")
+    p._ad_inner = True
+    assert not door.reporting(p).likeness
+    door.comment(p, "Picture 1")
+    assert p.comments == ["Picture 1"]
+
+
+def test_a_picture_that_was_made_has_its_number_its_place_and_its_seed(door) -> None:
+    p = Processing()
+    p.iteration, p.batch_size, p.batch_index, p.seeds = 2, 3, 1, [16, 17, 18]
+    assert door.made(p) == (7, 1, 3, 17)
+
+
+def test_work_between_generations_holds_the_web_uis_lock_and_moves_its_progress_bar(door) -> None:
+    common = sys.modules["lib_ipadapter.hosts.webui"]
+    lock, state, tasks = common.call_queue.queue_lock, common.shared.state, common.tasks
+    state.interrupted = True  # of the generation before, which is no reason to end this work
+    with door.in_turn("task(1)"):
+        assert lock.locked()
+        assert (state.job, tasks.steps) == ("task(1)", [("queued", "task(1)"), ("started", "task(1)")])
+        door.tell("encoding", 2, 8)
+        assert (state.job_count, state.sampling_step, state.sampling_steps) == (1, 2, 8)
+        assert state.textinfo == "IP-Adapter: encoding, 2 of 8"
+        door.tell("encoding", 8, 8)
+        assert (state.sampling_step, state.textinfo) == (0, None)
+    assert not lock.locked()
+    assert (state.job, tasks.steps[-1]) == ("", ("finished", "task(1)"))
+
+
+@pytest.mark.parametrize("how", ["interrupted", "stopping_generation"])
+def test_work_ends_where_the_web_ui_is_interrupted(door, how: str) -> None:
+    def work() -> None:
+        with door.in_turn():
+            door.tell("encoding", 0, 3)
+            setattr(door.shared.state, how, True)
+            door.tell("encoding", 1, 3)
+
+    with pytest.raises(IPAdapterError, match="Interrupted while encoding, of which 1 of 3 were done"):
+        work()
+    assert not sys.modules["lib_ipadapter.hosts.webui"].call_queue.queue_lock.locked()
+    assert door.shared.state.job == ""
 
 
 def test_an_unforeseen_error_stops_the_generation_and_is_logged(door, caplog) -> None:
@@ -291,6 +365,21 @@ def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
     assert models / "Lora" in found.loras
     assert found.faces[0] == models / "insightface" / "models"
     assert extension / "annotator" / "downloads" / "insightface" / "models" in found.faces
+
+
+def test_what_is_saved_goes_into_the_folder_that_was_chosen_and_is_found_in_both(door, tmp_path) -> None:
+    models = tmp_path / "models"
+    assert door.folders().subjects == (models / "ipadapter_subjects",)
+    door.shared.opts.data["ipadapter_kept_folder"] = "mine"
+    found = door.folders()
+    assert found.subjects == (tmp_path / "mine" / "ipadapter_subjects", models / "ipadapter_subjects")
+    assert found.saved == (tmp_path / "mine" / "ipadapter_references", models / "ipadapter_references")
+
+
+def test_the_settings_say_how_much_is_kept_in_memory(door) -> None:
+    assert door.memory() == (256 << 20, 256 << 20)
+    door.shared.opts.data |= {"ipadapter_kept_features": 64, "ipadapter_kept_keys_values": 0}
+    assert door.memory() == (64 << 20, 0)
 
 
 def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypatch) -> None:

@@ -34,7 +34,7 @@ def unit(unet) -> KeysValues:
         site: tuple(torch.randn(2, 4, width, generator=generator) for _ in range(2))
         for site, width in widths(find_attentions(unet)).items()
     }
-    return KeysValues(pairs, 4)
+    return KeysValues(pairs, torch.zeros(1, 4, 1))
 
 
 ROLES = (0, 0, 0, 1, 1)

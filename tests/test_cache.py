@@ -1,5 +1,8 @@
 """The cache's limit and the order in which entries leave."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 from lib_ipadapter.cache import Cache
 
 
@@ -85,3 +88,21 @@ def test_the_youngest_stays_though_it_alone_is_too_large() -> None:
 
 def test_with_a_limit_of_nothing_the_last_one_is_still_found() -> None:
     assert kept(cache(0, "a", "b")) == "b"
+
+
+def test_several_threads_may_use_it_at_once() -> None:
+    """A route looks at a picture while a generation runs."""
+    made, before = cache(3), sys.getswitchinterval()
+
+    def work(letters: str) -> None:
+        for _ in range(3000):
+            for letter in letters:
+                made.find(letter) or made.keep(letter, letter)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, ("abcd", "dcba", "bdac", "acbd")))
+    finally:
+        sys.setswitchinterval(before)
+    assert made.bytes <= 3

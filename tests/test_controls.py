@@ -292,6 +292,18 @@ def test_every_scaling_changes_what_a_weight_does(host, session, scaling) -> Non
     assert not torch.allclose(added(host, session, [unit(weight=0.5, scaling=scaling)]), plain, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["images", "negative_images"])
+def test_a_reference_can_be_cropped_otherwise_than_the_unit_says(host, session, name: str) -> None:
+    one, other = photo(1, 60, 30), photo(2, 60, 30)
+    others = {"images": [one]} if name != "images" else {}
+    apart = [one, {"image": other, "crop": "right"}]
+    made = call(host, session, [unit(crop="pad", **(others | {name: apart}))])
+    assert not torch.equal(made, call(host, session, [unit(crop="pad", **(others | {name: [one, other]}))]))
+    swapped = [{"image": one, "crop": "pad"}, other]
+    others = {"images": [{"image": one, "crop": "pad"}]} if name != "images" else {}
+    assert torch.equal(made, call(host, session, [unit(crop="right", **(others | {name: swapped}))]))
+
+
 def test_transparent_parts_of_a_reference_say_nothing(host, session) -> None:
     """They are neutral: what colour lies below them does not matter, and the rest does."""
     pictures = []

@@ -10,7 +10,7 @@ import torch
 from makers import adapter_tensors, lora_tensors, picture, save, text_of
 from small_host import STATES, Processing, SmallHost, save_tower
 from torch import Tensor, nn
-from unets import as_diffusers, ldm_unet
+from unets import as_diffusers, authors_processors, ldm_unet
 
 from lib_ipadapter import features, preparation
 from lib_ipadapter.attention import COND, UNCOND
@@ -143,6 +143,26 @@ def test_a_whole_unet_equals_the_authors_from_the_picture_on(unets, folder, host
         assert not close(made, sample(host, given, unit("faceid", weight=weight, lora_weight=0)), 1e-3)
 
 
+def test_portrait_with_five_photos_equals_the_authors(unets, folder, host, given) -> None:
+    """Five times sixteen tokens, for unconditional rows too, under one softmax."""
+    photos = [draw_faces((320, 320, 256), seed=seed) for seed in range(5)]
+    made = sample(host, given, unit("portrait", images=[text_of(each) for each in photos], weight=0.8))
+    adapter = open_adapter(folder / "portrait.safetensors")
+    each = nn.functional.normalize(torch.cat([vectors(folder, photo) for photo in photos]))
+    cond, uncond = (project(adapter, adapter.tensors(), part).flatten(0, 1) for part in (each, torch.zeros_like(each)))
+    latents, steps, context = given
+    layers = {key: tensor for key, tensor in adapter.tensors().items() if key.startswith("ip_adapter.")}
+    before = dict(unets[1].attn_processors)
+    try:
+        authors_processors(unets[1], len(cond), layers, 0.8)
+        rows = torch.cat([context, torch.stack([cond, cond, uncond, uncond])], dim=1)
+        expected = unets[1](latents, steps, rows).sample
+    finally:
+        unets[1].set_attn_processor(before)
+    assert len(cond) == 80
+    assert close(made, expected)
+
+
 def tokens_of(host: SmallHost, model: str, **more: Any) -> list[Tensor]:
     """Return the image tokens that a unit's keys come of: the unconditional set, then one a face."""
     seen: list[Tensor] = []
@@ -242,7 +262,6 @@ REFUSED = {
     "structure without v2": (unit("faceid-plus", structure_weight=0.5), "structure_weight has no meaning"),
     "a LoRA for portraits": (unit("portrait", lora_weight=0.5), "lora_weight has no meaning"),
     "a variant it cannot be": (unit("faceid", variant="v2"), "variant does not fit: faceid.bin is a FaceID adapter"),
-    "InstantID": (unit("unnorm", variant="InstantID"), "an InstantID adapter (SD1.x), which this version cannot run"),
     "an encoder": (unit("faceid", encoder="tower"), "encoder is not used by faceid.bin"),
     "a LoRA that is missing": (unit("alone", lora_weight=0.5), "alone_lora.safetensors was not found beside it"),
     "all and each": (unit("faceid", face="all", unfold=True), "face and unfold cannot go together"),

@@ -35,7 +35,7 @@ from lib_ipadapter.recognition import Recognised, recognise, tell_variant
 from lib_ipadapter.tokens import refuse_unsound
 from lib_ipadapter.units import VARIANTS
 
-RUNS = ("base", "plus", "full-face", "faceid", "faceid-plus", "portrait")
+RUNS = ("base", "plus", "full-face", "faceid", "faceid-plus", "portrait", "face-resampler")
 RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in RUNS]
 REFUSED = [name for name in PUBLISHED if name not in RUNNABLE]
 SMALL = {
@@ -244,7 +244,6 @@ def test_the_variants_of_the_field_table_are_those_of_the_families() -> None:
 
 
 TITLES = {
-    "face-resampler": "InstantID",
     "kolors-plus": "Plus adapter for Kolors",
     "kolors-faceid-plus": "FaceID Plus adapter for Kolors",
     "pulid": "PuLID v1 ",

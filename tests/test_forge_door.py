@@ -53,6 +53,7 @@ def door(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     modules = types.ModuleType("modules")
     parts = {
         "call_queue": SimpleNamespace(queue_lock=contextlib.nullcontext("the lock")),
+        "progress": SimpleNamespace(),
         "devices": SimpleNamespace(dtype=torch.float16),
         "paths_internal": SimpleNamespace(models_path=str(tmp_path / "models"), extensions_dir=str(tmp_path / "ext")),
         "sd_models": SimpleNamespace(model_data=SimpleNamespace(sd_model=SimpleNamespace())),

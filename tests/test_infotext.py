@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ipadapter.fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures, Points, Saved, Whole
+from lib_ipadapter.fields import (
+    Choice,
+    Face,
+    Flag,
+    Mask,
+    Number,
+    OptionalNumber,
+    Pictures,
+    Points,
+    Region,
+    Saved,
+    Whole,
+)
 from lib_ipadapter.infotext import describe, restored, restored_units
 from lib_ipadapter.units import FIELDS, Unit
 
@@ -34,6 +46,7 @@ VALUES = {
     Choice: lambda kind: st.sampled_from(kind.options),
     Face: lambda kind: st.sampled_from((*kind.places, 0, 7)),
     Points: lambda kind: st.sampled_from(("", kind.example, *kind.names)),
+    Region: lambda kind: st.sampled_from(("", kind.example, "top left | 0,0,1,1; feather 1", *kind.names)),
 }
 
 
@@ -84,7 +97,7 @@ def unit_with_pictures() -> Unit:
     return Unit(
         model="m",
         images=(Picture("one"), Picture("two", 0.5, "mask"), Picture("left out", 0.0)),
-        negative_images=(Picture("three"),),
+        negative_images=(Picture("three", crop="pad"),),
         mask="four",
     )
 
@@ -93,7 +106,7 @@ def test_pictures_are_their_hashes_with_weight_and_region() -> None:
     assert describe(unit_with_pictures(), "m.bin", DIGESTS) == (
         "Adapter: m.bin, Weight: 1, "
         "References: aaaaaaaaaaaa bbbbbbbbbbbb×0.5@cccccccccccc, "
-        "Negative references: dddddddddddd, Region: eeeeeeeeeeee"
+        "Negative references: dddddddddddd/pad, Region: eeeeeeeeeeee"
     )
 
 
@@ -114,8 +127,11 @@ def test_what_cannot_come_back_is_said() -> None:
         "Negative references dddddddddddd (reference missing); Region eeeeeeeeeeee (reference missing)."
     )
     assert back == {"model": "m.bin", "weight": 1.0}
-    odd = restored("Adapter: m, Weight: heavy, Colour: red", nothing)
-    assert odd == {"model": "m", "note": "Not restored, choose again: Weight heavy; Colour red."}
+    odd = restored("Adapter: m, Weight: heavy, Colour: red, References: aaaaaaaaaaaa/round", KEPT.get)
+    assert odd == {
+        "model": "m",
+        "note": "Not restored, choose again: Weight heavy; Colour red; References aaaaaaaaaaaa/round.",
+    }
 
 
 THEIRS = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
@@ -148,7 +164,7 @@ def test_pictures_that_are_kept_come_back_with_weight_and_region() -> None:
         "model": "m.bin",
         "weight": 1.0,
         "images": [{"image": "data:a"}, {"image": "data:b", "weight": 0.5, "mask": "data:c"}],
-        "negative_images": [{"image": "data:d"}],
+        "negative_images": [{"image": "data:d", "crop": "pad"}],
         "mask": "data:e",
     }
 

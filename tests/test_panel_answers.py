@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_host import CONTEXT, SmallHost, ask, save_files
+from small_host import CONTEXT, SmallHost, ask, photo, save_files
 from unets import ldm_unet
 
 from lib_ipadapter.api import PANEL, panel_answer
@@ -65,3 +65,17 @@ anything: st.SearchStrategy[Any] = st.recursive(
 @given(do=st.sampled_from(list(PANEL)), asked=st.dictionaries(st.sampled_from(["name", "unit", "x"]), anything))
 def test_nothing_that_a_panel_asks_is_an_error_of_the_server(session: Session, do: str, asked: dict[str, Any]) -> None:
     json.loads(panel_answer(session, json.dumps({**asked, "do": do})))
+
+
+def test_a_change_of_subjects_tells_of_all_and_what_was_done(session: Session) -> None:
+    assert ask(session, "subjects") == {"subjects": []}
+    saved = ask(session, "save subject", name="anna", pictures=[photo()])
+    assert (saved["message"], [each["name"] for each in saved["subjects"]]) == ("Saved as anna.", ["anna"])
+    zipped = ask(session, "export subject", name="anna")["zip"]
+    assert "is taken" in ask(session, "import subject", zip=zipped)["message"]
+    both = ask(session, "import subject", zip=zipped, name="b")
+    assert (both["message"], [each["name"] for each in both["subjects"]]) == ("Imported as b.", ["anna", "b"])
+    assert ask(session, "read subject", name="b")["pictures"][0]["image"].startswith("data:image/png;base64,")
+    for name in ("anna", "b"):
+        last = ask(session, "delete subject", name=name)
+    assert last == {"subjects": [], "message": "Deleted b."}

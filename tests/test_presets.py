@@ -109,5 +109,6 @@ def test_intents_are_settings_that_differ_from_the_defaults() -> None:
 
 def test_what_a_preset_sets_are_fields_without_pictures() -> None:
     assert set(FIELDS) - set(SETTINGS) == {
-        "enabled", "model", "images", "negative_images", "composition_images", "mask", "embeds",
-    }  # fmt: skip
+        *("enabled", "model", "images", "negative_images", "composition_images"),
+        *("mask", "region", "embeds", "subject"),
+    }

@@ -1,6 +1,7 @@
 """The routes, what they say of themselves, the README's examples, and that nothing sent to them does harm."""
 
 import base64
+import contextlib
 import json
 import shutil
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from makers import file_of, picture
+from makers import file_of, picture, text_of
 from readme import MODEL, run_example
 from small_host import CONTEXT, Processing, SmallHost, photo, save_files
 from unets import ldm_unet
@@ -25,7 +26,9 @@ from fastapi.testclient import TestClient  # noqa: E402
 from jsonschema import Draft7Validator  # noqa: E402
 
 from lib_ipadapter.api import add_routes  # noqa: E402
+from lib_ipadapter.checking import check  # noqa: E402
 from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
+from lib_ipadapter.preview import faces  # noqa: E402
 from lib_ipadapter.session import Session  # noqa: E402
 from lib_ipadapter.units import FIELDS, read_units, schema  # noqa: E402
 
@@ -57,7 +60,12 @@ def client(app: Any) -> TestClient:
 
 # Routes
 
-NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds")
+SUBJECTS = ("subjects", *(f"subjects/{name}" for name in ("read", "delete", "export", "import")))
+NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds", "faces", "check", "keypoints", *SUBJECTS)
+REFUSE = tuple(f"POST /ipadapter/{name}" for name in ("embeds", "faces", "check", "keypoints", *SUBJECTS))
+"""Refuse what no schema can, such as a name that is taken, or a picture without a face."""
+NEED_FACES = ("faces", "keypoints")
+"""Answer once face models are there, and are tested beside these."""
 
 
 def routes(client: TestClient) -> dict[str, dict[str, Any]]:
@@ -71,7 +79,7 @@ def test_every_route_describes_itself_and_what_it_answers(client: TestClient) ->
         for method, operation in methods.items():
             assert operation["summary"]
             assert operation["tags"] == ["IP-Adapter"]
-            assert operation["operationId"] == f"{method}_ipadapter_{path.rsplit('/', 1)[1]}"
+            assert operation["operationId"] == f"{method}{path.replace('/', '_')}"
             answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
             assert answer.get("type") or answer.get("$ref")
 
@@ -80,10 +88,22 @@ def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, sess
     from lib_ipadapter.api import list_adapters, list_encoders
 
     described = client.get("/openapi.json").json()
-    order = {"name": "anna", "unit": {"model": "base", "images": [photo()]}, "overwrite": True}
-    for path, methods in described["paths"].items():
-        for method, operation in sorted(methods.items(), reverse=True):  # what is saved is listed then
-            answer = client.request(method, path, json=order if method == "post" else None)
+    saving = {"name": "anna", "overwrite": True}
+    pictures = [photo(), {"image": photo(2), "weight": 0.5, "crop": "pad", "note": "n"}]
+    unit = {"model": "base", "images": [photo()]}
+    orders = {
+        "/ipadapter/embeds": saving | {"unit": unit},
+        "/ipadapter/check": {"unit": unit | {"images": [photo(1), photo(2)]}},
+        "/ipadapter/subjects": saving | {"pictures": pictures},
+    }
+    for path, methods in sorted(described["paths"].items(), key=lambda entry: "delete" in entry[0]):
+        if path.endswith(NEED_FACES):
+            continue
+        for method, operation in sorted(methods.items(), reverse=True):  # what is saved is listed and deleted then
+            asked = orders.get(path, {"name": "anna"})
+            if path.endswith("/import"):
+                asked = {**asked, "zip": client.post("/ipadapter/subjects/export", json=asked).json()["zip"], **saving}
+            answer = client.request(method, path, json=asked if method == "post" else None)
             assert answer.status_code == 200
             of = operation["responses"]["200"]["content"]["application/json"]["schema"]
             # nullable members of pydantic 1 say nothing of null; none is sent, for what is not known is left out
@@ -92,8 +112,31 @@ def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, sess
     assert (saved["name"], saved["references"]) == ("anna.safetensors", 1)
     assert client.get("/ipadapter/models").json() == list_adapters(session)
     assert client.get("/ipadapter/encoders").json() == list_encoders(session)
+    checked = client.post("/ipadapter/check", json=orders["/ipadapter/check"]).json()
+    assert checked == json.loads(json.dumps(check(session, orders["/ipadapter/check"])))
     assert client.get("/ipadapter/schema").json() == json.loads(json.dumps(schema()))
     assert client.post("/ipadapter/rescan").json() == {"models": 4, "encoders": 2}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
+def test_the_faces_of_a_picture_are_as_described(client: TestClient, session: Session, folder: Path) -> None:
+    pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed here")
+    from face_models import draw_faces, write_pack
+
+    from lib_ipadapter.faces import PACKS
+
+    write_pack(folder / "faces", PACKS["buffalo_l"])
+    described = client.get("/openapi.json").json()
+    order = {"image": text_of(draw_faces((150, 200, 128), (450, 400, 160)))}
+    answer = client.post("/ipadapter/faces", json=order)
+    shutil.rmtree(folder / "faces")
+    assert answer.status_code == 200
+    of = described["paths"]["/ipadapter/faces"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    Draft7Validator({**of, "components": described["components"]}).validate(answer.json())
+    assert [face["number"] for face in answer.json()["faces"]] == [0, 1]
+    refused = client.post("/ipadapter/faces", json=order)
+    assert refused.status_code == 422
+    assert "det_10g.onnx" in refused.text
 
 
 def test_the_guards_stand_before_every_route(session: Session) -> None:
@@ -120,18 +163,19 @@ def test_no_request_is_an_error_of_the_server(client: TestClient, method, name, 
     assert client.request(method, f"/ipadapter/{name}", params=query, content=body).status_code < 500
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+KEYS = ["name", "unit", "overwrite", "model", "image", "images", "pictures", "notes", "zip", "task", "x"]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
+    st.sampled_from(["embeds", "faces", "check", *SUBJECTS]),
     st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
-        lambda some: (
-            st.lists(some, max_size=3)
-            | st.dictionaries(st.sampled_from(["name", "unit", "overwrite", "model", "images", "x"]), some, max_size=4)
-        ),
-    )
+        lambda some: st.lists(some, max_size=3) | st.dictionaries(st.sampled_from(KEYS), some, max_size=4),
+    ),
 )
-def test_nothing_that_is_asked_to_be_saved_is_an_error_of_the_server(client: TestClient, asked) -> None:
-    assert client.post("/ipadapter/embeds", json=asked).status_code == 422
+def test_nothing_that_is_asked_is_an_error_of_the_server(client: TestClient, name: str, asked: Any) -> None:
+    assert client.post(f"/ipadapter/{name}", json=asked).status_code == 422
 
 
 def test_schemathesis_finds_nothing(app: Any) -> None:
@@ -140,7 +184,7 @@ def test_schemathesis_finds_nothing(app: Any) -> None:
     count = 0
     for operation in operations:
         each = operation.ok()
-        if each.label == "POST /ipadapter/embeds":  # refuses what no schema can, such as a name that is taken
+        if each.label in REFUSE:
             continue
 
         @settings(max_examples=10, deadline=None)
@@ -150,7 +194,7 @@ def test_schemathesis_finds_nothing(app: Any) -> None:
 
         sent()
         count += 1
-    assert count == 6
+    assert count == 7
 
 
 # What units may not do
@@ -220,6 +264,9 @@ def test_no_unit_makes_a_file_outside_the_folders_be_touched(session, folder, se
         host.refused.clear()
         session.before_generation(Processing(), [unit])
         assert not any("failed with" in sentence for sentence in host.refused)
+        for ask, asked in ((check, {"unit": unit}), (faces, {"image": unit.get("mask"), "model": unit["model"]})):
+            with contextlib.suppress(IPAdapterError):
+                ask(session, asked)
 
     opened.clear()
     watching = True

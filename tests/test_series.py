@@ -13,6 +13,7 @@ import pytest
 from makers import file_of, picture, text_of
 
 from lib_ipadapter.errors import IPAdapterError, UnitError
+from lib_ipadapter.fields import Picture
 from lib_ipadapter.units import read_units, with_reference
 
 TEXTS = [text_of(picture(8, 8, seed)) for seed in range(3)]
@@ -62,13 +63,15 @@ def webui(monkeypatch: pytest.MonkeyPatch) -> WebUI:
     return webui
 
 
-def series(given: Any, *units: dict[str, Any] | None) -> tuple[Any, Any]:
+def series(given: Any, *units: dict[str, Any] | None, weights: Any = "", moved: bool = False) -> tuple[Any, Any]:
     """Return the web UI's record of what was asked, and what was made."""
     from lib_ipadapter.hosts.series import make_series
 
     slots = [json.dumps(each) if each else "" for each in units]
     p = SimpleNamespace(seed=-1, n_iter=2, script_args=("x", 1, *slots, "y"), extra_generation_params={"a": 1})
-    return p, make_series(p, given, SCRIPT)
+    others = [SimpleNamespace(args_to=6 + moved), SimpleNamespace(args_to=None)]
+    p.scripts = SimpleNamespace(scripts=[SCRIPT, *others])
+    return p, make_series(p, given, weights, SCRIPT)
 
 
 EMPTY = {"model": "m", "weight": 0.5}
@@ -123,7 +126,7 @@ WRONG: list[tuple[Any, str]] = [
     (__file__, "files are not read by path"),
     ("http://127.0.0.1/a.png", "addresses are not fetched"),
     (base64.b64encode(b"text").decode(), "is no picture"),
-    ({"path": __file__}, "must be a picture as base64 text"),
+    ({"path": __file__}, "is no field that this version knows"),
     (3, "must be a picture as base64 text"),
 ]
 
@@ -132,7 +135,27 @@ WRONG: list[tuple[Any, str]] = [
 def test_a_picture_that_cannot_be_read_stops_it_before_anything_is_made(webui, wrong: Any, words: str) -> None:
     with pytest.raises(UnitError, match=words) as refused:
         series([TEXTS[0], wrong], EMPTY, None, None)
-    assert refused.value.field == "picture 2"
+    assert refused.value.field.split(".")[0] == "picture 2"
+    assert not webui.jobs
+
+
+@pytest.mark.parametrize(("weights", "told"), [("", [1, 0.5, 1]), (" 0.5 ", [0.5] * 3), ("2, -1,0.25", [2, -1, 0.25])])
+def test_each_picture_has_its_weight(webui, weights: str, told: list[float]) -> None:
+    series([TEXTS[0], {"image": TEXTS[1], "weight": 0.5, "crop": "pad"}, TEXTS[2]], EMPTY, None, None, weights=weights)
+    pictures = [read_units(job.script_args[2:5])[1].images[0] for job in webui.jobs]
+    assert [picture.weight for picture in pictures] == told
+    assert [picture.crop for picture in pictures] == [None, "pad", None]
+
+
+def test_a_program_that_sends_no_weights_gets_none_of_another_scripts_values(webui) -> None:
+    series([TEXTS[0]], EMPTY, None, None, weights=0.5, moved=True)
+    assert read_units(webui.jobs[0].script_args[2:5])[1].images[0].weight == 1
+
+
+@pytest.mark.parametrize("weights", ["1, 1, 1, 1", "heavy", "1,,1", "9", "nan", "0", "1, 0", 0.5])
+def test_weights_that_cannot_be_stop_it_before_anything_is_made(webui, weights: Any) -> None:
+    with pytest.raises(UnitError):
+        series(TEXTS, EMPTY, None, None, weights=weights)
     assert not webui.jobs
 
 
@@ -144,7 +167,8 @@ def test_where_every_unit_has_references_it_says_so(webui, units: Any) -> None:
 
 
 def test_units_are_given_references_in_every_form_that_they_come_in() -> None:
+    given = Picture("text")
     for args in ([EMPTY], [[EMPTY]], [json.dumps([EMPTY])]):
-        assert with_reference(args, "text") == [EMPTY | {"images": ["text"]}]
-    assert with_reference([None, "", EMPTY], "text") == [None, None, EMPTY | {"images": ["text"]}]
+        assert with_reference(args, given) == [EMPTY | {"images": [given]}]
+    assert with_reference([None, "", EMPTY], given) == [None, None, EMPTY | {"images": [given]}]
     assert "images" not in EMPTY

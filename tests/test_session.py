@@ -13,11 +13,11 @@ from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, ask, call
 from torch import nn
 from unets import ldm_unet
 
-from lib_ipadapter import encoders, features, preparation
+from lib_ipadapter import encoders, features, preparation, tokens
 from lib_ipadapter.adapter import find_attentions
 from lib_ipadapter.api import list_adapters, list_encoders
 from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import PassFacts
+from lib_ipadapter.hosts.host import Memory, PassFacts
 from lib_ipadapter.session import Run, Session
 from lib_ipadapter.unet_map import SDXL, sites
 from lib_ipadapter.units import read_unit
@@ -29,6 +29,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
 
     def counting(encoder: Any, pictures: Any, *more: Any) -> Any:
+        pictures = list(pictures)
         counts.append(len(pictures))
         return encoders.encode(encoder, pictures, *more)
 
@@ -50,6 +51,43 @@ def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, en
     assert encoded == [2, 1], "only what is new"
     sample(host, session, [unit(crop="pad")])
     assert encoded == [2, 1, 1]
+
+
+@pytest.mark.parametrize("limits", [Memory(), Memory(features=0)])
+def test_no_more_features_are_kept_than_the_host_has_memory_for(host, encoded, limits: Memory) -> None:
+    host.limits = limits
+    session = Session(host)
+    for seed in (1, 2):
+        sample(host, session, [unit(images=[photo(seed)])])
+    encoded.clear()
+    sample(host, session, [unit(images=[photo(1)], model="plus")])  # other keys and values of the same features
+    assert bool(encoded) == (limits.features == 0)
+
+
+@pytest.mark.parametrize("limits", [Memory(), Memory(keys_values=0)])
+def test_no_more_keys_and_values_are_kept_than_the_host_has_memory_for(host, monkeypatch, limits: Memory) -> None:
+    made: list[int] = []
+    monkeypatch.setattr(preparation, "project", lambda *args, **more: made.append(1) or tokens.project(*args, **more))
+    host.limits = limits
+    session = Session(host)
+    for seed in (1, 2, 1):
+        sample(host, session, [unit(images=[photo(seed)])])
+    assert (len(made) == 4) == (limits.keys_values > 0), "two sets a unit, the unconditional one and the picture's"
+
+
+def test_encoding_is_told_picture_by_picture_and_can_be_interrupted(session, host) -> None:
+    several = unit(images=[photo(1), photo(2), photo(3)])
+    host.interrupted_at = 3
+    session.before_sampling(Processing(), [several])
+    assert host.refused == ["IP-Adapter unit 1: Interrupted."]
+    assert host.progress == [("encoding", done, 4) for done in range(3)], "three references and the empty picture"
+    host.progress.clear()
+    host.refused.clear()
+    host.interrupted_at = 0
+    call(host, session, [several])
+    assert host.progress == [("encoding", done, 4) for done in range(5)], "nothing was kept of the first time"
+    call(host, session, [several])
+    assert len(host.progress) == 5
 
 
 def test_every_input_of_what_is_kept_is_in_its_key(session, host) -> None:

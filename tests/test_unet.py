@@ -162,7 +162,7 @@ def test_swapping_the_keys_and_values_of_any_two_like_sites_shows(sd, given) -> 
     keys_values = ours(tensors_of("base"), SD, *features("base"))
 
     def output(of_site) -> Tensor:
-        units = [(KeysValues(of_site, 4), 1.0)]
+        units = [(KeysValues(of_site, torch.zeros(1, 4, 1)), 1.0)]
         return with_units(sd[0], find_attentions(sd[0]), units, ROLES, lambda: sd[0](latents, steps, context))
 
     right = output(keys_values.of_site)

@@ -23,6 +23,7 @@ DEFAULTS = {
     "images": [],
     "negative_images": [],
     "composition_images": [],
+    "subject": "",
     "embeds": "",
     "weight": 1.0,
     "hires_weight": None,
@@ -37,6 +38,7 @@ DEFAULTS = {
     "start": 0.0,
     "end": 1.0,
     "mask": None,
+    "region": "",
     "crop": "center",
     "tiles": False,
     "enhance": 1,
@@ -99,7 +101,7 @@ CHOICES = {
 }
 PLACES = ["largest", "left", "right", "top", "bottom", "all"]
 FLAGS = ["enabled", "tiles", "unfold"]
-TEXTS = ["model", "embeds", "encoder"]
+TEXTS = ["model", "subject", "embeds", "encoder"]
 POINTS = ["layers", "curve"]
 PICTURES = ["images", "negative_images", "composition_images"]
 CURVES = ["linear in", "linear out", "cosine in", "cosine out"]
@@ -110,6 +112,7 @@ NULLABLE = ["mask", "hires_weight"]
 OTHERS = {
     "negative_images": "aGVsbG8=",
     "composition_images": "aGVsbG8=",
+    "subject": "anna",
     "embeds": "a cat",
     "weight": 0.5,
     "hires_weight": 0.25,
@@ -124,6 +127,7 @@ OTHERS = {
     "start": 0.25,
     "end": 0.75,
     "mask": "aGVsbG8=",
+    "region": "left half",
     "crop": "pad",
     "tiles": True,
     "enhance": 2,
@@ -428,7 +432,8 @@ def test_pictures_are_one_text_one_object_or_a_list_of_these(name: str) -> None:
         ([one.image], (one,)),
         (spelt, (other,)),
         ({"image": one.image}, (one,)),
-        ({"image": one.image, "mask": None, "weight": 1}, (one,)),
+        ({"image": one.image, "mask": None, "weight": 1, "crop": None}, (one,)),
+        ({"image": one.image, "crop": "pad"}, (Picture(one.image, crop="pad"),)),
         ([one.image, spelt, one.image], (one, other, one)),
         ((one.image,), (one,)),
     ):
@@ -447,7 +452,8 @@ def test_the_refusal_of_a_picture_names_it_by_its_number(name: str) -> None:
         ([{"image": "aGVsbG8=", "weight": 6}], "[0].weight", "from -5 to 5"),
         ([{"image": "aGVsbG8=", "weight": None}], "[0].weight", "from -5 to 5"),
         ([{"image": "aGVsbG8=", "mask": 1}], "[0].mask", "base64"),
-        ([{"image": "aGVsbG8=", "url": "x"}], "[0].url", "known are image, weight, mask"),
+        ([{"image": "aGVsbG8=", "url": "x"}], "[0].url", "known are image, weight, mask, crop"),
+        ([{"image": "aGVsbG8=", "crop": "round"}], "[0].crop", "must be one of center, pad"),
         ("größe.png", "[0]", "files are not read by path"),
         ("\ud800", "[0]", "base64"),
     ):
@@ -911,11 +917,11 @@ def test_what_is_read_as_points_fits_the_schema(name: str, text: str) -> None:
 @given(
     st.fixed_dictionaries(
         {"enabled": st.just(False)},
-        optional={name: SCALARS for name in FIELDS if name not in ("enabled", *POINTS)},
+        optional={name: SCALARS for name in FIELDS if name not in ("enabled", "region", *POINTS)},
     )
 )
 def test_schema_and_reader_agree_on_each_field_of_a_unit_that_is_off(given_unit: dict[str, Any]) -> None:
-    """Numbers that JSON does not have and texts that are beyond a schema's grasp, as points are, are left out."""
+    """Left out are numbers that JSON does not have, and texts beyond a schema's grasp, as points and places are."""
     text = json.dumps(given_unit)
     if "NaN" in text or "Infinity" in text or "\\u" in text:
         return

@@ -102,6 +102,7 @@ def test_choices_are_listed_and_numbers_are_numbers(axes: dict[str, AxisOption])
         ("Weight type", "ease in", "weight_type", "ease in"),
         ("Layers", "6:1, 3:0.5", "layers", "6:1, 3:0.5"),
         ("Curve", "cosine in", "curve", "cosine in"),
+        ("Place", "left half; feather 0.1", "region", "left half; feather 0.1"),
         ("Tiles", "True", "tiles", True),
         ("Tiles", "false", "tiles", False),
         ("Pass", "hires", "passes", "hires"),

@@ -105,6 +105,25 @@ def diffusers_attentions(unet: nn.Module, layout: Layout) -> dict[Site, nn.Modul
     }
 
 
+class AsLdm(nn.Module):
+    """A diffusers U-Net under ldm's names: its cross-attentions are where web UIs have them, and it is called alike."""
+
+    def __init__(self, unet: nn.Module, layout: Layout) -> None:
+        super().__init__()
+        object.__setattr__(self, "unet", unet)
+        for site, attention in diffusers_attentions(unet, layout).items():
+            place: nn.Module = self
+            *folders, name = site.path.split(".")
+            for folder in folders:
+                if folder not in place._modules:
+                    place.add_module(folder, nn.Module())
+                place = place._modules[folder]
+            place.add_module(name, attention)
+
+    def forward(self, latents: Tensor, steps: Tensor, context: Tensor) -> Tensor:
+        return self.unet(latents, steps, context).sample
+
+
 def as_diffusers(unet: nn.Module, channels: int = 32, context_dim: int = 768, heads: int = 8) -> nn.Module:
     """Return diffusers' U-Net with the weights of an ldm one, translated by diffusers' own converter."""
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,11 @@ from modules import devices, lowvram, sd_models, sd_unet, shared
 
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
-from .host import Row, SamplingRun
+from .face_context import contexts_of, listen
+from .host import PassFacts, Row, SamplingRun
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import Pass, act, progress
+from .webui import pass_of as common_pass_of
 
 
 def compute_device() -> torch.device:
@@ -48,7 +51,19 @@ def answer_refusals(app: Any) -> None:
     """Leave it to the web UI's own API, which answers with all that a refusal holds."""
 
 
+def before_process(p: Any, feeding: bool) -> None:
+    """Prepare a generation in which units may feed ControlNets, before any script does anything for it."""
+    listen(p, feeding)
+
+
+def pass_of(p: Any) -> PassFacts:
+    return replace(common_pass_of(p), contexts=contexts_of(p) is not None)
+
+
 def while_sampling(p: Any, run: SamplingRun) -> None:
+    contexts = contexts_of(p)
+    if contexts:
+        contexts.run = run
     act(p, A1111Pass(p, run))
 
 

@@ -24,7 +24,7 @@ from ..errors import IPAdapterError
 from ..library import Folders
 from ..regions import Size
 from ..units import Unit
-from .host import PassFacts, Row, SamplingRun
+from .host import Memory, PassFacts, Row, SamplingRun
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,9 @@ class Demo:
     def unconditional(self) -> str:
         return "mean"
 
+    def memory(self) -> Memory:
+        return Memory()
+
     def shelter(self) -> None:
         """Nothing of a reference is kept."""
 
@@ -90,8 +93,11 @@ class Demo:
     def loaded_unet(self) -> nn.Module:
         return self.model.unet
 
-    def in_turn(self) -> AbstractContextManager[None]:
+    def in_turn(self, task: str = "") -> AbstractContextManager[None]:
         return nullcontext()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """There is no progress bar, and nothing interrupts."""
 
     def refusal(self, error: IPAdapterError) -> Exception:
         return error

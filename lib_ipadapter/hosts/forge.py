@@ -70,6 +70,10 @@ def answer_refusals(app: Any) -> None:
     app.middleware_stack = None  # made anew, with the handler, for the next request
 
 
+def before_process(p: Any, feeding: bool) -> None:
+    """Do nothing: ControlNets of this family are not fed."""
+
+
 def while_sampling(p: Any, run: SamplingRun) -> None:
     act(p, ForgePass(p, run))
 

@@ -41,6 +41,8 @@ class PassFacts:
     loras: frozenset[str] = frozenset()
     """LoRAs that the web UI applies in this pass because the prompt asks for them: names of files in lower case,
     without folder and extension."""
+    contexts: bool = False
+    """Whether ControlNets may ask for the image tokens of units, to see them in the place of the text."""
 
 
 class Shelter(NamedTuple):
@@ -49,6 +51,54 @@ class Shelter(NamedTuple):
     folder: Path
     limit: int
     """Bytes; with 0 nothing is kept."""
+
+
+class Memory(NamedTuple):
+    """Bytes of what is kept in memory between generations, so that it is computed once."""
+
+    features: int = 256 << 20
+    """Of what encoders returned: about two hundred pictures of ViT-H."""
+    keys_values: int = 256 << 20
+    """Of image keys and values: about ten units of SDXL Plus."""
+
+
+class Made(NamedTuple):
+    """A picture that a generation has just made."""
+
+    number: int
+    """Among all that it makes, from 0."""
+    place: int
+    """In its batch, from 0."""
+    batch: int
+    """Pictures of that batch."""
+    seed: int
+
+
+class Reporting(NamedTuple):
+    """What is told of pictures once they are made."""
+
+    likeness: bool
+    """Whether it is told how alike faces are to their references."""
+    log: str
+    """Kind of the file that is written for each run, "CSV" or "JSON", or "none"."""
+    folder: Path
+    """Where such files go."""
+
+
+class Reporter(Protocol):
+    """The web UI, as far as something is told of pictures once they are made."""
+
+    def reporting(self, p: Any) -> Reporting:
+        """Return what is told of the pictures of a generation."""
+        ...
+
+    def made(self, p: Any) -> Made:
+        """Return which picture of the generation it is that was just made."""
+        ...
+
+    def comment(self, p: Any, text: str) -> None:
+        """Show a line below the pictures of a generation."""
+        ...
 
 
 class SamplingRun(Protocol):
@@ -62,6 +112,7 @@ class SamplingRun(Protocol):
     def eject(self) -> None: ...
     def arm(self, rows: Sequence[Row], progress: float, size: Size, told: RowsOf | None = None) -> None: ...
     def disarm(self) -> None: ...
+    def contexts(self, number: int, rows: int) -> torch.Tensor: ...
     def enter(self, path: str, hidden: torch.Tensor) -> None: ...
     def leave(self, path: str, output: torch.Tensor) -> torch.Tensor: ...
 
@@ -89,6 +140,10 @@ class Host(Protocol):
         """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
         ...
 
+    def memory(self) -> Memory:
+        """Return how much is kept in memory; it is asked for once, when a session begins."""
+        ...
+
     def shelter(self) -> Shelter | None:
         """Return where references are kept, or None where that is nowhere."""
         ...
@@ -105,8 +160,15 @@ class Host(Protocol):
         """Return the loaded checkpoint's U-Net, or None where no checkpoint is loaded yet; never loads one."""
         ...
 
-    def in_turn(self) -> AbstractContextManager[Any]:
-        """Return a context in which no generation runs, for work between generations; it waits for its turn."""
+    def in_turn(self, task: str = "") -> AbstractContextManager[Any]:
+        """Return a context in which no generation runs, for work between generations; it waits for its turn.
+
+        The web UI's progress bar knows the work as `task`, and its interruption ends the work as it ends a generation.
+        """
+        ...
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Show how much of some work is done, in a generation too; raises `IPAdapterError` where it was interrupted."""
         ...
 
     def refusal(self, error: IPAdapterError) -> Exception:

@@ -2,13 +2,15 @@
 
 import base64
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from modules import processing, shared
 
 from ..errors import IPAdapterError, UnitError
+from ..fields import Picture, Text, read_picture, read_weights
 from ..reference import decode, read_reference
 from ..units import with_reference
 
@@ -16,18 +18,20 @@ FILE = "IP-Adapter reference"
 """Name of the parameter that tells a picture's reference by its file's name."""
 
 
-def make_series(p: Any, given: Iterable[Any] | None, script: Any) -> Any:
+def make_series(p: Any, given: Iterable[Any] | None, weights: str, script: Any) -> Any:
     """Generate once for each given reference, which goes to the units that have none; return what was made.
 
-    `given` are uploaded files, or pictures as a unit takes them; `script` is the web UI's, with the units in its
-    arguments. Each generation has the same seed. Interrupting ends the series, skipping goes on to the next picture.
+    `given` are uploaded files, or pictures as a unit takes them; `weights`, such as `1, 0.5`, are theirs where it is
+    not empty. `script` is the web UI's, with the units in its arguments. Each generation has the same seed.
+    Interrupting ends the series, skipping goes on to the next picture.
     Raises `IPAdapterError` before the first one where a picture cannot be read or no unit is without references.
     """
     pictures = [_named(entry, number) for number, entry in enumerate(given or (), 1)]
     if not pictures:
         raise IPAdapterError("There is no picture to go through. Drop some, or choose another script.")
+    pictures = list(_weighted(pictures, Text().read("weights", weights) if _is_whole(p) else ""))
     for name, picture in pictures:
-        decode(name, read_reference(name, picture).content)
+        decode(name, read_reference(name, picture.image).content)
     processing.fix_seed(p)
     p.do_not_save_grid = True
     shared.state.job_count = len(pictures) * p.n_iter
@@ -41,22 +45,37 @@ def make_series(p: Any, given: Iterable[Any] | None, script: Any) -> Any:
     return _together(p, made)
 
 
-def _named(entry: Any, number: int) -> tuple[str, str]:
-    """Return a picture's name, for people, and the picture as base64 text.
+def _is_whole(p: Any) -> bool:
+    """Tell whether the scripts' values are all there, and so each in its place.
+
+    The web UI puts what a program sends in the place of all values of the selected script, however few they are
+    (modules/api/api.py, `init_script_args`); what follows then belongs to other scripts.
+    """
+    return len(p.script_args) >= max(script.args_to or 0 for script in p.scripts.scripts)
+
+
+def _weighted(pictures: Sequence[tuple[str, Picture]], weights: str) -> Iterator[tuple[str, Picture]]:
+    """Yield pictures with the weights that a text tells; raises `UnitError` where one has none."""
+    told = read_weights("weights", weights, len(pictures)) if weights.strip() else [each.weight for _, each in pictures]
+    for (name, picture), weight in zip(pictures, told, strict=True):
+        if not weight:
+            raise UnitError(name, 0, "has no weight; leave it out, or give it one.")
+        yield name, replace(picture, weight=weight)
+
+
+def _named(entry: Any, number: int) -> tuple[str, Picture]:
+    """Return a picture's name, for people, and the picture.
 
     Only what the web UI itself received as a file has a name on the disk; a text, as a program sends it, has none.
     """
     uploaded = getattr(entry, "name", None)
     if uploaded is None:
-        if not isinstance(entry, str):
-            raise UnitError(f"picture {number}", entry, "must be a picture as base64 text.")
-        return f"picture {number}", entry
-    return getattr(entry, "orig_name", None) or Path(uploaded).name, base64.b64encode(
-        Path(uploaded).read_bytes()
-    ).decode()
+        return f"picture {number}", read_picture(f"picture {number}", entry)
+    content = base64.b64encode(Path(uploaded).read_bytes()).decode()
+    return getattr(entry, "orig_name", None) or Path(uploaded).name, Picture(content)
 
 
-def _job(p: Any, name: str, picture: str, script: Any) -> Any:
+def _job(p: Any, name: str, picture: Picture, script: Any) -> Any:
     """Return the generation for one reference: a copy of `p` with this picture in its units."""
     job = copy.copy(p)
     args = list(p.script_args)

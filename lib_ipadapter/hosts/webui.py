@@ -5,7 +5,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable, Collection, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,30 @@ import torch
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import call_queue, paths_internal, shared
+from modules import progress as tasks
 
 from ..errors import STATUS, IPAdapterError
 from ..fields import HASH
 from ..library import Folders
 from ..regions import WHOLE, Box, Size
 from ..units import Unit
-from .host import PassFacts, SamplingRun, Shelter
+from .host import Made, Memory, PassFacts, Reporting, SamplingRun, Shelter
 
 __all__ = [
     "begin",
+    "comment",
     "folders",
     "in_turn",
+    "made",
+    "memory",
     "on_cfg_denoiser",
     "pass_of",
     "refusal",
     "refusing",
+    "reporting",
     "route_guards",
     "shelter",
+    "tell",
     "unconditional",
 ]
 """What every door has from here, so that it offers all of `host.Host`."""
@@ -46,6 +52,12 @@ UNCONDITIONAL = "ipadapter_unconditional"
 KEPT = "ipadapter_kept_references"
 """Setting: mebibytes of references that are kept, so that a picture's parameters restore them; 0 for none."""
 
+LIKENESS = "ipadapter_likeness"
+"""Setting: it is told how alike the faces in a picture are to their references."""
+
+LIKENESS_LOG = "ipadapter_likeness_log"
+"""Setting: kind of the file with it that is written for each run."""
+
 BASIC = HTTPBasic(auto_error=False)
 
 OWN_SAMPLING = ("img2img alternative test",)
@@ -56,6 +68,8 @@ TITLE = "IP-Adapter"
 
 ENTRY = "ip_adapter"
 """Name of this extension's entry file, by which ADetailer knows it."""
+FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
+"""Settings: mebibytes of what encoders returned, and of image keys and values, that are kept in memory."""
 
 CURRENT = "ip_adapter_pass"
 """Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
@@ -91,14 +105,16 @@ def folders() -> Folders:
     own = _chosen("ipadapter_folder", "")
     faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
     faces.append(Path.home() / ".insightface" / "models")
+    kept = [*_chosen("ipadapter_kept_folder", ""), models]
     loras = [*_chosen("", "lora_dir"), *map(Path, getattr(shared.cmd_opts, "lora_dirs", ()))]  # Forge Neo has several
     return Folders(
         (*own, *adapters),
         (*own, *encoders),
-        saved=(models / "ipadapter_references",),
+        saved=tuple(folder / "ipadapter_references" for folder in kept),
         faces=tuple(faces),
         loras=(*own, *(loras or [models / "Lora"])),
         presets=Path(shared.data_path, "ipadapter-presets.json"),
+        subjects=tuple(folder / "ipadapter_subjects" for folder in kept),
     )
 
 
@@ -112,8 +128,28 @@ def unconditional() -> str:
     return shared.opts.data.get(UNCONDITIONAL, "mean")
 
 
+def memory() -> Memory:
+    kept = zip((FEATURES, KEYS_VALUES), Memory(), strict=True)
+    return Memory(*(shared.opts.data.get(option, default >> 20) << 20 for option, default in kept))
+
+
 def shelter() -> Shelter:
     return Shelter(Path(shared.data_path, "cache", "ipadapter-references"), shared.opts.data.get(KEPT, 256) << 20)
+
+
+def reporting(p: Any) -> Reporting:
+    likeness = shared.opts.data.get(LIKENESS, False) and not is_inner(p)
+    folder = Path(shared.data_path, "log", "ipadapter-likeness")
+    return Reporting(likeness, shared.opts.data.get(LIKENESS_LOG, "none"), folder)
+
+
+def made(p: Any) -> Made:
+    """Source: modules/processing.py, `process_images_inner`, which goes through a batch's pictures one by one."""
+    return Made(p.iteration * p.batch_size + p.batch_index, p.batch_index, len(p.seeds), p.seeds[p.batch_index])
+
+
+def comment(p: Any, text: str) -> None:
+    p.comment(text)
 
 
 def pass_of(p: Any) -> PassFacts:
@@ -253,8 +289,28 @@ def _knows(accounts: dict[str, str], given: HTTPBasicCredentials) -> bool:
     return password is not None and secrets.compare_digest(given.password.encode(), password.encode())
 
 
-def in_turn() -> AbstractContextManager[Any]:
-    return call_queue.queue_lock
+@contextmanager
+def in_turn(task: str = "") -> Generator[None, None, None]:
+    """Hold the web UI's lock as a generation does (modules/call_queue.py, `wrap_gradio_gpu_call`)."""
+    task = task or "IP-Adapter"
+    tasks.add_task_to_queue(task)
+    with call_queue.queue_lock:
+        shared.state.begin(job=task)
+        shared.state.job_count = 1
+        tasks.start_task(task)
+        try:
+            yield
+        finally:
+            tasks.finish_task(task)
+            shared.state.end()
+
+
+def tell(what: str, done: int, total: int) -> None:
+    state, over = shared.state, done == total
+    state.textinfo = None if over else f"IP-Adapter: {what}, {done} of {total}"
+    state.sampling_step, state.sampling_steps = (0, 0) if over else (done, total)
+    if state.interrupted or state.stopping_generation:
+        raise IPAdapterError(f"Interrupted while {what}, of which {done} of {total} were done.")
 
 
 def refusal(error: IPAdapterError) -> Exception:

@@ -20,17 +20,29 @@ WITHOUT = (
 )
 
 
-NOT_IN_FORGE = {
-    "test_however_the_batch_is_split[long negative, padded": "Forge repeats the shorter prompt and pads none",
-    "test_attention_optimisations": "Forge chooses its attention by flags, once for all",
-    "test_with_other_speed_ups[hypertile": "Forge has no hypertile",
-    "test_with_other_speed_ups[upcast": "Forge chooses its precision by flags",
-    "test_right_where_controlnet_is_not": "Forge's own IP-Adapter is right there",
+BY_FLAGS = {
+    "test_attention_optimisations": "attention is chosen by flags, once for all",
+    "test_with_other_speed_ups[upcast": "precision is chosen by flags",
+    "test_with_other_speed_ups[hypertile": "there is no setting for hypertile",
+    "test_right_where_controlnet_is_not": "its own IP-Adapter is right there",
 }
-ONLY_IN_FORGE = {
-    "test_rows_widened_around_attn2": "patches around attn2 are Forge's",
-    "test_tiles": "the extension for tiles is Forge's",
-    "test_equal_to_forges": "the ControlNet extension is not right in all of these ways",
+UNPADDED = {"test_however_the_batch_is_split[long negative, padded": "the shorter prompt is repeated, none is padded"}
+NOT_IN = {
+    "AUTOMATIC1111": {
+        "test_rows_widened_around_attn2": "patches around attn2 are Forge's",
+        "test_tiles": "the extension for tiles is Forge's",
+        "test_equal_to_forges": "the ControlNet extension is not right in all of these ways",
+    },
+    "Forge": BY_FLAGS | UNPADDED,
+    "Forge Neo": BY_FLAGS | UNPADDED,
+    "reForge": BY_FLAGS
+    | {"test_however_the_batch_is_split[no uncond in early steps": "there is no setting for early steps"},
+    "Forge Classic": BY_FLAGS
+    | UNPADDED
+    | {
+        "test_however_the_batch_is_split[no uncond in late steps, all": "there is one way of skipping late steps",
+        "test_tiles": "there is no extension for tiles",
+    },
 }
 """Tests by the beginning of their names that make no sense in a web UI, with the reason."""
 
@@ -39,7 +51,7 @@ def reason_against(name: str) -> str | None:
     """Return why a test is left out, or None where it runs."""
     if not (FOLDER and PYTHON):
         return WITHOUT
-    reasons = NOT_IN_FORGE if kind_of(Path(FOLDER)).forge else ONLY_IN_FORGE
+    reasons = NOT_IN[kind_of(Path(FOLDER)).name]
     return next((reason for begins, reason in reasons.items() if name.startswith(begins)), None)
 
 
@@ -54,29 +66,31 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(tmp_path_factory.mktemp("models"))
 
 
-@pytest.fixture(scope="session")
-def webui(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    assert FOLDER
-    assert PYTHON
-    with linked(Path(FOLDER), REPOSITORY, ORACLE), started(files, tmp_path_factory.mktemp("webui")) as server:
-        yield server
-
-
 @contextlib.contextmanager
-def started(files: Files, kept: Path) -> Iterator[WebUI]:
-    """Run the web UI with settings of its own in the folder `kept`, for as long as the context lasts."""
+def started(folder: Path, python: str, files: Files, kept: Path, *beside: Path) -> Iterator[WebUI]:
+    """Run the web UI in a folder with these files, whatever it writes in the folder `kept`, and extensions `beside`."""
     settings, layout = kept / "config.json", kept / "ui-config.json"
     values = {
         **SETTINGS,
         "ipadapter_folder": files.folder.as_posix(),
+        "ipadapter_kept_folder": (kept / "named").as_posix(),
         "outdir_samples": (kept / "out").as_posix(),
     }
     settings.write_text(json.dumps(values))
     layout.write_text("{}")  # which some extensions read as they are loaded
     flags = f"--ui-settings-file {settings} --ui-config-file {layout} --lora-dir {files.loras} "
     flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
-    server = WebUI(Path(FOLDER), PYTHON, flags, kept / "log.txt")
-    try:
+    with linked(folder, REPOSITORY, ORACLE, *beside):
+        server = WebUI(folder, python, flags, kept / "log.txt")
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def webui(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
+    assert FOLDER
+    assert PYTHON
+    with started(Path(FOLDER), PYTHON, files, tmp_path_factory.mktemp("webui")) as server:
         yield server
-    finally:
-        server.stop()

@@ -90,6 +90,40 @@ def test_pasted_parameters_restore_the_panel(page: Any, model: str) -> None:
     assert "images is required" in generate(page)
 
 
+def test_a_result_becomes_a_reference_with_a_region_that_is_drawn(page: Any, model: str) -> None:
+    generate(page)
+    page.click("#image_buttons_txt2img .ipadapter-send")  # which ticks the panel
+    page.wait_for_selector(f"{PANEL} .ipadapter-left .ipadapter-reference")
+    page.select_option(f"{PANEL} select[aria-label=Adapter]", f"{model}.safetensors")
+    page.wait_for_selector(f"{PANEL} .ipadapter-plot rect")
+    page.click(f"{PANEL} summary:text-is('Region')")
+    page.click(f"{PANEL} button:text-is('Draw…')")
+    box = page.locator("dialog canvas").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 100, steps=5)
+    page.mouse.up()
+    page.screenshot(path=PICTURES / "web-ui-editor.png")
+    page.click("dialog button:text-is('Use')")
+    assert re.search(r"References: \w{12}, Region: \w{12}", generate(page))
+
+
+def test_presets_are_kept_by_the_web_ui(page: Any, webui: WebUI, model: str) -> None:
+    tick(page)
+    page.click(f"{PANEL} .ipadapter-chip:text-is('Composition')")
+    page.once("dialog", lambda dialog: dialog.accept("of a test"))
+    page.click(f"{PANEL} button:text-is('Save as preset…')")
+    page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('Saved as of a test.')")
+    page.reload()
+    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached", timeout=60000)
+    tick(page)
+    page.select_option(f"{PANEL} select[aria-label='Own presets']", "of a test")
+    assert page.input_value(f"{PANEL} [aria-label='Weight type']") == "composition"
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click(f"{PANEL} button:text-is('Delete preset')")
+    page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('Deleted of a test.')")
+
+
 def test_pasting_a_pictures_parameters_restores_its_references_and_makes_it_again(
     page: Any, webui: WebUI, model: str
 ) -> None:

@@ -4,6 +4,7 @@ IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111, which is
 tests run; Forge has its own built in.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -90,7 +91,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def webui(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    kept = tmp_path_factory.mktemp("webui")
+    with beside_controlnet(folder, tmp_path_factory.mktemp("webui")) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def beside_controlnet(folder: Path, kept: Path, controlnet: str | Path | None = CONTROLNET) -> Iterator[WebUI]:
+    """Run a web UI with ControlNet, whose models are in a folder; extensions are loaded in the order of their names."""
     options = {
         **SETTINGS,
         "control_net_models_path": str(folder),
@@ -101,7 +108,7 @@ def webui(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
     flags = f"--ui-settings-file {kept / 'config.json'} --ui-config-file {kept / 'ui-config.json'} "
     flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
     flags += f" --controlnet-preprocessor-models-dir {folder}" * BUILT_IN
-    extensions = [REPOSITORY, Path(__file__).parent / "oracle", *([] if BUILT_IN else [Path(CONTROLNET)])]
+    extensions = [REPOSITORY, Path(__file__).parent / "oracle", *([] if BUILT_IN else [Path(controlnet or "")])]
     with linked(Path(FOLDER), *extensions):
         server = WebUI(Path(FOLDER), PYTHON, flags, kept / "log.txt")
         try:

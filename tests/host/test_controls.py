@@ -160,6 +160,9 @@ def test_a_generation_for_each_reference(webui: WebUI, model: str) -> None:
         for picture, expected in zip(made.pictures[2 * i : 2 * i + 2], alone.pictures[-2:], strict=True):
             assert np.abs(picture - expected).max() == 0, i
         assert f"IP-Adapter reference: picture {i + 1}" in made.info["infotexts"][2 * i]
+    (weighted,) = webui.generate({"model": model}, script_args=[references[:1], "0.5"], **series).pictures
+    alone = webui.generate({"model": model, "images": [{"image": references[0], "weight": 0.5}]})
+    assert np.abs(weighted - alone.pictures[0]).max() == 0
     with pytest.raises(RefusedError, match="must be left empty in one unit"):
         webui.generate({"model": model, "images": references[:1]}, script_args=[references], **series)
     with pytest.raises(RefusedError, match="files are not read by path"):

@@ -15,9 +15,9 @@ import pytest
 from makers import text_of
 from PIL import Image
 
-from host.conftest import FOLDER, ORACLE, started
+from host.conftest import FOLDER, PYTHON, started
 from host.test_engine import LONG
-from host.webui import REPOSITORY, Files, RefusedError, WebUI, kind_of, linked, reference, unet_sizes
+from host.webui import Files, RefusedError, WebUI, kind_of, reference, unet_sizes
 from lib_ipadapter.unet_map import SD
 
 NEIGHBOURS = Path(os.environ.get("IP_ADAPTER_NEIGHBOURS", os.devnull))
@@ -131,7 +131,7 @@ def webui(request: pytest.FixtureRequest, files: Files, tmp_path_factory: pytest
     if not there and named != (BUILT_IN,):
         pytest.skip("no neighbours: set IP_ADAPTER_NEIGHBOURS to a folder with their folders")
     kept = tmp_path_factory.mktemp("webui")
-    with linked(Path(FOLDER), REPOSITORY, ORACLE, *there), started(files, kept) as server:
+    with started(Path(FOLDER), PYTHON, files, kept, *there) as server:
         yield server
 
 

@@ -50,6 +50,8 @@ SETTINGS = {
     "hypertile_enable_unet": False,
     "upcast_attn": False,
     "ipadapter_unconditional": "mean",
+    "ipadapter_likeness": False,
+    "ipadapter_likeness_log": "none",
     "VERSION_UID": "PY313",  # without which Forge Neo waits for a key to be pressed
 }
 """Settings to start with. A1111 restores an overridden setting only where its file of settings has it."""
@@ -72,7 +74,8 @@ class Kind:
 FORGES_HIRES = {"hr_additional_modules": ["Use same choices"], "hr_cfg": 3}
 
 KINDS = (
-    Kind("reForge", ("ldm_patched/modules/args_parser.py: --cpu", "modules_forge: "), "--cpu"),
+    Kind("reForge", ("ldm_patched/modules/args_parser.py: --always-cpu", "k_diff: "), "--always-cpu", {"hr_cfg": 3}),
+    Kind("Forge Classic", ("ldm_patched/modules/args_parser.py: --always-cpu", "modules_forge: "), "--always-cpu"),
     Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu", FORGES_HIRES),
     Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu", FORGES_HIRES | {"hr_upscaler": "None"}),
     Kind(
@@ -127,7 +130,7 @@ class WebUI:
         )
         self._wait()
 
-    def _wait(self, seconds: float = 300) -> None:
+    def _wait(self, seconds: float = 900) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.process.poll() is not None:
@@ -160,7 +163,8 @@ class WebUI:
 
     def use(self, checkpoint: Path) -> None:
         """Load a checkpoint, unless it is loaded."""
-        if self.call("/sdapi/v1/options")["sd_model_checkpoint"].split(" [")[0] != checkpoint.name:
+        loaded = self.call("/sdapi/v1/options")["sd_model_checkpoint"] or ""
+        if loaded.split(" [")[0] != checkpoint.name:
             self.call("/sdapi/v1/options", {"sd_model_checkpoint": checkpoint.name})
 
     def generate(

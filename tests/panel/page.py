@@ -3,25 +3,51 @@
 It stands for the web UI: it shows what the script would be given.
 """
 
+import base64
+import itertools
 import json
 import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo.frame import framed_panel
+from lib_ipadapter.errors import IPAdapterError
+from lib_ipadapter.plot import plotted
+from lib_ipadapter.presets import Presets
+from lib_ipadapter.unet_map import SD, SDXL
+from lib_ipadapter.units import read_unit
 
 MODELS = [
     {
         "name": "ip-adapter_sd15.safetensors",
+        "title": "base",
+        "base": "SD1.x",
+        "missing": False,
         "family": "base",
         "reason": "",
         "short": "for SD1.x",
         "note": "base adapter",
     },
-    {"name": "ip-adapter-plus_sd15.safetensors", "family": "plus", "reason": "", "short": "for SD1.x", "note": "Plus"},
+    {
+        "name": "ip-adapter-plus_sd15.safetensors",
+        "title": "Plus",
+        "base": "SD1.x",
+        "missing": False,
+        "family": "plus",
+        "reason": "",
+        "short": "for SD1.x",
+        "note": "Plus",
+    },
     {
         "name": "ip-adapter-faceid-plusv2_sd15.bin",
+        "title": "FaceID Plus v2",
+        "base": "SD1.x",
+        "missing": False,
         "family": "faceid-plus",
         "fields": ["variant", "face", "structure_weight", "lora_weight"],
         "reason": "",
@@ -30,14 +56,20 @@ MODELS = [
     },
     {
         "name": "ip-adapter-faceid-portrait_sd15.bin",
+        "title": "FaceID Portrait",
+        "base": "SD1.x",
+        "missing": True,
         "family": "portrait",
         "fields": ["face"],
         "reason": "",
         "short": "for SD1.x",
-        "note": "Portrait",
+        "note": "needs insightface, which is not installed.",
     },
     {
         "name": "ip-adapter_sdxl.safetensors",
+        "title": "base",
+        "base": "SDXL",
+        "missing": False,
         "family": "base",
         "reason": "ip-adapter_sdxl.safetensors is for SDXL, but the loaded checkpoint is SD1.x.",
         "short": "for SDXL",
@@ -59,32 +91,101 @@ def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
     return [gr.update() if (value := f(parameters)) is None else gr.update(value=value) for f in functions]
 
 
-def build() -> gr.Blocks:
-    saved: list[dict[str, Any]] = [{"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}]
+class Server:
+    """What answers the panel: presets and plots are the library's own, the rest only looks like it."""
 
-    def files(asked: dict[str, Any]) -> dict[str, Any]:
-        return {"models": MODELS, "saved": saved}
+    def __init__(self, folder: str) -> None:
+        self.presets = Presets(lambda: Path(folder, "presets.json"))
+        self.saved: list[dict[str, Any]] = [
+            {"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}
+        ]
+        self.subjects: dict[str, list[dict[str, Any]]] = {"Berta": [{"image": PNG, "weight": 1.0, "note": "from afar"}]}
+        self.does: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "list": self.files,
+            "rescan": self.files,
+            "save": self.save,
+            "plot": self.plot,
+            "check": self.check,
+            "faces": self.faces,
+            "fail": self.fail,
+            "save preset": lambda asked: self.presets_after(f"Saved as {self.presets.save(asked)}."),
+            "delete preset": lambda asked: self.presets_after(f"Deleted {self.presets.delete(asked)}."),
+            "subjects": lambda asked: self.subjects_after(),
+            "read subject": lambda asked: {"name": asked["name"], "pictures": self.subjects[asked["name"]]},
+            "save subject": self.save_subject,
+            "delete subject": self.delete_subject,
+            "export subject": lambda asked: {"name": asked["name"], "zip": base64.b64encode(b"a zip").decode()},
+            "import subject": self.import_subject,
+        }
 
-    def save(asked: dict[str, Any]) -> dict[str, Any]:
-        pictures = len(asked["unit"]["images"])
-        name = f"{asked['name']}.safetensors"
-        saved[:] = [each for each in saved if each["name"] != name]
-        saved.append({"name": name, "references": pictures, "tiles": asked["unit"]["tiles"], "encoder": "clip"})
-        message = (
-            f"Saved {pictures} as {name}, overwriting: {asked['overwrite']}, {asked['unit']['embeds'] or 'no embeds'}."
-        )
-        return {"saved": saved, "message": message}
-
-    def answer(text: str) -> str:
+    def answer(self, text: str) -> str:
         asked = json.loads(text)
-        do = {"list": files, "rescan": files, "save": save}[asked["do"]]
-        return json.dumps({**do(asked), "id": asked["id"]})
+        do, number = asked.pop("do"), asked.pop("id")
+        try:
+            answer = self.does[do](asked)
+        except IPAdapterError as error:
+            answer = {"message": str(error)}
+        return json.dumps({**answer, "id": number})
 
+    def files(self, _asked: dict[str, Any]) -> dict[str, Any]:
+        return {"models": MODELS, "saved": self.saved, "presets": self.presets.all(), "asks": list(self.does)}
+
+    def fail(self, _asked: dict[str, Any]) -> dict[str, Any]:
+        raise ArithmeticError("as a server may")
+
+    def save(self, asked: dict[str, Any]) -> dict[str, Any]:
+        unit, name = asked["unit"], f"{asked['name']}.safetensors"
+        pictures = len(unit["images"])
+        self.saved[:] = [each for each in self.saved if each["name"] != name]
+        self.saved.append({"name": name, "references": pictures, "tiles": unit["tiles"], "encoder": "clip"})
+        message = f"Saved {pictures} as {name}, overwriting: {asked['overwrite']}, {unit['embeds'] or 'no embeds'}."
+        return {"saved": self.saved, "message": message}
+
+    def plot(self, asked: dict[str, Any]) -> dict[str, Any]:
+        unit = read_unit({**asked["unit"], "enabled": False})
+        return plotted(unit, SDXL if asked["base"] == "SDXL" else SD)
+
+    def check(self, asked: dict[str, Any]) -> dict[str, Any]:
+        told = {"sharpness": 0.1, "seen": [PNG], "advice": ["The picture is blurred: take a sharper one."]}
+        return {"references": [told for _ in asked["unit"]["images"]], "agreement": None, "advice": ["All is one."]}
+
+    def faces(self, asked: dict[str, Any]) -> dict[str, Any]:
+        boxes = [[1, 2, 5, 6], [6, 2, 9, 5]]
+        return {"width": 10, "height": 10, "faces": [{"number": i, "box": box} for i, box in enumerate(boxes)]}
+
+    def presets_after(self, message: str) -> dict[str, Any]:
+        return {"presets": self.presets.all(), "message": message}
+
+    def subjects_after(self, message: str = "") -> dict[str, Any]:
+        listed = [{"name": name, "pictures": each, "notes": "", "reason": ""} for name, each in self.subjects.items()]
+        return {"subjects": listed, "message": message}
+
+    def save_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["name"] == "slow":
+            time.sleep(2)
+        self.subjects[asked["name"]] = asked["pictures"]
+        return self.subjects_after(f"Saved as {asked['name']}.")
+
+    def delete_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
+        del self.subjects[asked["name"]]
+        return self.subjects_after(f"Deleted {asked['name']}.")
+
+    def import_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
+        assert base64.b64decode(asked["zip"].split(",")[-1]) == b"a zip"
+        self.subjects["Clara"] = [{"image": PNG, "weight": 1.0}]
+        return self.subjects_after("Imported as Clara.")
+
+
+def build(folder: str) -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as page:
-        panel = framed_panel(page, 5, answer, REFERENCES.get)
+        with gr.Row():
+            gr.Number(768, label="Width", elem_id="txt2img_width")
+            gr.Number(512, label="Height", elem_id="txt2img_height")
+        panel = framed_panel(page, 5, Server(folder).answer, REFERENCES.get)
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
-        generate.click(lambda *args: json.dumps(args), inputs=panel.texts, outputs=[given])
+        number = itertools.count()  # for gradio shows nothing anew that is as before
+        generate.click(lambda *args: json.dumps([next(number), args]), inputs=panel.texts, outputs=[given])
         pasted = gr.Textbox(label="Parameters as JSON", elem_id="pasted")
         paste = gr.Button("Paste", elem_id="paste")
         components, functions = zip(*panel.infotext_fields, strict=True)
@@ -93,4 +194,5 @@ def build() -> gr.Blocks:
 
 
 def main() -> None:
-    build().queue().launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), show_error=True)
+    with tempfile.TemporaryDirectory() as folder:
+        build(folder).queue().launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), show_error=True)

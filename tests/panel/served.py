@@ -30,7 +30,7 @@ def serve(module: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    paths = os.pathsep.join([str(TESTS.parent), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": paths, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "127.0.0.1"}
     start = f"import conftest; from {module} import main; main()"  # as the tests themselves begin
     server = subprocess.Popen([sys.executable, "-c", start, str(port)], env=environment, cwd=TESTS)
@@ -57,9 +57,9 @@ def started_browser() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, address: str, name: str) -> Iterator[Any]:
+def opened(browser: Any, address: str, name: str, **context: Any) -> Iterator[Any]:
     """Open a page that has the panel; afterwards take its picture and see that its code met no error."""
-    page = browser.new_page(viewport={"width": 1100, "height": 1000})
+    page = browser.new_page(**{"viewport": {"width": 1100, "height": 1000}, **context})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)

@@ -17,7 +17,7 @@ from demo.figures import ADAPTERS
 from demo.panel import REFERENCES, name_of
 from demo.world import SIZE, look
 
-from .served import needs_chromium, opened, serve, started_browser
+from .served import needs_chromium, opened, serve
 
 pytestmark = needs_chromium
 
@@ -26,15 +26,9 @@ WAIT = 180_000
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def demo_address() -> Iterator[str]:
     with serve("demo.panel") as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as browser:
-        yield browser
 
 
 def shown(page: Any) -> list[Image.Image]:
@@ -44,9 +38,9 @@ def shown(page: Any) -> list[Image.Image]:
     return [Image.open(file).resize((SIZE, SIZE), Image.Resampling.NEAREST) for file in files]
 
 
-def test_a_reference_gives_its_colour(browser: Any, address: str) -> None:
+def test_a_reference_gives_its_colour(browser: Any, demo_address: str) -> None:
     reference = REFERENCES[1]
-    with opened(browser, address, "demo-panel") as page:
+    with opened(browser, demo_address, "demo-panel") as page:
         page.click(f"img[alt='{name_of(reference)}']")
         page.wait_for_selector(".ipadapter-reference")
         option = f"select[aria-label=Adapter] option[value='{ADAPTERS['base']}']"
@@ -60,8 +54,8 @@ def test_a_reference_gives_its_colour(browser: Any, address: str) -> None:
     assert colours.count(reference.colour) >= 3, colours
 
 
-def test_what_cannot_run_is_said_on_the_page(browser: Any, address: str) -> None:
-    with opened(browser, address, "demo-panel-error") as page:
+def test_what_cannot_run_is_said_on_the_page(browser: Any, demo_address: str) -> None:
+    with opened(browser, demo_address, "demo-panel-error") as page:
         page.check("#ipadapter_txt2img-checkbox input")
         page.click("#generate")
         page.wait_for_selector("text=model is required", timeout=WAIT)

@@ -3,7 +3,6 @@
 import base64
 import importlib.util
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,69 +12,10 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
 
 from lib_ipadapter.units import FIELDS, read_unit
 
-from .served import needs_chromium, opened, serve, started_browser
+from .acts import PNG, changed, choose, drop, given, tick, unfold
+from .served import needs_chromium
 
 pytestmark = needs_chromium
-
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
-)
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serve("panel.page") as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
-    with opened(browser, address, request.node.name) as page:
-        yield page
-
-
-def tick(page: Any) -> None:
-    page.check("#ipadapter_txt2img-checkbox input")
-    page.wait_for_selector("select[aria-label=Adapter] option[value='ip-adapter_sd15.safetensors']", state="attached")
-
-
-def choose(page: Any, name: str = "ip-adapter_sd15.safetensors") -> None:
-    page.select_option("select[aria-label=Adapter]", name)
-
-
-def drop(page: Any, *names: str) -> None:
-    before = page.locator(".ipadapter-reference").count()
-    page.set_input_files(
-        ".ipadapter-left input[type=file]",
-        [{"name": name, "mimeType": "image/png", "buffer": PNG} for name in names],
-    )
-    page.wait_for_function(f"document.querySelectorAll('.ipadapter-reference').length === {before + len(names)}")
-
-
-def given(page: Any) -> list[dict[str, Any]]:
-    """Press Generate and return the units that the script is given."""
-    page.evaluate("document.querySelector('#given textarea').value = ''")
-    page.click("#generate")
-    page.wait_for_function("document.querySelector('#given textarea').value !== ''")
-    texts = json.loads(page.input_value("#given textarea"))
-    assert len(texts) == 10
-    return [json.loads(text) for text in texts if text]
-
-
-def changed(unit: dict[str, Any]) -> dict[str, Any]:
-    """Return what differs from the defaults of the field table; everything else must be at its default."""
-    defaults = {name: json.loads(json.dumps(field.default)) for name, field in FIELDS.items()}
-    return {name: value for name, value in unit.items() if value != defaults[name]}
-
-
-def unfold(page: Any, group: str) -> None:
-    page.click(f"summary:text-is('{group}')")
 
 
 def test_nothing_is_given_until_the_panel_is_ticked(page: Any) -> None:

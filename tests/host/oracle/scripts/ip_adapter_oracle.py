@@ -98,7 +98,7 @@ def on_cfg_denoiser(params):
     current["first_step"] = current["first_step"] or time.perf_counter()
     if forge() and current["way"] == "apart" and not current["undo"]:
         model = forge().unet.model
-        model.memory_required = lambda shape: float("inf")
+        model.memory_required = lambda *_args, **_more: float("inf")
         current["undo"].append(lambda: delattr(model, "memory_required"))
     if params.denoiser.step == current["fail_at"]:
         called = unet() if forge() else params.denoiser.inner_model
@@ -206,6 +206,12 @@ def add_routes(_demo, app):
     def first_step():
         """Return the seconds from the start of the last generation to its first step."""
         return current["first_step"] - current["started"]
+
+    @app.post("/ip-adapter-oracle/narrow-controlnet")
+    def narrow_controlnet(given: dict):
+        """Let the ControlNet extension build SDXL's ControlNets for a narrow checkpoint, until the web UI ends."""
+        config = sys.modules["scripts.controlnet_model_guess"].controlnet_sdxl_config
+        config["model_channels"] = given["channels"]
 
     @app.post("/ip-adapter-oracle/uncond")
     def uncond(given: dict):

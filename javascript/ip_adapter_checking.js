@@ -1,0 +1,96 @@
+/* What the encoder will see of a unit's references, and what the server advises on them. */
+
+(() => {
+    const {element, say, button, drawing} = ipAdapter;
+
+    ipAdapter.Checking = class {
+        constructor(panel) {
+            this.panel = panel;
+            this.reports = new Map(); // address of a picture -> what the server said of it
+            this.faces = new Map(); // address of a picture -> its faces
+            this.advice = [];
+        }
+
+        get offered() {
+            return this.panel.files.asks.includes("check");
+        }
+
+        /* A button, and what was said of the unit as a whole. */
+        draw() {
+            if (!this.offered || this.panel.unit.images.length === 0) return [];
+            const title = say("Show what the encoder will see of each reference, and what speaks against it");
+            return [
+                element("div", {className: "ipadapter-row"}, button(say("Check references"), () => this.ask(), {title})),
+                ...this.advice.map((text) => element("p", {className: "ipadapter-note"}, text)),
+            ];
+        }
+
+        async ask() {
+            const {unit} = this.panel;
+            this.panel.tell(say("Looking at the references…"));
+            this.panel.drawBody();
+            const answer = await this.panel.asking.ask("check", {unit: {...this.panel.sent(unit), enabled: true}});
+            if (!answer.references) {
+                this.panel.tell(answer.message, true);
+            } else {
+                this.panel.tell("");
+                this.advice = answer.advice || [];
+                unit.images.forEach((picture, index) => this.reports.set(picture.image, answer.references[index]));
+            }
+            this.panel.drawBody();
+            if (answer.references && this.choosesFaces) await this.findFaces(unit);
+        }
+
+        /* Whether the adapter is one for faces, so that a unit says which one of a picture it means. */
+        get choosesFaces() {
+            const model = this.panel.modelOf(this.panel.unit);
+            return this.panel.files.asks.includes("faces") && Boolean(model && (model.fields || []).includes("face"));
+        }
+
+        async findFaces(unit) {
+            for (const {image} of [...unit.images]) {
+                const answer = await this.panel.asking.ask("faces", {image, model: unit.model});
+                if (answer.faces) this.faces.set(image, answer);
+            }
+            this.panel.drawBody();
+        }
+
+        /* Numbered boxes around the faces of a picture; a click says that this one is meant. */
+        drawFaces(field, picture) {
+            const found = field === "images" && this.choosesFaces && this.faces.get(picture.image);
+            if (!found || found.faces.length === 0) return [];
+            const {width, height, faces} = found;
+            const boxes = faces.flatMap(({number, box: [left, top, right, bottom]}) => [
+                drawing("rect", {
+                    x: left,
+                    y: top,
+                    width: right - left,
+                    height: bottom - top,
+                    class: this.panel.unit.face === number ? "chosen" : "",
+                    tabindex: 0,
+                    role: "button",
+                    "aria-label": say("Use face {n}", {n: number}),
+                    onclick: () => this.choose(number),
+                }, drawing("title", {}, say("Use face {n}", {n: number}))),
+                drawing("text", {x: left, y: top - height * 0.01, "font-size": height * 0.1}, String(number)),
+            ]);
+            return [drawing("svg", {viewBox: `0 0 ${width} ${height}`, class: "ipadapter-faces"}, ...boxes)];
+        }
+
+        choose(number) {
+            this.panel.unit.face = number;
+            this.panel.draw();
+        }
+
+        /* What stands below a reference that was looked at. */
+        drawAdvice(field, picture) {
+            const report = field === "images" && this.reports.get(picture.image);
+            if (!report) return [];
+            const seen = (report.seen || []).map((src) => element("img", {src, alt: say("What the encoder sees"), title: say("What the encoder sees")}));
+            return [
+                element("div", {className: "ipadapter-seen"}, ...seen),
+                ...(report.advice || []).map((text) => element("p", {className: "ipadapter-note"}, text)),
+            ];
+        }
+    };
+})();

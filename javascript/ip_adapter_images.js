@@ -1,0 +1,84 @@
+/* Pictures: from files, addresses and canvases to the data URLs that a unit holds. */
+
+(() => {
+    const {element} = ipAdapter;
+    const MAX_FILE = 1500000; // bytes of a picture that is sent as it is; larger ones are resized first
+    const MAX_SIDE = 1536; // pixels of a resized picture's longer side; encoders take 224 to 336
+    const SENDABLE = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
+
+    function readAsUrl(blob) {
+        return new Promise((resolve, reject) => {
+            const reader = new FileReader();
+            reader.onload = () => resolve(reader.result);
+            reader.onerror = () => reject(reader.error);
+            reader.readAsDataURL(blob);
+        });
+    }
+
+    /* Return a canvas of this size, with its context. */
+    function canvasOf(width, height) {
+        const canvas = element("canvas", {width, height});
+        return [canvas, canvas.getContext("2d", {willReadFrequently: true})];
+    }
+
+    /* Return the size in which a picture is kept. */
+    function sizeWithin(width, height, side) {
+        const scale = Math.min(1, side / Math.max(width, height));
+        return [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+    }
+
+    /* Return a drawing as a file; browsers that cannot write WebP write PNG. */
+    async function urlOf(canvas, type = "image/webp") {
+        return readAsUrl(await new Promise((resolve) => canvas.toBlob(resolve, type, 0.95)));
+    }
+
+    async function urlOfFile(file) {
+        const bitmap = await createImageBitmap(file);
+        if (file.size <= MAX_FILE && SENDABLE.includes(file.type)) return readAsUrl(file);
+        const [canvas, context] = canvasOf(...sizeWithin(bitmap.width, bitmap.height, MAX_SIDE));
+        context.imageSmoothingQuality = "high";
+        context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+        return urlOf(canvas);
+    }
+
+    /* Return what an address of this page shows as a file. */
+    async function fileAt(url) {
+        const blob = await (await fetch(url)).blob();
+        return new File([blob], ipAdapter.say("The picture"), {type: blob.type});
+    }
+
+    async function loaded(url) {
+        const image = element("img", {src: url});
+        await image.decode();
+        return image;
+    }
+
+    /* Return the picture files that are dropped or pasted; a picture dragged on the page may come as its address. */
+    async function filesOf(transfer) {
+        if (transfer.files.length > 0) return [...transfer.files];
+        const url = transfer.getData("text/uri-list").split("\n")[0];
+        return /^(data:image|blob:)/.test(url) || url.startsWith(location.origin) ? [await fileAt(url)] : [];
+    }
+
+    /* Return the image that is chosen in a tab's gallery, or the first one, or null. */
+    function resultOf(tab) {
+        const gallery = gradioApp().querySelector(`#${tab}_gallery`);
+        return gallery && (gallery.querySelector(".preview img, button.selected img") || gallery.querySelector("img"));
+    }
+
+    /* Put a button below each gallery that sends the chosen picture to the unit that is open in the same tab, or in
+       txt2img. */
+    ipAdapter.offerResults = (panels) => {
+        for (const tab of ["txt2img", "img2img", "extras"]) {
+            const row = gradioApp().querySelector(`#image_buttons_${tab} .form`) || gradioApp().querySelector(`#image_buttons_${tab}`);
+            const panel = panels[tab] || panels.txt2img;
+            const other = row && row.querySelector("button");
+            if (!other || !panel || row.querySelector(".ipadapter-send")) continue;
+            const title = ipAdapter.say("Use this picture as a reference of IP-Adapter");
+            const send = () => resultOf(tab) && panel.send(resultOf(tab).src);
+            row.append(element("button", {type: "button", className: `${other.className} ipadapter-send`, title, ariaLabel: title, onclick: send}, "🧷"));
+        }
+    };
+
+    Object.assign(ipAdapter, {readAsUrl, canvasOf, sizeWithin, urlOf, urlOfFile, fileAt, filesOf, loaded, resultOf, MAX_SIDE});
+})();

@@ -1,0 +1,86 @@
+/* A small plot of a unit's weight at each layer and over the steps. The server tells the numbers, for they are the
+   engine's own. */
+
+(() => {
+    const {element, say, drawing} = ipAdapter;
+    const WIDE = 240; // units of the drawing
+    const HIGH = 60;
+    const PAUSE = 120; // milliseconds without a change before the server is asked
+    const BLOCKS = {input: () => say("input"), middle: () => say("middle"), output: () => say("output")};
+
+    ipAdapter.Plot = class {
+        constructor(panel) {
+            this.panel = panel;
+            this.root = element("div", {className: "ipadapter-plot", hidden: true});
+            this.asked = "";
+        }
+
+        /* What the plot depends on. */
+        question() {
+            const {unit, spec} = this.panel;
+            const model = this.panel.modelOf(unit);
+            const values = Object.fromEntries(spec.settings.map((name) => [name, unit[name]]));
+            return {unit: values, base: model ? model.base : ""};
+        }
+
+        refresh() {
+            clearTimeout(this.timer);
+            this.timer = setTimeout(() => this.ask(), PAUSE);
+        }
+
+        async ask() {
+            const question = this.question();
+            const text = JSON.stringify(question);
+            if (!this.panel.ticked || text === this.asked) return;
+            this.asked = text;
+            const answer = await this.panel.asking.ask("plot", question);
+            if (text === this.asked) this.draw(answer);
+        }
+
+        draw({blocks, passes, message}) {
+            this.root.hidden = false;
+            if (!passes) return this.root.replaceChildren(element("p", {className: "ipadapter-note wrong"}, message));
+            const most = Math.max(1, ...passes.flatMap(({layers, steps}) => [...layers.map(({weight}) => Math.abs(weight)), ...steps.map(Math.abs)]));
+            const below = passes.some(({layers, steps}) => layers.some(({weight}) => weight < 0) || steps.some((weight) => weight < 0));
+            const y = (weight) => (below ? HIGH / 2 - ((weight / most) * HIGH) / 2 : HIGH - (weight / most) * HIGH);
+            const word = (index) => (passes.length === 1 ? "" : index ? say("hires") : say("base"));
+            this.root.replaceChildren(
+                ...passes.flatMap((pass, index) => [
+                    this.drawOne(say("Layers"), word(index), this.bars(pass.layers, blocks, y), y, most),
+                    this.drawOne(say("Steps"), word(index), this.curve(pass.steps, y), y, most),
+                ]),
+            );
+        }
+
+        drawOne(name, pass, shapes, y, most) {
+            const axis = drawing("line", {x1: 0, x2: WIDE, y1: y(0), y2: y(0), class: "axis"});
+            const one = drawing("line", {x1: 0, x2: WIDE, y1: y(1), y2: y(1), class: "one"});
+            const title = pass ? `${name} (${pass})` : name;
+            return element(
+                "figure",
+                {},
+                element("figcaption", {}, title, element("span", {}, say("up to {weight}", {weight: Math.round(most * 100) / 100}))),
+                drawing("svg", {viewBox: `0 -2 ${WIDE} ${HIGH + 4}`, preserveAspectRatio: "none", role: "img", "aria-label": say("Plot: {what}", {what: title})}, one, ...shapes, axis),
+            );
+        }
+
+        bars(layers, blocks, y) {
+            const wide = WIDE / layers.length;
+            return layers.map(({weight, inverted, composition}, index) => {
+                const [top, bottom] = [Math.min(y(0), y(weight)), Math.max(y(0), y(weight))];
+                const kind = [blocks[index], inverted && "inverted", composition && "composition"].filter(Boolean).join(" ");
+                const away = inverted ? `, ${say("moves away")}` : "";
+                const title = drawing("title", {}, `${say("Layer {n}", {n: index})} (${BLOCKS[blocks[index]]()}): ${Math.round(weight * 1000) / 1000}${away}`);
+                return drawing("rect", {x: index * wide + 1, width: wide - 2, y: top, height: Math.max(bottom - top, 0.6), class: kind}, title);
+            });
+        }
+
+        curve(steps, y) {
+            const points = steps.map((weight, index) => `${(index / (steps.length - 1)) * WIDE},${y(weight)}`);
+            return [
+                drawing("polygon", {points: [`0,${y(0)}`, ...points, `${WIDE},${y(0)}`].join(" "), class: "area"}),
+                drawing("polyline", {points: points.join(" "), class: "line"}),
+            ];
+        }
+    };
+})();

@@ -1,0 +1,255 @@
+/* A strip of pictures: takes more by drop, paste and choice, and lets them be ordered, weighed, masked and removed. */
+
+(() => {
+    const {element, say, sign, choice, option} = ipAdapter;
+
+    /* What a strip says of its pictures, by the unit's field that holds them. */
+    const TEXTS = {
+        images: {
+            all: () => say("Reference pictures"),
+            one: (n) => say("Reference {n}", {n}),
+            weight: (n) => say("Weight of reference {n}", {n}),
+            crop: (n) => say("Crop of reference {n}", {n}),
+            remove: (n) => say("Remove reference {n}", {n}),
+            region: (n) => say("Region of reference {n}", {n}),
+            part: (n) => say("Part of reference {n} that counts", {n}),
+        },
+        negative_images: {
+            all: () => say("Negative reference pictures"),
+            one: (n) => say("Negative reference {n}", {n}),
+            weight: (n) => say("Weight of negative reference {n}", {n}),
+            crop: (n) => say("Crop of negative reference {n}", {n}),
+            remove: (n) => say("Remove negative reference {n}", {n}),
+            part: (n) => say("Part of negative reference {n} that counts", {n}),
+        },
+        composition_images: {
+            all: () => say("Composition reference pictures"),
+            one: (n) => say("Composition reference {n}", {n}),
+            weight: (n) => say("Weight of composition reference {n}", {n}),
+            crop: (n) => say("Crop of composition reference {n}", {n}),
+            remove: (n) => say("Remove composition reference {n}", {n}),
+            region: (n) => say("Region of composition reference {n}", {n}),
+            part: (n) => say("Part of composition reference {n} that counts", {n}),
+        },
+    };
+
+    let dragged = null; // {panel, pictures, index} while a picture is under way
+
+    ipAdapter.Strip = class {
+        constructor(panel, field) {
+            this.panel = panel;
+            this.field = field;
+            this.texts = TEXTS[field];
+        }
+
+        get pictures() {
+            return this.panel.unit[this.field];
+        }
+
+        draw() {
+            const input = element("input", {
+                type: "file",
+                accept: "image/*",
+                multiple: true,
+                ariaLabel: this.texts.all(),
+                onchange: () => this.panel.add(this.field, [...input.files]),
+            });
+            this.cards = this.pictures.map((_, index) => this.drawCard(index));
+            const add = element("label", {className: "ipadapter-add"}, say("Drop, paste or choose pictures"), input);
+            this.root = element(
+                "div",
+                {
+                    className: "ipadapter-references",
+                    tabIndex: 0,
+                    role: "list",
+                    ariaLabel: this.texts.all(),
+                    ondragover: (event) => this.showPlace(event),
+                    ondragleave: () => this.hidePlace(),
+                    ondrop: (event) => this.drop(event),
+                    onpaste: (event) => this.paste(event),
+                },
+                ...this.cards,
+                add,
+            );
+            return this.root;
+        }
+
+        drawCard(index) {
+            const picture = this.pictures[index];
+            const number = index + 1;
+            const card = element(
+                "figure",
+                {
+                    className: "ipadapter-reference",
+                    tabIndex: 0,
+                    role: "listitem",
+                    draggable: true,
+                    ariaLabel: this.texts.one(number),
+                    title: say("Drag to order. With the keyboard: Alt and arrows order, Delete removes."),
+                    ondragstart: (event) => this.drag(event, index),
+                    ondragend: () => (dragged = null),
+                    onkeydown: (event) => event.target === card && this.key(event, index),
+                },
+                element("img", {src: picture.image, alt: this.texts.one(number), draggable: false}),
+                ...(picture.mask ? [element("img", {className: "ipadapter-region", src: picture.mask, alt: say("Region")})] : []),
+                ...this.panel.checking.drawFaces(this.field, picture),
+                sign("×", this.texts.remove(number), () => this.remove(index), {className: "ipadapter-sign ipadapter-remove"}),
+                element("figcaption", {}, this.drawWeight(index), ...this.drawTools(index)),
+                ...(this.pictures.length > 1 || picture.crop ? [this.drawCrop(index)] : []),
+                ...this.panel.checking.drawAdvice(this.field, picture),
+            );
+            return card;
+        }
+
+        drawWeight(index) {
+            const picture = this.pictures[index];
+            const weight = element("input", {
+                type: "number",
+                min: -5,
+                max: 5,
+                step: 0.05,
+                value: picture.weight ?? 1,
+                title: say("Weight of this picture among the others"),
+                ariaLabel: this.texts.weight(index + 1),
+                oninput: () => {
+                    if (weight.value === "" || !weight.validity.valid) return;
+                    picture.weight = Number(weight.value);
+                    this.panel.write();
+                },
+                onblur: () => (weight.value = picture.weight ?? 1),
+            });
+            return weight;
+        }
+
+        /* Pictures of one unit may need different crops. */
+        drawCrop(index) {
+            const picture = this.pictures[index];
+            const {options} = this.panel.spec.controls.find((control) => control.name === "crop");
+            const select = choice([option("", say("unit's crop")), ...options.map((crop) => option(crop))], picture.crop || "", {
+                ariaLabel: this.texts.crop(index + 1),
+                onchange: () => {
+                    if (select.value) picture.crop = select.value;
+                    else delete picture.crop;
+                    this.panel.write();
+                },
+            });
+            return select;
+        }
+
+        drawTools(index) {
+            const number = index + 1;
+            const {region, part} = this.texts;
+            const move = (by, text, title) => (this.pictures.length > 1 ? [sign(text, title, () => this.move(index, index + by), {disabled: !(index + by in this.pictures)})] : []);
+            return [
+                ...(region ? [sign("◨", region(number), () => this.editRegion(index))] : []),
+                sign("✂", part(number), () => this.editPart(index)),
+                ...move(-1, "‹", say("Move {what} to the front", {what: this.texts.one(number)})),
+                ...move(1, "›", say("Move {what} to the back", {what: this.texts.one(number)})),
+            ];
+        }
+
+        remove(index) {
+            this.pictures.splice(index, 1);
+            this.panel.draw();
+            this.focus(Math.min(index, this.pictures.length - 1));
+        }
+
+        move(from, to) {
+            if (!(to in this.pictures)) return;
+            this.pictures.splice(to, 0, ...this.pictures.splice(from, 1));
+            this.panel.draw();
+            this.focus(to);
+        }
+
+        /* The card of a picture, on a strip that may have been drawn anew. */
+        focus(index) {
+            const card = index >= 0 && this.panel.root.querySelector(`[aria-label="${CSS.escape(this.texts.one(index + 1))}"]`);
+            if (card) card.focus();
+        }
+
+        key(event, index) {
+            const by = {ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1}[event.key];
+            if (by && (event.altKey || event.ctrlKey || event.metaKey)) this.move(index, index + by);
+            else if (by) this.focus(Math.max(0, index + by));
+            else if (event.key === "Delete" || event.key === "Backspace") this.remove(index);
+            else return;
+            event.preventDefault();
+            event.stopPropagation();
+        }
+
+        drag(event, index) {
+            dragged = {panel: this.panel, pictures: this.pictures, index};
+            event.dataTransfer.effectAllowed = "move";
+            event.dataTransfer.setData("application/x-ipadapter", String(index));
+            event.dataTransfer.setDragImage(event.currentTarget.querySelector("img"), 20, 20);
+        }
+
+        /* Return before which picture something that is let go here comes. */
+        placeAt(event) {
+            const after = this.cards.findIndex((card) => {
+                const {left, width, top, bottom} = card.getBoundingClientRect();
+                return event.clientY < top || (event.clientY <= bottom && event.clientX < left + width / 2);
+            });
+            return after < 0 ? this.pictures.length : after;
+        }
+
+        showPlace(event) {
+            event.preventDefault();
+            event.stopPropagation();
+            this.hidePlace();
+            const place = this.placeAt(event);
+            this.root.classList.add("over");
+            if (place in this.cards) this.cards[place].classList.add("before");
+        }
+
+        hidePlace() {
+            this.root.classList.remove("over");
+            this.cards.forEach((card) => card.classList.remove("before"));
+        }
+
+        async drop(event) {
+            event.preventDefault();
+            event.stopPropagation();
+            const place = this.placeAt(event);
+            this.hidePlace();
+            if (dragged) this.takeDragged(place);
+            else await this.panel.add(this.field, await ipAdapter.filesOf(event.dataTransfer), place);
+        }
+
+        /* Put the picture that is being dragged before another one; it may come from another strip. */
+        takeDragged(place) {
+            const {pictures, index, panel} = dragged;
+            dragged = null;
+            if (pictures !== this.pictures && this.panel.isFull(this.field, 1)) return;
+            const [picture] = pictures.splice(index, 1);
+            this.pictures.splice(pictures === this.pictures && index < place ? place - 1 : place, 0, picture);
+            if (panel !== this.panel) panel.draw();
+            this.panel.draw();
+            this.focus(this.pictures.indexOf(picture));
+        }
+
+        paste(event) {
+            if (event.clipboardData.files.length === 0) return;
+            event.preventDefault();
+            event.stopPropagation();
+            this.panel.add(this.field, [...event.clipboardData.files]);
+        }
+
+        async editRegion(index) {
+            const picture = this.pictures[index];
+            const mask = await this.panel.editRegion(this.texts.region(index + 1), picture.mask);
+            if (mask === undefined) return;
+            if (mask) picture.mask = mask;
+            else delete picture.mask;
+            this.panel.draw();
+        }
+
+        async editPart(index) {
+            const picture = this.pictures[index];
+            const image = await ipAdapter.editPart(this.panel.root, this.texts.part(index + 1), picture.image);
+            if (image === undefined) return;
+            picture.image = image;
+            this.panel.draw();
+        }
+    };
+})();

@@ -1,0 +1,107 @@
+/* Subjects: sets of references that the server keeps under a name. A unit names one; here they are made and removed, and
+   carried from one web UI to another as zips. */
+
+(() => {
+    const {element, say, button, choice, option} = ipAdapter;
+
+    ipAdapter.Subjects = class {
+        constructor(panel) {
+            this.panel = panel;
+        }
+
+        get all() {
+            return this.panel.files.subjects;
+        }
+
+        get chosen() {
+            const name = this.panel.unit.subject.replace(/ \[[0-9a-f]*\]$/i, ""); // pasted parameters add the hash
+            return this.all.find((subject) => subject.name === name);
+        }
+
+        draw(label) {
+            const {unit} = this.panel;
+            const options = this.all.map((subject) => option(subject.name, subject.name, {disabled: Boolean(subject.reason), title: subject.reason || subject.notes}));
+            if (unit.subject && !this.all.some(({name}) => name === unit.subject)) options.push(option(unit.subject, unit.subject));
+            const select = choice([option("", say("None")), ...options], unit.subject, {
+                ariaLabel: label,
+                onchange: () => {
+                    unit.subject = select.value;
+                    this.panel.draw();
+                },
+            });
+            return [element("div", {className: "ipadapter-choices"}, select, ...this.drawPictures(), ...this.drawActs())];
+        }
+
+        drawPictures() {
+            if (!this.chosen) return [];
+            const {pictures, notes} = this.chosen;
+            const shown = pictures.map(({image, note, weight}, index) =>
+                element("img", {src: image, alt: say("Picture {n}", {n: index + 1}), title: [note, say("weight {weight}", {weight})].filter(Boolean).join(", ")}),
+            );
+            return [element("div", {className: "ipadapter-seen"}, ...shown), ...(notes ? [element("p", {className: "ipadapter-note"}, notes)] : [])];
+        }
+
+        drawActs() {
+            if (!this.panel.files.asks.includes("save subject")) return [];
+            const {unit} = this.panel;
+            const file = element("input", {type: "file", accept: ".zip,application/zip", ariaLabel: say("Zip of a subject"), onchange: () => this.import(file.files[0])});
+            const gone = {disabled: !this.chosen};
+            return [
+                element(
+                    "div",
+                    {className: "ipadapter-row"},
+                    button(say("Keep references as subject…"), () => this.save(), {disabled: unit.images.length === 0}),
+                    button(say("Delete subject"), () => this.delete(), gone),
+                    button(say("Take its pictures"), () => this.take(), gone),
+                    button(say("Export as zip"), () => this.export(), gone),
+                    element("label", {className: "ipadapter-button ipadapter-file"}, say("Import a zip"), file),
+                ),
+            ];
+        }
+
+        /* What changes subjects is answered with all of them as they are then. */
+        ask(what, more) {
+            this.panel.tell(say("One moment…"));
+            this.panel.drawBody();
+            return this.panel.ask(what, more);
+        }
+
+        save() {
+            const name = (prompt(say("Name of the subject")) || "").trim();
+            const overwrite = this.all.some((subject) => subject.name.toLowerCase() === name.toLowerCase());
+            if (!name || (overwrite && !confirm(say("Replace the subject {name}?", {name})))) return;
+            const pictures = this.panel.unit.images.map(({mask, ...picture}) => picture); // a region belongs to the unit
+            this.panel.work("save subject", {name, pictures, overwrite});
+        }
+
+        delete() {
+            const {name} = this.chosen;
+            if (!confirm(say("Delete the subject {name} with its pictures?", {name}))) return;
+            this.panel.unit.subject = "";
+            this.ask("delete subject", {name});
+        }
+
+        /* Put the subject's pictures in the place of its name, to change them or to give them regions. */
+        async take() {
+            const {pictures, message} = await this.panel.asking.ask("read subject", {name: this.chosen.name});
+            if (pictures) {
+                const images = pictures.map(({note, ...picture}) => picture);
+                this.panel.replace({...this.panel.unit, subject: "", images}, say("These are the subject's pictures."));
+            } else {
+                this.panel.tell(message, true);
+                this.panel.drawBody();
+            }
+        }
+
+        async export() {
+            const {name, zip, message} = await this.panel.asking.ask("export subject", {name: this.chosen.name});
+            if (zip) element("a", {href: `data:application/zip;base64,${zip}`, download: `${name}.zip`}).click();
+            else this.panel.tell(message, true);
+            this.panel.drawBody();
+        }
+
+        async import(file) {
+            this.panel.work("import subject", {zip: await ipAdapter.readAsUrl(file)});
+        }
+    };
+})();

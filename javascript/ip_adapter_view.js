@@ -1,0 +1,115 @@
+/* Where each part of the panel stands: tabs above, references on the left, settings on the right. */
+
+(() => {
+    const {element, say, button} = ipAdapter;
+
+    ipAdapter.View = class {
+        constructor(panel) {
+            this.panel = panel;
+            this.opened = new Set(Object.keys(panel.spec.notes)); // a note must not be folded away
+            this.folds = [];
+            this.tabs = element("div", {className: "ipadapter-tabs", role: "tablist"});
+            this.body = element("div", {className: "ipadapter-body"});
+            panel.root.append(this.tabs, this.body);
+        }
+
+        /* Draw the open unit; what had the keyboard's attention gets it back, known by its label. */
+        draw() {
+            const held = this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
+            this.body.replaceChildren(this.drawLeft(), this.drawRight());
+            this.mark();
+            const again = held && this.body.querySelector(`[aria-label="${CSS.escape(held)}"]`);
+            if (again) again.focus({preventScroll: true});
+        }
+
+        drawTabs() {
+            const focused = [...this.tabs.children].indexOf(document.activeElement);
+            this.tabs.replaceChildren(...this.panel.units.map((unit, index) => this.drawTab(unit, index)));
+            if (focused >= 0) this.tabs.children[focused].focus({preventScroll: true});
+        }
+
+        drawTab(unit, index) {
+            const summary = this.panel.summary(unit);
+            return element(
+                "button",
+                {
+                    type: "button",
+                    role: "tab",
+                    ariaSelected: String(index === this.panel.current),
+                    className: `ipadapter-tab${this.panel.isUsed(unit) ? " used" : ""}`,
+                    title: summary,
+                    onclick: () => this.panel.open(index),
+                    ondragenter: () => this.panel.open(index),
+                },
+                element("span", {}, say("Unit {n}", {n: index + 1})),
+                element("small", {}, summary),
+            );
+        }
+
+        drawLeft() {
+            return element(
+                "div",
+                {className: "ipadapter-left"},
+                new ipAdapter.Strip(this.panel, "images").draw(),
+                this.drawMessage(),
+                ...this.panel.checking.draw(),
+                this.panel.plot.root,
+            );
+        }
+
+        drawMessage() {
+            const {text, wrong, acts} = this.panel.message;
+            const message = element("p", {className: `ipadapter-message${wrong ? " wrong" : ""}`, role: "status"}, text);
+            message.append(...Object.entries(acts).map(([word, act]) => button(word, act)));
+            return message;
+        }
+
+        redrawMessage() {
+            this.body.querySelector(".ipadapter-message").replaceWith(this.drawMessage());
+        }
+
+        drawRight() {
+            const enabled = element("input", {type: "checkbox", checked: this.panel.unit.enabled, onchange: () => this.panel.set("enabled", enabled.checked)});
+            const groups = this.panel.spec.groups.filter((group) => this.panel.controlsOf(group).length);
+            this.folds = [];
+            return element(
+                "div",
+                {className: "ipadapter-right"},
+                element("label", {className: "ipadapter-check"}, enabled, say("Enable this unit")),
+                this.panel.presets.draw(),
+                ipAdapter.drawAdapters(this.panel),
+                this.drawFields(this.panel.controlsOf("")),
+                ...groups.map((group) => this.drawGroup(group)),
+            );
+        }
+
+        drawFields(controls) {
+            return element("div", {className: "ipadapter-fields"}, ...controls.map((control) => this.panel.controls.draw(control)));
+        }
+
+        /* Show what is set, and what for. */
+        mark() {
+            this.panel.presets.mark();
+            for (const {fold, controls} of this.folds) fold.classList.toggle("used", controls.some((control) => this.panel.isChanged(control)));
+        }
+
+        /* A fold with less common controls; a mark says that something in it is set. */
+        drawGroup(group) {
+            const controls = this.panel.controlsOf(group);
+            const note = this.panel.spec.notes[group];
+            const fold = element(
+                "details",
+                {
+                    className: "ipadapter-group",
+                    open: this.opened.has(group),
+                    ontoggle: () => (fold.open ? this.opened.add(group) : this.opened.delete(group)),
+                },
+                element("summary", {}, say(group)),
+                note ? element("p", {className: "ipadapter-note"}, say(note)) : null,
+                this.drawFields(controls),
+            );
+            this.folds.push({fold, controls});
+            return fold;
+        }
+    };
+})();

@@ -1,0 +1,195 @@
+"""What is good and what is bad about a unit's references, before anything is made with them."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .advice import advice_on
+from .checkpoint import AdapterFile
+from .crops import padded_box, to_picture
+from .errors import IPAdapterError, UnitError, brief
+from .faces import PACKS, RECOGNISED, Face, align, choose
+from .features import views
+from .fields import read_object
+from .likeness import LOW, cosines
+from .measures import (
+    SHOWN_BLOCKS,
+    measures_of_compression,
+    measures_of_faces,
+    measures_of_framing,
+    measures_of_views,
+    pixels_seen,
+)
+from .plan import Shot, faces_alone, plan_of, whole_pictures
+from .preparation import Preparation, refuse_idle_fields
+from .preview import NO_FACE
+from .reference import Reference, decode, picture_url
+from .session import Session
+from .units import Unit, read_unit
+
+USUAL_SIZE = 224
+"""Side in pixels of the square that most encoders see, to measure in where the encoder itself is missing."""
+
+MOST_SEEN = 20
+"""Squares of one reference that are shown."""
+
+REPORTED = ("face_width", "turn", "nod", "sharpness", "contrast", "compression", "blockiness", "lost")
+
+MANY = "{} faces were found, and the largest counts: choose another one, or cut the picture."
+UNLIKE = (
+    "Reference {} is little like the others to the face model ({:.2f}): another person, a filter or a turned head "
+    "draws the likeness away. This is no identity verification."
+)
+
+
+def check(session: Session, asked: Any) -> dict[str, Any]:
+    """Return the measures of each of the images of `unit`, then of its subject's, advice, and what will be seen of it.
+
+    What is not known is left out; where a model or a package is missing, that is advice, too. Raises `IPAdapterError`
+    for a unit that no generation would take either.
+    """
+    given = read_object("What is asked for", asked, ("unit",)).get("unit")
+    if not isinstance(given, dict):
+        raise UnitError("unit", given, f"must be a unit with the pictures to check, not {brief(given)}.")
+    unit = read_unit({**given, "enabled": True})
+    if not unit.images and not unit.subject:
+        raise UnitError("images", [], "is required: the pictures to check.")
+    look = Look(session.preparation, unit)
+    references = [look.reference(number) for number in range(len(look.fields))]
+    told = {"references": references, "advice": look.lacking}
+    firsts = look.first_faces
+    if 1 < len(firsts) == len(references):
+        alike = cosines(firsts, firsts)
+        told |= {"agreement": alike.round(3).tolist(), "advice": [*look.lacking, *_disagreements(alike)]}
+    return told
+
+
+def _disagreements(alike: np.ndarray) -> Iterator[str]:
+    """Yield a sentence for each reference that is unlike the others, by its mean cosine to them."""
+    means = (alike.sum(axis=1) - 1) / (len(alike) - 1)
+    for number, mean in enumerate(means, 1):
+        if mean < LOW:
+            yield UNLIKE.format(number, mean)
+
+
+class Look:
+    """A look at a unit's images as its adapter will see them, which goes on where something is missing."""
+
+    def __init__(self, preparation: Preparation, unit: Unit) -> None:
+        self.lacking: list[str] = []
+        """Sentences on what is missing."""
+        self._preparation = preparation
+        self._adapter = preparation.library.adapter(unit.model).as_variant(unit.variant)
+        refuse_idle_fields(unit, self._adapter)
+        every = tuple(replace(each, weight=1.0, mask=None) for each in unit.images)
+        alone = {"negative_images": (), "composition_images": (), "noise": 0.0, "mask": None, "region": ""}
+        self._unit = replace(unit, images=every, **alone)
+        more = preparation.pictures_of_subject(self._unit)
+        self.fields = [(f"images[{i}]", each) for i, each in enumerate(every)] + [each[:2] for each in more]
+        """Each picture's field, and how it counts."""
+        self._size = self._side(self._adapter)
+        self._found: dict[str, Sequence[Face]] = {}
+        self._faults: dict[str, str] = {}
+        shots_of = faces_alone(self._chosen) if self._takes_faces else whole_pictures(self._unit)
+        self._plan = plan_of(self._unit, preparation.pictures, shots_of, more=more)
+
+    @property
+    def _takes_faces(self) -> bool:
+        return bool(self._adapter.recognised.family.vector)
+
+    @property
+    def first_faces(self) -> list[Face]:
+        """The first of the faces that stand for each image, where there is one."""
+        faces = [shot.face for each in self._plan.subjects for shot in each.shots[:1] if isinstance(shot, Shot)]
+        return [face for face in faces if face]
+
+    @contextmanager
+    def _lacking(self) -> Generator[None, None, None]:
+        """Take note of what is missing, and go on."""
+        try:
+            yield
+        except UnitError:
+            raise
+        except IPAdapterError as error:
+            if error.sentence not in self.lacking:
+                self.lacking.append(error.sentence)
+
+    def _side(self, adapter: AdapterFile) -> int:
+        """Return the side of the square that the encoder sees, or 0 where none takes part."""
+        with self._lacking():
+            encoder = self._preparation.library.encoder_for(adapter, self._unit.encoder)
+            return encoder.image_size if encoder else 0
+        return USUAL_SIZE
+
+    def _chosen(self, field: str, file: Reference) -> Sequence[Face]:
+        """Return the faces that the unit means; none where there are none, or nobody can look for them."""
+        pack = PACKS[self._adapter.recognised.pack]
+        with self._lacking():
+            found = self._found[field] = self._preparation.faces.look(field, file, pack)
+            try:
+                return choose(field, found, self._unit.face) if found else ()
+            except UnitError as error:
+                self._faults[field] = error.sentence
+        return ()
+
+    def reference(self, number: int) -> dict[str, Any]:
+        """Return what there is to say of one image."""
+        (field, given), subject = self.fields[number], self._plan.subjects[number]
+        file, crop = self._plan.files[field], given.crop or self._unit.crop
+        picture = decode(field, file.content)
+        shots = [shot for shot in subject.shots if isinstance(shot, Shot)]
+        faces = [shot.face for shot in shots if shot.face]
+        crops = [align(picture, face, RECOGNISED) for face in faces]
+        squares = [self._squares(field, file, shot, self._size) for shot in shots if self._size]
+        whole = Shot(file.digest, crop)
+        wholes = [each[0] for each in squares] or crops or self._squares(field, file, whole, USUAL_SIZE)
+        shown = crops + [square for each in squares for square in each]
+        measures = dict(self._measures(picture, file, crop, shots or [whole], wholes))
+        found = {"faces": len(self._found[field])} if field in self._found else {}
+        return {
+            "width": picture.width,
+            "height": picture.height,
+            **found,
+            **{name: round(measures[name], 3) for name in REPORTED if name in measures},
+            "advice": [*self._words(field), *advice_on(measures)],
+            "seen": [picture_url(each) for each in shown[:MOST_SEEN]],
+        }
+
+    @staticmethod
+    def _squares(field: str, file: Reference, shot: Shot, size: int) -> list[Image.Image]:
+        """Return what an encoder sees of a shot."""
+        return [to_picture(levels) for levels in views(field, file, size, shot)]
+
+    def _words(self, field: str) -> Iterator[str]:
+        """Yield what there is to say of the number of faces in an image."""
+        found = self._found.get(field)
+        if found is not None and not found:
+            yield NO_FACE
+        if field in self._faults:
+            yield self._faults[field]
+        if found and len(found) > 1 and self._unit.face == "largest":
+            yield MANY.format(len(found))
+
+    def _measures(
+        self,
+        picture: Image.Image,
+        file: Reference,
+        crop: str,
+        shots: Sequence[Shot],
+        wholes: Sequence[Image.Image],
+    ) -> Iterator[tuple[str, float]]:
+        """Yield the measures of an image whose shots are seen as `wholes`."""
+        size = self._size or USUAL_SIZE
+        faces = [shot.face for shot in shots if shot.face]
+        yield from measures_of_faces(faces)
+        if not self._takes_faces:
+            yield from measures_of_framing(picture, crop, self._unit.tiles, size)
+            if crop == "pad" and not self._unit.tiles:
+                wholes = [each.crop(padded_box(picture, each.width)) for each in wholes]
+        yield from measures_of_views(wholes, min if faces else max)  # each face counts, but tiles may be of the sky
+        if max(pixels_seen(picture, shot, size) for shot in shots) >= SHOWN_BLOCKS:
+            yield from measures_of_compression(picture, file)

@@ -1,0 +1,78 @@
+"""The faces of a picture with their numbers, as a person chooses among them."""
+
+from typing import Any
+
+from .advice import advice_on
+from .checkpoint import AdapterFile
+from .errors import IPAdapterError, UnitError
+from .faces import PACKS, RECOGNISED, Face, Pack, align, find_models
+from .features import FACE_SIZE
+from .fields import Mask, Text, read_object
+from .measures import measures_of_face
+from .preparation import Preparation
+from .reference import decode, picture_url
+from .session import Session
+
+MOST_FACES = 100
+"""Faces of one picture that are shown: those that a unit can mean by a number."""
+
+NO_FACE = "No face was found: use a picture where it is larger, sharper or seen from the front."
+
+
+def faces(session: Session, asked: Any) -> dict[str, Any]:
+    """Return the faces in `image`, numbered as a unit's `face` means them, each with the crop that goes into the model.
+
+    `model`, which may be left out, names the adapter whose face models look. Raises `IPAdapterError` where there are
+    none.
+    """
+    given = read_object("What is asked for", asked, ("image", "model"))
+    preparation, name = session.preparation, Text().read("model", given.get("model", ""))
+    text = Mask().read("image", given.get("image"))
+    if text is None:
+        raise UnitError("image", None, "is required: a picture as base64 text.")
+    file = preparation.pictures.reference("image", text)
+    picture = decode("image", file.content)
+    adapter = preparation.library.adapter(name) if name else None
+    found = preparation.faces.look("image", file, _pack(preparation, adapter))[:MOST_FACES]
+    size = FACE_SIZE if adapter and adapter.recognised.family.vector and adapter.recognised.width else RECOGNISED
+    measured = [measures_of_face(face) for face in found]
+    advice = [f"Face {number}: {words}" for number, each in enumerate(measured) for words in advice_on(each)]
+    return {
+        "width": picture.width,
+        "height": picture.height,
+        "faces": [
+            {
+                "number": number,
+                **_place(face),
+                "width": round(each.pop("face_width"), 1),
+                **{angle: round(degrees, 1) for angle, degrees in each.items()},
+                "crop": picture_url(align(picture, face, size)),
+            }
+            for number, (face, each) in enumerate(zip(found, measured, strict=True))
+        ],
+        "advice": advice if found else [NO_FACE],
+    }
+
+
+def _place(face: Face) -> dict[str, Any]:
+    return {
+        "box": [round(edge, 1) for edge in face.box],
+        "points": [[round(x, 1), round(y, 1)] for x, y in face.points],
+        "score": round(face.score, 3),
+    }
+
+
+def _pack(preparation: Preparation, adapter: AdapterFile | None) -> Pack:
+    """Return the adapter's face models or, where it has none, the first ones that are there."""
+    if adapter and adapter.recognised.family.vector:
+        return PACKS[adapter.recognised.pack]
+    first, *others = PACKS.values()
+    return next((pack for pack in (first, *others) if _is_there(preparation, pack)), first)
+
+
+def _is_there(preparation: Preparation, pack: Pack) -> bool:
+    try:
+        find_models(pack, preparation.host.folders().faces)
+    except IPAdapterError:
+        return False
+    return True

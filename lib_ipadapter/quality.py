@@ -1,0 +1,103 @@
+"""How good a picture is for an encoder, in numbers: sharpness, contrast, and what compression has left of it.
+
+Sharpness and contrast are measured in the square that an encoder sees, so that they mean the same for every size.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+BLUR = 9
+"""Pixels over which a picture is averaged once more, to see what that takes from it."""
+
+BLOCK = 8
+"""Pixels of the blocks that JPEG and its like compress apart."""
+
+JPEG_STARTS = b"\xff\xd8\xff"
+
+LUMINANCE = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+"""Quantisation of a JPEG of quality 50 (ITU-T T.81, table K.1); libjpeg scales it for the others."""
+
+Levels = np.ndarray
+"""Brightness from 0 to 255: (height, width), floats."""
+
+
+def levels_of(picture: Image.Image) -> Levels:
+    """Return a picture's brightness."""
+    return np.asarray(picture.convert("L"), dtype=np.float64)
+
+
+def sharpness(levels: Levels) -> float:
+    """Return what another blur would take from a picture, 0 (nothing: it is blurred) to 1.
+
+    It does not depend on the contrast, and little on what is shown. Source: Crété-Roffet, Dolmière, Ladret and Nicolas,
+    "The blur effect: perception and estimation with a new no-reference perceptual blur metric" (SPIE 6492, 2007),
+    whose measure is 1 less this.
+    """
+    return 1.0 - max(_blur(levels), _blur(levels.T))
+
+
+def _blur(levels: Levels) -> float:
+    """Return the part of the differences down the columns that outlasts a blur; a plain picture is all blurred."""
+    around = np.pad(levels, ((BLUR // 2, BLUR // 2), (0, 0)), mode="symmetric")
+    blurred = np.lib.stride_tricks.sliding_window_view(around, BLUR, axis=0).mean(axis=-1)
+    differences, left = np.abs(np.diff(levels, axis=0)), np.abs(np.diff(blurred, axis=0))
+    return float(np.minimum(differences, left).sum() / differences.sum()) if differences.any() else 1.0
+
+
+def contrast(levels: Levels) -> float:
+    """Return the root mean square contrast, 0 to 0.5: the deviation of the brightness, in parts of white.
+
+    Source: Peli, "Contrast in complex images" (JOSA A 7, 1990).
+    """
+    return float(levels.std() / 255)
+
+
+def blockiness(levels: Levels) -> float:
+    """Return how much more a picture changes where blocks meet than inside them; 1 is not at all.
+
+    Where the blocks begin is looked for, for the picture may have been cut. Source: after Wang, Sheikh and Bovik,
+    "No-reference perceptual quality assessment of JPEG compressed images" (ICIP 2002), who begin at the corner.
+    """
+    if min(levels.shape) <= BLOCK:
+        return 1.0
+    return (_steps(levels) + _steps(levels.T)) / 2
+
+
+def _steps(levels: Levels) -> float:
+    rows = np.abs(np.diff(levels, axis=0)).mean(axis=1)
+    phases = np.array([rows[first::BLOCK].mean() for first in range(BLOCK)])
+    others = phases.sum() - phases.max()
+    return float(phases.max() / (others / (BLOCK - 1))) if others else 1.0
+
+
+def jpeg_quality(content: bytes) -> int | None:
+    """Return a JPEG file's quality, 1 to 100, by its quantisation of luminance, or None for any other file.
+
+    Source: libjpeg, `jpeg_quality_scaling` and `jpeg_add_quant_table`. Of another program's own tables it is the
+    quality that is nearest.
+    """
+    if not content.startswith(JPEG_STARTS):
+        return None
+    with Image.open(io.BytesIO(content), formats=["JPEG"]) as picture:
+        tables = getattr(picture, "quantization", None)
+    if not tables:
+        return None
+    own = np.asarray(tables[0]).reshape(BLOCK, BLOCK)
+    return min(range(1, 101), key=lambda quality: int(np.abs(_table(quality) - own).sum()))
+
+
+def _table(quality: int) -> np.ndarray:
+    """Return libjpeg's table for a quality."""
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    return ((np.asarray(LUMINANCE) * scale + 50) // 100).clip(1, 255)

@@ -1,0 +1,105 @@
+"""A subject as one zip, and back. Nothing in a zip is believed: its files are read into memory, each up to a limit, and
+what is written afterwards has names of our own."""
+
+import io
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+
+from .errors import IPAdapterError, printable
+from .fields import MAX_PICTURES
+from .reference import Reference, reference_of
+from .subjects import MAX_FILE, MAX_RECORD, RECORD, Subject, read_record, record_of
+
+MAX_ZIP = 256 << 20
+"""Bytes of a zip, and of all that is in it."""
+
+ENTRY = b"PK\x01\x02"
+"""How each entry of a zip's table of contents begins (APPNOTE.TXT, 4.3.12)."""
+MAX_ENTRIES = 100
+"""A subject has at most 18; the mark may be in a picture by chance, too."""
+
+ENCRYPTED = 1
+"""Bit of an entry's flags (APPNOTE.TXT, 4.4.4)."""
+UNZIPPED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, LookupError, RuntimeError, EOFError)
+"""What the readers raise on a zip that is damaged or forged."""
+
+
+def to_zip(subject: Subject, files: Sequence[Reference]) -> bytes:
+    """Return a subject as a zip with its folder."""
+    kept = io.BytesIO()
+    with zipfile.ZipFile(kept, "w") as archive:  # pictures do not get smaller
+        archive.writestr(f"{subject.name}/{RECORD}", record_of(subject))
+        for picture, file in zip(subject.pictures, files, strict=True):
+            archive.writestr(f"{subject.name}/{picture.file}", file.content)
+    return kept.getvalue()
+
+
+def from_zip(content: bytes) -> tuple[Subject, list[Reference]]:
+    """Return the subject in a zip with its picture files, which are yet to be decoded.
+
+    Raises `IPAdapterError` for anything but one folder with a record and the pictures that it names.
+    """
+    if len(content) > MAX_ZIP:
+        raise IPAdapterError(f"The zip has {len(content)} bytes; at most {MAX_ZIP} are read.")
+    if content.count(ENTRY) > MAX_ENTRIES:  # before an object is made of each
+        raise _refusal(f"it has more than {MAX_ENTRIES} entries")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _read(archive)
+    except BROKEN as error:
+        raise _refusal(printable(str(error)) or type(error).__name__) from error
+
+
+def _read(archive: zipfile.ZipFile) -> tuple[Subject, list[Reference]]:
+    name, entries = _entries(archive.infolist())
+    if RECORD not in entries:
+        raise _refusal(f"it has no {RECORD}")
+    subject = read_record(name, _content(archive, entries.pop(RECORD), MAX_RECORD))
+    named = [picture.file for picture in subject.pictures]
+    if sorted(named) != sorted(entries):
+        odd = next(iter(set(named) ^ set(entries)), "one picture")
+        raise _refusal(f"the record and the files do not agree on {printable(odd)}")
+    left, files = MAX_ZIP, list[Reference]()
+    for file in named:
+        files.append(reference_of(_content(archive, entries[file], min(MAX_FILE, left))))
+        left -= len(files[-1].content)
+    return subject, files
+
+
+def _entries(infos: Sequence[zipfile.ZipInfo]) -> tuple[str, dict[str, zipfile.ZipInfo]]:
+    """Return the name of the one folder and the files in it; raises `IPAdapterError` for all that is not so."""
+    name = infos[0].filename.split("/")[0] if infos else ""
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for info in infos:
+        folder, slash, file = info.filename.partition("/")
+        if folder != name or not slash or "/" in file or "\\" in file or file == "..":
+            raise _refusal(f"{printable(info.filename)} is not in its one folder")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise _refusal(f"{printable(info.filename)} is a link")
+        if info.compress_type not in UNZIPPED or info.flag_bits & ENCRYPTED:
+            raise _refusal(f"{printable(info.filename)} is compressed in a way that is not read, or has a password")
+        if file in entries:
+            raise _refusal(f"{printable(info.filename)} is in it twice")
+        if file:
+            entries[file] = info
+    if len(entries) > MAX_PICTURES + 1:
+        raise _refusal(f"it has {len(entries)} files, where a record and at most {MAX_PICTURES} pictures can be")
+    return name, entries
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
+    """Return an entry's content, whatever size it claims; raises `IPAdapterError` where it has more than `limit`."""
+    with archive.open(info) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise _refusal(f"{printable(info.filename)} has more bytes than are read")
+    return content
+
+
+def _refusal(why: str) -> IPAdapterError:
+    return IPAdapterError(f"This is no zip of a subject: {why}. Export the subject anew and send that.")

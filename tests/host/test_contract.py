@@ -1,0 +1,39 @@
+"""What the tests' double of this web UI calls is what the web UI itself calls, in order and with the same arguments."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract import DOUBLES, Processing
+from small_host import CONTEXT
+from unets import ldm_unet
+
+from host.webui import WebUI, reference
+
+RECORDER = Path(__file__).parent / "oracle" / "scripts" / "recorder.py"
+ON = "record"
+
+WAYS: dict[str, dict[str, Any]] = {
+    "two batches of two": {"n_iter": 2, "batch_size": 2},
+    "hires fix": {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Lanczos", "denoising_strength": 1.0},
+    "prompts joined by AND": {"prompt": "a red cat AND a blue house", "batch_size": 2},
+    "each prompt apart": {"way": "apart", "batch_size": 2},
+    "CFG 1": {"cfg_scale": 1},
+    "img2img": {"mode": "img2img", "init_images": [reference(9)], "denoising_strength": 1.0},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_double_calls_what_the_web_ui_calls(webui: WebUI, tmp_path: Path, way: str) -> None:
+    settings = WAYS[way]
+    webui.call("/ip-adapter-recorder/calls")
+    webui.generate(steps=2, scripts={"ip-adapter recorder": {"args": [ON]}}, **settings)
+    real = webui.call("/ip-adapter-recorder/calls")
+    known = {name: value for name, value in settings.items() if name in Processing.__dataclass_fields__}
+    p = Processing(**known, apart=settings.get("way") == "apart", args={"IP-Adapter recorder": [ON]})
+    with DOUBLES[webui.kind.name](ldm_unet(context_dim=CONTEXT), tmp_path).at_work(RECORDER) as double:
+        double.generate(p)
+        called = json.loads(json.dumps(double.entries[0].kept["calls"]))
+    assert [each["name"] for each in called] == [each["name"] for each in real]
+    assert called == real

@@ -1,0 +1,165 @@
+"""InstantID with one unit here and its ControlNet in the ControlNet extension, against a pair of units there.
+
+IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111.
+"""
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from makers import layer_tensors, projector_tensors, save, text_of
+
+pytest.importorskip("onnx", reason="face models are made with onnx, which is not installed at this end of the versions")
+pytest.importorskip("insightface", reason="insightface, an oracle, is not installed at this end of the versions")
+
+from face_models import draw_faces, write_pack
+from safetensors import safe_open
+
+from host.conftest import FOLDER
+from host.test_controlnet import BUILT_IN, CONTROLNET, beside_controlnet
+from host.test_engine import LONG
+from host.webui import Files, Made, WebUI, unet_sizes
+from lib_ipadapter.faces import PACKS, find_faces, find_models
+from lib_ipadapter.projectors import FaceResampler
+from lib_ipadapter.unet_map import SDXL
+
+pytestmark = [
+    pytest.mark.skipif(
+        not CONTROLNET, reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
+    ),
+    pytest.mark.skipif(BUILT_IN, reason="the ControlNet that is built into Forge is not fed"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),  # insightface's own, of scikit-image
+]
+
+ADAPTER, CONTROL, OTHER = "ip-adapter_instant_id_sdxl", "control_instant_id_sdxl", "control_of_another_kind_sdxl"
+FACE = draw_faces((320, 320, 256))
+SMALL = {"width": 128, "height": 128}
+HINT = (3, 16, 16, 32, 32, 96, 96, 256)
+"""Channels between the convolutions that see a ControlNet's picture."""
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Path:
+    """The smallest SDXL checkpoint that the web UI has."""
+    paths = Path(FOLDER or "", "models", "Stable-diffusion").glob("*.safetensors")
+    fitting = [path for path in paths if unet_sizes(path)[0] is SDXL]
+    return min(fitting, key=lambda path: (path.stat().st_size, path.name))
+
+
+def controlnet_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """Return a random ControlNet: a copy of the U-Net's first half, what sees the picture, and what leaves it."""
+    prefix, copied = "model.diffusion_model.", ("time_embed.", "label_emb.", "input_blocks.", "middle_block.")
+    with safe_open(str(checkpoint), "pt") as file:
+        names = [name for name in file.keys() if name.startswith(tuple(prefix + part for part in copied))]  # noqa: SIM118
+        made = {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
+    torch.manual_seed(9)
+    channels = made["input_blocks.0.0.weight"].shape[0]
+    for i, (entering, leaving) in enumerate(zip(HINT, (*HINT[1:], channels), strict=True)):
+        made[f"input_hint_block.{2 * i}.weight"] = torch.randn(leaving, entering, 3, 3) * (9 * entering) ** -0.5
+        made[f"input_hint_block.{2 * i}.bias"] = torch.zeros(leaving)
+    widths = [channels * width for width in (1, 1, 1, 1, 2, 2, 2, 4, 4)]
+    for name, width in [*((f"zero_convs.{i}.0", w) for i, w in enumerate(widths)), ("middle_block_out.0", widths[-1])]:
+        made[f"{name}.weight"] = torch.randn(width, width, 1, 1) * width**-0.5
+        made[f"{name}.bias"] = torch.zeros(width)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
+    """A folder with face models, the adapter at full size but for its layers, and one ControlNet under two names."""
+    folder = tmp_path_factory.mktemp("instantid")
+    write_pack(folder / "insightface" / "models", PACKS["antelopev2"], seed=2)
+    _, widths, context_dim = unet_sizes(checkpoint)
+    tensors = projector_tensors(FaceResampler(512, 16, 1280, 20, context_dim, 4))
+    save(tensors | layer_tensors(SDXL, widths, context_dim), folder / f"{ADAPTER}.safetensors", torch.float16)
+    control = save(controlnet_tensors(checkpoint), folder / f"{CONTROL}.safetensors", torch.float16)
+    (folder / f"{OTHER}.safetensors").symlink_to(control)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["ControlNet first", "ControlNet last"])
+def webui(request, folder: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
+    named = tmp_path_factory.mktemp("named") / {"ControlNet first": "a", "ControlNet last": "zz"}[request.param]
+    named.symlink_to(CONTROLNET or "")
+    with beside_controlnet(folder, tmp_path_factory.mktemp("webui"), named) as server:
+        server.use(checkpoint)
+        server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": unet_sizes(checkpoint)[1][0] // 2})
+        yield server
+
+
+def listed(webui: WebUI, model: str) -> str:
+    names = webui.call("/controlnet/model_list?update=true")["model_list"]
+    return next(each for each in names if each.startswith(model))
+
+
+def control(webui: WebUI, model: str = CONTROL) -> dict[str, Any]:
+    """Return a unit of the extension for a ControlNet that sees the face's points."""
+    asked = {"image": text_of(FACE), "width": 128, "height": 128}
+    points = webui.call("/ipadapter/keypoints", asked)["image"]
+    return {"enabled": True, "module": "none", "model": listed(webui, model), "image": points, "weight": 0.7}
+
+
+def pair(webui: WebUI, folder: Path) -> list[dict[str, Any]]:
+    """Return the extension's own two units, the first with the face's vector instead of a preprocessor."""
+    (face,) = find_faces(FACE, *find_models(PACKS["antelopev2"], [folder / "insightface" / "models"]))
+    kept = io.BytesIO()
+    torch.save(torch.tensor([face.vector]), kept)
+    vector = base64.b64encode(kept.getvalue()).decode()
+    unit = {"enabled": True, "module": "instant_id_face_embedding", "model": listed(webui, ADAPTER), "weight": 0.8}
+    return [unit | {"ipadapter_input": vector}, control(webui)]
+
+
+def generate(webui: WebUI, units: list[dict[str, Any]], *own: dict[str, Any], **more: Any) -> Made:
+    made = webui.generate(*own, scripts={"controlnet": {"args": units}} if units else {}, **SMALL, **more)
+    made.pictures = made.pictures[: more.get("batch_size", 1)]  # what the ControlNet saw comes after them
+    return made
+
+
+def unit(**more: Any) -> dict[str, Any]:
+    return {"model": ADAPTER, "images": [text_of(FACE)], "weight": 0.8, **more}
+
+
+def test_one_unit_here_and_one_there_equal_controlnets_own_pair(webui: WebUI, folder: Path) -> None:
+    plain = generate(webui, [])
+    alone = generate(webui, [], unit())
+    theirs = generate(webui, pair(webui, folder))
+    ours = generate(webui, [control(webui)], unit())
+    of_text = generate(webui, [control(webui, OTHER)], unit())
+    assert ours - theirs <= 1, f"mean difference {ours.mean_difference(theirs):.5f}"
+    assert ours - alone > 3, "the ControlNet does nothing"
+    assert ours - of_text > 3, "the ControlNet sees the text"
+    assert generate(webui, pair(webui, folder)) - theirs == 0, "ControlNet's own pair is as before"
+    assert generate(webui, []) - plain == 0
+    assert webui.hooks() == 0
+
+
+def test_alone_the_controlnet_sees_the_face_too(webui: WebUI, folder: Path) -> None:
+    units = pair(webui, folder)
+    units[0]["weight"] = 0.0
+    assert generate(webui, [control(webui)], unit(weight=0)) - generate(webui, units) <= 1
+
+
+HIRES = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Lanczos", "denoising_strength": 0.7}
+
+
+@pytest.mark.parametrize("more", [{}, HIRES, {"batch_size": 2}], ids=["plain", "hires fix", "batch"])
+def test_rows_evaluated_together_or_apart_see_the_same(webui: WebUI, more: dict[str, Any]) -> None:
+    """The extension's marks do not tell rows apart in hires passes, but the denoiser does."""
+    for negative in ("blurry", LONG):
+        made, apart = (
+            generate(webui, [control(webui)], unit(), negative_prompt=negative, way=way, **more)
+            for way in ("", "apart")
+        )
+        assert made - apart <= 1, f"mean difference {made.mean_difference(apart):.5f}"
+
+
+def test_a_unit_that_cannot_run_stops_the_generation(webui: WebUI, files: Files) -> None:
+    from host.webui import RefusedError, reference
+
+    with pytest.raises(RefusedError, match="shows no face that could be found"):
+        generate(webui, [control(webui)], unit(images=[reference()]))
+    assert webui.hooks() == 0

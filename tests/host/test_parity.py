@@ -1,0 +1,59 @@
+"""The same checkpoint, seed, adapter and settings do the same in two web UIs: each cross-attention's output is equal.
+
+IP_ADAPTER_OTHER_HOST and IP_ADAPTER_OTHER_HOST_PYTHON name the second one; both need one checkpoint of the same name.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from host.conftest import started
+from host.webui import Files, WebUI, reference, unet_sizes
+from lib_ipadapter.unet_map import SD
+
+FOLDER, PYTHON = os.environ.get("IP_ADAPTER_OTHER_HOST"), os.environ.get("IP_ADAPTER_OTHER_HOST_PYTHON")
+pytestmark = pytest.mark.skipif(not (FOLDER and PYTHON), reason="no second web UI: set IP_ADAPTER_OTHER_HOST")
+ALMOST = 1e-4
+"""Of the largest value, in float32; web UIs add up in another order, and the second step begins with what that made."""
+
+
+@pytest.fixture(scope="module")
+def other(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
+    with started(Path(FOLDER), PYTHON, files, tmp_path_factory.mktemp("other")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def checkpoints(webui: WebUI, other: WebUI) -> list[Path]:
+    """The smallest SD checkpoint that both have, where each of them has it; loaded."""
+    listed = [[Path(model["filename"]) for model in each.call("/sdapi/v1/sd-models")] for each in (webui, other)]
+    shared = {path.name for path in listed[0]} & {path.name for path in listed[1]}
+    fitting = [path for path in listed[0] if path.name in shared and unet_sizes(path)[0] is SD]
+    name = min(fitting, key=lambda path: (path.stat().st_size, path.name)).name
+    chosen = [next(path for path in paths if path.name == name) for paths in listed]
+    for each, path in zip((webui, other), chosen, strict=True):
+        each.use(path)
+    return chosen
+
+
+@pytest.mark.parametrize("settings", [{}, {"cfg_scale": 7, "batch_size": 2}], ids=["one picture", "two"])
+@pytest.mark.parametrize("family", ["", "base", "plus"])
+def test_every_cross_attention_gives_the_same(
+    webui: WebUI, other: WebUI, files: Files, checkpoints: list[Path], tmp_path: Path, family: str, settings
+) -> None:
+    units = [{"model": files.adapter(checkpoints[0], family), "images": [reference(1)]}] if family else []
+    made = []
+    for number, each in enumerate((webui, other)):
+        path = tmp_path / f"{number}.pt"
+        each.generate(*units, steps=2, scripts={"ip-adapter keeper": {"args": [str(path)]}}, **settings)
+        made.append(torch.load(path, weights_only=True))
+    assert len(made[0]) == len(made[1]) == 2
+    for calls in zip(*made, strict=True):
+        assert calls[0].keys() == calls[1].keys()
+        assert len(calls[0]) == 16 + 2
+        for name in calls[0]:
+            ours, theirs = (call[name] for call in calls)
+            assert (ours - theirs).abs().max() <= ALMOST * max(1.0, float(theirs.abs().max())), name

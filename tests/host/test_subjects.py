@@ -1,0 +1,78 @@
+"""Subjects in a real web UI: from the route to the picture and back from a zip; and work that is interrupted."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
+from lib_ipadapter.unet_map import SD
+
+NAME = "Änna (2)"
+
+
+@pytest.fixture(scope="module")
+def model(webui: WebUI, files: Files) -> str:
+    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
+    checkpoint = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
+    webui.use(checkpoint)
+    name = files.adapter(checkpoint, "plus")
+    webui.call("/ipadapter/rescan", {})
+    return name
+
+
+def test_a_subject_makes_the_picture_of_its_pictures_and_survives_its_zip(webui: WebUI, model: str) -> None:
+    pictures: list[dict[str, Any]] = [
+        {"image": reference(1, 120, 60), "crop": "pad"},
+        {"image": reference(2), "weight": 0.5},
+    ]
+    expected = webui.generate({"model": model, "images": pictures})
+    noted = [picture | {"note": "a view"} for picture in pictures]
+    saved = webui.call("/ipadapter/subjects", {"name": NAME, "pictures": noted, "notes": "two views"})
+    made = webui.generate({"model": model, "subject": NAME})
+    assert made - expected == 0
+    assert f"Subject: {NAME} [{saved['sha256'][:12]}]" in made.info["infotexts"][0]
+    zipped = webui.call("/ipadapter/subjects/export", {"name": NAME})["zip"]
+    webui.call("/ipadapter/subjects/delete", {"name": NAME})
+    with pytest.raises(RefusedError, match="is no subject that was found"):
+        webui.generate({"model": model, "subject": NAME})
+    assert webui.call("/ipadapter/subjects/import", {"zip": zipped}) == saved
+    assert [entry["name"] for entry in webui.call("/ipadapter/subjects")["subjects"]] == [NAME]
+    assert webui.generate({"model": model, "subject": f"{NAME} [{saved['sha256'][:12]}]"}) - expected == 0
+    with pytest.raises(RefusedError, match="was another one when this was written down"):
+        webui.generate({"model": model, "subject": f"{NAME} [0123456789ab]"})
+    webui.call("/ipadapter/subjects/delete", {"name": NAME})
+
+
+def test_long_work_is_in_the_progress_and_ends_where_it_is_interrupted(webui: WebUI, model: str) -> None:
+    """Each picture is encoded with 256 squares of it, so that there is time to interrupt."""
+    unit = {"model": model, "images": [reference(seed) for seed in range(16)], "enhance": 16}
+    answers: list[Any] = []
+
+    def save() -> None:
+        try:
+            answers.append(webui.call("/ipadapter/embeds", {"name": "long", "unit": unit, "task": "task(long)"}))
+        except RefusedError as error:
+            answers.append(error)
+
+    working = threading.Thread(target=save)
+    working.start()
+    told: Any = {}
+    while working.is_alive() and not (told.get("textinfo") or "").startswith("IP-Adapter: encoding, "):
+        time.sleep(0.2)
+        told = webui.call("/sdapi/v1/progress?skip_current_image=true")
+    assert told["state"]["job"] == "task(long)"
+    webui.call("/sdapi/v1/interrupt", {})
+    working.join()
+    (answer,) = answers
+    assert isinstance(answer, RefusedError)
+    assert (answer.status, "Interrupted while encoding" in str(answer)) == (422, True)
+    assert webui.call("/ipadapter/embeds") == []
+    assert webui.generate().pictures, "the next generation is not interrupted"
+
+
+def test_settings_are_there(webui: WebUI) -> None:
+    kept = ("features", "keys_values", "references", "folder")
+    assert webui.call("/sdapi/v1/options").keys() >= {f"ipadapter_kept_{name}" for name in kept}

@@ -1,0 +1,83 @@
+"""What a person does to the panel, and what the script is given then."""
+
+import base64
+import io
+import json
+from typing import Any
+
+from PIL import Image
+
+from lib_ipadapter.units import FIELDS
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
+)
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+
+
+def coloured(name: str, width: int = 60, height: int = 40) -> bytes:
+    """Return a file with one of `COLOURS`."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), COLOURS[name]).save(file, "PNG")
+    return file.getvalue()
+
+
+def picture_of(url: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
+
+
+def colour_of(image: dict[str, Any]) -> str:
+    """Return which of `COLOURS` a reference shows in its middle."""
+    picture = picture_of(image["image"]).convert("RGB")
+    middle = picture.getpixel((picture.width // 2, picture.height // 2))
+    return next(name for name, colour in COLOURS.items() if colour == middle)
+
+
+def drop_colours(page: Any, *names: str, field: str = ".ipadapter-left") -> None:
+    files = [{"name": f"{name}.png", "mimeType": "image/png", "buffer": coloured(name)} for name in names]
+    before = page.locator(".ipadapter-reference").count()
+    page.set_input_files(f"{field} .ipadapter-add input[type=file]", files)
+    page.wait_for_function(f"document.querySelectorAll('.ipadapter-reference').length === {before + len(names)}")
+
+
+def colours(page: Any, field: str = "images") -> list[str]:
+    """Return the colours of the first unit's references, as the script is given them."""
+    return [colour_of(image) for image in given(page)[0][field]]
+
+
+def tick(page: Any) -> None:
+    page.check("#ipadapter_txt2img-checkbox input")
+    page.wait_for_selector("select[aria-label=Adapter] option[value='ip-adapter_sd15.safetensors']", state="attached")
+
+
+def choose(page: Any, name: str = "ip-adapter_sd15.safetensors") -> None:
+    page.select_option("select[aria-label=Adapter]", name)
+
+
+def drop(page: Any, *names: str) -> None:
+    before = page.locator(".ipadapter-reference").count()
+    page.set_input_files(
+        ".ipadapter-left input[type=file]",
+        [{"name": name, "mimeType": "image/png", "buffer": PNG} for name in names],
+    )
+    page.wait_for_function(f"document.querySelectorAll('.ipadapter-reference').length === {before + len(names)}")
+
+
+def given(page: Any) -> list[dict[str, Any]]:
+    """Press Generate and return the units that the script is given."""
+    page.evaluate("document.querySelector('#given textarea').value = ''")
+    page.click("#generate")
+    page.wait_for_function("document.querySelector('#given textarea').value !== ''")
+    _, texts = json.loads(page.input_value("#given textarea"))
+    assert len(texts) == 10
+    return [json.loads(text) for text in texts if text]
+
+
+def changed(unit: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from the defaults of the field table; everything else must be at its default."""
+    defaults = {name: json.loads(json.dumps(field.default)) for name, field in FIELDS.items()}
+    return {name: value for name, value in unit.items() if value != defaults[name]}
+
+
+def unfold(page: Any, group: str) -> None:
+    page.click(f"summary:text-is('{group}')")

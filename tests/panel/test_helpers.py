@@ -1,0 +1,315 @@
+"""What helps a person in the panel: the summary, presets, copies, the plot, the reference check, subjects."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
+    pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
+
+from lib_ipadapter.presets import INTENTS
+
+from .acts import changed, choose, drop, drop_colours, given, tick, unfold
+from .served import needs_chromium
+
+pytestmark = needs_chromium
+
+PLUS = "ip-adapter-plus_sd15.safetensors"
+
+
+def tab(page: Any, number: int) -> str:
+    return page.inner_text(f".ipadapter-tab >> nth={number - 1}").replace("\n", " ")
+
+
+def settings(page: Any) -> dict[str, Any]:
+    """Return what differs from the defaults in the first unit, but for its pictures."""
+    return {name: value for name, value in changed(given(page)[0]).items() if name != "images"}
+
+
+def test_a_tab_says_what_is_in_it(page: Any) -> None:
+    tick(page)
+    assert tab(page, 1) == "Unit 1"
+    drop(page, "one.png", "two.png")
+    assert tab(page, 1) == "Unit 1 no adapter · 1 · 2 refs"
+    choose(page, PLUS)
+    page.fill("input[type=number][aria-label=Weight]", "0.8")
+    assert tab(page, 1) == "Unit 1 Plus · 0.8 · 2 refs"
+    assert page.locator(".ipadapter-tab.used").count() == 1
+    page.click("button[aria-label='Remove reference 2']")
+    assert tab(page, 1) == "Unit 1 Plus · 0.8 · 1 ref"
+    page.uncheck("text=Enable this unit")
+    assert page.locator(".ipadapter-tab.used").count() == 0
+    assert "Plus" in tab(page, 1)
+
+
+def test_adapters_stand_by_kind_and_those_that_do_not_fit_last(page: Any) -> None:
+    tick(page)
+    groups = page.locator("select[aria-label=Adapter] optgroup")
+    names = [group.get_attribute("label") for group in groups.all()]
+    assert names == ["Base", "FaceID Plus v2", "FaceID Portrait", "Plus", "Do not fit"]
+    assert groups.last.locator("option").count() == 1
+
+
+def test_what_an_adapter_misses_is_said_in_place(page: Any) -> None:
+    tick(page)
+    option = page.locator("option[value='ip-adapter-faceid-portrait_sd15.bin']")
+    assert "⚠" in option.inner_text()
+    choose(page, "ip-adapter-faceid-portrait_sd15.bin")
+    assert "insightface" in page.inner_text(".ipadapter-right .ipadapter-note.wrong")
+
+
+@pytest.mark.parametrize("intent", INTENTS)
+def test_an_intent_sets_its_settings_and_can_be_taken_back(page: Any, intent: str) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    page.fill("input[type=number][aria-label=End]", "0.5")
+    page.click(f".ipadapter-chip:text-is('{intent}')")
+    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "true"
+    assert settings(page) == {"model": PLUS, **INTENTS[intent].values}
+    page.fill("input[type=number][aria-label=End]", "0.9")
+    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "false"
+    page.fill("input[type=number][aria-label=End]", "1")
+    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "true"
+    page.click(".ipadapter-message button:text-is('Undo')")
+    assert settings(page) == {"model": PLUS, "end": 0.5}
+
+
+def test_an_intent_chooses_an_adapter_where_none_is_chosen(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    page.click(".ipadapter-chip:text-is('Face')")
+    assert given(page)[0]["model"] == "ip-adapter-faceid-plusv2_sd15.bin"
+    page.click(".ipadapter-chip:text-is('Subject')")
+    assert given(page)[0]["model"] == "ip-adapter-faceid-plusv2_sd15.bin"
+
+
+def test_own_presets_are_kept_taken_and_deleted(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    page.fill("input[type=number][aria-label=Weight]", "0.35")
+    page.once("dialog", lambda dialog: dialog.accept('soft, "very"'))
+    page.click("button:text-is('Save as preset…')")
+    page.wait_for_selector('text=Saved as soft, "very".')
+    page.click(".ipadapter-tab:has-text('Unit 2')")
+    drop(page, "two.png")
+    page.select_option("select[aria-label='Own presets']", 'soft, "very"')
+    second = given(page)[1]
+    assert (second["model"], second["weight"], len(second["images"])) == (PLUS, 0.35, 1)
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("button:text-is('Delete preset')")
+    page.wait_for_selector("text=Deleted soft")
+    assert page.locator("select[aria-label='Own presets']").count() == 0
+
+
+def test_a_unit_is_copied_and_emptied(page: Any) -> None:
+    tick(page)
+    assert page.is_disabled("[aria-label='Copy from another unit']")
+    drop_colours(page, "red", "green")
+    choose(page, PLUS)
+    page.fill("input[type=number][aria-label=Weight]", "0.6")
+    page.click(".ipadapter-tab:has-text('Unit 3')")
+    page.select_option("[aria-label='Copy from another unit']", "txt2img 1")
+    first, third = given(page)
+    assert first == third
+    page.fill("[aria-label='Weight of reference 1']", "0.2")
+    assert "weight" not in given(page)[0]["images"][0], "a copy, not the same"
+    page.click("button:text-is('Reset')")
+    assert len(given(page)) == 1
+    page.click(".ipadapter-message button:text-is('Undo')")
+    assert len(given(page)) == 2
+
+
+def bars(page: Any) -> list[float]:
+    """Return the heights of the plot's bars, once it rests."""
+    page.wait_for_timeout(900)
+    return [float(bar.get_attribute("height")) for bar in page.locator(".ipadapter-plot rect").all()]
+
+
+def test_the_plot_moves_with_the_controls(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    assert bars(page) == [60.0] * 16
+    page.fill("input[type=number][aria-label=Weight]", "0.5")
+    assert bars(page) == [30.0] * 16
+    page.click(".ipadapter-chip:text-is('Composition')")
+    assert [index for index, high in enumerate(bars(page)) if high > 1] == [4, 5]
+    page.fill("input[type=number][aria-label=End]", "0.5")
+    page.wait_for_timeout(900)
+    last = page.get_attribute(".ipadapter-plot polyline", "points").split()[-1]
+    assert last == "240,60"
+    unfold(page, "Layers and steps")
+    page.fill("[aria-label='Hires weight']", "0.2")
+    assert len(bars(page)) == 32, "a plot each pass"
+    page.fill("[aria-label=Layers]", "99:1")
+    page.wait_for_selector(".ipadapter-plot .wrong")
+    assert "from 0 to 15" in page.inner_text(".ipadapter-plot .wrong")
+
+
+def test_questions_that_cross_each_other_get_their_own_answers(page: Any) -> None:
+    tick(page)
+    answers = page.evaluate(
+        """() => Promise.all([
+            ipAdapter.panels.txt2img.asking.ask("subjects"),
+            ipAdapter.panels.txt2img.asking.ask("fail"),
+            ipAdapter.panels.txt2img.asking.ask("list"),
+        ])"""
+    )
+    assert [sorted(answer) for answer in answers] == [
+        ["message", "subjects"], ["message"], ["asks", "models", "presets", "saved"],
+    ]  # fmt: skip
+    assert "console" in answers[1]["message"]
+
+
+def test_what_the_encoder_sees_and_advice_stand_below_each_reference(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png", "two.png")
+    choose(page, PLUS)
+    page.click("button:text-is('Check references')")
+    page.wait_for_selector(".ipadapter-reference .ipadapter-note >> nth=1")
+    assert page.locator(".ipadapter-reference .ipadapter-seen img").count() == 2
+    assert "take a sharper one" in page.inner_text(".ipadapter-reference .ipadapter-note >> nth=0")
+    assert "All is one." in page.inner_text(".ipadapter-left")
+    assert set(given(page)[0]["images"][0]) == {"image"}
+
+
+def test_long_work_tells_how_far_it_is_as_the_web_ui_does_and_can_be_stopped(page: Any) -> None:
+    asked: list[Any] = []
+
+    def progress(route: Any) -> None:
+        asked.append(route.request.post_data_json["id_task"])
+        route.fulfill(json={"active": True, "textinfo": f"IP-Adapter: looking at the pictures, {len(asked)} of 9"})
+
+    page.route("**/internal/progress", progress)
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('button'), {id: 'txt2img_interrupt', "
+        "onclick: (event) => { event.target.dataset.stopped = 'yes'; }}))"
+    )
+    tick(page)
+    choose(page, PLUS)
+    drop(page, "a.png")
+    unfold(page, "References")
+    page.once("dialog", lambda dialog: dialog.accept("slow"))
+    page.click("button:text-is('Keep references as subject…')")
+    page.click(".ipadapter-message:has-text('looking at the pictures, 1 of 9') button:text-is('Stop')")
+    assert page.get_attribute("#txt2img_interrupt", "data-stopped") == "yes"
+    page.wait_for_selector("text=looking at the pictures, 2 of 9")
+    page.wait_for_selector(".ipadapter-message:has-text('Saved as slow.')")
+    assert len(set(asked)) == 1
+    assert asked[0].startswith("task(ipadapter-")
+    page.wait_for_timeout(700)
+    assert page.inner_text(".ipadapter-message") == "Saved as slow."
+
+
+def test_faces_are_numbered_and_one_is_chosen_by_a_click(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
+    page.click("button:text-is('Check references')")
+    page.wait_for_selector(".ipadapter-faces rect >> nth=1")
+    picture, face = (
+        page.locator(at).first.bounding_box() for at in (".ipadapter-reference > img", ".ipadapter-faces rect")
+    )
+    side = min(picture["width"], picture["height"])  # a square picture within
+    left, top = picture["x"] + (picture["width"] - side) / 2, picture["y"] + (picture["height"] - side) / 2
+    assert face["x"] == pytest.approx(left + side * 0.1, abs=2)
+    assert face["y"] == pytest.approx(top + side * 0.2, abs=2)
+    page.click("[aria-label='Use face 1']")
+    assert given(page)[0]["face"] == 1
+    assert page.input_value("select[aria-label=Face]") == "1"
+    choose(page)
+    assert page.locator(".ipadapter-faces").count() == 0
+
+
+def test_references_of_one_unit_have_crops_of_their_own(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    assert page.locator("[aria-label='Crop of reference 1']").count() == 0, "the unit's is enough for one"
+    drop(page, "two.png")
+    choose(page)
+    page.select_option("[aria-label='Crop of reference 2']", "pad")
+    assert [image.get("crop") for image in given(page)[0]["images"]] == [None, "pad"]
+    page.select_option("[aria-label='Crop of reference 2']", "")
+    assert "crop" not in given(page)[0]["images"][1]
+
+
+TEXTS = """() => {
+    window.getTranslation = (text) => "«" + text + "»";
+    const panel = ipAdapter.panels.txt2img;
+    panel.draw();
+    panel.plot.asked = "";
+    panel.plot.ask();
+    for (const fold of panel.root.querySelectorAll("details")) fold.open = true;
+}"""
+READ = """() => {
+    const root = document.querySelector(".ipadapter-panel"), found = [];
+    const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) found.push(walk.currentNode.textContent);
+    for (const one of root.querySelectorAll("[title], [aria-label], [placeholder], [alt], [label]"))
+        for (const name of ["title", "aria-label", "placeholder", "alt", "label"]) found.push(one.getAttribute(name));
+    return found.filter((text) => text && text.trim());
+}"""
+UNTOLD = re.compile(
+    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|(FaceID )?Plus.*|Base|Portrait|.*Portrait|base.*"
+    r"|txt2img .*|.* is for SDXL.*|needs insightface.*|The picture is blurred.*|All is one\.|[\d:., ;]*feather [\d.]+"
+    r"|linear (in|out)|cosine (in|out)|(left|right|top|bottom|middle).*"
+)
+"""Names, numbers, signs, what the server says, and words that a field takes as they are."""
+
+
+def test_every_text_of_the_panel_can_be_translated(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png", "two.png")
+    choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
+    page.click("button:text-is('Check references')")
+    page.wait_for_selector(".ipadapter-faces")
+    page.evaluate(TEXTS)
+    page.wait_for_timeout(900)
+    untranslated = {text for text in page.evaluate(READ) if "«" not in text and not UNTOLD.fullmatch(text.strip())}
+    assert untranslated == set()
+    page.click(".ipadapter-field.mask button:text-is('«Draw…»')")
+    page.wait_for_selector("dialog[open]")
+    untranslated = {text for text in page.evaluate(READ) if "«" not in text and not UNTOLD.fullmatch(text.strip())}
+    assert untranslated == set()
+
+
+def test_words_that_mean_something_are_offered(page: Any) -> None:
+    tick(page)
+    unfold(page, "Region")
+    drawn = page.evaluate("[...document.querySelector('[aria-label=Place]').list.options].map((one) => one.value)")
+    assert "left half" in drawn
+    assert "left to right" in drawn
+
+
+def test_subjects_are_chosen_made_and_carried(page: Any, tmp_path: Path) -> None:
+    tick(page)
+    choose(page, PLUS)
+    unfold(page, "References")
+    page.wait_for_selector("select[aria-label=Subject] option[value=Berta]", state="attached")
+    page.select_option("select[aria-label=Subject]", "Berta")
+    assert (given(page)[0]["subject"], tab(page, 1)) == ("Berta", "Unit 1 Plus · 1 · Berta")
+    assert page.locator(".ipadapter-field.subject img").count() == 1
+    with page.expect_download() as download:
+        page.click("button:text-is('Export as zip')")
+    assert download.value.suggested_filename == "Berta.zip"
+    download.value.save_as(tmp_path / "berta.zip")
+    assert (tmp_path / "berta.zip").read_bytes() == b"a zip"
+    page.set_input_files("[aria-label='Zip of a subject']", tmp_path / "berta.zip")
+    page.wait_for_selector("text=Imported as Clara.")
+    page.click("button:text-is('Take its pictures')")
+    page.wait_for_selector(".ipadapter-left .ipadapter-reference")
+    unit = given(page)[0]
+    assert (unit["subject"], [set(image) for image in unit["images"]]) == ("", [{"image", "weight"}])
+    page.once("dialog", lambda dialog: dialog.accept("Dora"))
+    page.click("button:text-is('Keep references as subject…')")
+    page.wait_for_selector("text=Saved as Dora.")
+    page.select_option("select[aria-label=Subject]", "Dora")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("button:text-is('Delete subject')")
+    page.wait_for_selector("text=Deleted Dora.")
+    assert given(page)[0]["subject"] == ""

@@ -1,0 +1,194 @@
+"""The extension's own entry file in doubles of the web UIs: the same pictures as one row at a time, and no trace.
+
+What a double calls is compared with a real web UI in tests/host/test_contract.py.
+"""
+
+import pytest
+
+for needed in ("fastapi", "torch", "ldm"):
+    pytest.importorskip(needed)
+
+import torch  # noqa: E402
+from contract import DOUBLES, ENTRY, Interrupted, Processing, contexts, enlarged, guided, noise_of, stepped, times  # noqa: E402  # noqa: E402
+from small_host import CONTEXT, SmallHost, photo, save_files, unit  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from unets import ldm_unet  # noqa: E402
+
+from lib_ipadapter.attention import COND, UNCOND  # noqa: E402
+from lib_ipadapter.hosts.host import PassFacts, Row  # noqa: E402
+from lib_ipadapter.session import Session  # noqa: E402
+
+ALMOST = 1e-4
+"""Rows together and apart are summed in another order, in float32, at values of about 1, which guidance enlarges."""
+TITLE = "IP-Adapter"
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "ipadapter").mkdir()
+    save_files(tmp_path / "ipadapter")
+    return tmp_path
+
+
+@pytest.fixture(params=["AUTOMATIC1111", "reForge", "Forge"])
+def double(request, unet, files):
+    kind = type(unet)
+    with DOUBLES[request.param](unet, files).at_work(ENTRY) as double:
+        yield double
+    unet.__class__ = kind
+
+
+def asked(*units, **more) -> Processing:
+    return Processing(args={TITLE: units}, **more)
+
+
+def one_row_at_a_time(folder, unet: nn.Module, p: Processing) -> Tensor:
+    """Return what the units of `p` make where nothing has to be found out, for each row is told when it is made."""
+    host = SmallHost(folder / "ipadapter", unet)
+    session = Session(host)
+    made = []
+    for number in range(p.n_iter):
+        p.iteration = number
+        latents = noise_of(p)
+        for hires in (False, True) if p.enable_hr else (False,):
+            host.run, host.facts = None, PassFacts(hires)
+            session.before_sampling(Processing(), p.args[TITLE])
+            assert not host.refused
+            latents = _pass(host, unet, p, enlarged(latents) if hires else latents)
+        made.append(latents)
+    return torch.cat(made)
+
+
+@torch.no_grad()
+def _pass(host: SmallHost, unet: nn.Module, p: Processing, latents: Tensor) -> Tensor:
+    if host.run:
+        host.run.inject(unet)
+    for step in range(p.steps):
+        latents = stepped(latents, _prediction(host, unet, p, latents, step / p.steps))
+    if host.run:
+        host.run.eject()
+    return latents
+
+
+def _prediction(host: SmallHost, unet: nn.Module, p: Processing, latents: Tensor, progress: float) -> Tensor:
+    def evaluated(role: int, picture: int, text: str) -> Tensor:
+        row = latents[picture : picture + 1]
+        if host.run:
+            host.run.arm([Row(role, p.iteration * p.batch_size + picture)], progress)
+        return unet(row, times(row), contexts([text]))
+
+    def over_pictures(role: int, text: str) -> Tensor:
+        return torch.cat([evaluated(role, picture, text) for picture in range(len(latents))])
+
+    conds = [over_pictures(COND, prompt) for prompt in p.prompts]
+    return guided(p.cfg_scale, conds, over_pictures(UNCOND, p.negative_prompt))
+
+
+def hooks(unet: nn.Module) -> int:
+    return sum(len(each._forward_hooks) + len(each._forward_pre_hooks) for each in unet.modules())
+
+
+MANY = "a red cat AND a blue house AND a green tree"
+WAYS = {
+    "together": {},
+    "apart": {"apart": True},
+    "batch": {"batch_size": 2},
+    "two batches, apart": {"batch_size": 2, "n_iter": 2, "apart": True},
+    "AND": {"prompt": MANY},
+    "AND, apart, batch": {"prompt": MANY, "apart": True, "batch_size": 2},
+    "CFG 1": {"cfg_scale": 1.0},
+    "hires fix": {"enable_hr": True},
+    "hires fix, batch, apart": {"enable_hr": True, "batch_size": 2, "apart": True},
+}
+UNITS = [
+    unit(images=[photo(seed) for seed in range(3)], unfold=True),
+    unit(model="plus", weight=-0.7, start=0.4),
+    unit(model="plus", **{"pass": "hires"}),
+]
+"""A reference for each picture, some steps, one pass: so a wrong row, step or pass shows."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_however_the_web_ui_splits_the_batch_the_picture_is_the_same(double, files, unet, way) -> None:
+    p = asked(*UNITS, **WAYS[way])
+    expected = one_row_at_a_time(files, unet, p)
+    made, plain = double.generate(p), double.generate(asked(**WAYS[way]))
+    assert (made - expected).abs().max() < ALMOST
+    assert (made - plain).abs().max() > 10 * ALMOST
+    assert hooks(unet) == 0
+
+
+def test_off_is_the_untouched_web_ui(double, unet) -> None:
+    plain = double.generate(asked())
+    for units in ([unit(weight=0.0)], [unit(enabled=False)], [None, [], ""]):
+        assert torch.equal(double.generate(asked(*units)), plain)
+
+
+@pytest.mark.parametrize("hires", [False, True])
+def test_an_exception_goes_on_and_leaves_nothing(double, unet, hires) -> None:
+    plain = double.generate(asked())
+
+    def fail(step: int) -> None:
+        if step == 1:
+            raise MemoryError("too large")
+
+    with pytest.raises(MemoryError, match="too large"):
+        double.generate(asked(unit(), at_step=fail, enable_hr=hires))
+    assert hooks(unet) == 0
+    assert torch.equal(double.generate(asked()), plain)
+
+
+def test_an_interrupt_keeps_what_was_made_and_leaves_nothing(double, files, unet) -> None:
+    def interrupt(step: int) -> None:
+        if step == 2:
+            raise Interrupted
+
+    made = double.generate(asked(unit(), steps=4, at_step=interrupt))
+    p = asked(unit(end=0.6), steps=2)  # two of four steps, in which progress is 0 and a quarter
+    assert (made - one_row_at_a_time(files, unet, p)).abs().max() < ALMOST
+    assert hooks(unet) == 0
+
+
+def test_a_unit_that_cannot_run_stops_the_generation_with_a_sentence(double, unet) -> None:
+    import fastapi
+
+    with pytest.raises(fastapi.HTTPException, match=r"unit 2.*weight"):
+        double.generate(asked(unit(), unit(weight=9)))
+    with pytest.raises(fastapi.HTTPException, match="70 layers"):
+        double.generate(asked(unit(model="sdxl")))
+    assert hooks(unet) == 0
+
+
+def test_another_checkpoint_between_generations_is_followed(double, files, unet) -> None:
+    other = ldm_unet(context_dim=CONTEXT, channels=32, heads=4)
+    p = asked(unit())
+    for each in (unet, other, unet):
+        expected = one_row_at_a_time(files, each, p)
+        double.use(each)
+        assert (double.generate(p) - expected).abs().max() < ALMOST
+        assert hooks(each) == 0
+
+
+def test_the_refiner_is_steered_from_its_first_step_on(double, unet) -> None:
+    """The last step is the refiner's alone, so there it is its own U-Net with its own noise that shows the unit."""
+    other = ldm_unet(context_dim=CONTEXT, channels=32, heads=4)
+
+    def switch(step: int) -> None:
+        double.use(other if step == 1 else unet)
+
+    made, plain = (double.generate(asked(*units, at_step=switch)) for units in ([unit(start=0.5)], []))
+    assert (made - plain).abs().max() > 10 * ALMOST
+    assert hooks(unet) == hooks(other) == 0
+
+
+def test_another_script_that_fails_takes_nothing_from_the_unit(double, tmp_path, unet) -> None:
+    (tmp_path / "other.py").write_text(
+        "from modules import scripts\n"
+        "class Other(scripts.Script):\n"
+        "    def title(self): return 'Other'\n"
+        "    def show(self, is_img2img): return scripts.AlwaysVisible\n"
+        "    def process_before_every_sampling(self, p, **named): raise ValueError(sorted(named))\n"
+    )
+    alone = double.generate(asked(unit()))
+    double._load(tmp_path / "other.py")
+    assert torch.equal(double.generate(asked(unit())), alone)

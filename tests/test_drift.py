@@ -1,0 +1,339 @@
+"""The drift report: what it says of pictures that were made, and that it leaves nothing where it is not wanted."""
+
+import copy
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from makers import adapter_tensors, lora_tensors, picture, save, text_of
+from PIL import Image, ImageDraw, ImageFilter
+from small_host import SmallHost, save_tower
+
+from lib_ipadapter.drift import COLUMNS, LIKENESS, RUN, TITLE, Drift
+from lib_ipadapter.hosts.host import Made, Reporting
+from lib_ipadapter.infotext import restored_units, without_units
+from lib_ipadapter.session import Session
+from lib_ipadapter.unet_map import SD
+
+pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
+
+from face_models import draw_faces, write_pack
+
+from lib_ipadapter.faces import PACKS, find_faces, find_models
+from lib_ipadapter.likeness import cosines
+
+SIZE: dict[str, Any] = {"widths": (32, 64, 128), "context_dim": 24}
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
+
+ANNA, BERT = draw_faces((320, 320, 256), seed=1), draw_faces((320, 320, 256), seed=2)
+
+
+class P:
+    """The least of a web UI's record of a generation."""
+
+    def __init__(self) -> None:
+        self.extra_generation_params: dict[str, Any] = {}
+
+
+class Teller:
+    """A host that can be told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.wanted = Reporting(True, "none", folder / "log")
+        self.now = Made(0, 0, 1, 7)
+        self.comments: list[str] = []
+
+    def reporting(self, p: Any) -> Reporting:
+        return self.wanted
+
+    def made(self, p: Any) -> Made:
+        return self.now
+
+    def comment(self, p: Any, text: str) -> None:
+        self.comments.append(text)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drift")
+    for pack, seed in (("buffalo_l", 0), ("antelopev2", 1)):
+        write_pack(folder / "faces", PACKS[pack], seed)
+    save_tower(folder / "tower.safetensors")
+    faceid = adapter_tensors("faceid", SD, **SIZE)
+    save(faceid | lora_tensors(SD, SIZE["widths"], 24), folder / "faceid.bin")
+    save(adapter_tensors("face-resampler", SD, tokens=16, **SIZE), folder / "instantid.safetensors")
+    save(adapter_tensors("base", SD, width=40, **SIZE), folder / "base.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def session(folder: Path) -> Session:
+    return Session(SmallHost(folder, torch.nn.Module()))
+
+
+@pytest.fixture
+def drift(session: Session, tmp_path: Path) -> Drift:
+    return Drift(Teller(tmp_path), session.preparation)
+
+
+def unit(*images: Any, model: str = "faceid", **more: Any) -> dict[str, Any]:
+    return {"model": model, "images": [text_of(each) for each in images], **more}
+
+
+def tell(drift: Drift, p: P, made: Image.Image, *units: dict[str, Any], at: Made = Made(0, 0, 1, 7)) -> None:  # noqa: B008
+    drift.host.now = at
+    drift.after_picture(p, made, list(units))
+
+
+def own(folder: Path, first: Image.Image, second: Image.Image, pack: str = "buffalo_l") -> list[list[float]]:
+    """Return insightface's cosines between the faces of two pictures, the largest first."""
+    from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+
+    one, other = (find_faces(each, *find_models(PACKS[pack], [folder / "faces"])) for each in (first, second))
+    return [[float(ArcFaceONNX.compute_sim(None, np.array(a.vector), np.array(b.vector))) for b in other] for a in one]
+
+
+def side_by_side(*pictures: Image.Image) -> Image.Image:
+    whole = Image.new("RGB", (640 * len(pictures), 640))
+    for i, each in enumerate(pictures):
+        whole.paste(each, (640 * i, 0))
+    return whole
+
+
+def half(side: int) -> str:
+    """Return a mask that is white in one half: 0 is the left, 1 the right."""
+    mask = Image.new("L", (64, 64), 0)
+    ImageDraw.Draw(mask).rectangle((32 * side, 0, 32 * side + 31, 63), fill=255)
+    return text_of(mask)
+
+
+def test_the_likeness_is_insightfaces_cosine(drift: Drift, folder: Path) -> None:
+    blurred = ANNA.filter(ImageFilter.GaussianBlur(2))
+    for made in (ANNA, blurred, BERT):
+        p = P()
+        tell(drift, p, made, unit(ANNA))
+        (expected,) = own(folder, made, ANNA)[0]
+        assert p.extra_generation_params == {"IP-Adapter 1 likeness": [f"{expected:.2f}"]}
+    assert p.extra_generation_params != {"IP-Adapter 1 likeness": ["1.00"]}
+
+
+def test_each_family_is_compared_by_its_own_face_models(drift: Drift, folder: Path) -> None:
+    p = P()
+    tell(drift, p, BERT, unit(ANNA), unit(ANNA, model="instantid"))
+    expected = [f"{own(folder, BERT, ANNA, pack)[0][0]:.2f}" for pack in ("buffalo_l", "antelopev2")]
+    assert [p.extra_generation_params[f"IP-Adapter {n} likeness"] for n in (1, 2)] == [[each] for each in expected]
+    assert expected[0] != expected[1]
+
+
+def test_every_face_is_told_the_largest_first_and_by_its_best_reference(drift: Drift, folder: Path) -> None:
+    made = draw_faces((150, 200, 128), (450, 400, 176), seed=3)
+    p = P()
+    tell(drift, p, made, unit(ANNA, BERT))
+    best = [max(row) for row in np.hstack([own(folder, made, each) for each in (ANNA, BERT)]).tolist()]
+    assert p.extra_generation_params == {"IP-Adapter 1 likeness": [" ".join(f"{each:.2f}" for each in best)]}
+
+
+@pytest.mark.parametrize("how", ["masks", "reference masks", "region"])
+def test_a_face_is_compared_with_the_references_in_whose_region_it_stands(drift: Drift, folder: Path, how) -> None:
+    made = side_by_side(ANNA, BERT)
+    found = find_faces(made, *find_models(PACKS["buffalo_l"], [folder / "faces"]))
+    assert len(found) == 2
+    order = ["left", "right"] if found[0].centre[0] < found[1].centre[0] else ["right", "left"]
+    ways = {
+        "masks": [unit(BERT, mask=half(1)), unit(ANNA, mask=half(0))],
+        "reference masks": [
+            unit() | {"images": [{"image": text_of(BERT), "mask": half(1)}, {"image": text_of(ANNA), "mask": half(0)}]}
+        ],
+        "region": [unit(ANNA, BERT, region="left to right")],
+    }
+    drift.host.wanted = Reporting(True, "JSON", drift.host.wanted.folder)
+    p = P()
+    tell(drift, p, made, *ways[how])
+    rows = p.__dict__[RUN].rows
+    assert len(rows) == 2
+    assert all(row[LIKENESS] > 0.97 for row in rows), "each stands in its own place"
+    told = {(order[row["face"]], row["unit"], row["reference"]) for row in rows}
+    assert (
+        told
+        == {
+            "masks": {("right", 1, 1), ("left", 2, 1)},
+            "reference masks": {("right", 1, 1), ("left", 1, 2)},
+            "region": {("left", 1, 1), ("right", 1, 2)},
+        }[how]
+    )
+
+
+def test_of_unfolded_references_each_picture_has_its_own(drift: Drift, folder: Path) -> None:
+    p = P()
+    for i in range(4):
+        tell(drift, p, ANNA, unit(ANNA, BERT, unfold=True), at=Made(i, i, 4, 7 + i))
+    other = f"{own(folder, ANNA, BERT)[0][0]:.2f}"
+    assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", other, "1.00", other]
+
+
+def test_no_face_is_said_so(drift: Drift) -> None:
+    p = P()
+    tell(drift, p, picture(200, 200), unit(ANNA))
+    assert p.extra_generation_params == {"IP-Adapter 1 likeness": ["no face"]}
+    assert drift.host.comments[1].startswith("Picture 1, unit 1: no face. Low: ")
+    tell(drift, p, side_by_side(ANNA, picture(640, 640)), unit(ANNA, mask=half(1)))
+    assert p.extra_generation_params == {"IP-Adapter 1 likeness": ["no face in its region"]}
+
+
+def test_the_next_batch_begins_a_list_anew(drift: Drift) -> None:
+    """The web UI looks a list up by the place in the batch."""
+    p = P()
+    tell(drift, p, ANNA, unit(ANNA), at=Made(0, 0, 2, 7))
+    assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", None]
+    tell(drift, p, picture(), unit(ANNA), at=Made(1, 1, 2, 8))
+    assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", "no face"]
+    tell(drift, p, ANNA, unit(ANNA), at=Made(2, 0, 2, 9))
+    assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", None]
+
+
+def test_comments_say_plainly_that_nobody_is_identified(drift: Drift) -> None:
+    p = P()
+    for i in range(2):
+        tell(drift, p, ANNA, unit(ANNA), at=Made(i, i, 2, 7))
+    assert drift.host.comments == [TITLE, "Picture 1, unit 1: 1.00", "Picture 2, unit 1: 1.00"]
+    assert "no identity verification" in TITLE
+    assert "no identity verification" in LIKENESS
+
+
+LOWS: dict[str, tuple[dict[str, Any], str]] = {
+    "weight": ({"weight": 0.3}, "Its weight is 0.3."),
+    "LoRA": ({"lora_weight": 0}, "Its LoRA is off (lora_weight 0)."),
+    "end": ({"end": 0.5}, "It ends at 0.5 of the steps."),
+    "nothing": ({}, "Another reference may help, or a prompt whose style leaves room for a likeness."),
+}
+
+
+@pytest.mark.parametrize("why", LOWS)
+def test_a_low_likeness_comes_with_what_is_known_to_lower_it(drift: Drift, why: str) -> None:
+    more, words = LOWS[why]
+    tell(drift, P(), picture(100, 100), unit(ANNA, **more))
+    assert drift.host.comments[1] == f"Picture 1, unit 1: no face. Low: {words}"
+    drift.host.comments.clear()
+    tell(drift, P(), ANNA, unit(ANNA, **more))
+    assert drift.host.comments[1] == "Picture 1, unit 1: 1.00"
+
+
+def test_a_small_reference_is_what_lowers_it(drift: Drift) -> None:
+    small = draw_faces((100, 100, 64), size=(200, 200))
+    tell(drift, P(), picture(100, 100), unit(small))
+    assert "pixels wide: use a closer picture." in drift.host.comments[1]
+
+
+@pytest.mark.parametrize("kind", ["CSV", "JSON"])
+def test_a_run_leaves_one_file_with_a_row_for_each_face_and_no_vector(drift: Drift, folder: Path, kind: str) -> None:
+    log = drift.host.wanted.folder
+    drift.host.wanted = Reporting(True, kind, log)
+    p, two = P(), draw_faces((150, 200, 128), (450, 400, 176), seed=3)
+    for i, made in enumerate((two, picture(64, 64))):
+        tell(drift, p, made, unit(ANNA), at=Made(i, i, 2, 70 + i))
+    assert not log.exists(), "before the run has ended"
+    drift.after_generation(p)
+    assert RUN not in p.__dict__
+    (path,) = log.iterdir()
+    assert path.name.endswith(f" 70.{kind.lower()}")
+    text = path.read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines())) if kind == "CSV" else json.loads(text)["faces"]
+    assert [str(row["picture"]) for row in rows] == ["1", "1", "2"]
+    assert [str(row["seed"]) for row in rows] == ["70", "70", "71"]
+    assert all(set(row) == set(COLUMNS) for row in rows)
+    assert [float(row[LIKENESS]) for row in rows[:2]] == pytest.approx(
+        [each[0] for each in own(folder, two, ANNA)], abs=1e-4
+    )
+    assert not rows[2][LIKENESS]
+    assert all(not isinstance(value, (list, dict)) for row in rows for value in row.values())
+    assert len(text) < 1500, "a vector has 512 numbers"
+
+
+def test_files_of_the_same_second_do_not_replace_each_other(drift: Drift, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setattr(time, "strftime", lambda _: "now")
+    drift.host.wanted = Reporting(True, "CSV", drift.host.wanted.folder)
+    for _ in range(3):
+        p = P()
+        tell(drift, p, ANNA, unit(ANNA))
+        drift.after_generation(p)
+    assert sorted(path.name for path in drift.host.wanted.folder.iterdir()) == [
+        "now 7 1.csv",
+        "now 7 2.csv",
+        "now 7.csv",
+    ]
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_the_log(drift: Drift, tmp_path: Path, caplog) -> None:
+    (tmp_path / "file").write_text("")
+    drift.host.wanted = Reporting(True, "CSV", tmp_path / "file" / "log")
+    p = P()
+    tell(drift, p, ANNA, unit(ANNA))
+    drift.after_generation(p)
+    assert "could not write the likeness" in caplog.text
+
+
+def test_a_copy_has_a_run_of_its_own(drift: Drift) -> None:
+    """Cells of a plot are copies, and ADetailer ends a copy while its own generation goes on."""
+    drift.host.wanted = Reporting(True, "CSV", drift.host.wanted.folder)
+    p = P()
+    tell(drift, p, ANNA, unit(ANNA), at=Made(0, 0, 2, 7))
+    drift.after_generation(copy.copy(p))
+    assert not drift.host.wanted.folder.exists()
+    cell = copy.copy(p)
+    cell.extra_generation_params = {}
+    tell(drift, cell, ANNA, unit(ANNA), at=Made(1, 1, 2, 8))
+    assert len(cell.__dict__[RUN].rows) == 1
+    tell(drift, p, ANNA, unit(ANNA), at=Made(1, 1, 2, 8))
+    drift.after_generation(p)
+    (path,) = drift.host.wanted.folder.iterdir()
+    assert len(path.read_text().splitlines()) == 3
+
+
+OFF: dict[str, tuple[bool, dict[str, Any]]] = {
+    "the setting is off": (False, unit(ANNA)),
+    "the family sees pictures": (True, unit(ANNA, model="base")),
+    "the unit is off": (True, unit(ANNA, enabled=False)),
+}
+
+
+@pytest.mark.parametrize("why", OFF)
+def test_no_trace_where_nothing_is_to_be_told(drift: Drift, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib_ipadapter import drift as room
+
+    wanted, given = OFF[why]
+    monkeypatch.setattr(room, "FaceModels", None)  # nothing may be loaded
+    drift.host.wanted = Reporting(wanted, "CSV", drift.host.wanted.folder)
+    p = P()
+    tell(drift, p, ANNA, given)
+    drift.after_generation(p)
+    assert vars(p) == {"extra_generation_params": {}}
+    assert drift.host.comments == []
+    assert not drift.host.wanted.folder.exists()
+
+
+def test_a_picture_stays_though_its_likeness_cannot_be_told(drift: Drift, caplog) -> None:
+    tell(drift, P(), ANNA, unit(picture()))
+    assert "The likeness of faces is not told." in caplog.text
+    assert "shows no face" in caplog.text
+
+
+def test_the_parameters_are_no_unit_and_are_gone_with_the_next_generation() -> None:
+    told = {"IP-Adapter 1 likeness": "0.62", "IP-Adapter 1": "Adapter: a", "Size": "1x1"}
+    assert set(restored_units(told, lambda _: None)) == {1}
+    assert without_units(told) == {"Size": "1x1"}
+
+
+def test_cosines_do_not_depend_on_the_lengths_of_vectors(folder: Path) -> None:
+    from lib_ipadapter.faces import Face
+
+    def face(*vector: float) -> Face:
+        return Face((0, 0, 9, 9), ((0.0, 0.0),) * 5, 0.9, vector)
+
+    made = cosines([face(3, 0, 0), face(0, 2, 0)], [face(1, 1, 0)])
+    assert made.tolist() == [[pytest.approx(0.5**0.5)], [pytest.approx(0.5**0.5)]]

@@ -1,0 +1,341 @@
+"""What InstantID's ControlNet sees in the ControlNet extension: a double of the steps of the extension that matter,
+with a real ControlNet in it, against that ControlNet given the authors' tokens.
+
+What the real extension does is checked in tests/host.
+"""
+
+import enum
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar, NamedTuple
+
+import pytest
+import torch
+from makers import adapter_tensors, save
+from small_host import Processing, SmallHost
+from torch import Tensor, nn
+
+from lib_ipadapter.attention import COND, UNCOND
+from lib_ipadapter.errors import IPAdapterError
+from lib_ipadapter.hosts.face_context import CONTEXTS, ENTRY, contexts_of, is_instantids, listen
+from lib_ipadapter.hosts.host import PassFacts, Row
+from lib_ipadapter.session import Session
+from lib_ipadapter.unet_map import SDXL
+
+pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
+pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
+
+from face_models import draw_faces, write_pack
+from makers import text_of
+from test_instantid import CONTEXT, TOKENS, authors_resampler, close, vectors
+from unets import AsLdm, diffusers_sdxl, shuffle_zeros
+
+from lib_ipadapter.faces import PACKS
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
+
+ROWS = (Row(COND, 0), Row(UNCOND, 0))
+FACE, OTHER = draw_faces((320, 320, 256)), draw_faces((320, 320, 256), seed=4)
+NAME = "control_instant_id_sdxl [c5c25a50]"
+
+
+class Kind(enum.Enum):
+    ControlNet = "ControlNet"
+    IPAdapter = "IPAdapter"
+    InstantID = "InstantID"
+
+
+class ControlModel(NamedTuple):
+    model: Any
+    type: Kind
+
+
+class ImageEmbed(NamedTuple):
+    cond_emb: Any
+    uncond_emb: Any
+
+    def eval(self, cond_mark: Tensor) -> Tensor:
+        return self.cond_emb * cond_mark[..., 0] + self.uncond_emb * (1 - cond_mark[..., 0])
+
+
+class UnetHook:
+    def __init__(self, params: list[Any]) -> None:
+        self.control_params = params
+
+    def see(self, rows: int) -> list[Any]:
+        """Return what each of the ControlNets is given in the place of the text, with the marks of a hires pass."""
+        marks = torch.ones(rows, 1, 1, 1)
+        return [
+            param.control_context_override.eval(marks) if param.control_model_type is Kind.InstantID else "the text"
+            for param in self.control_params
+            if param.control_model_type is not Kind.IPAdapter
+        ]
+
+
+class Extension:
+    """The extension's script, as far as it matters."""
+
+    cached: ClassVar[dict[str, ControlModel]] = {}
+
+    def __init__(self) -> None:
+        self.latest_network: UnetHook | None = None
+        self.enabled_units: list[Any] = []
+
+    def title(self) -> str:
+        return "ControlNet"
+
+    @staticmethod
+    def load_control_model(p: Any, unet: Any, model: str) -> ControlModel:
+        return Extension.cached[model]
+
+    def controlnet_main_entry(self, p: Any) -> None:
+        self.latest_network = None
+        self.enabled_units = p.units
+        params = []
+        for unit in self.enabled_units:
+            model, kind = Extension.load_control_model(p, None, unit.model)
+            params.append(SimpleNamespace(control_model=model, control_model_type=kind, control_context_override=None))
+        for i, param in enumerate(params):
+            if param.control_model_type == Kind.InstantID:
+                assert i > 0, "InstantID control model should follow ipadapter model."
+                assert params[i - 1].control_model_type == Kind.IPAdapter
+                param.control_context_override = params[i - 1].control_model.image_emb
+        self.latest_network = UnetHook(params)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("contexts")
+    write_pack(folder / "faces", PACKS["antelopev2"], seed=2)
+    tensors = adapter_tensors("face-resampler", SDXL, (64, 128), CONTEXT, tokens=TOKENS)
+    save(tensors, folder / "ip-adapter.bin")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unet() -> nn.Module:
+    return AsLdm(diffusers_sdxl(CONTEXT), SDXL)
+
+
+@pytest.fixture(scope="module")
+def controlnet() -> Any:
+    from diffusers import ControlNetModel
+
+    torch.manual_seed(6)
+    return shuffle_zeros(
+        ControlNetModel(
+            block_out_channels=(32, 64, 128),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            transformer_layers_per_block=(1, 2, 10),
+            cross_attention_dim=CONTEXT,
+            attention_head_dim=(1, 2, 4),
+            use_linear_projection=True,
+            conditioning_embedding_out_channels=(8, 8),
+        )
+    )
+
+
+@pytest.fixture
+def extension(controlnet: Any) -> Extension:
+    pair = SimpleNamespace(image_emb=ImageEmbed(torch.ones(1, 3, 5), torch.zeros(1, 3, 5)))
+    Extension.cached = {
+        NAME: ControlModel(controlnet, Kind.InstantID),
+        "InstantID-ControlNet": ControlModel(controlnet, Kind.ControlNet),
+        "canny": ControlModel("a network", Kind.ControlNet),
+        "ip-adapter_instant_id_sdxl": ControlModel(pair, Kind.IPAdapter),
+    }
+    return Extension()
+
+
+class Generation:
+    """A generation with units of the extension and of this one, up to where it is about to sample."""
+
+    def __init__(self, host: SmallHost, extension: Extension, *names: str, units: Any = None) -> None:
+        self.host, self.extension = host, extension
+        self.p: Any = Processing()
+        self.p.scripts = SimpleNamespace(alwayson_scripts=[extension])
+        self.p.units = [SimpleNamespace(model=name) for name in names]
+        self.session = Session(host)
+        self.units = [unit()] if units is None else units
+
+    def begin(self) -> "Generation":
+        listen(self.p, self.session.feeds_controlnet(self.units))
+        self.extension.controlnet_main_entry(self.p)
+        contexts = contexts_of(self.p)
+        self.host.facts, self.host.run = PassFacts(contexts=contexts is not None), None
+        self.session.before_sampling(self.p, self.units)
+        assert not self.host.refused, self.host.refused
+        if contexts:
+            contexts.run = self.host.run
+        return self
+
+    def see(self, rows: Any = ROWS, count: int = 0) -> list[Any]:
+        self.host.run.inject(self.host.unet)
+        self.host.run.arm(rows, 0.0, (8, 8))
+        try:
+            assert self.extension.latest_network
+            return self.extension.latest_network.see(count or len(rows))
+        finally:
+            self.host.run.eject()
+
+
+def unit(picture: Any = FACE, **more: Any) -> dict[str, Any]:
+    return {"model": "ip-adapter", "images": [text_of(picture)], **more}
+
+
+@pytest.fixture
+def host(folder: Path, unet: nn.Module) -> SmallHost:
+    return SmallHost(folder, unet)
+
+
+@pytest.fixture(scope="module")
+def tokens(folder: Path) -> dict[str, Tensor]:
+    """The authors' tokens of two faces, and of none: (tokens, context dim) each."""
+    theirs = authors_resampler(folder)
+    with torch.no_grad():
+        made = {name: theirs(vectors(folder, "antelopev2", each)[None])[0] for name, each in PERSONS.items()}
+        return made | {"none": theirs(torch.zeros(1, 1, 512))[0]}
+
+
+PERSONS = {"face": FACE, "other": OTHER}
+
+
+def of(tokens: dict[str, Tensor], *names: str) -> Tensor:
+    return torch.stack([tokens[name] for name in names])
+
+
+@pytest.mark.parametrize("name", [NAME, "InstantID-ControlNet"])
+def test_a_controlnet_without_a_unit_before_it_sees_our_face(host, extension, tokens, controlnet, name: str) -> None:
+    (seen,) = Generation(host, extension, name).begin().see()
+    assert close(seen, of(tokens, "face", "none"))
+    torch.manual_seed(1)
+    latents, hint = torch.randn(2, 4, 8, 8), torch.rand(2, 3, 16, 16)
+    made, expected = (
+        controlnet(latents, 500, encoder_hidden_states=context, controlnet_cond=hint, return_dict=False)
+        for context in (seen, of(tokens, "face", "none"))
+    )
+    assert all(close(one, other) for one, other in zip([*made[0], made[1]], [*expected[0], expected[1]], strict=True))
+
+
+def test_rows_are_told_by_the_denoiser_and_not_by_the_extensions_marks(host, extension, tokens) -> None:
+    begun = Generation(host, extension, NAME).begin()
+    rows = (Row(UNCOND, 0), Row(COND, 0), Row(COND, 1))
+    assert close(begun.see(rows)[0], of(tokens, "none", "face", "face"))
+    assert close(begun.see(ROWS[1:])[0], of(tokens, "none"))
+    assert close(begun.see(ROWS, 4)[0], of(tokens, "face", "none", "face", "none")), "as tiles call it"
+
+
+def test_other_controlnets_see_the_text(host, extension) -> None:
+    seen = Generation(host, extension, "canny", NAME, "canny").begin().see()
+    assert (seen[0], seen[2]) == ("the text", "the text")
+    assert isinstance(seen[1], Tensor)
+
+
+def test_the_extensions_own_pair_is_left_as_it_is(host, extension, tokens) -> None:
+    own, ours = Generation(host, extension, "ip-adapter_instant_id_sdxl", NAME, NAME).begin().see()
+    assert torch.equal(own, torch.ones(2, 3, 5))
+    assert close(ours, of(tokens, "face", "none"))
+
+
+def test_the_second_controlnet_sees_the_second_units_face(host, extension, tokens) -> None:
+    begun = Generation(host, extension, NAME, NAME, NAME, units=[unit(), unit(OTHER)]).begin()
+    seen = begun.see()
+    for made, name in zip(seen, ("face", "other", "other"), strict=True):
+        assert close(made, of(tokens, name, "none"))
+
+
+def test_several_references_are_seen_together(host, extension, tokens) -> None:
+    both = unit(images=[text_of(FACE), text_of(OTHER)], region="left to right")
+    (seen,) = Generation(host, extension, NAME, units=[both]).begin().see()
+    assert close(seen[0], torch.cat([tokens["face"], tokens["other"]]))
+    assert close(seen[1], torch.cat([tokens["none"], tokens["none"]]))
+
+
+@pytest.mark.parametrize("more", [{"weight": 0}, {"pass": "hires"}, {"start": 0.5}])
+def test_what_a_unit_does_itself_has_no_part_in_it(host, extension, tokens, more) -> None:
+    """So that InstantID's ControlNet can be used alone, too."""
+    (seen,) = Generation(host, extension, NAME, units=[unit(**more)]).begin().see()
+    assert close(seen, of(tokens, "face", "none"))
+
+
+def test_a_unit_for_each_picture_of_a_batch_is_seen_so(host, extension, tokens) -> None:
+    each = unit(images=[text_of(FACE), text_of(OTHER)], unfold=True)
+    (seen,) = Generation(host, extension, NAME, units=[each]).begin().see([Row(COND, 1), Row(COND, 0), Row(UNCOND, 1)])
+    assert close(seen, of(tokens, "other", "face", "none"))
+
+
+def test_without_an_instantid_unit_the_extension_is_left_alone(host, extension) -> None:
+    with pytest.raises(AssertionError, match="should follow ipadapter model"):
+        Generation(host, extension, NAME, units=[]).begin()
+    assert ENTRY not in vars(extension)
+    for unreadable in ([{"model": "absent", "images": ["x"]}], [{"weight": "heavy"}], ["{"]):
+        assert not Session(host).feeds_controlnet(unreadable)
+
+
+def test_nothing_is_left_of_it(host, extension) -> None:
+    loader, cached = vars(Extension)["load_control_model"], dict(Extension.cached)
+    begun = Generation(host, extension, NAME).begin()
+    assert vars(Extension)["load_control_model"] is loader
+    assert Extension.cached == cached
+    listen(begun.p, False)
+    assert ENTRY not in vars(extension)
+    assert CONTEXTS not in vars(begun.p)
+
+
+def test_an_error_in_the_extension_leaves_its_loader_as_it_was(host, extension) -> None:
+    loader = vars(Extension)["load_control_model"]
+    with pytest.raises(KeyError):
+        Generation(host, extension, NAME, "absent").begin()
+    assert vars(Extension)["load_control_model"] is loader
+
+
+def test_another_generation_within_is_not_fed(host, extension) -> None:
+    """As an extension's that repairs faces, with a record of its own."""
+    begun = Generation(host, extension, NAME).begin()
+    inner: Any = SimpleNamespace(units=[SimpleNamespace(model="canny")])
+    extension.controlnet_main_entry(inner)
+    assert extension.latest_network.see(1) == ["the text"]
+    inner.units = begun.p.units
+    with pytest.raises(AssertionError):
+        extension.controlnet_main_entry(inner)
+
+
+def test_each_generation_is_fed_anew_and_an_others_hook_stays(host, extension, tokens) -> None:
+    called: list[Any] = []
+    enter = extension.controlnet_main_entry
+    extension.controlnet_main_entry = lambda p: called.append(p) or enter(p)  # as AnimateDiff does
+    own = vars(extension)[ENTRY]
+    for picture, name in ((FACE, "face"), (OTHER, "other")):
+        (seen,) = Generation(host, extension, NAME, units=[unit(picture)]).begin().see()
+        assert close(seen, of(tokens, name, "none"))
+    assert len(called) == 2
+    listen(SimpleNamespace(scripts=None), False)
+    listen(SimpleNamespace(scripts=SimpleNamespace(alwayson_scripts=[extension])), False)
+    assert vars(extension)[ENTRY] is own
+
+
+def test_a_call_outside_of_sampling_is_a_sentence(host, extension) -> None:
+    begun = Generation(host, extension, NAME).begin()
+    assert extension.latest_network
+    with pytest.raises(IPAdapterError, match="called with 2 rows, where 0"):
+        extension.latest_network.see(2)
+    with pytest.raises(IPAdapterError, match="called with 3 rows, where 2"):
+        begun.see(ROWS, 3)
+    contexts_of(begun.p).run = None  # pyright: ignore[reportOptionalMemberAccess]
+    with pytest.raises(IPAdapterError, match="expected units at work"):
+        extension.latest_network.see(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        (NAME, True),
+        ("InstantID", True),
+        ("instant-id (xl)", True),
+        ("canny", False),
+        (None, False),
+        ("instant", False),
+    ],
+)
+def test_a_controlnet_is_told_by_its_name(name: Any, known: bool) -> None:
+    assert is_instantids(name) == known

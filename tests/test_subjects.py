@@ -1,0 +1,541 @@
+"""Subjects: a unit with one makes the picture that its pictures make, and nothing sent for one does harm."""
+
+import base64
+import contextlib
+import io
+import json
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from makers import file_of, picture
+from PIL import Image
+from small_host import Processing, SmallHost, call, photo, unit
+
+from lib_ipadapter import subject_zips, subjects
+from lib_ipadapter.errors import IPAdapterError, UnitError
+from lib_ipadapter.hosts.host import Shelter
+from lib_ipadapter.infotext import restored
+from lib_ipadapter.session import Session
+from lib_ipadapter.subject_routes import (
+    delete_subject,
+    export_subject,
+    import_subject,
+    list_subjects,
+    read_subject,
+    save_subject,
+)
+from lib_ipadapter.subjects import RECORD
+from lib_ipadapter.units import read_unit
+
+SEVERAL = [photo(1, 60, 30), {"image": photo(2, 60, 30), "weight": 0.5, "crop": "pad", "note": "from the left"}]
+
+
+def keep(session: Session, name: str = "anna", **more: Any) -> dict[str, Any]:
+    return save_subject(session, {"name": name, "pictures": SEVERAL, **more})
+
+
+def names(session: Session) -> list[str]:
+    return [entry["name"] for entry in list_subjects(session)["subjects"]]
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refusal(host: SmallHost, session: Session, given: dict[str, Any]) -> str:
+    """Return why a unit cannot run."""
+    session.before_sampling(Processing(), [given])
+    (sentence,) = host.refused
+    host.refused.clear()
+    return sentence
+
+
+# The same picture
+
+
+OWN = [
+    {"image": entry["image"], "weight": 0.5, "crop": "pad"} if isinstance(entry, dict) else entry for entry in SEVERAL
+]
+LIKE_PICTURES: list[dict[str, Any]] = [
+    {},
+    {"model": "plus"},
+    {"crop": "right", "weight": 0.7},
+    {"combine": "norm average"},
+    {"unfold": True},
+    {"tiles": True, "model": "plus"},
+    {"noise": 0.3, "noise_type": "fade"},
+    {"negative_images": [photo(5)], "model": "plus"},
+]
+
+
+@pytest.mark.parametrize("more", LIKE_PICTURES, ids=lambda more: " ".join(more) or "plain")
+def test_a_subject_is_its_pictures_bit_for_bit(host, session, more: dict[str, Any]) -> None:
+    keep(session)
+    made = call(host, session, [unit(images=[], subject="anna", **more)])
+    assert torch.equal(made, call(host, session, [unit(images=OWN, **more)]))
+    assert not torch.equal(made, call(host, session, []))
+
+
+def test_a_subjects_pictures_come_after_the_units_own(host, session) -> None:
+    keep(session)
+    for more in ({"combine": "average"}, {"unfold": True}, {}):
+        beside = call(host, session, [unit(images=[photo(3)], subject="Anna", **more)])
+        assert torch.equal(beside, call(host, session, [unit(images=[photo(3), *OWN], **more)]))
+
+
+def test_a_picture_without_weight_rests(host, session) -> None:
+    keep(session, pictures=[photo(1), {"image": photo(2), "weight": 0}])
+    made = call(host, session, [unit(images=[], subject="anna")])
+    assert torch.equal(made, call(host, session, [unit(images=[photo(1)])]))
+
+
+def test_a_subject_goes_into_a_saved_reference(host, session) -> None:
+    from lib_ipadapter.api import save_reference
+
+    keep(session)
+    save_reference(session, {"name": "seen", "unit": unit(images=[photo(3)], subject="anna")})
+    made = call(host, session, [{"model": "base", "embeds": "seen"}])
+    assert torch.equal(made, call(host, session, [unit(images=[photo(3), *OWN])]))
+
+
+def test_a_subject_that_is_saved_anew_is_read_anew(host, session) -> None:
+    first = keep(session)
+    keep(session, overwrite=True, pictures=[photo(9)])
+    assert read_subject(session, {"name": "anna"})["sha256"] != first["sha256"]
+    made = call(host, session, [unit(images=[], subject="anna")])
+    assert torch.equal(made, call(host, session, [unit(images=[photo(9)])]))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"embeds": "x", "images": []}, "embeds stands in the place of subject"),
+        ({"subject": "anne"}, 'subject "anne" is no subject that was found. Did you mean anna?'),
+        ({"subject": "../anna"}, "is no subject that was found"),
+        ({"subject": "/etc"}, "is no subject that was found"),
+        ({"tiles": True, "combine": "average", "images": []}, "set combine to concat"),
+        ({"images": [{"image": photo(), "mask": photo()}], "combine": "average"}, "set combine to concat"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(host, session, more: dict[str, Any], words: str) -> None:
+    keep(session)
+    assert words in refusal(host, session, unit(subject="anna") | more)
+
+
+def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none(host, session, tmp_path) -> None:
+    host.kept = Shelter(tmp_path / "kept", 1 << 20)
+    digest = keep(session)["sha256"]
+    p = Processing()
+    session.before_generation(p, [unit(images=[photo(3)], subject="anna")])
+    told = p.extra_generation_params["IP-Adapter 1"]
+    assert f"Subject: anna [{digest[:12]}], " in told
+    assert len(list((tmp_path / "kept").iterdir())) == 1, "a subject's pictures are not kept twice"
+    pasted = restored(told, session.references.find, session.preparation.library.fault_of)
+    assert pasted["subject"] == f"anna [{digest[:12]}]"
+    assert torch.equal(call(host, session, [pasted]), call(host, session, [unit(images=[photo(3), *OWN])]))
+    keep(session, overwrite=True, pictures=[{**SEVERAL[1], "weight": 1}])
+    sentence = "was another one when this was written down"
+    assert sentence in refusal(host, session, pasted)
+    again = restored(told, session.references.find, session.preparation.library.fault_of)
+    assert sentence in again.pop("note")
+    assert again == pasted, "it is for the person to say whether the new one will do"
+
+
+@pytest.mark.parametrize("change", [{"weight": 2}, {"crop": "top"}])
+def test_the_hash_is_of_all_that_a_generation_sees(session, change: dict[str, Any]) -> None:
+    first = keep(session, pictures=[SEVERAL[1]])["sha256"]
+    assert keep(session, "b", pictures=[SEVERAL[1] | change])["sha256"] != first
+    assert keep(session, "c", pictures=[SEVERAL[1] | {"note": "other"}], notes="other")["sha256"] == first
+
+
+# What is saved
+
+
+def test_a_subject_is_a_folder_of_plain_files(host, session) -> None:
+    told = keep(session, notes="two views\nof one")
+    folder = host.folder / "subjects" / "anna"
+    assert sorted(path.name for path in folder.iterdir()) == ["1.png", "2.png", RECORD]
+    assert (folder / "1.png").read_bytes() == base64.b64decode(photo(1, 60, 30))
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    assert record["notes"] == told["notes"] == "two views\nof one"
+    assert [(each["file"], each["weight"], each["crop"], each["note"]) for each in record["pictures"]] == [
+        ("1.png", 1.0, None, ""),
+        ("2.png", 0.5, "pad", "from the left"),
+    ]
+
+
+def test_the_list_shows_thumbnails_and_what_is_damaged(host, session) -> None:
+    keep(session, pictures=[photo(1, 600, 300)])
+    (host.folder / "subjects" / "broken").mkdir()
+    (host.folder / "subjects" / "broken" / RECORD).write_text("{}")
+    (host.folder / "subjects" / "no subject").mkdir()
+    anna, broken = list_subjects(session)["subjects"]
+    assert (anna["name"], anna["reason"], len(anna["pictures"])) == ("anna", "", 1)
+    thumbnail = base64.b64decode(anna["pictures"][0]["image"].removeprefix("data:image/jpeg;base64,"))
+    assert Image.open(io.BytesIO(thumbnail)).size == (96, 48)
+    assert (broken["name"], broken["pictures"]) == ("broken", [])
+    assert 'The record of the subject "broken" is damaged' in broken["reason"]
+    assert delete_subject(session, {"name": "broken"}) == {"name": "broken"}
+    assert names(session) == ["anna"]
+
+
+def test_what_is_read_can_be_saved_again(session) -> None:
+    told = keep(session, notes="n")
+    whole = read_subject(session, {"name": "ANNA"})
+    again = save_subject(session, {"name": "b", "pictures": whole["pictures"], "notes": whole["notes"]})
+    assert again | {"name": "anna"} == told
+
+
+def test_a_deleted_subject_is_gone_and_a_link_to_one_is_but_a_link(host, session, tmp_path) -> None:
+    keep(session)
+    elsewhere = tmp_path / "elsewhere"
+    (host.folder / "subjects" / "anna").rename(elsewhere)
+    (host.folder / "subjects" / "linked").symlink_to(elsewhere, target_is_directory=True)
+    assert names(session) == ["linked"]
+    delete_subject(session, {"name": "linked"})
+    assert names(session) == []
+    assert (elsewhere / RECORD).exists()
+    with pytest.raises(UnitError, match="is no subject that was found"):
+        delete_subject(session, {"name": "linked"})
+
+
+def test_nothing_is_overwritten_unless_it_is_said(host, session) -> None:
+    keep(session)
+    before = everything(host.folder)
+    with pytest.raises(UnitError, match=r'"anna" is taken\. Choose another one, or set overwrite to true'):
+        keep(session, pictures=[photo(2)])
+    with pytest.raises(UnitError, match='"ANNA" is too much like anna'):
+        keep(session, "ANNA", overwrite=True)
+    assert everything(host.folder) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a\\b", "../a", "/a", "C:a", "a.", " a", "a\0", "a[1]", "nul.txt"]
+)
+def test_a_name_that_no_file_can_have_is_refused_and_nothing_is_written(host, session, name: str) -> None:
+    before = everything(host.folder)
+    with pytest.raises(UnitError, match="must be 1 to 60 characters") as refused:
+        keep(session, name, overwrite=True)
+    assert refused.value.field == "name"
+    assert everything(host.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"name": 3}, "name"),
+        ({"pictures": []}, "pictures"),
+        ({"pictures": photo()}, "pictures"),
+        ({"pictures": [photo()] * 17}, "pictures"),
+        ({"pictures": [{"image": photo(), "weight": 0}]}, "pictures"),
+        ({"pictures": [photo(), "%%%"]}, "pictures[1]"),
+        ({"pictures": [base64.b64encode(b"text").decode()]}, "pictures[0]"),
+        ({"pictures": [{"weight": 1}]}, "pictures[0]"),
+        ({"pictures": [{"image": photo(), "weight": "1"}]}, "pictures[0].weight"),
+        ({"pictures": [{"image": photo(), "crop": "round"}]}, "pictures[0].crop"),
+        ({"pictures": [{"image": photo(), "note": 3}]}, "pictures[0].note"),
+        ({"pictures": [{"image": photo(), "mask": photo()}]}, "pictures[0].mask"),
+        ({"pictures": [{"image": photo(), "file": "/etc/passwd"}]}, "pictures[0].file"),
+        ({"notes": "\ud800"}, "notes"),
+        ({"overwrite": 1}, "overwrite"),
+        ({"path": "/tmp"}, "path"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_by_field(host, session, more: dict[str, Any], field: str) -> None:
+    before = everything(host.folder)
+    with pytest.raises(UnitError) as refused:
+        save_subject(session, {"name": "a", "pictures": SEVERAL, **more})
+    assert refused.value.field == field
+    assert everything(host.folder) == before
+
+
+def test_a_subject_is_written_whole_or_not_at_all(host, session, monkeypatch) -> None:
+    keep(session)
+    before = everything(host.folder)
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name == "2.png":
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    for name in ("anna", "b"):
+        with pytest.raises(IPAdapterError, match=r"cannot be written .*No space left"):
+            keep(session, name, overwrite=True, pictures=[photo(3), photo(4)])
+    assert everything(host.folder) == before
+    assert [path.name for path in (host.folder / "subjects").iterdir()] == ["anna"]
+
+
+def test_the_old_one_comes_back_where_the_new_one_cannot_take_its_place(host, session, monkeypatch) -> None:
+    keep(session)
+    before, rename = everything(host.folder), Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.suffix == ".part":
+            raise OSError(13, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(IPAdapterError, match="Permission denied"):
+        keep(session, overwrite=True, pictures=[photo(3)])
+    assert everything(host.folder) == before
+
+
+def test_saving_is_told_picture_by_picture_and_an_interruption_leaves_nothing(host, session) -> None:
+    host.interrupted_at = 2
+    with pytest.raises(IPAdapterError, match="Interrupted"):
+        keep(session)
+    assert [told[1:] for told in host.progress] == [(0, 2), (1, 2)]
+    assert not (host.folder / "subjects").exists()
+
+
+# Files that were changed
+
+
+def change_record(host: SmallHost, **more: Any) -> None:
+    path = host.folder / "subjects" / "anna" / RECORD
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["pictures"][0] |= more
+    path.write_text(json.dumps(record), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "file", ["../../tower.safetensors", "/etc/passwd", "2.png", "3.png", RECORD, ".", "", "sub/../1.png", "1.png\0"]
+)
+def test_a_record_leads_to_no_other_file(host, session, file: str) -> None:
+    keep(session)
+    change_record(host, file=file)
+    sentence = refusal(host, session, unit(images=[], subject="anna"))
+    assert "Put the picture back, or save the subject anew" in sentence
+
+
+def test_a_picture_that_was_changed_or_is_gone_is_refused(host, session) -> None:
+    keep(session)
+    path = host.folder / "subjects" / "anna" / "2.png"
+    path.write_bytes(file_of(picture(20, 20, 9)))
+    assert '2.png of the subject "anna" was changed since' in refusal(host, session, unit(images=[], subject="anna"))
+    path.unlink()
+    assert '2.png of the subject "anna" is missing' in refusal(host, session, unit(images=[], subject="anna"))
+
+
+def test_a_weight_that_was_written_into_the_record_counts(host, session) -> None:
+    keep(session)
+    change_record(host, weight=0.25, crop="top")
+    changed = [{"image": OWN[0], "weight": 0.25, "crop": "top"}, OWN[1]]
+    made = call(host, session, [unit(images=[], subject="anna")])
+    assert torch.equal(made, call(host, session, [unit(images=changed)]))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=9),
+    lambda some: (
+        st.lists(some, max_size=3)
+        | st.dictionaries(st.sampled_from(["version", "notes", "pictures", "file", "sha256", "weight", "x"]), some)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=40))
+@example(b'{"version": 1, "notes": "", "pictures": [{"file": "1.png", "sha256": 5, "thumbnail": ""}]}')
+@example(b'{"version": 1, "notes": "", "pictures": [5]}')
+@example(b"[" * 100_000)
+def test_no_record_is_more_than_a_damaged_one(content: bytes) -> None:
+    with contextlib.suppress(IPAdapterError):
+        subjects.read_record("anna", content)
+
+
+def test_a_thumbnail_is_nothing_but_a_small_picture(session, host) -> None:
+    keep(session)
+    for wrong in ("javascript:alert(1)", "data:image/svg+xml;base64,AAAA", 'data:image/jpeg;base64,"><script>', 5):
+        change_record(host, thumbnail=wrong)
+        (anna,) = list_subjects(session)["subjects"]
+        assert "is damaged" in anna["reason"]
+
+
+# Zips
+
+
+def zip_of(session: Session, name: str = "anna") -> bytes:
+    return base64.b64decode(export_subject(session, {"name": name})["zip"])
+
+
+def send(session: Session, content: bytes, **more: Any) -> dict[str, Any]:
+    return import_subject(session, {"zip": base64.b64encode(content).decode(), **more})
+
+
+def test_a_subject_comes_back_from_its_zip(host, session) -> None:
+    told = keep(session, "Änna 猫", notes="n")
+    before, content = everything(host.folder / "subjects"), zip_of(session, "Änna 猫")
+    delete_subject(session, {"name": "Änna 猫"})
+    assert send(session, content) == told
+    assert everything(host.folder / "subjects") == before
+    with pytest.raises(UnitError, match="is taken"):
+        send(session, content)
+    assert send(session, content, overwrite=True) == told
+    assert send(session, content, name="other") == told | {"name": "other"}
+
+
+def rezipped(content: bytes, change: Callable[[dict[str, Any]], None], method: int = zipfile.ZIP_STORED) -> bytes:
+    """Return a zip with other entries; a value is the content, or an info and the content."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries: dict[str, Any] = {name: archive.read(name) for name in archive.namelist()}
+    change(entries)
+    kept = io.BytesIO()
+    with zipfile.ZipFile(kept, "w", method) as archive:
+        for name, value in entries.items():
+            for info, each in value if isinstance(value, list) else [(name, value)]:
+                archive.writestr(info, each)
+    return kept.getvalue()
+
+
+def linked(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+def record_with(entries: dict[str, Any], **more: Any) -> None:
+    record = json.loads(entries[f"anna/{RECORD}"])
+    entries[f"anna/{RECORD}"] = json.dumps(record | more).encode()
+
+
+def picture_with(entries: dict[str, Any], **more: Any) -> None:
+    record = json.loads(entries[f"anna/{RECORD}"])
+    record["pictures"][0] |= more
+    entries[f"anna/{RECORD}"] = json.dumps(record).encode()
+
+
+def renamed(entries: dict[str, Any], folder: str) -> None:
+    for name in list(entries):
+        entries[name.replace("anna", folder)] = entries.pop(name)
+
+
+SMALL = file_of(picture(4, 4))
+
+BAD_ZIPS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "a path upwards": (lambda e: e.update({"anna/../evil.png": SMALL}), "is not in its one folder"),
+    "a path to the root": (lambda e: e.update({"/anna/evil.png": SMALL}), "is not in its one folder"),
+    "a path of Windows": (lambda e: e.update({"anna/..\\evil.png": SMALL}), "do not agree|is not in its one folder"),
+    "a deeper folder": (lambda e: e.update({"anna/b/c.png": SMALL}), "is not in its one folder"),
+    "another folder": (lambda e: e.update({"b/c.png": SMALL}), "is not in its one folder"),
+    "a file beside it": (lambda e: e.update({"c.png": SMALL}), "is not in its one folder"),
+    "a file too many": (lambda e: e.update({"anna/c.png": SMALL}), "do not agree on c.png"),
+    "a file too few": (lambda e: e.pop("anna/2.png"), "do not agree on 2.png"),
+    "a link": (lambda e: e.update({"anna/1.png": [(linked("anna/1.png"), b"/etc/passwd")]}), "is a link"),
+    "a name twice": (lambda e: e.update({"anna/1.png": [("anna/1.png", SMALL), ("anna/1.png", SMALL)]}), "in it twice"),
+    "no record": (lambda e: e.pop(f"anna/{RECORD}"), f"it has no {RECORD}"),
+    "a broken record": (lambda e: e.update({f"anna/{RECORD}": b"{"}), "is damaged"),
+    "a record of another version": (lambda e: record_with(e, version=2), "version 2, not 1"),
+    "a huge record": (lambda e: record_with(e, notes="n" * (300 << 10)), "more bytes than are read"),
+    "a record with a path": (lambda e: picture_with(e, file="../../evil.png"), "do not agree"),
+    "a record with a file twice": (lambda e: picture_with(e, file="2.png"), "do not agree"),
+    "a weight that is none": (lambda e: picture_with(e, weight=float("nan")), "weight must be a number"),
+    "no pictures": (lambda e: record_with(e, pictures=[]), "0 pictures, where 1 to 16"),
+    "too many pictures": (lambda e: e.update({f"anna/{i}.x": b"" for i in range(17)}), "at most 16 pictures"),
+    "very many files": (lambda e: e.update({f"anna/{i}.x": b"" for i in range(200)}), "more than 100 entries"),
+    "what is no picture": (lambda e: e.update({"anna/1.png": b"text"}), "is no picture that can be read"),
+    "a bomb": (lambda e: e.update({"anna/1.png": bytes(50 << 20)}), "more bytes than are read"),
+    "a device's name": (lambda e: renamed(e, "nul"), "name must be 1 to 60 characters"),
+    "a name with an end that is cut": (lambda e: renamed(e, "a."), "name must be 1 to 60 characters"),
+    "the folder above": (lambda e: renamed(e, ".."), "name must be 1 to 60 characters"),
+    "no name": (lambda e: renamed(e, ""), "name must be 1 to 60 characters"),
+    "nothing": (dict.clear, f"it has no {RECORD}"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ZIPS)
+def test_a_bad_zip_harms_nothing(host, session, case: str) -> None:
+    keep(session)
+    content, before = zip_of(session), everything(host.folder.parent)
+    change, words = BAD_ZIPS[case]
+    with pytest.raises(IPAdapterError) as refused:
+        send(session, rezipped(content, change, zipfile.ZIP_DEFLATED), overwrite=True)
+    assert any(word in str(refused.value) for word in words.split("|")), str(refused.value)
+    assert everything(host.folder.parent) == before
+    assert [path.name for path in (host.folder / "subjects").iterdir()] == ["anna"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_what_every_zip_has_is_unpacked(session, method: int) -> None:
+    keep(session)
+    with pytest.raises(IPAdapterError, match="compressed in a way that is not read"):
+        send(session, rezipped(zip_of(session), lambda _: None, method), overwrite=True)
+
+
+def test_a_zip_with_a_password_is_refused(session) -> None:
+    keep(session)
+    content = bytearray(zip_of(session))
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(start) + flags] |= 1
+    with pytest.raises(IPAdapterError, match="has a password"):
+        send(session, bytes(content), overwrite=True)
+
+
+def test_the_pictures_of_a_zip_are_together_within_the_limit(session, monkeypatch) -> None:
+    keep(session)
+    content = zip_of(session)
+    monkeypatch.setattr(subject_zips, "MAX_ZIP", len(content) - 1)
+    with pytest.raises(IPAdapterError, match="at most"):
+        send(session, content, overwrite=True)
+    packed = rezipped(content, lambda e: e.update({"anna/1.png": bytes(9000)}), zipfile.ZIP_DEFLATED)
+    assert len(packed) < 9000 < len(content) + 9000
+    monkeypatch.setattr(subject_zips, "MAX_ZIP", 9000)
+    with pytest.raises(IPAdapterError, match="more bytes than are read"):
+        send(session, packed, overwrite=True)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_damage_to_a_zip_is_more_than_a_refusal(host, session, data: st.DataObject) -> None:
+    with contextlib.suppress(UnitError):
+        keep(session)
+    content = bytearray(zip_of(session))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    before = everything(host.folder / "subjects")
+    with contextlib.suppress(IPAdapterError):
+        subject, _ = subject_zips.from_zip(bytes(content))
+        assert subject.pictures
+    assert everything(host.folder / "subjects") == before
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_are_more_than_a_refusal(content: bytes) -> None:
+    with pytest.raises(IPAdapterError):
+        subject_zips.from_zip(content)
+
+
+@pytest.mark.parametrize("given", [None, 3, "%%%", "größe", "/etc/passwd", "data:application/zip;base64,%"])
+def test_what_is_no_text_of_a_zip_is_refused(session, given: Any) -> None:
+    with pytest.raises(UnitError) as refused:
+        import_subject(session, {"zip": given})
+    assert refused.value.field == "zip"
+
+
+def test_the_zip_that_is_made_is_an_ordinary_one(session) -> None:
+    keep(session)
+    with zipfile.ZipFile(io.BytesIO(zip_of(session))) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"anna/{RECORD}", "anna/1.png", "anna/2.png"]
+        assert zlib.crc32(archive.read("anna/1.png")) == archive.getinfo("anna/1.png").CRC
+
+
+# Units
+
+
+def test_a_subject_alone_is_a_whole_unit() -> None:
+    assert read_unit({"model": "m", "subject": "anna"}).subject == "anna"
+    with pytest.raises(UnitError, match="or a subject, or embeds"):
+        read_unit({"model": "m"})
