@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 class Script:
     """The web UI's base class."""
 
+    args_from: int
+    args_to: int
+
     def show(self, is_img2img: bool) -> object:
         return True
 
@@ -88,6 +91,8 @@ class Processing:
         self.sampler: Any = None
         self.sd_model: Any = None
         self.sample: Callable[[], Tensor]  # scripts may put another in its place
+        self.scripts: Any = None
+        self.script_args: list[Any] = []
         self.extra_generation_params: dict[str, Any] = {}
         self.comments: list[str] = []
 
@@ -192,6 +197,7 @@ class Double:
         named = ("on_before_ui", "on_app_started", "on_ui_settings", "on_script_unloaded")
         parts: dict[str, Mapping[str, Any]] = {
             "call_queue": {"queue_lock": contextlib.nullcontext()},
+            "progress": {},
             "devices": {"cpu": torch.device("cpu"), "dtype": torch.float32},
             "lowvram": {},
             "paths_internal": {"models_path": str(self.models), "extensions_dir": str(self.models / "extensions")},
@@ -205,6 +211,7 @@ class Double:
                 "cmd_opts": types.SimpleNamespace(use_cpu=["all"]),
                 "data_path": str(self.models),
                 "sd_model": self.sd_model,
+                "state": types.SimpleNamespace(interrupted=False, stopping_generation=False),
             },
             "ui_components": {},
         }
@@ -239,6 +246,12 @@ class Double:
         """Return the latents of all pictures."""
         p.sd_model = self.sd_model
         p.sample = lambda: self.sample(p)
+        p.scripts = types.SimpleNamespace(alwayson_scripts=self.scripts, selectable_scripts=[])
+        p.script_args = [0]  # the number of the selectable script, of which none is chosen
+        for script in self.scripts:
+            script.args_from = len(p.script_args)
+            p.script_args += p.args.get(script.title(), ())
+            script.args_to = len(p.script_args)
         self.call("before_process", p)
         self.call("process", p)
         made = []

@@ -456,6 +456,15 @@ def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(door, option
     door.begin(p, {"a.safetensors"}, [unit()])
 
 
+@pytest.mark.parametrize("named", ["None", "img2img alternative test"])
+def test_a_script_that_the_apis_infotext_names_does_not_run(door, named: str) -> None:
+    """The web UI's API puts the parameters' text into the args, and runs what `script_name` says."""
+    p = beside_controlnet()
+    p.script_args = (named, *p.script_args[1:])
+    door.begin(p, {"a.safetensors"}, False)
+    assert p.comments == []
+
+
 def test_a_script_that_samples_in_a_way_of_its_own_is_refused(door) -> None:
     p = beside_controlnet()
     for chosen in (0, 1):

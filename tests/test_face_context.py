@@ -147,6 +147,14 @@ def extension(controlnet: Any) -> Extension:
     return Extension()
 
 
+class RefusedError(Exception):
+    """What a web UI answers with."""
+
+
+def refused(error: IPAdapterError) -> Exception:
+    return RefusedError(str(error))
+
+
 class Generation:
     """A generation with units of the extension and of this one, up to where it is about to sample."""
 
@@ -159,7 +167,7 @@ class Generation:
         self.units = [unit()] if units is None else units
 
     def begin(self) -> "Generation":
-        listen(self.p, self.session.feeds_controlnet(self.units))
+        listen(self.p, self.session.feeds_controlnet(self.units), refused)
         self.extension.controlnet_main_entry(self.p)
         contexts = contexts_of(self.p)
         self.host.facts, self.host.run = PassFacts(contexts=contexts is not None), None
@@ -277,7 +285,7 @@ def test_nothing_is_left_of_it(host, extension) -> None:
     begun = Generation(host, extension, NAME).begin()
     assert vars(Extension)["load_control_model"] is loader
     assert Extension.cached == cached
-    listen(begun.p, False)
+    listen(begun.p, False, refused)
     assert ENTRY not in vars(extension)
     assert CONTEXTS not in vars(begun.p)
 
@@ -309,20 +317,20 @@ def test_each_generation_is_fed_anew_and_an_others_hook_stays(host, extension, t
         (seen,) = Generation(host, extension, NAME, units=[unit(picture)]).begin().see()
         assert close(seen, of(tokens, name, "none"))
     assert len(called) == 2
-    listen(SimpleNamespace(scripts=None), False)
-    listen(SimpleNamespace(scripts=SimpleNamespace(alwayson_scripts=[extension])), False)
+    listen(SimpleNamespace(scripts=None), False, refused)
+    listen(SimpleNamespace(scripts=SimpleNamespace(alwayson_scripts=[extension])), False, refused)
     assert vars(extension)[ENTRY] is own
 
 
 def test_a_call_outside_of_sampling_is_a_sentence(host, extension) -> None:
     begun = Generation(host, extension, NAME).begin()
     assert extension.latest_network
-    with pytest.raises(IPAdapterError, match="called with 2 rows, where 0"):
+    with pytest.raises(RefusedError, match="called with 2 rows, where 0"):
         extension.latest_network.see(2)
-    with pytest.raises(IPAdapterError, match="called with 3 rows, where 2"):
+    with pytest.raises(RefusedError, match="called with 3 rows, where 2"):
         begun.see(ROWS, 3)
     contexts_of(begun.p).run = None  # pyright: ignore[reportOptionalMemberAccess]
-    with pytest.raises(IPAdapterError, match="expected units at work"):
+    with pytest.raises(RefusedError, match="expected units at work"):
         extension.latest_network.see(2)
 
 

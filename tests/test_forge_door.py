@@ -374,3 +374,30 @@ def test_loras_are_looked_for_where_forge_neo_keeps_several_folders(door, tmp_pa
     assert tmp_path / "models" / "Lora" in door.folders().loras
     door.shared.cmd_opts.lora_dirs = [str(tmp_path / "a"), str(tmp_path / "b")]
     assert {tmp_path / "a", tmp_path / "b"} <= set(door.folders().loras)
+
+
+LONE = {
+    "its ControlNet alone": (["control_instant_id_sdxl [ab12]"], True),
+    "under another name": (["InstantID.safetensors", "canny"], True),
+    "Forge's own pair": (["ip-adapter_instant_id_sdxl", "control_instant_id_sdxl"], False),
+    "its adapter alone": (["ip-adapter_instant_id_sdxl"], False),
+    "another ControlNet": (["canny"], False),
+    "nothing": ([], False),
+}
+
+
+@pytest.mark.parametrize("case", LONE)
+def test_instantids_controlnet_is_refused_where_it_would_see_the_text(door, case: str) -> None:
+    models, refused = LONE[case]
+    script = SimpleNamespace(title=lambda: "ControlNet", args_from=0, args_to=len(models) + 1)
+    units = [SimpleNamespace(model=model, enabled=True) for model in models]
+    off = SimpleNamespace(model="control_instant_id_sdxl", enabled=False)
+    for feeding in (True, False):
+        p = SimpleNamespace(scripts=SimpleNamespace(alwayson_scripts=[script]), script_args=[*units, off], sampler=None)
+        p.sample = lambda *_: "sampled"
+        door.before_process(p, feeding)
+        if refused and feeding:
+            with pytest.raises(fastapi.HTTPException, match="to see the face's image tokens, but in this web UI"):
+                p.sample()
+        else:
+            assert p.sample() == "sampled"

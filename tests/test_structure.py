@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "hosts/webui": {"errors", "fields", "library", "regions", "units", "hosts/host"},
     "hosts/face_context": {"errors", "hosts/host"},
     "hosts/a1111": {"errors", "attention", "hosts/face_context", "hosts/host", "hosts/webui"},
-    "hosts/forge": {"errors", "attention", "hosts/host", "hosts/webui"},
+    "hosts/forge": {"errors", "attention", "hosts/face_context", "hosts/host", "hosts/webui"},
     "hosts/series": {"errors", "fields", "reference", "units"},
     "hosts/demo": {"attention", "errors", "library", "regions", "units", "hosts/host"},
     "picture_files": {"cache", "reference", "tiles"},

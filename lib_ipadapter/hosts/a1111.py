@@ -14,7 +14,7 @@ from ..errors import IPAdapterError
 from .face_context import contexts_of, listen
 from .host import PassFacts, Row, SamplingRun
 from .webui import *  # noqa: F403 (what every door has from there)
-from .webui import Pass, act, progress
+from .webui import Pass, act, progress, refusal
 from .webui import pass_of as common_pass_of
 
 
@@ -53,7 +53,7 @@ def answer_refusals(app: Any) -> None:
 
 def before_process(p: Any, feeding: bool) -> None:
     """Prepare a generation in which units may feed ControlNets, before any script does anything for it."""
-    listen(p, feeding)
+    listen(p, feeding, refusal)
 
 
 def pass_of(p: Any) -> PassFacts:

@@ -9,7 +9,7 @@ scripts/hook.py (`control_context_override`).
 """
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -31,20 +31,30 @@ WORD = "instantid"
 tell. The extension asks for `instant_id`."""
 
 
+UNITS_ABSENT = (
+    "expected units at work when InstantID's ControlNet is called, but there are none: another extension calls the "
+    "U-Net by itself. Switch that extension, or InstantID's ControlNet, off."
+)
+
+Refusal = Callable[[IPAdapterError], Exception]
+"""Returns what stops a generation with the error's sentence."""
+
+
 class Contexts:
     """What InstantID's ControlNets of one generation see: image tokens of the run that is at work."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusal: Refusal) -> None:
         self.run: SamplingRun | None = None
+        self._refusal = refusal
 
     def of(self, number: int, rows: int) -> Tensor:
         """Return what the ControlNet of this number, from 0, sees: (rows, tokens, context dim)."""
-        if self.run is None:
-            raise IPAdapterError(
-                "expected units at work when InstantID's ControlNet is called, but there are none: another extension "
-                "calls the U-Net by itself. Switch that extension, or InstantID's ControlNet, off."
-            )
-        return self.run.contexts(number, rows)
+        try:
+            if self.run is None:
+                raise IPAdapterError(UNITS_ABSENT)
+            return self.run.contexts(number, rows)
+        except IPAdapterError as error:
+            raise self._refusal(error) from error
 
 
 class Entry:
@@ -72,7 +82,7 @@ class Entry:
             setattr(self.extension, ENTRY, self.earlier)
 
 
-def listen(p: Any, feeding: bool) -> None:
+def listen(p: Any, feeding: bool, refusal: Refusal) -> None:
     """Prepare the extension, where there is one, for a generation in which units may feed InstantID's ControlNets.
 
     It is called before any script's `process`, in every generation, and takes off what an earlier one left.
@@ -86,7 +96,7 @@ def listen(p: Any, feeding: bool) -> None:
     if isinstance(earlier, Entry):
         earlier.take_off()
     if feeding:
-        contexts = Contexts()
+        contexts = Contexts(refusal)
         setattr(p, CONTEXTS, contexts)
         Entry(extension, p, contexts).put_on()
 
@@ -99,6 +109,13 @@ def contexts_of(p: Any) -> Contexts | None:
 def is_instantids(name: object) -> bool:
     """Tell whether a ControlNet of this name is InstantID's."""
     return WORD in "".join(filter(str.isalnum, str(name).lower()))
+
+
+def unfed(models: Collection[str]) -> list[str]:
+    """Return InstantID's ControlNets among the names of models in use, unless one of its adapters is among them."""
+    named = sorted(filter(is_instantids, models))
+    controlnets = [name for name in named if "adapter" not in name]
+    return controlnets if len(controlnets) == len(named) else []
 
 
 @contextmanager

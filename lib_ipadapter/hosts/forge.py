@@ -17,9 +17,10 @@ from modules import devices, sd_models, shared
 
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
+from .face_context import unfed
 from .host import Row, SamplingRun
 from .webui import *  # noqa: F403 (what every door has from there)
-from .webui import Pass, Refusal, act, progress
+from .webui import Pass, Refusal, act, controlnets_models, progress, refusing
 
 MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
 """The memory management of Forge and Forge Neo, and of reForge and Forge Classic."""
@@ -71,7 +72,19 @@ def answer_refusals(app: Any) -> None:
 
 
 def before_process(p: Any, feeding: bool) -> None:
-    """Do nothing: ControlNets of this family are not fed."""
+    """Refuse InstantID's ControlNet beside an adapter here: this family's would see the text, for which it is not made.
+
+    Beside an adapter there it is left alone, for that one says what all ControlNets see (sd_forge_ipadapter,
+    lib_ipadapter/IPAdapterPlus.py).
+    """
+    lone = unfed(controlnets_models(p)) if feeding else []
+    with refusing(p):
+        if lone:
+            raise IPAdapterError(
+                f"expected {lone[0]} to see the face's image tokens, but in this web UI it sees the text, for only "
+                "ControlNet's own IP-Adapter unit with InstantID's adapter can change that. Use that in the place of "
+                "the unit here, or switch this ControlNet off."
+            )
 
 
 def while_sampling(p: Any, run: SamplingRun) -> None:

@@ -179,8 +179,9 @@ def begin(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
 
 def refuse_own_sampling(p: Any) -> None:
     """Raise `IPAdapterError` for a script that calls the sampler where no extension is told (modules/scripts.py)."""
-    chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0
-    title = p.scripts.selectable_scripts[chosen - 1].title() if chosen else ""
+    chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0, or what the API's infotext names
+    runs = isinstance(chosen, int) and chosen
+    title = p.scripts.selectable_scripts[chosen - 1].title() if runs else ""
     if title in OWN_SAMPLING:
         raise IPAdapterError(
             f"The script {title} samples in a way of its own, in which units cannot act. Choose another script, or "
