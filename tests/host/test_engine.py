@@ -163,23 +163,6 @@ def test_with_other_speed_ups(compare, settings) -> None:
     compare(settings=settings, width=512, height=512, steps=2)
 
 
-def test_weights_stored_in_eight_bits(webui: WebUI, compare, sd: Path, checkpoints) -> None:
-    other = next(path for path in checkpoints["SD"] if path != sd)
-
-    def stored(kind: str) -> None:
-        webui.call("/sdapi/v1/options", {"forge_unet_storage_dtype": kind, "sd_model_checkpoint": other.name})
-        webui.use(sd)  # which reads its weights again
-
-    plain = webui.generate()
-    stored("float8-e4m3fn")
-    try:
-        assert webui.generate() - plain > 0, "the weights are what they were"
-        compare()
-    finally:
-        stored("Automatic")
-    assert webui.generate() - plain == 0
-
-
 @pytest.mark.parametrize("size", [(264, 200), (520, 136)])
 def test_odd_sizes(compare, size) -> None:
     compare(width=size[0], height=size[1])
