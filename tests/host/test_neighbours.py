@@ -170,8 +170,8 @@ def test_both_are_what_the_oracle_makes_beside_it(webui: WebUI, files: Files, sd
     generate = asked(webui, case)
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     generate(on=False)
-    plain = generate(on=False)  # after one with the same seed, as those below
-    alone, before = generate(), webui.hooks()  # self-attention guidance leaves one of its own
+    alone, plain = generate(), generate(on=False)  # after one with the same seed, as those below
+    before = webui.hooks()  # some neighbours leave some of their own
     both = generate(unit)
     assert both - alone > 5, "the unit does nothing"
     assert both - generate(oracle=files.oracle(unit)) <= case.own
