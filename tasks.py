@@ -40,9 +40,11 @@ class End:
 ENDS = {
     end.name: end
     for end in (
-        End("current", "", ("tests",), processes=2),
+        End(
+            "current", "", ("tests", "--ignore-glob", "tests/panel/test_[!d]*"), processes=2
+        ),  # no web UI has its gradio
         End("a1111", "3.10", ("tests", "--ignore", "tests/test_meaning.py"), processes=2),
-        End("forge-neo", "3.13", ("tests/test_units.py", "tests/panel")),
+        End("forge-neo", "3.13", ("tests/test_units.py", "tests/panel"), processes=2),
     )
 }
 
@@ -105,13 +107,21 @@ def test(end: End, *more: str) -> None:
     run(end.executable, "-m", "pytest", *end.tests, *shared, *more, HF_HUB_OFFLINE="1")
 
 
+MODULES = {
+    "demo": "demo.page",
+    "demo-panel": "demo.panel",
+    "train-demo": "demo.train",
+    "screenshots": "screenshots",
+}
+
+
 def demo(task: str, more: list[str]) -> None:
-    """Show the small model, train it anew, or copy it into a web UI, which needs no environment."""
+    """Show the small model, train it, take pictures of it, or copy it into a web UI, which needs no environment."""
     if task == "demo-files":
         run(sys.executable, "demo/files.py", *more)
         return
     set_up(ENDS["current"])
-    module = {"demo": "demo.page", "demo-panel": "demo.panel", "train-demo": "demo.train"}[task]
+    module = MODULES[task]
     # as the tests do, so that torchvision can be imported beside a torch that was built otherwise
     start = f"import sys; sys.path += ['tests']; import conftest; from {module} import main; main()"
     run(ENDS["current"].executable, "-c", start, *more, HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE")
@@ -119,14 +129,14 @@ def demo(task: str, more: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("test", "check", "bench", "demo", "demo-panel", "train-demo", "demo-files"))
+    parser.add_argument("task", choices=("test", "check", "bench", "demo-files", *MODULES))
     parser.add_argument("--end", choices=(*ENDS, "all"), default="current", help="which versions to test with")
     options, more = parser.parse_known_args()
     if options.task == "bench":
         set_up(ENDS["current"])
         run(ENDS["current"].executable, "benchmarks/run.py", *more)
         return
-    if "demo" in options.task:
+    if options.task in ("demo-files", *MODULES):
         demo(options.task, more)
         return
     ends = list(ENDS.values()) if options.end == "all" else [ENDS[options.end]]

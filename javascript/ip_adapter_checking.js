@@ -6,27 +6,47 @@
     ipAdapter.Checking = class {
         constructor(panel) {
             this.panel = panel;
-            this.reports = new Map(); // address of a picture -> what the server said of it
+            this.reports = new Map(); // address of a picture -> what the server said of it, and of which settings
             this.faces = new Map(); // address of a picture -> its faces
-            this.advice = [];
+            this.advice = {}; // on the unit as a whole, likewise
+        }
+
+        /* What a report depends on beside the picture. */
+        settingsOf(picture) {
+            const {unit} = this.panel;
+            const names = ["model", "encoder", "variant", "crop", "tiles", "enhance", "face"];
+            return JSON.stringify([...names.map((name) => unit[name]), picture.crop]);
         }
 
         get offered() {
             return this.panel.files.asks.includes("check");
         }
 
+        /* Whether reports are shown, or hidden, that were made with other settings. */
+        get isOutdated() {
+            return this.reports.size > 0 && this.drawn !== this.settingsOf({});
+        }
+
         /* A button, and what was said of the unit as a whole. */
         draw() {
+            this.drawn = this.settingsOf({});
             if (!this.offered || this.panel.unit.images.length === 0) return [];
             const title = say("Show what the encoder will see of each reference, and what speaks against it");
             return [
                 element("div", {className: "ipadapter-row"}, button(say("Check references"), () => this.ask(), {title})),
-                ...this.advice.map((text) => element("p", {className: "ipadapter-note"}, text)),
+                ...this.adviceOnAll().map((text) => element("p", {className: "ipadapter-note"}, text)),
             ];
+        }
+
+        adviceOnAll() {
+            const {unit, settings, lines} = this.advice;
+            return unit === this.panel.unit && settings === this.settingsOf({}) ? lines : [];
         }
 
         async ask() {
             const {unit} = this.panel;
+            const settings = this.settingsOf({});
+            const asked = unit.images.map((picture) => ({image: picture.image, settings: this.settingsOf(picture)}));
             this.panel.tell(say("Looking at the references…"));
             this.panel.drawBody();
             const answer = await this.panel.asking.ask("check", {unit: {...this.panel.sent(unit), enabled: true}});
@@ -34,8 +54,8 @@
                 this.panel.tell(answer.message, true);
             } else {
                 this.panel.tell("");
-                this.advice = answer.advice || [];
-                unit.images.forEach((picture, index) => this.reports.set(picture.image, answer.references[index]));
+                this.advice = {unit, settings, lines: answer.advice || []};
+                asked.forEach(({image, ...of}, index) => this.reports.set(image, {...of, ...answer.references[index]}));
             }
             this.panel.drawBody();
             if (answer.references && this.choosesFaces) await this.findFaces(unit);
@@ -85,7 +105,7 @@
         /* What stands below a reference that was looked at. */
         drawAdvice(field, picture) {
             const report = field === "images" && this.reports.get(picture.image);
-            if (!report) return [];
+            if (!report || report.settings !== this.settingsOf(picture)) return [];
             const seen = (report.seen || []).map((src) => element("img", {src, alt: say("What the encoder sees"), title: say("What the encoder sees")}));
             return [
                 element("div", {className: "ipadapter-seen"}, ...seen),

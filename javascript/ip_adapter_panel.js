@@ -96,6 +96,7 @@
         set(name, value) {
             this.unit[name] = value;
             this.write();
+            if (this.checking.isOutdated) this.drawBody();
         }
 
         /* Put another unit in the place of this one, with a way back. */
@@ -170,20 +171,20 @@
             return urls;
         }
 
-        /* Tell whether `more` pictures are too many for a field, and say so. */
-        isFull(field, more) {
-            const full = this.unit[field].length + more > this.spec.most;
+        /* Tell whether `more` pictures are too many beside those of a field, and say so. */
+        isFull(pictures, more) {
+            const full = pictures.length + more > this.spec.most;
             if (full) this.tell(say("A unit takes up to {n} pictures.", {n: this.spec.most}), true);
             return full;
         }
 
         /* Add files to a field of the unit that is open now, before the picture at `place` or after all others. */
         async add(field, files, place = Infinity) {
-            const {unit} = this;
+            const pictures = this.unit[field];
             this.tell("");
             const urls = await this.urlsOf(files);
-            const room = this.isFull(field, urls.length) ? Math.max(0, this.spec.most - unit[field].length) : urls.length;
-            unit[field].splice(place, 0, ...urls.slice(0, room).map((image) => ({image})));
+            const room = this.isFull(pictures, urls.length) ? Math.max(0, this.spec.most - pictures.length) : urls.length;
+            pictures.splice(place, 0, ...urls.slice(0, room).map((image) => ({image})));
             this.draw();
         }
 

@@ -33,6 +33,7 @@
         },
     };
 
+    const OWN = "application/x-ipadapter"; // tells a picture of a strip from what comes from elsewhere
     let dragged = null; // {panel, pictures, index} while a picture is under way
 
     ipAdapter.Strip = class {
@@ -130,7 +131,7 @@
                 onchange: () => {
                     if (select.value) picture.crop = select.value;
                     else delete picture.crop;
-                    this.panel.write();
+                    this.panel.draw();
                 },
             });
             return select;
@@ -180,7 +181,7 @@
         drag(event, index) {
             dragged = {panel: this.panel, pictures: this.pictures, index};
             event.dataTransfer.effectAllowed = "move";
-            event.dataTransfer.setData("application/x-ipadapter", String(index));
+            event.dataTransfer.setData(OWN, String(index));
             event.dataTransfer.setDragImage(event.currentTarget.querySelector("img"), 20, 20);
         }
 
@@ -212,7 +213,7 @@
             event.stopPropagation();
             const place = this.placeAt(event);
             this.hidePlace();
-            if (dragged) this.takeDragged(place);
+            if (dragged && event.dataTransfer.types.includes(OWN)) this.takeDragged(place);
             else await this.panel.add(this.field, await ipAdapter.filesOf(event.dataTransfer), place);
         }
 
@@ -220,7 +221,7 @@
         takeDragged(place) {
             const {pictures, index, panel} = dragged;
             dragged = null;
-            if (pictures !== this.pictures && this.panel.isFull(this.field, 1)) return;
+            if (pictures !== this.pictures && this.panel.isFull(this.pictures, 1)) return;
             const [picture] = pictures.splice(index, 1);
             this.pictures.splice(pictures === this.pictures && index < place ? place - 1 : place, 0, picture);
             if (panel !== this.panel) panel.draw();

@@ -15,7 +15,7 @@ class Threshold:
     advice: str
     """With the measure, less its sign, to fill in."""
     reason: str
-    """Why just there. The photographs are 13 of people, animals and things, paintings among them, with ten faces."""
+    """Why just there. The pictures are 13 photographs and paintings of people, animals and things, with 11 faces."""
 
 
 THRESHOLDS = (
@@ -47,29 +47,30 @@ THRESHOLDS = (
         0.35,
         1,
         "It is blurred at the size that is seen: use a sharper or a larger picture.",
-        "All photographs at 224 pixels and all faces at 112 have 0.44 and more; blurred by 1 % of the side (a face: "
-        "2 %), or enlarged from 48 pixels (a face: 24), 0.31 and less.",
+        "All pictures at 224 pixels and all faces at 112 have 0.44 and more; blurred by 1 % of the side (a face: 2 %), "
+        "or enlarged from 48 pixels (a face: 24), 0.31 and less.",
     ),
     Threshold(
         "contrast",
         0.1,
         0.5,
         "It has little contrast: use a picture with better light.",
-        "The photographs have 0.12 to 0.29; with three tenths of their contrast, 0.04 to 0.09.",
+        "The pictures have 0.12 to 0.34; with three tenths of their contrast, 0.04 to 0.10.",
     ),
     Threshold(
         "compression",
         40,
         100,
         "It is a JPEG of quality {:.0f}, and its blocks are seen: use a picture that is less compressed.",
-        "At 40 blocks stand out of most photographs: their blockiness, 1.0 to 1.2 without, is then above 1.4.",
+        "At 40 blocks stand out of all pictures: their blockiness, 1.0 to 1.4 as they are, is then 1.4 to 2.2.",
     ),
     Threshold(
         "blockiness",
         0,
         1.7,
         "It shows the blocks of strong compression: use a picture that is less compressed.",
-        "The photographs have 1.0 to 1.2, as a JPEG of quality 50 at most 1.7, of quality 10 more than 2.1.",
+        "The pictures have 1.0 to 1.4; as JPEGs of quality 50 one of them is above 1.7, of quality 30 half of them, "
+        "of quality 10 all, with 2.0 to 5.3.",
     ),
     Threshold(
         "enlarged",

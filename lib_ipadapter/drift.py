@@ -22,7 +22,7 @@ from .checkpoint import AdapterFile
 from .errors import IPAdapterError
 from .faces import PACKS, Face, FaceModels, Pack, find_models
 from .hosts.host import Made, Reporter
-from .infotext import likeness_key
+from .infotext import likeness_key, unit_key
 from .likeness import LOW, Likeness, faces_of, likenesses
 from .measures import measures_of_faces
 from .plan import Plan
@@ -87,7 +87,7 @@ class Drift:
         if not self.host.reporting(p).likeness:
             return
         try:
-            units = self._units_that_see_faces(args)
+            units = self._units_that_see_faces(p, args)
             if units:
                 self._tell(p, picture.convert("RGB"), units)
         except IPAdapterError as error:  # the picture is made, and stays
@@ -104,11 +104,13 @@ class Drift:
             except OSError as error:
                 log.warning("IP-Adapter could not write the likeness of faces to %s: %s", reporting.folder, error)
 
-    def _units_that_see_faces(self, args: Iterable[Any]) -> dict[int, tuple[Unit, AdapterFile]]:
+    def _units_that_see_faces(self, p: Any, args: Iterable[Any]) -> dict[int, tuple[Unit, AdapterFile]]:
+        """Return the units, with their adapters, of those that the picture was made with, as its parameters say."""
         library = self._preparation.library
         units = {
             number: (unit, library.adapter(unit.model).as_variant(unit.variant))
-            for number, unit in read_units(args).items()
+            for number, unit in read_units(list(args)).items()
+            if unit_key(number) in p.extra_generation_params
         }
         return {number: each for number, each in units.items() if each[1].recognised.family.vector}
 
@@ -119,9 +121,10 @@ class Drift:
             run = Run(weakref.ref(p), made.seed)
             setattr(p, RUN, run)
             self.host.comment(p, TITLE)
+        packs = {PACKS[adapter.recognised.pack] for _, adapter in units.values()}
+        found = {pack: self._faces(run, pack, picture) for pack in packs}
         for number, (unit, adapter) in units.items():
-            plan = self._preparation.plan(unit, adapter)
-            faces = self._faces(run, PACKS[adapter.recognised.pack], picture)
+            plan, faces = self._preparation.plan(unit, adapter), found[PACKS[adapter.recognised.pack]]
             alike = list(likenesses(unit, plan, faces, picture.size, made.number))
             run.rows += _rows(made, number, adapter, alike)
             self._note(p, run, made, number, _words(alike, faces))

@@ -53,7 +53,7 @@ class Session:
         if prepared:
             with self.host.refusing(p):
                 names = {each.adapter.path.name for each in prepared.values()}
-                self.host.begin(p, names, any(each.unit.inner == "inner only" for each in prepared.values()))
+                self.host.begin(p, names, [each.unit for each in prepared.values()])
             encoding = self.preparation.encoding_seconds - encoded
             log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
         described = {
@@ -109,6 +109,11 @@ class Run:
         self._factors: tuple[float, ...] = ()
         self._to_act = self._acted = False
         self._banks: dict[tuple[Site, torch.device, torch.dtype, Size, int], Bank | None] = {}
+
+    @property
+    def unfolds(self) -> bool:
+        """Whether a reference acts on one picture of a batch and not on another."""
+        return self._period > 1
 
     @property
     def acts(self) -> bool:

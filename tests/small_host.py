@@ -17,6 +17,7 @@ from lib_ipadapter.hosts.host import Memory, PassFacts, Row, Shelter
 from lib_ipadapter.library import Folders
 from lib_ipadapter.session import Session
 from lib_ipadapter.unet_map import SDXL
+from lib_ipadapter.units import Unit
 
 CONTEXT, FEATURES, STATES = 24, 40, 64
 WIDTHS = (32, 64, 128)
@@ -66,7 +67,7 @@ class SmallHost:
     def __init__(self, folder: Path, unet: nn.Module) -> None:
         self.folder, self.unet = folder, unet
         self.refused: list[str] = []
-        self.told: tuple[set[str], bool] = set(), False
+        self.told: tuple[set[str], list[str]] = set(), []
         self.run: Any = None
         self.convention = "mean"
         self.facts = PassFacts()
@@ -127,8 +128,8 @@ class SmallHost:
             error.unit = error.unit or unit
             self.refused.append(str(error))
 
-    def begin(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
-        self.told = set(adapters), inner_only
+    def begin(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
+        self.told = set(adapters), [unit.inner for unit in units]
 
     def while_sampling(self, p: Any, run: Any) -> None:
         self.run = run

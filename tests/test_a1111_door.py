@@ -18,6 +18,7 @@ fastapi = pytest.importorskip("fastapi")
 
 from lib_ipadapter.attention import COND, UNCOND  # noqa: E402
 from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
+from lib_ipadapter.units import Unit, read_unit  # noqa: E402
 
 
 class State:
@@ -238,7 +239,7 @@ def test_the_setting_turns_a_refusal_into_a_warning(door) -> None:
 
 
 class Run:
-    passed_by = False
+    passed_by = unfolds = False
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -391,6 +392,10 @@ def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypat
     assert door.pass_of(p).loras == {"ip-adapter-faceid_sd15_lora", "detail.v2"}
 
 
+def unit(**more: Any) -> Unit:
+    return read_unit({"model": "a", "images": ["aGVsbG8="], **more})
+
+
 class Script:
     """A script of the web UI with the args that it has in a generation."""
 
@@ -427,10 +432,10 @@ NAME = "Faces/ip-adapter_SD15 [abcdef01]"
 )
 def test_an_adapter_that_controlnet_applies_too_is_told_once(door, caplog, unit, told) -> None:
     p = beside_controlnet(unit, unit)
-    door.begin(p, {"ip-adapter_sd15.safetensors"}, False)
+    door.begin(p, {"ip-adapter_sd15.safetensors"}, [])
     assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == told
     p._ad_inner = True
-    door.begin(p, {"ip-adapter_sd15.safetensors"}, False)
+    door.begin(p, {"ip-adapter_sd15.safetensors"}, [])
     assert len(p.comments) == told
 
 
@@ -447,18 +452,27 @@ def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(door, option
     door.shared.opts.data.update(options)
     p = beside_controlnet()
     with contextlib.nullcontext() if runs else pytest.raises(IPAdapterError, match="add ip_adapter to the names"):
-        door.begin(p, {"a.safetensors"}, True)
+        door.begin(p, {"a.safetensors"}, [unit(inner="inner only")])
+    door.begin(p, {"a.safetensors"}, [unit()])
+
+
+@pytest.mark.parametrize("named", ["None", "img2img alternative test"])
+def test_a_script_that_the_apis_infotext_names_does_not_run(door, named: str) -> None:
+    """The web UI's API puts the parameters' text into the args, and runs what `script_name` says."""
+    p = beside_controlnet()
+    p.script_args = (named, *p.script_args[1:])
     door.begin(p, {"a.safetensors"}, False)
+    assert p.comments == []
 
 
 def test_a_script_that_samples_in_a_way_of_its_own_is_refused(door) -> None:
     p = beside_controlnet()
     for chosen in (0, 1):
         p.script_args = (chosen, *p.script_args[1:])
-        door.begin(p, {"a.safetensors"}, False)
+        door.begin(p, {"a.safetensors"}, [unit()])
     p.script_args = (2, *p.script_args[1:])
     with pytest.raises(IPAdapterError, match="img2img alternative test samples in a way of its own"):
-        door.begin(p, {"a.safetensors"}, False)
+        door.begin(p, {"a.safetensors"}, [unit()])
 
 
 def job(label: str, scripts: list[str], pictures: int = 1, master: bool = False) -> Any:
@@ -476,15 +490,36 @@ def test_machines_without_this_extension_are_named(door) -> None:
     distribute = Script("Distribute", 0, 0)
     distribute.world = world
     p.scripts.alwayson_scripts.append(distribute)
-    door.begin(p, {"a.safetensors"}, False)
+    door.begin(p, {"a.safetensors"}, [unit()])
     world.jobs += [job("c", ["controlnet"]), job("b", []), job("idle", [], pictures=0)]
     with pytest.raises(IPAdapterError, match=r"lack this extension: b, c\."):
-        door.begin(p, {"a.safetensors"}, False)
+        door.begin(p, {"a.safetensors"}, [unit()])
     world.enabled = False
-    door.begin(p, {"a.safetensors"}, False)
+    door.begin(p, {"a.safetensors"}, [unit()])
     p.init_images = ["a picture"]
     with pytest.raises(IPAdapterError, match=r"lack this extension: a, b, c\."):
-        door.begin(p, {"a.safetensors"}, False)
+        door.begin(p, {"a.safetensors"}, [unit()])
+
+
+def test_unfolded_references_are_not_shared_with_other_machines(door) -> None:
+    p = beside_controlnet()
+    distribute = Script("Distribute", 0, 0)
+    distribute.world = SimpleNamespace(enabled=True, enabled_i2i=True, jobs=[job("here", [], master=True)])
+    p.scripts.alwayson_scripts.append(distribute)
+    door.begin(p, {"a.safetensors"}, [unit(unfold=True)])
+    distribute.world.jobs.append(job("a", ["ip-adapter"]))
+    door.begin(p, {"a.safetensors"}, [unit()])
+    with pytest.raises(IPAdapterError, match="cannot be shared with other machines"):
+        door.begin(p, {"a.safetensors"}, [unit(), unit(unfold=True)])
+
+
+def test_rows_in_another_order_are_an_error_where_each_picture_has_its_reference(door) -> None:
+    params = batch((2, 2))
+    first, second = torch.randn(2, 4, 2, 2)
+    table = door.row_table(params)
+    door.refuse_other_order(table, torch.stack([first, first, second, second, first, second]))
+    with pytest.raises(IPAdapterError, match="changed their order"):
+        door.refuse_other_order(table, torch.stack([first, second, first, second, first, second]))
 
 
 def test_a_generation_of_adetailers_is_an_inner_one(door) -> None:

@@ -8,6 +8,7 @@ import pytest
 for needed in ("fastapi", "torch", "ldm"):
     pytest.importorskip(needed)
 
+import fastapi  # noqa: E402
 import torch  # noqa: E402
 from contract import DOUBLES, ENTRY, Interrupted, Processing, contexts, enlarged, guided, noise_of, stepped, times  # noqa: E402
 from small_host import CONTEXT, SmallHost, photo, save_files, unit  # noqa: E402
@@ -151,13 +152,19 @@ def test_an_interrupt_keeps_what_was_made_and_leaves_nothing(double, files, unet
 
 
 def test_a_unit_that_cannot_run_stops_the_generation_with_a_sentence(double, unet) -> None:
-    import fastapi
-
     with pytest.raises(fastapi.HTTPException, match=r"unit 2.*weight"):
         double.generate(asked(unit(), unit(weight=9)))
     with pytest.raises(fastapi.HTTPException, match="70 layers"):
         double.generate(asked(unit(model="sdxl")))
     assert hooks(unet) == 0
+
+
+def test_a_checkpoint_without_a_unet_stops_it_with_a_sentence_and_the_next_one_goes_on(double, unet) -> None:
+    double.use(nn.ModuleDict({"double_blocks": nn.ModuleList([nn.Linear(8, 8)])}))  # as FLUX names its own
+    with pytest.raises(fastapi.HTTPException, match="no U-Net"):
+        double.generate(asked(unit()))
+    double.use(unet)
+    assert len(double.generate(asked(unit()))) == 1
 
 
 def test_another_checkpoint_between_generations_is_followed(double, files, unet) -> None:

@@ -259,11 +259,11 @@ def test_a_unit_acts_on_the_picture_in_inner_generations_or_both(host, session) 
         assert [bool(added(host, session, [unit(inner=choice)]).any()) for choice in choices] == expected
 
 
-def test_the_host_is_told_which_adapters_act_and_whether_some_act_in_inner_generations_only(host, session) -> None:
+def test_the_host_is_told_which_adapters_and_units_act(host, session) -> None:
     session.before_generation(Processing(), [unit()])
-    assert host.told == ({"base.safetensors"}, False)
+    assert host.told == ({"base.safetensors"}, ["all"])
     session.before_generation(Processing(), [unit(), unit(model="plus", inner="inner only")])
-    assert host.told == ({"base.safetensors", "plus.bin"}, True)
+    assert host.told == ({"base.safetensors", "plus.bin"}, ["all", "inner only"])
 
 
 def test_the_hires_pass_can_have_a_weight_of_its_own(host, session) -> None:

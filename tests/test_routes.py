@@ -1,4 +1,4 @@
-"""The routes, what they say of themselves, the README's examples, and that nothing sent to them does harm."""
+"""The routes, what they say of themselves, the documentation's examples, and that nothing sent to them does harm."""
 
 import base64
 import contextlib
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import MODEL, run_example
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from makers import file_of, picture, text_of
-from readme import MODEL, run_example
 from small_host import CONTEXT, Processing, SmallHost, photo, save_files
 from unets import ldm_unet
 
@@ -308,7 +308,7 @@ def test_a_problem_says_what_where_and_what_to_do(session: Session, given_unit, 
     assert isinstance(refused.value, UnitError) == (field is not None)
 
 
-# The README's examples
+# The documentation's examples
 
 
 class WebUI(BaseHTTPRequestHandler):
@@ -340,7 +340,7 @@ def address() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("language", ["python", "sh"])
-def test_the_readmes_examples_send_a_unit(language: str, address: str, tmp_path: Path) -> None:
+def test_the_examples_send_a_unit(language: str, address: str, tmp_path: Path) -> None:
     if language == "sh" and not (shutil.which("curl") and shutil.which("sh")):
         pytest.skip("no curl")
     content = file_of(picture(300, 200, 3))
@@ -358,10 +358,10 @@ def test_the_readmes_examples_send_a_unit(language: str, address: str, tmp_path:
         assert json.loads(printed)["images"]
 
 
-def test_the_readmes_refusal_is_what_comes() -> None:
-    from readme import README
+def test_the_refusal_that_is_shown_is_what_comes() -> None:
+    from examples import PAGE
 
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     shown = text[text.index('    {"type": "about:blank"') :]
     shown = shown[: shown.index("\n\n")]
     with pytest.raises(UnitError) as refused:
@@ -369,11 +369,12 @@ def test_the_readmes_refusal_is_what_comes() -> None:
     assert json.loads(shown) == refused.value.problem()
 
 
-def test_the_readme_tells_of_fields_that_exist() -> None:
-    from readme import README
+def test_the_table_of_controls_tells_of_every_field_and_no_other() -> None:
+    from examples import PAGE
 
-    table = README.read_text(encoding="utf-8").split("## Controls")[1].split("## ")[0]
+    table = PAGE.with_name("controls.md").read_text(encoding="utf-8").split("# Controls")[1].split("## ")[0]
     named = {
         name.strip("` ") for row in table.splitlines() if row.startswith("| `") for name in row.split("|")[1].split(",")
     }
     assert named <= set(FIELDS)
+    assert {name for name in FIELDS if f"`{name}`" not in table} == {"enabled", "model", "images"}

@@ -76,6 +76,8 @@ class A1111Pass(Pass):
     def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.run.inject(shared.sd_model.model.diffusion_model)
         table = row_table(self.params, self.first_picture)
+        if self.run.unfolds:
+            refuse_other_order(table, self.params.x)
         rows = rows_by_place(table, self.params.x, args[0])
         if rows is None:
             rows = rows_by_text(table, self.params, kwargs["cond"] if "cond" in kwargs else args[2])
@@ -93,6 +95,19 @@ def row_table(params: Any, first_picture: int = 0) -> list[Row]:
     if rows < len(conds):
         raise IPAdapterError(f"expected at least {len(conds)} rows in the denoiser's batch, one a prompt; {rows} came.")
     return conds + [Row(UNCOND, first_picture + row % len(batch)) for row in range(rows - len(conds))]
+
+
+def refuse_other_order(table: Sequence[Row], x: torch.Tensor) -> None:
+    """Raise `IPAdapterError` where rows of one picture differ, so that another extension has changed their order.
+
+    Regional Prompter does so for a batch in its latent mode (scripts/latent.py, `denoiser_callback_s`).
+    """
+    firsts = {row.picture: place for place, row in reversed(list(enumerate(table)))}
+    if not all(torch.equal(x[place], x[firsts[row.picture]]) for place, row in enumerate(table)):
+        raise IPAdapterError(
+            "expected the rows of a picture to be equal, but another extension has changed their order, so which "
+            "reference is whose is not known. Switch unfold or that extension off."
+        )
 
 
 def rows_by_place(table: Sequence[Row], whole: torch.Tensor, part: torch.Tensor) -> Sequence[Row] | None:

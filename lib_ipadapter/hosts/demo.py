@@ -23,6 +23,7 @@ from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from ..library import Folders
 from ..regions import Size
+from ..units import Unit
 from .host import Memory, PassFacts, Row, SamplingRun
 
 
@@ -110,7 +111,7 @@ class Demo:
             error.unit = error.unit or unit
             raise
 
-    def begin(self, p: Generation, adapters: Collection[str], inner_only: bool) -> None:
+    def begin(self, p: Generation, adapters: Collection[str], units: Collection[Unit]) -> None:
         """There are no other extensions."""
 
     def while_sampling(self, p: Generation, run: SamplingRun) -> None:

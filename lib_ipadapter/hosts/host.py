@@ -11,6 +11,7 @@ import torch
 from ..errors import IPAdapterError
 from ..library import Folders
 from ..regions import Size
+from ..units import Unit
 
 
 class Row(NamedTuple):
@@ -105,6 +106,8 @@ class SamplingRun(Protocol):
 
     @property
     def passed_by(self) -> bool: ...
+    @property
+    def unfolds(self) -> bool: ...
     def inject(self, unet: torch.nn.Module) -> None: ...
     def eject(self) -> None: ...
     def arm(self, rows: Sequence[Row], progress: float, size: Size, told: RowsOf | None = None) -> None: ...
@@ -176,8 +179,8 @@ class Host(Protocol):
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
         ...
 
-    def begin(self, p: Any, adapters: Collection[str], inner_only: bool) -> None:
-        """Look at what other extensions do in the generation of `p`, where units with these adapters' files act.
+    def begin(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
+        """Look at what other extensions do in the generation of `p`, where these units with these adapters' files act.
 
         Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where units would be left out:
         by what samples in a way of its own, by other machines, or, where some unit acts in inner generations only, by

@@ -19,6 +19,7 @@ from ..errors import STATUS, IPAdapterError
 from ..fields import HASH
 from ..library import Folders
 from ..regions import WHOLE, Box, Size
+from ..units import Unit
 from .host import Made, Memory, PassFacts, Reporting, SamplingRun, Shelter
 
 __all__ = [
@@ -160,12 +161,12 @@ def is_inner(p: Any) -> bool:
     return bool(getattr(p, "_ad_inner", False))
 
 
-def begin(p: Any, adapters: Collection[str], inner_only: bool) -> None:
+def begin(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
     if is_inner(p):
         return
     refuse_own_sampling(p)
-    refuse_workers_without(p)
-    if inner_only and not in_inner_generations():
+    refuse_workers_without(p, any(unit.unfold for unit in units))
+    if any(unit.inner == "inner only" for unit in units) and not in_inner_generations():
         raise IPAdapterError(
             "A unit acts in inner generations only, but ADetailer leaves this extension out of these: in Settings, "
             f"ADetailer, add {ENTRY} to the names of scripts to apply, or set the unit's inner generations to all."
@@ -178,8 +179,9 @@ def begin(p: Any, adapters: Collection[str], inner_only: bool) -> None:
 
 def refuse_own_sampling(p: Any) -> None:
     """Raise `IPAdapterError` for a script that calls the sampler where no extension is told (modules/scripts.py)."""
-    chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0
-    title = p.scripts.selectable_scripts[chosen - 1].title() if chosen else ""
+    chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0, or what the API's infotext names
+    runs = isinstance(chosen, int) and chosen
+    title = p.scripts.selectable_scripts[chosen - 1].title() if runs else ""
     if title in OWN_SAMPLING:
         raise IPAdapterError(
             f"The script {title} samples in a way of its own, in which units cannot act. Choose another script, or "
@@ -187,8 +189,10 @@ def refuse_own_sampling(p: Any) -> None:
         )
 
 
-def refuse_workers_without(p: Any) -> None:
+def refuse_workers_without(p: Any, unfold: bool) -> None:
     """Raise `IPAdapterError` where machines without this extension get a part of the pictures.
+
+    With `unfold` none may, for each begins to count its pictures anew.
 
     Source: papuSpartan/stable-diffusion-webui-distributed 8fd65eb, scripts/spartan/world.py and worker.py, which gives
     out the work before the generation begins and sends each machine the args of those scripts that it has.
@@ -202,6 +206,11 @@ def refuse_workers_without(p: Any) -> None:
         for job in world.jobs
         if job.batch_size and not job.worker.master
     }
+    if unfold and at_work:
+        raise IPAdapterError(
+            "One reference for each picture (unfold) cannot be shared with other machines, which count their pictures "
+            "from the first. Switch unfold or the extension Distributed off."
+        )
     without = sorted(label for label, scripts in at_work.items() if TITLE.lower() not in scripts)
     if without:
         raise IPAdapterError(

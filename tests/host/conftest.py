@@ -26,9 +26,11 @@ BY_FLAGS = {
     "test_with_other_speed_ups[hypertile": "there is no setting for hypertile",
     "test_right_where_controlnet_is_not": "its own IP-Adapter is right there",
 }
+NO_EIGHT_BITS = {"test_weights_stored_in_eight_bits": "that is chosen by flags, or for graphics cards alone"}
 UNPADDED = {"test_however_the_batch_is_split[long negative, padded": "the shorter prompt is repeated, none is padded"}
 NOT_IN = {
-    "AUTOMATIC1111": {
+    "AUTOMATIC1111": NO_EIGHT_BITS
+    | {
         "test_rows_widened_around_attn2": "patches around attn2 are Forge's",
         "test_tiles": "the extension for tiles is Forge's",
         "test_equal_to_forges": "the ControlNet extension is not right in all of these ways",
@@ -36,8 +38,10 @@ NOT_IN = {
     "Forge": BY_FLAGS | UNPADDED,
     "Forge Neo": BY_FLAGS | UNPADDED,
     "reForge": BY_FLAGS
+    | NO_EIGHT_BITS
     | {"test_however_the_batch_is_split[no uncond in early steps": "there is no setting for early steps"},
     "Forge Classic": BY_FLAGS
+    | NO_EIGHT_BITS
     | UNPADDED
     | {
         "test_however_the_batch_is_split[no uncond in late steps, all": "there is one way of skipping late steps",

@@ -194,12 +194,12 @@ def test_the_time_to_the_first_step_is_reported(webui: WebUI, model: str) -> Non
 
 
 @pytest.mark.parametrize("language", ["python", "sh"])
-def test_the_readmes_examples_make_the_picture_that_the_unit_makes(
+def test_the_examples_make_the_picture_that_the_unit_makes(
     webui: WebUI, model: str, tmp_path: Path, language: str
 ) -> None:
     import json
 
-    from readme import run_example
+    from examples import run_example
 
     (tmp_path / "reference.png").write_bytes(base64.b64decode(reference(3)))
     printed = run_example(language, tmp_path, webui.url, model)

@@ -163,6 +163,23 @@ def test_with_other_speed_ups(compare, settings) -> None:
     compare(settings=settings, width=512, height=512, steps=2)
 
 
+def test_weights_stored_in_eight_bits(webui: WebUI, compare, sd: Path, checkpoints) -> None:
+    other = next(path for path in checkpoints["SD"] if path != sd)
+
+    def stored(kind: str) -> None:
+        webui.call("/sdapi/v1/options", {"forge_unet_storage_dtype": kind, "sd_model_checkpoint": other.name})
+        webui.use(sd)  # which reads its weights again
+
+    plain = webui.generate()
+    stored("float8-e4m3fn")
+    try:
+        assert webui.generate() - plain > 0, "the weights are what they were"
+        compare()
+    finally:
+        stored("Automatic")
+    assert webui.generate() - plain == 0
+
+
 @pytest.mark.parametrize("size", [(264, 200), (520, 136)])
 def test_odd_sizes(compare, size) -> None:
     compare(width=size[0], height=size[1])
@@ -217,10 +234,8 @@ def test_cells_of_an_xyz_plot(webui: WebUI, files: Files, sd: Path) -> None:
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     seeds = [3, 4]
     alone = [webui.generate(unit, seed=seed).pictures[0] for seed in seeds]
-    axes = [1, ", ".join(map(str, seeds)), [], 0, "", [], 0, "", []]
-    plot = webui.generate(
-        unit, script_name="x/y/z plot", script_args=[*axes, False, True, False, False, False, False, False, 0, False]
-    )
+    args = webui.plot_args((1, ", ".join(map(str, seeds))))  # the first axis is the seed's
+    plot = webui.generate(unit, script_name="x/y/z plot", script_args=args)
     cells = [picture for picture in plot.pictures if picture.shape == alone[0].shape]
     assert [abs(a - b).max() for a, b in zip(cells, alone, strict=True)] == [0, 0]
 

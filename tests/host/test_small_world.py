@@ -1,6 +1,5 @@
 """The small model in a real web UI: what a person sees who tries the extension without downloading anything."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +11,10 @@ from PIL import Image
 
 from demo import figures
 from demo.figures import ADAPTERS, as_text, half
-from demo.files import CHECKPOINT, CONFIG, PLACES, TOKENIZER, TOWER, copy_to
+from demo.files import TOWER
 from demo.world import Scene, draw, look
 
+from .small_world import small_world
 from .webui import Made, WebUI
 
 RED, BLUE, GREEN = Scene("cross", "red", "black"), Scene("square", "blue", "white"), Scene("circle", "green", "grey")
@@ -22,23 +22,8 @@ RED, BLUE, GREEN = Scene("cross", "red", "black"), Scene("square", "blue", "whit
 
 @pytest.fixture(scope="module")
 def world(webui: WebUI) -> Iterator[WebUI]:
-    """A web UI with the small model's files, as one command puts them there, and without them afterwards."""
-    checkpoints = webui.folder / PLACES[CHECKPOINT]
-    places = [webui.folder / folder / name for name, folder in PLACES.items()]
-    places += [checkpoints / TOKENIZER, checkpoints / CONFIG]
-    there = [place for place in places if place.exists()]
-    before = webui.call("/sdapi/v1/options")["sd_model_checkpoint"]
-    copy_to(webui.folder)
-    webui.call("/sdapi/v1/refresh-checkpoints", {})
-    webui.call("/ipadapter/rescan", {})
-    webui.use(checkpoints / CHECKPOINT)
-    yield webui
-    webui.call("/sdapi/v1/options", {"sd_model_checkpoint": before})
-    for place in places:
-        if place not in there:
-            shutil.rmtree(place) if place.is_dir() else place.unlink()
-    webui.call("/sdapi/v1/refresh-checkpoints", {})
-    webui.call("/ipadapter/rescan", {})
+    with small_world(webui) as world:
+        yield world
 
 
 def unit(*references: Image.Image, **more: Any) -> dict[str, Any]:

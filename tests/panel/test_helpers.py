@@ -176,6 +176,12 @@ def test_what_the_encoder_sees_and_advice_stand_below_each_reference(page: Any) 
     assert "take a sharper one" in page.inner_text(".ipadapter-reference .ipadapter-note >> nth=0")
     assert "All is one." in page.inner_text(".ipadapter-left")
     assert set(given(page)[0]["images"][0]) == {"image"}
+    page.select_option("select[aria-label=Crop]", "pad")
+    assert page.locator(".ipadapter-seen").count() == 0, "what was seen is not what will be seen"
+    assert "All is one." not in page.inner_text(".ipadapter-left")
+    page.select_option("select[aria-label=Crop]", "center")
+    page.select_option("[aria-label='Crop of reference 2']", "top")
+    assert page.locator(".ipadapter-reference .ipadapter-seen img").count() == 1
 
 
 def test_long_work_tells_how_far_it_is_as_the_web_ui_does_and_can_be_stopped(page: Any) -> None:
@@ -255,7 +261,7 @@ READ = """() => {
     return found.filter((text) => text && text.trim());
 }"""
 UNTOLD = re.compile(
-    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|slow|(FaceID )?Plus.*|Base|Portrait|.*Portrait|base.*"
+    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|Clara|slow|(FaceID )?Plus.*|Base|Portrait|.*Portrait|base.*"
     r"|txt2img .*|.* is for SDXL.*|needs insightface.*|The picture is blurred.*|All is one\.|[\d:., ;]*feather [\d.]+"
     r"|linear (in|out)|cosine (in|out)|(left|right|top|bottom|middle).*"
 )

@@ -211,6 +211,16 @@ def test_the_panel_has_a_control_for_every_field_that_is_built() -> None:
     assert shown == set(FIELDS) - {"enabled", "model", "images"}
 
 
+def test_the_panel_adds_few_components_to_the_page() -> None:
+    import gradio as gr
+
+    from demo.frame import framed_panel
+
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        framed_panel(blocks, 5, lambda text: text, lambda digits: None)
+    assert len(blocks.blocks) <= 30, "60 for both tabs"
+
+
 def test_what_the_panel_sends_untouched_is_a_unit_with_defaults(page: Any) -> None:
     tick(page)
     drop(page, "one.png")

@@ -189,7 +189,7 @@ def term(attention, x, given, to_k, to_v):
             dims = slice(head * width, (head + 1) * width)
             logits = query[row, :, dims] @ keys[:, dims].T / width**0.5
             image[row, :, dims] = region(given["mask"], len(logits)) * (logits.softmax(-1) @ values[:, dims])
-    return attention.to_out[0](image) - attention.to_out[0].bias
+    return attention.to_out[0](image) - attention.to_out[0].bias.to(image)  # stored in eight bits, perhaps
 
 
 def add_routes(_demo, app):

@@ -1,17 +1,17 @@
-"""The README's examples, to be run against a server that listens somewhere else."""
+"""The documentation's examples, to be run against a server that listens somewhere else."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "api.md"
 ADDRESS, MODEL = "http://127.0.0.1:7860", "ip-adapter_sd15"
 
 
 def example(language: str) -> str:
     """Return the one example in a language."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert ADDRESS in found
     assert f'"{MODEL}"' in found
     return found

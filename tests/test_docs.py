@@ -1,0 +1,87 @@
+"""The documentation says what is so: its links lead somewhere, its settings are settings, its units are units."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib_ipadapter.units import FIELDS, read_units
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+TASKS = [DOCS / f"{name}.md" for name in ("person", "style", "two-persons", "product", "layout", "many-references")]
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+MOST, MOST_OF_ALL = 150_000, 1_200_000
+"""Bytes of a picture, and of all pictures."""
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the headings as they are linked to: small letters, hyphens for spaces, no other signs."""
+    headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
+    for link in LINK.findall(text_of(page)):
+        name, _, anchor = link.partition("#")
+        assert "://" not in name, "the repository speaks for itself"
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_index_names_every_page() -> None:
+    named = {link.partition("#")[0] for link in LINK.findall(text_of(DOCS / "README.md"))}
+    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} <= named
+
+
+@pytest.mark.parametrize("page", TASKS, ids=lambda page: page.stem)
+def test_a_page_for_a_task_says_all_that_it_should(page: Path) -> None:
+    text = text_of(page)
+    for heading in ("When it fails", "With LoRA and ControlNet"):
+        assert f"\n## {heading}\n" in text
+    assert "| you see | because | do |" in text
+    assert re.search(r"\bLoRA\b.*\btrain|\btrain", text)
+    assert f"](pictures/{page.stem}.png)" in text
+
+
+def settings(page: Path) -> list[tuple[str, str, str]]:
+    """Return label, field and value of each setting in a page's tables."""
+    rows = re.findall(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \| [^|]+ \|$", text_of(page), re.MULTILINE)
+    return [(label.strip(), name, value.strip()) for label, name, value in rows]
+
+
+@pytest.mark.parametrize("page", TASKS, ids=lambda page: page.stem)
+def test_settings_are_fields_under_their_labels_with_values_that_they_take(page: Path) -> None:
+    assert settings(page)
+    for label, name, value in settings(page):
+        facts = FIELDS[name].metadata
+        assert facts["label"] == label
+        if name != "mask":
+            facts["kind"].read(name, facts["kind"].parse(value))
+
+
+@pytest.mark.parametrize("page", TASKS, ids=lambda page: page.stem)
+def test_units_for_programs_are_units(page: Path) -> None:
+    examples = re.findall(r"^```json\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
+    assert examples
+    for example in examples:
+        given: Any = json.loads(example.replace('"..."', '"aGVsbG8="'))
+        assert read_units(given if isinstance(given, list) else [given])
+
+
+def test_pictures_are_small_and_shown() -> None:
+    sizes = {path.name: path.stat().st_size for path in (DOCS / "pictures").glob("*.png")}
+    assert all(size <= MOST for size in sizes.values()), sizes
+    assert sum(sizes.values()) <= MOST_OF_ALL
+    shown = {Path(link).name for page in PAGES for link in LINK.findall(text_of(page)) if link.endswith(".png")}
+    assert set(sizes) == shown
