@@ -49,9 +49,9 @@ REFUSED = {
     "batch_images": "names a folder on the server. Send the pictures in image instead.",
     "batch_mask_dir": "names a folder on the server. Send effective_region_mask instead.",
     "batch_image_files": "names files on the server. Send the pictures in image instead.",
-    "batch_keyframe_idx": "belongs to AnimateDiff, with which these units do not run. Leave it out.",
-    "animatediff_batch": "belongs to AnimateDiff, with which these units do not run. Leave it out.",
-    "batch_modifiers": "belongs to AnimateDiff, with which these units do not run. Leave it out.",
+    "batch_keyframe_idx": "gives AnimateDiff a picture for each frame, which these units cannot. Leave it out.",
+    "animatediff_batch": "gives AnimateDiff a picture for each frame, which these units cannot. Leave it out.",
+    "batch_modifiers": "gives AnimateDiff a picture for each frame, which these units cannot. Leave it out.",
 }
 """Fields that cannot be followed, unless they are empty, and what to do instead."""
 

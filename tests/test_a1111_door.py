@@ -461,7 +461,7 @@ def test_a_script_that_the_apis_infotext_names_does_not_run(door, named: str) ->
     """The web UI's API puts the parameters' text into the args, and runs what `script_name` says."""
     p = beside_controlnet()
     p.script_args = (named, *p.script_args[1:])
-    door.begin(p, {"a.safetensors"}, False)
+    door.begin(p, {"a.safetensors"}, ())
     assert p.comments == []
 
 

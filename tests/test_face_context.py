@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from lib_ipadapter.attention import COND, UNCOND
 from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.face_context import CONTEXTS, ENTRY, contexts_of, is_instantids, listen
+from lib_ipadapter.hosts.face_context import CONTEXTS, contexts_of, is_instantids, listen
+from lib_ipadapter.hosts.face_context import ENTRY as ENTRY_OF_THE_EXTENSION
 from lib_ipadapter.hosts.host import PassFacts, Row
+from lib_ipadapter.projectors import FaceResampler
 from lib_ipadapter.session import Session
 from lib_ipadapter.unet_map import SDXL
 
@@ -90,7 +92,7 @@ class Extension:
 
     def controlnet_main_entry(self, p: Any) -> None:
         self.latest_network = None
-        self.enabled_units = p.units
+        self.enabled_units = getattr(p, "units", [])
         params = []
         for unit in self.enabled_units:
             model, kind = Extension.load_control_model(p, None, unit.model)
@@ -275,7 +277,7 @@ def test_a_unit_for_each_picture_of_a_batch_is_seen_so(host, extension, tokens) 
 def test_without_an_instantid_unit_the_extension_is_left_alone(host, extension) -> None:
     with pytest.raises(AssertionError, match="should follow ipadapter model"):
         Generation(host, extension, NAME, units=[]).begin()
-    assert ENTRY not in vars(extension)
+    assert ENTRY_OF_THE_EXTENSION not in vars(extension)
     for unreadable in ([{"model": "absent", "images": ["x"]}], [{"weight": "heavy"}], ["{"]):
         assert not Session(host).feeds_controlnet(unreadable)
 
@@ -286,7 +288,7 @@ def test_nothing_is_left_of_it(host, extension) -> None:
     assert vars(Extension)["load_control_model"] is loader
     assert Extension.cached == cached
     listen(begun.p, False, refused)
-    assert ENTRY not in vars(extension)
+    assert ENTRY_OF_THE_EXTENSION not in vars(extension)
     assert CONTEXTS not in vars(begun.p)
 
 
@@ -312,14 +314,14 @@ def test_each_generation_is_fed_anew_and_an_others_hook_stays(host, extension, t
     called: list[Any] = []
     enter = extension.controlnet_main_entry
     extension.controlnet_main_entry = lambda p: called.append(p) or enter(p)  # as AnimateDiff does
-    own = vars(extension)[ENTRY]
+    own = vars(extension)[ENTRY_OF_THE_EXTENSION]
     for picture, name in ((FACE, "face"), (OTHER, "other")):
         (seen,) = Generation(host, extension, NAME, units=[unit(picture)]).begin().see()
         assert close(seen, of(tokens, name, "none"))
     assert len(called) == 2
     listen(SimpleNamespace(scripts=None), False, refused)
     listen(SimpleNamespace(scripts=SimpleNamespace(alwayson_scripts=[extension])), False, refused)
-    assert vars(extension)[ENTRY] is own
+    assert vars(extension)[ENTRY_OF_THE_EXTENSION] is own
 
 
 def test_a_call_outside_of_sampling_is_a_sentence(host, extension) -> None:
@@ -347,3 +349,61 @@ def test_a_call_outside_of_sampling_is_a_sentence(host, extension) -> None:
 )
 def test_a_controlnet_is_told_by_its_name(name: Any, known: bool) -> None:
     assert is_instantids(name) == known
+
+
+# In a web UI, with the extension's own entry before ours and after it
+
+
+class Watching(Extension):
+    """The extension's script in a web UI: what its ControlNets see in each call, and the text of the rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Tensor, list[Any]]] = []
+
+    def process(self, p: Any, *_: Any) -> None:
+        self.controlnet_main_entry(p)
+
+    def watch(self, _unet: nn.Module, args: tuple[Tensor, ...]) -> None:
+        if self.latest_network:
+            self.calls.append((args[2], self.latest_network.see(len(args[0]))))
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("way", ["together", "apart", "hires", "batches"])
+def test_in_a_web_ui_each_row_sees_what_it_should_whoever_is_loaded_first(
+    folder, extension, controlnet, tmp_path, place: str, way: str
+) -> None:
+    pytest.importorskip("fastapi")
+    from contract import DOUBLES, ENTRY, contexts
+    from contract import Processing as Asked
+    from small_host import CONTEXT as WIDTH
+
+    (tmp_path / "insightface" / "models").mkdir(parents=True)
+    (tmp_path / "insightface" / "models" / "antelopev2").symlink_to(folder / "faces" / "antelopev2")
+    tensors = adapter_tensors("face-resampler", SDXL, (64, 128), WIDTH, tokens=TOKENS)
+    save(tensors, tmp_path / "ipadapter" / "ip-adapter.bin")
+    unet, watching = AsLdm(diffusers_sdxl(WIDTH), SDXL), Watching()
+    unet.register_forward_pre_hook(watching.watch)
+    more = {"together": {}, "apart": {"apart": True}, "hires": {"enable_hr": True}, "batches": {"n_iter": 2}}[way]
+    p: Any = Asked(args={"IP-Adapter": [unit()]}, batch_size=2, **more)
+    p.units = [SimpleNamespace(model=NAME)]
+    with DOUBLES["AUTOMATIC1111"](unet, tmp_path).at_work(ENTRY) as double:
+        double.scripts.insert(0 if place == "first" else len(double.scripts), watching)
+        double.generate(p)
+        assert ENTRY_OF_THE_EXTENSION in vars(watching)
+        double.generate(Asked(args={}))
+        assert ENTRY_OF_THE_EXTENSION not in vars(watching)
+    vector = vectors(folder, "antelopev2")
+    projector = FaceResampler.of_shapes({key: tuple(tensor.shape) for key, tensor in tensors.items()})
+    projector.load_state_dict({k.removeprefix("image_proj."): t for k, t in tensors.items() if "image_proj." in k})
+    with torch.no_grad():
+        face, none = projector(torch.cat([vector, torch.zeros_like(vector)]))
+    prompt = contexts([p.prompt])[0]
+    fed = [call for call in watching.calls if call[1] != []]
+    assert len(fed) == {"together": 2, "apart": 4, "hires": 4, "batches": 4}[way]
+    for texts, (seen,) in fed:
+        for text, tokens in zip(texts, seen, strict=True):
+            assert close(tokens, face if torch.equal(text, prompt) else none)
+    rows = torch.cat([texts for texts, _ in fed])
+    assert 0 < sum(torch.equal(text, prompt) for text in rows) < len(rows)

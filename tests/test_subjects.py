@@ -458,12 +458,13 @@ BAD_ZIPS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 @pytest.mark.parametrize("case", BAD_ZIPS)
 def test_a_bad_zip_harms_nothing(host, session, case: str) -> None:
     keep(session)
-    content, before = zip_of(session), everything(host.folder.parent)
+    content, before, beside = zip_of(session), everything(host.folder), set(host.folder.parent.iterdir())
     change, words = BAD_ZIPS[case]
     with pytest.raises(IPAdapterError) as refused:
         send(session, rezipped(content, change, zipfile.ZIP_DEFLATED), overwrite=True)
     assert any(word in str(refused.value) for word in words.split("|")), str(refused.value)
-    assert everything(host.folder.parent) == before
+    assert everything(host.folder) == before
+    assert set(host.folder.parent.iterdir()) == beside
     assert [path.name for path in (host.folder / "subjects").iterdir()] == ["anna"]
 
 

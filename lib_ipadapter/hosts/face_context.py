@@ -25,6 +25,9 @@ CONTEXTS = "ip_adapter_contexts"
 ENTRY = "controlnet_main_entry"
 """What the extension calls once a generation, or with a refiner once a batch, to load and set up its units."""
 
+LOADER = "load_control_model"
+"""What the extension's class loads a ControlNet with, and tells its type by."""
+
 TITLE = "controlnet"
 WORD = "instantid"
 """What the names of InstantID's ControlNets hold, of which letters and digits alone are compared; their tensors do not
@@ -121,7 +124,8 @@ def unfed(models: Collection[str]) -> list[str]:
 @contextmanager
 def loaded_like_others(script: Any) -> Generator[None, None, None]:
     """Have the extension take InstantID's ControlNets for ordinary ones, which need no unit before them."""
-    loader, load = vars(script)["load_control_model"], script.load_control_model
+    owner = next(each for each in script.__mro__ if LOADER in vars(each))
+    loader, load = vars(owner)[LOADER], getattr(owner, LOADER)
 
     def loaded(p: Any, unet: Any, name: Any) -> Any:
         found = load(p, unet, name)
@@ -129,11 +133,11 @@ def loaded_like_others(script: Any) -> Generator[None, None, None]:
         own = is_instantids(name) and found.type in (kinds.InstantID, kinds.ControlNet)
         return found._replace(type=kinds.ControlNet) if own else found
 
-    script.load_control_model = staticmethod(loaded)
+    setattr(owner, LOADER, staticmethod(loaded))
     try:
         yield
     finally:
-        script.load_control_model = loader
+        setattr(owner, LOADER, loader)
 
 
 def set_contexts(extension: Any, contexts: Contexts) -> None:

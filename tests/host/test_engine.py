@@ -217,10 +217,8 @@ def test_cells_of_an_xyz_plot(webui: WebUI, files: Files, sd: Path) -> None:
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     seeds = [3, 4]
     alone = [webui.generate(unit, seed=seed).pictures[0] for seed in seeds]
-    axes = [1, ", ".join(map(str, seeds)), [], 0, "", [], 0, "", []]
-    plot = webui.generate(
-        unit, script_name="x/y/z plot", script_args=[*axes, False, True, False, False, False, False, False, 0, False]
-    )
+    args = webui.plot_args((1, ", ".join(map(str, seeds))))  # the first axis is the seed's
+    plot = webui.generate(unit, script_name="x/y/z plot", script_args=args)
     cells = [picture for picture in plot.pictures if picture.shape == alone[0].shape]
     assert [abs(a - b).max() for a, b in zip(cells, alone, strict=True)] == [0, 0]
 

@@ -24,8 +24,8 @@ NEIGHBOURS = Path(os.environ.get("IP_ADAPTER_NEIGHBOURS", os.devnull))
 pytestmark = pytest.mark.skipif(
     bool(FOLDER) and kind_of(Path(FOLDER)).forge, reason="these extensions were tried beside AUTOMATIC1111's web UI"
 )
-SIDE = 128
-"""Sides of the pictures in pixels: of 64, some levels of the U-Net would have nothing left to divide."""
+SIDE = 64
+"""Sides of the pictures in pixels, where a case does not say."""
 
 REGIONAL = "sd-webui-regional-prompter"
 NEGPIP = "sd-webui-negpip"
@@ -58,7 +58,10 @@ class Case:
     scripts: dict[str, list[Any]]
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     own: int = 1
-    """Levels by which two ways of summing can differ; twice where a picture is rounded between two passes."""
+    """Levels by which two ways of summing can differ; more where a picture is rounded between passes."""
+    wobble: int = 0
+    """Levels by which the web UI's own picture differs from one request to the next: what its autoencoder adds to a
+    picture is drawn from where the last request's seed left off."""
 
 
 def regional(mode: str = "Matrix", calculation: str = "Attention", base: bool = False) -> dict[str, list[Any]]:
@@ -67,13 +70,13 @@ def regional(mode: str = "Matrix", calculation: str = "Attention", base: bool = 
 
 
 def tiled(method: str) -> dict[str, list[Any]]:
-    return {"tiled diffusion": [True, method, True, False, 192, SIDE, 16, 16, 8, 4]}
+    return {"tiled diffusion": [True, method, True, False, 96, SIDE, 8, 8, 4, 4]}
 
 
 PAG = [False, 11.0, 0, 150, False, 1.0, 0.8, 3.0, 0.0, 0, 150, 4, True, 3.0, 0, 150]
 TWO = "a red cat BREAK a blue house"
 LESS = "a red cat, (blue:-1.3)"
-WIDE = {"width": 192, "steps": 2}
+WIDE = {"width": 96, "steps": 2}
 CHANGE: dict[str, Any] = {"mode": "img2img", "init_images": [reference(9, SIDE, SIDE)], "denoising_strength": 0.6}
 
 
@@ -109,7 +112,7 @@ CASES = {
     "Dynamic Thresholding": Case(THRESHOLDING, {"dynamic thresholding (cfg scale fix)": [True, 3.0]}, {"cfg_scale": 9}),
     "FreeU": Case(FREEU, {"freeu": [True]}),
     "Cutoff": Case(CUTOFF, {"cutoff": [True, "red, blue", 0.5, True]}, {"prompt": "a red cat, a blue house"}),
-    "Self-attention guidance": Case(SAG, {"self attention guidance": [True, 0.75, 1.0]}),
+    "Self-attention guidance": Case(SAG, {"self attention guidance": [True, 0.75, 0.3]}, {"width": 128, "height": 128}),
     "Neutral Prompt": Case(NEUTRAL, {"neutral prompt": [0.3]}, {"prompt": "a red cat AND_PERP a blue house :0.8"}),
     "Perturbed-attention guidance": Case(INCANTATIONS, {"incantations": PAG}),
     "Ultimate SD Upscale": Case(ULTIMATE, {}, selected("ultimate sd upscale", *ULTIMATE_ARGS), own=2),
@@ -118,7 +121,7 @@ CASES = {
         {"soft inpainting": [True, 1, 0.5, 4, 0, 0.5, 2]},
         {**CHANGE, "mask": reference(10, SIDE, SIDE), "inpainting_fill": 1},
     ),
-    "Loopback": Case(BUILT_IN, {}, selected("loopback", 2, 0.6, "Linear", "None"), own=3),
+    "Loopback": Case(BUILT_IN, {}, selected("loopback", 2, 0.6, "Linear", "None"), own=3, wobble=1),
     "SD Upscale": Case(BUILT_IN, {}, selected("sd upscale", "", 16, "None", 1.0)),
 }
 
@@ -166,20 +169,21 @@ def test_both_are_what_the_oracle_makes_beside_it(webui: WebUI, files: Files, sd
     case = CASES[name]
     generate = asked(webui, case)
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
-    plain = generate(on=False)
-    alone, before = generate(), webui.hooks()  # self-attention guidance leaves one of its own
+    generate(on=False)
+    alone, plain = generate(), generate(on=False)  # after one with the same seed, as those below
+    before = webui.hooks()  # some neighbours leave some of their own
     both = generate(unit)
     assert both - alone > 5, "the unit does nothing"
     assert both - generate(oracle=files.oracle(unit)) <= case.own
-    assert generate() - alone == 0, "the neighbour's picture without units is as before"
-    assert generate(on=False) - plain <= case.own - 1
+    assert generate() - alone <= case.wobble, "the neighbour's picture without units is as before"
+    assert generate(on=False) - plain <= case.wobble
     assert webui.hooks() == before
 
 
 def test_a_region_of_a_picture_in_tiles_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
     generate = asked(webui, CASES["MultiDiffusion"])
     unit = {"model": files.adapter(sd), "images": [reference(1)], "mask": reference(2)}
-    with pytest.raises(RefusedError, match=r"422.*whole picture of 16 x 24 latent cells"):
+    with pytest.raises(RefusedError, match=r"422.*whole picture of 8 x 12 latent cells"):
         generate(unit)
 
 
@@ -202,13 +206,14 @@ def test_a_unit_acts_on_the_picture_on_faces_or_on_both_with_adetailer(webui: We
         "ad_confidence": 0.1,
         "ad_denoising_strength": 0.8,
         "ad_use_inpaint_width_height": True,
-        "ad_inpaint_width": SIDE,
-        "ad_inpaint_height": SIDE,
+        "ad_inpaint_width": 128,
+        "ad_inpaint_height": 128,
     }
     photo = {"mode": "img2img", "init_images": [a_face()], "denoising_strength": 0.05, "width": 256, "height": 256}
     generate = asked(webui, Case(ADETAILER, {"adetailer": [True, False, faces]}, photo))
     unit = {"model": files.adapter(sd), "images": [reference(1)], "weight": 2.0}
     names = webui.call("/sdapi/v1/options")["ad_script_names"]
+    generate(on=False)
     plain, alone = generate(on=False), generate()
     assert alone - plain > 5, "ADetailer found no face"
     left_out = generate(unit)

@@ -28,8 +28,7 @@ def axes(webui: WebUI) -> list[str]:
 def plot(webui: WebUI, x: tuple[str, str], y: tuple[str, str], *units: dict[str, Any]) -> Made:
     """Return the cells of a plot, row by row, after its grid."""
     labels = axes(webui)
-    args = [labels.index(x[0]), x[1], [], labels.index(y[0]), y[1], [], 0, "", []]
-    args += [False, True, False, False, False, False, False, 0, True]
+    args = webui.plot_args(*((labels.index(label), values) for label, values in (x, y)))
     return webui.generate(*units, script_name="x/y/z plot", script_args=args, width=128, height=128, steps=2)
 
 
@@ -70,11 +69,9 @@ def test_an_axis_switches_a_unit_off_and_picks_its_references(webui: WebUI, mode
 
 def test_adapters_are_an_axis(webui: WebUI, files: Files, model: str) -> None:
     other = f"{model.rsplit('-', 1)[0]}-1"
-    checkpoint = next(
-        Path(each["filename"])
-        for each in webui.call("/sdapi/v1/sd-models")
-        if each["title"] == webui.call("/sdapi/v1/options")["sd_model_checkpoint"]
-    )
+    loaded = webui.call("/sdapi/v1/options")["sd_model_checkpoint"].split(" [")[0]  # Forge's has no hash there
+    paths = [Path(each["filename"]) for each in webui.call("/sdapi/v1/sd-models")]
+    checkpoint = next(path for path in paths if path.name == loaded)
     assert files.adapter(checkpoint, seed=1) == other
     unit = {"model": model, "images": [reference(1)]}
     made = plot(webui, ("[IP-Adapter 1] Adapter", f"{model}, {other}.safetensors"), ("Nothing", ""), unit)

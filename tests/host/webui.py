@@ -198,6 +198,17 @@ class WebUI:
             scripts["ip-adapter oracle"] = {"args": [str(oracle or ""), -1, way]}
         return Made(self.call(f"/sdapi/v1/{mode}", body | {"alwayson_scripts": scripts}))
 
+    def plot_args(self, *axes: tuple[int, str]) -> list[Any]:
+        """Return what the script for X/Y/Z plots is given, each web UI's having places of its own for the rest."""
+        info = next(info for info in self.call("/sdapi/v1/script-info") if info["name"] == "x/y/z plot")
+        wanted = {
+            "Draw legend": False,
+            "Include Sub Images": True,
+            "Use text inputs instead of dropdowns": True,
+        }
+        rest = [wanted.get(arg["label"], arg["value"]) for arg in info["args"][9:]]
+        return [part for axis in (*axes, *[(0, "")] * (3 - len(axes))) for part in (*axis, [])] + rest
+
     def hooks(self) -> int:
         """Return how many hooks and replaced forwards there are on the loaded checkpoint's modules."""
         return self.call("/ip-adapter-oracle/hooks")
