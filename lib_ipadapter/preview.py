@@ -8,6 +8,7 @@ from .errors import IPAdapterError, UnitError
 from .faces import PACKS, RECOGNISED, Face, Pack, align, find_models
 from .features import FACE_SIZE
 from .fields import Mask, Text, read_object
+from .keypoints import asked_keypoints
 from .measures import measures_of_face
 from .preparation import Preparation
 from .reference import decode, picture_url
@@ -76,3 +77,8 @@ def _is_there(preparation: Preparation, pack: Pack) -> bool:
     except IPAdapterError:
         return False
     return True
+
+
+def keypoints(session: Session, asked: Any) -> dict[str, Any]:
+    """Return the picture of a face's points; see `asked_keypoints`."""
+    return asked_keypoints(session.preparation.faces, asked)

@@ -54,7 +54,7 @@ class IPAdapterScript(scripts.Script):
             tab="img2img" if is_img2img else "txt2img",
             units=shared.opts.data.get("ipadapter_units", 3),
             accordion=ui_components.InputAccordion,
-            answer=lambda asked: room("api").panel_answer(session(), asked),
+            answer=lambda asked: room("panel_answers").panel_answer(session(), asked),
             find_reference=lambda digits: session().references.find(digits),
             fault_of=lambda field, name: session().preparation.library.fault_of(field, name),
         )
@@ -134,14 +134,16 @@ def args_of(p):
 def add_axes():
     grid = next((data.module for data in scripts.scripts_data if data.script_class.__module__ == "xyz_grid.py"), None)
     if grid:
-        xyz, api, library = room("xyz"), room("api"), session().preparation.library
+        xyz, listing, library = room("xyz"), room("listing"), session().preparation.library
         files = {
-            "model": xyz.Files(lambda: api.usable(api.list_adapters(session())), library.adapter),
-            "encoder": xyz.Files(lambda: ["auto", *api.usable(api.list_encoders(session()))], library.check_encoder),
+            "model": xyz.Files(lambda: listing.usable(listing.list_adapters(session())), library.adapter),
+            "encoder": xyz.Files(
+                lambda: ["auto", *listing.usable(listing.list_encoders(session()))], library.check_encoder
+            ),
             "subject": xyz.Files(
                 lambda: list(library.subjects.all()[0]), lambda name: library.subjects.find("subject", name)
             ),
-            "embeds": xyz.Files(lambda: api.usable(api.list_saved(session())), library.saved_reference),
+            "embeds": xyz.Files(lambda: listing.usable(listing.list_saved(session())), library.saved_reference),
         }
         plot = xyz.Plot(grid, files, args_of, room("hosts.webui").Refusal)
         xyz.add_axes(plot, shared.opts.data.get("ipadapter_units", 3))

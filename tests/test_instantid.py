@@ -10,11 +10,11 @@ from small_host import Processing, SmallHost
 from torch import Tensor, nn
 from unets import AsLdm, authors_processors, diffusers_sdxl
 
-from lib_ipadapter.api import list_adapters
 from lib_ipadapter.attention import COND, UNCOND
 from lib_ipadapter.checkpoint import open_adapter
 from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.hosts.host import Row
+from lib_ipadapter.listing import list_adapters
 from lib_ipadapter.session import Session
 from lib_ipadapter.unet_map import SDXL
 from lib_ipadapter.units import read_unit

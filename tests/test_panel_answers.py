@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_host import CONTEXT, SmallHost, ask, photo, save_files
 from unets import ldm_unet
 
-from lib_ipadapter.api import PANEL, panel_answer
+from lib_ipadapter.panel_answers import PANEL, panel_answer
 from lib_ipadapter.session import Session
 
 

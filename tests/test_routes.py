@@ -85,7 +85,7 @@ def test_every_route_describes_itself_and_what_it_answers(client: TestClient) ->
 
 
 def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, session: Session) -> None:
-    from lib_ipadapter.api import list_adapters, list_encoders
+    from lib_ipadapter.listing import list_adapters, list_encoders
 
     described = client.get("/openapi.json").json()
     saving = {"name": "anna", "overwrite": True}

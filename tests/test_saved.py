@@ -16,10 +16,10 @@ from small_host import FEATURES, STATES, Processing, SmallHost, ask, call, photo
 from torch import Tensor, nn
 
 from lib_ipadapter import saved
-from lib_ipadapter.api import list_saved, save_reference
 from lib_ipadapter.encoders import encode, fingerprint, open_encoder, zero_pixels
 from lib_ipadapter.errors import IPAdapterError, UnitError, UnrecognisedError
 from lib_ipadapter.infotext import restored
+from lib_ipadapter.listing import list_saved, save_reference
 from lib_ipadapter.session import Session
 
 

@@ -15,9 +15,9 @@ from unets import ldm_unet
 
 from lib_ipadapter import encoders, features, preparation, tokens
 from lib_ipadapter.adapter import find_attentions
-from lib_ipadapter.api import list_adapters, list_encoders
 from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.hosts.host import Memory, PassFacts
+from lib_ipadapter.listing import list_adapters, list_encoders
 from lib_ipadapter.session import Run, Session
 from lib_ipadapter.unet_map import SDXL, sites
 from lib_ipadapter.units import read_unit

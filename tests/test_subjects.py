@@ -99,7 +99,7 @@ def test_a_picture_without_weight_rests(host, session) -> None:
 
 
 def test_a_subject_goes_into_a_saved_reference(host, session) -> None:
-    from lib_ipadapter.api import save_reference
+    from lib_ipadapter.listing import save_reference
 
     keep(session)
     save_reference(session, {"name": "seen", "unit": unit(images=[photo(3)], subject="anna")})

@@ -1,0 +1,126 @@
+"""What there is to choose from, as JSON values: adapters, encoders and saved references, and saving one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .adapter import find_attentions
+from .checkpoint import AdapterFile
+from .errors import IPAdapterError, UnitError, brief
+from .faces import PACKS, find_models
+from .fields import Flag, Text, read_object
+from .preparation import reason_against
+from .saved import SavedReference
+from .session import Session
+from .units import read_unit
+
+
+def save_reference(session: Session, asked: Any) -> dict[str, Any]:
+    """Save the references of `unit` under `name`; one of that name is replaced only where `overwrite` is true.
+
+    Raises `IPAdapterError` where that cannot be done.
+    """
+    given = read_object("What is to be saved", asked, ("name", "unit", "overwrite", "task"))
+    name = Text().read("name", given.get("name"))
+    overwrite = Flag().read("overwrite", given.get("overwrite", False))
+    unit = given.get("unit")
+    if not isinstance(unit, dict):
+        raise UnitError("unit", unit, f"must be a unit with the pictures to save, not {brief(unit)}.")
+    read = read_unit({**unit, "enabled": True})
+    with session.host.in_turn(Text().read("task", asked.get("task", ""))):
+        saved = session.preparation.save(name, read, overwrite)
+    return _saved_entry(saved.path.name, saved)
+
+
+def list_saved(session: Session) -> list[dict[str, Any]]:
+    """Return every saved reference, and damaged ones with their fault."""
+    opened, damaged = session.preparation.library.saved.all()
+    listed = [_saved_entry(name, reference) for name, reference in opened.items()]
+    return listed + [{"name": name, "reason": fault} for name, fault in damaged.items()]
+
+
+def _saved_entry(name: str, reference: SavedReference) -> dict[str, Any]:
+    return {
+        "name": name,
+        "references": len(reference.pictures),
+        "tiles": any(picture.places for picture in reference.pictures),
+        "holds": list(reference.shapes),
+        "encoder": reference.encoder,
+        "sha256": reference.digest,
+        "reason": "",
+    }
+
+
+def list_adapters(session: Session) -> list[dict[str, Any]]:
+    """Return every adapter file, those that fit the loaded checkpoint first, and damaged files with their fault."""
+    unet = session.host.loaded_unet()
+    attentions = None if unet is None else find_attentions(unet)
+    opened, damaged = session.preparation.library.adapters.all()
+    listed = [_adapter_entry(session, name, adapter, attentions) for name, adapter in opened.items()]
+    listed += [{"name": name, "reason": fault, "short": "damaged"} for name, fault in damaged.items()]
+    return sorted(listed, key=lambda entry: (bool(entry["reason"]), entry["name"].lower()))
+
+
+def _adapter_entry(
+    session: Session, name: str, adapter: AdapterFile, attentions: Mapping[Any, Any] | None
+) -> dict[str, Any]:
+    found = adapter.recognised
+    reason = (attentions is not None and reason_against(adapter, attentions)) or ""
+    return {
+        "name": name,
+        "family": found.family.name,
+        "base": found.base,
+        "encoder": found.encoder,
+        "tokens": found.tokens,
+        "context_dim": found.context_dim,
+        "layers": found.layers,
+        "parameters": found.parameters,
+        "lora": found.lora,
+        "variant": found.variant.name if found.variant else "",
+        "variant_by": found.told_by,
+        "fields": list(found.family.fields),
+        "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
+        "reason": reason,
+        "short": f"for {found.base}" if found.runs else "not in this version yet",
+        **({"note": "", "missing": False} if reason else _encoder_note(session, adapter)),
+    }
+
+
+def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
+    """Say what an adapter is, how that is known where files look alike, and what it will see references with; or what
+    it misses."""
+    library, found = session.preparation.library, adapter.recognised
+    try:
+        encoder = library.encoder_for(adapter, "auto")
+        if found.family.vector:
+            find_models(PACKS[found.pack], session.host.folders().faces)
+    except IPAdapterError as error:
+        return {"note": error.sentence, "missing": True}
+    sees = [f"face models {found.pack}"] if found.family.vector else []
+    sees += [f"image encoder {encoder.path.name}"] if encoder else []
+    told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
+        found.told_by, ""
+    )
+    note = f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{told}, {', '.join(sees)}"
+    return {"note": note, "missing": False}
+
+
+def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the files in a list that can be used."""
+    return [entry["name"] for entry in entries if not entry["reason"]]
+
+
+def list_encoders(session: Session) -> list[dict[str, Any]]:
+    """Return every image encoder file."""
+    opened, damaged = session.preparation.library.encoders.all()
+    listed: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "architecture": encoder.name,
+            "image_size": encoder.image_size,
+            "width": encoder.width,
+            "projection": encoder.projection,
+            "reason": "",
+        }
+        for name, encoder in opened.items()
+    ]
+    return listed + [{"name": name, "reason": fault} for name, fault in damaged.items()]
