@@ -32,15 +32,8 @@ def describe(path: Path) -> dict[str, Any]:
         return {"file": str(path), "error": error.sentence}
     return {
         "file": str(path),
-        "family": found.family.name,
+        **found.facts,
         **({"variant": found.variant.name, "variant_by": found.told_by} if found.variant else {}),
-        "base": found.base,
-        "encoder": found.encoder,
-        "tokens": found.tokens,
-        "context_dim": found.context_dim,
-        "layers": found.layers,
-        "parameters": found.parameters,
-        "lora": found.lora,
         "sha256": digest,
     }
 

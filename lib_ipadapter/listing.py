@@ -67,14 +67,7 @@ def _adapter_entry(
     reason = (attentions is not None and reason_against(adapter, attentions)) or ""
     return {
         "name": name,
-        "family": found.family.name,
-        "base": found.base,
-        "encoder": found.encoder,
-        "tokens": found.tokens,
-        "context_dim": found.context_dim,
-        "layers": found.layers,
-        "parameters": found.parameters,
-        "lora": found.lora,
+        **found.facts,
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.told_by,
         "fields": list(found.family.fields),

@@ -69,6 +69,12 @@ class Recognised:
         return self.variant.title if self.variant else self.family.title
 
     @property
+    def facts(self) -> dict[str, str | int | bool]:
+        """What is told of a file wherever files are listed."""
+        named = ("base", "encoder", "tokens", "context_dim", "layers", "parameters", "lora")
+        return {"family": self.family.name, **{name: getattr(self, name) for name in named}}
+
+    @property
     def pack(self) -> str:
         """Name of the face models whose vectors its projector takes, if it takes any."""
         return self.variant.pack if self.variant else BUFFALO
