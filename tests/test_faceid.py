@@ -1,6 +1,6 @@
 """FaceID from a picture to the U-Net, against the authors' package and diffusers: tokens, LoRA, and both together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -209,9 +209,10 @@ def test_faceid_plus_tokens_equal_diffusers(host, folder, name, shortcut, weight
     encoded: list[tuple[Tensor, Any]] = []
     encode = features.encode
 
-    def seen(encoder: Any, pixels: Sequence[Tensor], *more: Any) -> Any:
-        made = encode(encoder, pixels, *more)
-        encoded.extend(zip(pixels, made, strict=True))
+    def seen(encoder: Any, pixels: Iterable[Tensor], *more: Any) -> Any:
+        given = list(pixels)
+        made = encode(encoder, given, *more)
+        encoded.extend(zip(given, made, strict=True))
         return made
 
     monkeypatch.setattr(features, "encode", seen)
