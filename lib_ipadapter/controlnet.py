@@ -87,7 +87,8 @@ def from_controlnet(given: Mapping[str, Any]) -> dict[str, Any]:
             unit[name] = translated
     if "layers" in unit:
         unit["weight"] = 1.0  # which advanced_weighting replaces
-    several = len(unit.get("images", [])) > 1
+    pictures = unit.get("images")
+    several = isinstance(pictures, list) and len(pictures) > 1
     return {name: how for name, how in LIKE_CONTROLNET.items() if name == "crop" or several} | unit
 
 

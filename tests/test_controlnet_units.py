@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lib_ipadapter import controlnet
@@ -140,6 +140,7 @@ JSON = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(controlnet.FIELDS | set(FIELDS))), JSON, max_size=6))
+@example({"images": None, "advanced_weighting": None})
 def test_any_values_are_a_unit_or_refused(values: dict[str, Any]) -> None:
     before = json.dumps(values)
     try:
