@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,6 @@ class End:
     python: str
     """Wanted version, or empty for the Python that runs this file."""
     tests: tuple[str, ...]
-    processes: int = 1
-    """How many share the tests, where nothing outside them, such as a web UI, is started once for all."""
 
     @property
     def folder(self) -> Path:
@@ -37,14 +35,28 @@ class End:
         return str(self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 
 
+PROCESSES = 2
+"""How many share the tests, where nothing outside them, such as a web UI, is started once for all."""
+
+BROWSERS_OWN = ("helpers", "masks", "strip")
+"""Tests of the panel that are about what the browser draws, which is the same whichever gradio carries it."""
+SHAPES_AND_DOUBLES = ("contract", "families", "install", "meaning", "places")
+"""Long tests in which no package takes part whose versions differ much; one end is enough for them."""
+
 ENDS = {
     end.name: end
     for end in (
+        End("current", "", ("tests", "--ignore-glob", "tests/panel/test_[!d]*")),  # no web UI has its gradio
         End(
-            "current", "", ("tests", "--ignore-glob", "tests/panel/test_[!d]*"), processes=2
-        ),  # no web UI has its gradio
-        End("a1111", "3.10", ("tests", "--ignore", "tests/test_meaning.py"), processes=2),
-        End("forge-neo", "3.13", ("tests/test_units.py", "tests/panel"), processes=2),
+            "a1111",
+            "3.10",
+            (
+                "tests",
+                *(f"--ignore=tests/panel/test_{name}.py" for name in BROWSERS_OWN),
+                *(f"--ignore=tests/test_{name}.py" for name in SHAPES_AND_DOUBLES),
+            ),
+        ),
+        End("forge-neo", "3.13", ("tests/test_units.py", "tests/panel")),
     )
 }
 
@@ -87,9 +99,10 @@ def set_up(end: End) -> bool:
     listed = [line for line in wanted.splitlines() if line and not line.startswith("#")]
     alone = [line.removesuffix("  # alone") for line in listed if line.endswith("  # alone")]
     together = [line for line in listed if not line.endswith("  # alone")]
-    run(end.executable, "-m", "pip", "install", "--quiet", *together)
+    install = (end.executable, "-m", "pip", "install", "--quiet", "--no-compile")  # most of it is never imported
+    run(*install, *together)
     if alone:  # packages whose own pins are years old
-        run(end.executable, "-m", "pip", "install", "--quiet", "--no-deps", *alone)
+        run(*install, "--no-deps", *alone)
     mark.write_text(wanted)
     return True
 
@@ -102,8 +115,9 @@ def check() -> None:
 
 
 def test(end: End, *more: str) -> None:
-    alone = end.processes == 1 or "IP_ADAPTER_HOST" in os.environ
-    shared = () if alone else ("-n", str(end.processes), "--dist", "loadfile")
+    if end.name == "current":
+        check()
+    shared = () if "IP_ADAPTER_HOST" in os.environ else ("-n", str(PROCESSES), "--dist", "loadfile")
     run(end.executable, "-m", "pytest", *end.tests, *shared, *more, HF_HUB_OFFLINE="1")
 
 
@@ -140,14 +154,15 @@ def main() -> None:
         demo(options.task, more)
         return
     ends = list(ENDS.values()) if options.end == "all" else [ENDS[options.end]]
-    with ThreadPoolExecutor() as workers:  # most of the time goes into fetching and unpacking
-        ready = [end for end, made in zip(ends, list(workers.map(set_up, ends)), strict=True) if made]
-    if options.task == "check" or ENDS["current"] in ready:
+    if options.task == "check":
         set_up(ENDS["current"])
         check()
-    if options.task == "test":
-        for end in ready:
-            test(end, *more)
+        return
+    with ThreadPoolExecutor() as workers:  # an end is tested as soon as it is there, while others are being fetched
+        made = {workers.submit(set_up, end): end for end in ends}
+        for done in as_completed(made):
+            if done.result():
+                test(made[done], *more)
 
 
 if __name__ == "__main__":
