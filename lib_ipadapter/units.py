@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .controlnet import from_controlnet
-from .errors import IPAdapterError, UnitError
+from .errors import IPAdapterError, UnitError, printable
 from .fields import (
     CROPS,
     Choice,
@@ -36,6 +36,8 @@ from .places import read_places
 
 SLOTS = 10
 """Args that the web UI passes through to the script; a list in one of them carries any number of units."""
+MAX_NOTE = 300
+"""Characters of the note on what is missing that a refusal repeats."""
 MAX_NESTING = 4
 
 WEIGHT_TYPES = (
@@ -213,7 +215,7 @@ def read_unit(given: dict[str, Any]) -> Unit:
     Raises `UnitError` for unknown fields, wrong types, values out of range, and settings that contradict each other.
     """
     if "note" in given:  # of restored parameters; the panel shows it and takes it out
-        raise UnitError("note", given["note"], f"tells what is missing: {given['note']}")
+        raise UnitError("note", given["note"], f"tells what is missing: {printable(str(given['note']), MAX_NOTE)}")
     refuse_unknown("", given, tuple(FIELDS))
     values = {FIELDS[name].name: FIELDS[name].metadata["kind"].read(name, value) for name, value in given.items()}
     unit = Unit(**values)

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
@@ -795,6 +795,8 @@ def test_any_json_is_units_or_refused(args: Any) -> None:
 
 @QUICKLY
 @given(st.dictionaries(KEYS, SCALARS | st.lists(SCALARS, max_size=3), max_size=6))
+@example({"note": "\ud800"})
+@example({"note": "\U0001f600" * 2000})
 def test_any_object_is_a_unit_or_refused(given_unit: dict[str, Any]) -> None:
     read_or_refused([LEAST | given_unit])
 
