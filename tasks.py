@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,11 +158,10 @@ def main() -> None:
         set_up(ENDS["current"])
         check()
         return
-    with ThreadPoolExecutor() as workers:  # an end is tested as soon as it is there, while others are being fetched
-        made = {workers.submit(set_up, end): end for end in ends}
-        for done in as_completed(made):
-            if done.result():
-                test(made[done], *more)
+    with ThreadPoolExecutor() as workers:  # most of the time goes into fetching and unpacking
+        ready = [end for end, made in zip(ends, list(workers.map(set_up, ends)), strict=True) if made]
+    for end in ready:
+        test(end, *more)
 
 
 if __name__ == "__main__":

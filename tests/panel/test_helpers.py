@@ -219,7 +219,8 @@ def test_faces_are_numbered_and_one_is_chosen_by_a_click(page: Any) -> None:
     page.click("button:text-is('Check references')")
     page.wait_for_selector(".ipadapter-faces rect >> nth=1")
     picture, face = (
-        page.locator(at).first.bounding_box() for at in (".ipadapter-reference > img", ".ipadapter-faces rect")
+        page.eval_on_selector(at, "(one) => one.getBoundingClientRect().toJSON()")
+        for at in (".ipadapter-reference > img", ".ipadapter-faces rect")
     )
     side = min(picture["width"], picture["height"])  # a square picture within
     left, top = picture["x"] + (picture["width"] - side) / 2, picture["y"] + (picture["height"] - side) / 2

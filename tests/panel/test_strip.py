@@ -45,8 +45,7 @@ def test_references_are_ordered_by_buttons(page: Any) -> None:
 
 def test_references_are_ordered_by_dragging(page: Any) -> None:
     ready(page)
-    size = page.locator(CARD).first.bounding_box()
-    ends = {"x": size["width"] - 4, "y": 30}
+    ends = {"x": page.eval_on_selector(CARD, "(card) => card.offsetWidth") - 4, "y": 30}  # it may just be drawn anew
     page.drag_and_drop(f"{CARD} >> nth=0", f"{CARD} >> nth=2", target_position=ends)
     assert colours(page) == ["green", "blue", "red"]
     page.drag_and_drop(f"{CARD} >> nth=2", f"{CARD} >> nth=0", target_position={"x": 4, "y": 30})
