@@ -35,7 +35,7 @@ class End:
         return str(self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 
 
-PROCESSES = 2
+PROCESSES = min(4, max(2, os.cpu_count() or 2))
 """How many share the tests, where nothing outside them, such as a web UI, is started once for all."""
 
 BROWSERS_OWN = ("helpers", "masks", "strip")
