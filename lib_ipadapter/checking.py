@@ -11,7 +11,7 @@ from PIL import Image
 from .advice import advice_on
 from .checkpoint import AdapterFile
 from .crops import padded_box, to_picture
-from .errors import IPAdapterError, UnitError, brief
+from .errors import IPAdapterError, UnitError
 from .faces import PACKS, RECOGNISED, Face, align, choose
 from .features import views
 from .fields import read_object
@@ -25,11 +25,11 @@ from .measures import (
     pixels_seen,
 )
 from .plan import Shot, faces_alone, plan_of, whole_pictures
-from .preparation import Preparation, refuse_idle_fields
+from .preparation import Preparation, references_alone, refuse_idle_fields
 from .preview import NO_FACE
 from .reference import Reference, decode, picture_url
 from .session import Session
-from .units import Unit, read_unit
+from .units import Unit, read_own_unit
 
 USUAL_SIZE = 224
 """Side in pixels of the square that most encoders see, to measure in where the encoder itself is missing."""
@@ -53,9 +53,7 @@ def check(session: Session, asked: Any) -> dict[str, Any]:
     for a unit that no generation would take either.
     """
     given = read_object("What is asked for", asked, ("unit",)).get("unit")
-    if not isinstance(given, dict):
-        raise UnitError("unit", given, f"must be a unit with the pictures to check, not {brief(given)}.")
-    unit = read_unit({**given, "enabled": True})
+    unit = read_own_unit(given, " with the pictures to check", enabled=True)
     if not unit.images and not unit.subject:
         raise UnitError("images", [], "is required: the pictures to check.")
     look = Look(session.preparation, unit)
@@ -86,8 +84,7 @@ class Look:
         self._adapter = preparation.library.adapter(unit.model).as_variant(unit.variant)
         refuse_idle_fields(unit, self._adapter)
         every = tuple(replace(each, weight=1.0, mask=None) for each in unit.images)
-        alone = {"negative_images": (), "composition_images": (), "noise": 0.0, "mask": None, "region": ""}
-        self._unit = replace(unit, images=every, **alone)
+        self._unit = replace(references_alone(unit), images=every)
         more = preparation.pictures_of_subject(self._unit)
         self.fields = [(f"images[{i}]", each) for i, each in enumerate(every)] + [each[:2] for each in more]
         """Each picture's field, and how it counts."""

@@ -5,13 +5,13 @@ from typing import Any
 
 from .adapter import find_attentions
 from .checkpoint import AdapterFile
-from .errors import IPAdapterError, UnitError, brief
+from .errors import IPAdapterError
 from .faces import PACKS, find_models
 from .fields import Flag, Text, read_object
 from .preparation import reason_against
 from .saved import SavedReference
 from .session import Session
-from .units import read_unit
+from .units import read_own_unit
 
 
 def save_reference(session: Session, asked: Any) -> dict[str, Any]:
@@ -22,10 +22,7 @@ def save_reference(session: Session, asked: Any) -> dict[str, Any]:
     given = read_object("What is to be saved", asked, ("name", "unit", "overwrite", "task"))
     name = Text().read("name", given.get("name"))
     overwrite = Flag().read("overwrite", given.get("overwrite", False))
-    unit = given.get("unit")
-    if not isinstance(unit, dict):
-        raise UnitError("unit", unit, f"must be a unit with the pictures to save, not {brief(unit)}.")
-    read = read_unit({**unit, "enabled": True})
+    read = read_own_unit(given.get("unit"), " with the pictures to save", enabled=True)
     with session.host.in_turn(Text().read("task", asked.get("task", ""))):
         saved = session.preparation.save(name, read, overwrite)
     return _saved_entry(saved.path.name, saved)

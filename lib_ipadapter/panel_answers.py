@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .checking import check
-from .errors import IPAdapterError, UnitError, brief
+from .errors import IPAdapterError, brief
 from .listing import list_adapters, list_saved, save_reference
 from .plot import plotted
 from .preview import faces, keypoints
@@ -22,7 +22,7 @@ from .subject_routes import (
     save_subject,
 )
 from .unet_map import SD, SDXL
-from .units import read_unit
+from .units import read_own_unit
 
 PanelFunction = Callable[[Session, dict[str, Any]], dict[str, Any]]
 
@@ -50,10 +50,8 @@ def panel_save(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def panel_plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return a unit's weights at each layer and over the steps, for a `base` model named as in the list of adapters."""
-    unit = asked.get("unit")
-    if not isinstance(unit, dict):
-        raise UnitError("unit", unit, f"must be a unit, not {brief(unit)}.")
-    return plotted(read_unit({**unit, "enabled": False}), SDXL if asked.get("base") == "SDXL" else SD)
+    unit = read_own_unit(asked.get("unit"), "", enabled=False)
+    return plotted(unit, SDXL if asked.get("base") == "SDXL" else SD)
 
 
 def panel_save_preset(session: Session, asked: dict[str, Any]) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class Preparation:
             why = f"is {adapter.recognised.title}, which sees faces; these are not saved. Choose another one."
             raise UnitError("model", unit.model, why)
         _refuse_unsavable(unit)
-        alone = replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None, region="")
+        alone = references_alone(unit)
         with self._saving, lasting():
             path = self.library.path_to_save(name, overwrite)
             plan = plan_of(alone, self.pictures, whole_pictures(alone), more=self.pictures_of_subject(alone))
@@ -273,6 +273,11 @@ def _refuse_idle_composition(unit: Unit, layout: Layout) -> None:
             f"{len(unit.composition_images)} pictures",
             f"would not be seen: with weight type {unit.weight_type} and these weights no composition layer acts.",
         )
+
+
+def references_alone(unit: Unit) -> Unit:
+    """Return a unit with nothing but its references, and how these are seen."""
+    return replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None, region="")
 
 
 def _refuse_unsavable(unit: Unit) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from .errors import IPAdapterError, UnitError, brief
-from .fields import MAX_PICTURES, Flag, Text, read_picture_text, refuse_unknown
+from .errors import UnitError, brief
+from .fields import MAX_PICTURES, Flag, Text, read_object, read_picture_text, refuse_unknown
 from .reference import Reference, data_url, read_reference
 from .session import Session
 from .subject_zips import MAX_ZIP, from_zip, to_zip
@@ -22,7 +22,7 @@ CHECKING = "looking at the pictures"
 
 def list_subjects(session: Session, asked: Any = None) -> dict[str, Any]:
     """Return every subject with thumbnails of its pictures, and damaged ones with their fault."""
-    _object(asked or {}, ())
+    read_object("What is asked", asked or {}, ())
     opened, damaged = session.preparation.library.subjects.all()
     listed = [_entry(subject) for subject in opened.values()]
     listed += [_entry(Subject(name, ())) | {"sha256": "", "reason": fault} for name, fault in damaged.items()]
@@ -31,7 +31,7 @@ def list_subjects(session: Session, asked: Any = None) -> dict[str, Any]:
 
 def read_subject(session: Session, asked: Any) -> dict[str, Any]:
     """Return the subject called `name` with its whole pictures, each as a unit takes it but for its note."""
-    subject, files = _found(session, _object(asked, ("name",)))
+    subject, files = _found(session, read_object("What is asked", asked, ("name",)))
     return _entry(subject) | {"pictures": described(subject, [data_url(file.content) for file in files])}
 
 
@@ -40,7 +40,7 @@ def save_subject(session: Session, asked: Any) -> dict[str, Any]:
 
     Each picture is a text, or an object with `image`, `weight`, `crop` and `note`.
     """
-    asked = _object(asked, ("name", "pictures", "notes", "overwrite", "task"))
+    asked = read_object("What is asked", asked, ("name", "pictures", "notes", "overwrite", "task"))
     given = asked.get("pictures")
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_PICTURES:
         raise UnitError("pictures", given, f"must be a list of 1 to {MAX_PICTURES} pictures, not {brief(given)}.")
@@ -51,19 +51,21 @@ def save_subject(session: Session, asked: Any) -> dict[str, Any]:
 
 def delete_subject(session: Session, asked: Any) -> dict[str, Any]:
     """Remove the subject called `name`, with its folder."""
-    name = session.preparation.library.subjects.delete(Text().read("name", _object(asked, ("name",)).get("name")))
+    name = session.preparation.library.subjects.delete(
+        Text().read("name", read_object("What is asked", asked, ("name",)).get("name"))
+    )
     return {"name": name}
 
 
 def export_subject(session: Session, asked: Any) -> dict[str, Any]:
     """Return the subject called `name` as a zip in base64."""
-    subject, files = _found(session, _object(asked, ("name",)))
+    subject, files = _found(session, read_object("What is asked", asked, ("name",)))
     return {"name": subject.name, "zip": base64.b64encode(to_zip(subject, files)).decode()}
 
 
 def import_subject(session: Session, asked: Any) -> dict[str, Any]:
     """Save the subject in `zip`, base64, under its own name or `name`; with `overwrite` as in `save_subject`."""
-    asked = _object(asked, ("zip", "name", "overwrite", "task"))
+    asked = read_object("What is asked", asked, ("zip", "name", "overwrite", "task"))
     subject, files = from_zip(_zip(asked.get("zip")))
     name = Text().read("name", asked.get("name", subject.name))
     pictures = [
@@ -71,13 +73,6 @@ def import_subject(session: Session, asked: Any) -> dict[str, Any]:
         for each, file in zip(subject.pictures, files, strict=True)
     ]
     return _saved(session, asked, name, subject.notes, pictures)
-
-
-def _object(asked: Any, known: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(asked, dict):
-        raise IPAdapterError(f"What is asked must be an object with {', '.join(known)}; not {brief(asked)}.")
-    refuse_unknown("", asked, known)
-    return asked
 
 
 def _found(session: Session, asked: Mapping[str, Any]) -> tuple[Subject, list[Reference]]:

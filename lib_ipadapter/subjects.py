@@ -4,7 +4,6 @@ A folder is written whole or not at all. Names come from people and programs, so
 are there, and never lead anywhere.
 """
 
-import base64
 import contextlib
 import hashlib
 import io
@@ -22,7 +21,7 @@ from .cache import Cache
 from .errors import IPAdapterError, UnitError, printable
 from .fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, Text, read_crop, refuse_unknown
 from .names import alike, close_names, refuse_changed, refuse_name, without_hash
-from .reference import Reference, decode, file_format, reference_of
+from .reference import Reference, data_url, decode, file_format, reference_of
 
 RECORD = "subject.json"
 VERSION = 1
@@ -115,7 +114,7 @@ def _thumbnail(field: str, reference: Reference) -> str:
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
     kept = io.BytesIO()
     picture.save(kept, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(kept.getvalue()).decode()}"
+    return data_url(kept.getvalue())
 
 
 def record_of(subject: Subject) -> bytes:

@@ -276,6 +276,16 @@ def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
         yield masked, "a picture", alone, "and unfold cannot go together: each reference has its own picture."
 
 
+def read_own_unit(given: Any, purpose: str, enabled: bool) -> Unit:
+    """Return the unit that stands alone in what is asked, on or off whatever it says itself; raises `UnitError`.
+
+    `purpose` follows "must be a unit" in the sentence for what is no object.
+    """
+    if not isinstance(given, dict):
+        raise UnitError("unit", given, f"must be a unit{purpose}, not {brief(given)}.")
+    return read_unit({**given, "enabled": enabled})
+
+
 def read_units(args: Iterable[Any]) -> dict[int, Unit]:
     """Return the enabled units of a script's args by their number; errors carry the unit's number."""
     units: dict[int, Unit] = {}
