@@ -12,16 +12,13 @@ import pytest
 from PIL import Image
 
 from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
-from lib_ipadapter.unet_map import SD, SDXL
+from lib_ipadapter.unet_map import SDXL
 from lib_ipadapter.version import VERSION
 
 
 @pytest.fixture(scope="module")
 def sd(webui: WebUI) -> Path:
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    checkpoint = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
-    webui.use(checkpoint)
-    return checkpoint
+    return webui.use_smallest()
 
 
 def huge_png() -> str:

@@ -3,15 +3,13 @@
 import importlib.util
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from makers import file_of, picture
 from panel.served import CHROMIUM, FLAGS, PICTURES
 
-from host.webui import Files, WebUI, reference, unet_sizes
-from lib_ipadapter.unet_map import SD
+from host.webui import Files, WebUI, reference
 
 if not (importlib.util.find_spec("playwright") and CHROMIUM):
     pytest.skip("no playwright or no Chromium", allow_module_level=True)
@@ -23,9 +21,7 @@ PANEL = "#ipadapter_txt2img"
 
 @pytest.fixture(scope="module")
 def model(webui: WebUI, files: Files) -> str:
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    checkpoint = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
-    webui.use(checkpoint)
+    checkpoint = webui.use_smallest()
     name = files.adapter(checkpoint)
     webui.call("/ipadapter/rescan", {})
     return name

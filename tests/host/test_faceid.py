@@ -10,9 +10,8 @@ pytest.importorskip("onnx", reason="face models are made with onnx, which is not
 
 from face_models import draw_faces, write_pack
 
-from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
+from host.webui import Files, RefusedError, WebUI, reference
 from lib_ipadapter.faces import PACKS
-from lib_ipadapter.unet_map import SD
 
 FACE = text_of(draw_faces((320, 320, 256)))
 TWO = text_of(draw_faces((150, 200, 128), (450, 400, 128), seed=3))
@@ -23,9 +22,7 @@ SMALL = {"width": 128, "height": 128}
 @pytest.fixture(scope="module")
 def checkpoint(webui: WebUI, files: Files) -> Path:
     """The smallest checkpoint of SD's layout, with face models and FaceID adapters that fit it."""
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    path = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
-    webui.use(path)
+    path = webui.use_smallest()
     write_pack(files.folder / "insightface" / "models", PACKS["buffalo_l"])
     files.faceid(path, "faceid", "host-faceid", lora=True)
     files.faceid(path, "faceid-plus", "host-faceid-plusv2", lora=True)

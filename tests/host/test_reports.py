@@ -15,10 +15,9 @@ pytest.importorskip("onnx", reason="face models are made with onnx, which is not
 
 from face_models import draw_faces, write_pack
 
-from host.webui import Files, Made, RefusedError, WebUI, unet_sizes
+from host.webui import Files, Made, RefusedError, WebUI
 from lib_ipadapter.drift import LIKENESS
 from lib_ipadapter.faces import PACKS
-from lib_ipadapter.unet_map import SD
 
 ANNA, BERT = draw_faces((160, 160, 128), size=(320, 320), seed=1), draw_faces((160, 160, 128), size=(320, 320), seed=2)
 SMALL: dict[str, Any] = {"width": 128, "height": 128, "steps": 1}
@@ -28,9 +27,7 @@ LIKENESS_ON = {"settings": {"ipadapter_likeness": True}}
 @pytest.fixture(scope="module")
 def checkpoint(webui: WebUI, files: Files) -> Path:
     """The smallest checkpoint of SD's layout, with face models and adapters that fit it."""
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    path = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
-    webui.use(path)
+    path = webui.use_smallest()
     write_pack(files.folder / "insightface" / "models", PACKS["buffalo_l"])
     files.faceid(path, "faceid", "host-faceid", lora=True)
     files.faceid(path, "faceid-plus", "host-faceid-plusv2", lora=True)

@@ -2,22 +2,18 @@
 
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
-from lib_ipadapter.unet_map import SD
+from host.webui import Files, RefusedError, WebUI, reference
 
 NAME = "Änna (2)"
 
 
 @pytest.fixture(scope="module")
 def model(webui: WebUI, files: Files) -> str:
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    checkpoint = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
-    webui.use(checkpoint)
+    checkpoint = webui.use_smallest()
     name = files.adapter(checkpoint, "plus")
     webui.call("/ipadapter/rescan", {})
     return name

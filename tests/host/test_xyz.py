@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from host.webui import Files, Made, RefusedError, WebUI, reference, unet_sizes
-from lib_ipadapter.unet_map import SD
+from host.webui import Files, Made, RefusedError, WebUI, reference
 
 
 @pytest.fixture(scope="module")
 def model(webui: WebUI, files: Files) -> str:
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    checkpoint = min((p for p in paths if unet_sizes(p)[0] is SD), key=lambda path: (path.stat().st_size, path.name))
-    webui.use(checkpoint)
+    checkpoint = webui.use_smallest()
     return files.adapter(checkpoint)
 
 

@@ -167,6 +167,14 @@ class WebUI:
         if loaded.split(" [")[0] != checkpoint.name:
             self.call("/sdapi/v1/options", {"sd_model_checkpoint": checkpoint.name})
 
+    def use_smallest(self, layout: Any = SD) -> Path:
+        """Load the smallest checkpoint of a layout that the web UI has, and return it."""
+        paths = [Path(model["filename"]) for model in self.call("/sdapi/v1/sd-models")]
+        fitting = [path for path in paths if unet_sizes(path)[0] is layout]
+        checkpoint = min(fitting, key=lambda path: (path.stat().st_size, path.name))
+        self.use(checkpoint)
+        return checkpoint
+
     def generate(
         self, *units: dict[str, Any], oracle: Path | None = None, mode: str = "txt2img", way: str = "", **more: Any
     ) -> "Made":
