@@ -49,7 +49,7 @@
             const asked = unit.images.map((picture) => ({image: picture.image, settings: this.settingsOf(picture)}));
             this.panel.tell(say("Looking at the references…"));
             this.panel.drawBody();
-            const answer = await this.panel.asking.ask("check", {unit: {...this.panel.sent(unit), enabled: true}});
+            const answer = await this.panel.answerTo("check", {unit: {...this.panel.sent(unit), enabled: true}});
             if (!answer.references) {
                 this.panel.tell(answer.message, true);
             } else {
@@ -69,7 +69,7 @@
 
         async findFaces(unit) {
             for (const {image} of [...unit.images]) {
-                const answer = await this.panel.asking.ask("faces", {image, model: unit.model});
+                const answer = await this.panel.answerTo("faces", {image, model: unit.model});
                 if (answer.faces) this.faces.set(image, answer);
             }
             this.panel.drawBody();

@@ -117,9 +117,16 @@
             return gradioApp().querySelector(`#ipadapter_${this.tab}_${name}`);
         }
 
+        /* The server's answer, once what it changes may be drawn. */
+        async answerTo(what, more) {
+            const answer = await this.asking.ask(what, more);
+            await this.view.released;
+            return answer;
+        }
+
         /* Ask the server for something that comes with a list of what it has, or with a word on what it did. */
         async ask(what, more) {
-            const {message, ...files} = await this.asking.ask(what, more);
+            const {message, ...files} = await this.answerTo(what, more);
             Object.assign(this.files, files);
             if (message) this.tell(message, Object.keys(files).length === 0);
             this.draw();
@@ -134,7 +141,7 @@
             const stop = () => gradioApp().querySelector(`#${this.tab}_interrupt`).click();
             ipAdapter.follow(task, work, (text) => {
                 this.message = {text, wrong: false, acts: {[say("Stop")]: stop}};
-                this.view.redrawMessage();
+                this.view.released.then(() => this.view.redrawMessage());
             });
             return work;
         }

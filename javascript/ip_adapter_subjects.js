@@ -83,7 +83,7 @@
 
         /* Put the subject's pictures in the place of its name, to change them or to give them regions. */
         async take() {
-            const {pictures, message} = await this.panel.asking.ask("read subject", {name: this.chosen.name});
+            const {pictures, message} = await this.panel.answerTo("read subject", {name: this.chosen.name});
             if (pictures) {
                 const images = pictures.map(({note, ...picture}) => picture);
                 this.panel.replace({...this.panel.unit, subject: "", images}, say("These are the subject's pictures."));
@@ -94,7 +94,7 @@
         }
 
         async export() {
-            const {name, zip, message} = await this.panel.asking.ask("export subject", {name: this.chosen.name});
+            const {name, zip, message} = await this.panel.answerTo("export subject", {name: this.chosen.name});
             if (zip) element("a", {href: `data:application/zip;base64,${zip}`, download: `${name}.zip`}).click();
             else this.panel.tell(message, true);
             this.panel.drawBody();

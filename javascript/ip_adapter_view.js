@@ -8,18 +8,35 @@
             this.panel = panel;
             this.opened = new Set(Object.keys(panel.spec.notes)); // a note must not be folded away
             this.folds = [];
+            this.released = Promise.resolve(); // once no button of the mouse is held on what is drawn
             this.tabs = element("div", {className: "ipadapter-tabs", role: "tablist"});
             this.body = element("div", {className: "ipadapter-body"});
+            this.body.addEventListener("pointerdown", (event) => this.hold(event));
             panel.root.append(this.tabs, this.body);
+        }
+
+        /* What is under a held button stays until it is let go: a click needs the same element at both ends. */
+        hold({button, target}) {
+            if (button !== 0 || target.closest("select")) return; // menus do not tell when the button is let go
+            this.released = new Promise((resolve) => {
+                const release = () => setTimeout(resolve); // the click comes first
+                for (const end of ["pointerup", "pointercancel"]) addEventListener(end, release, {capture: true, once: true});
+            });
         }
 
         /* Draw the open unit; what had the keyboard's attention gets it back, known by its label. */
         draw() {
+            this.noteFolds();
             const held = this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
             this.body.replaceChildren(this.drawLeft(), this.drawRight());
             this.mark();
             const again = held && this.body.querySelector(`[aria-label="${CSS.escape(held)}"]`);
             if (again) again.focus({preventScroll: true});
+        }
+
+        /* Keep what is folded out; an element's own event for that comes too late for a drawing right after it. */
+        noteFolds() {
+            for (const {group, fold} of this.folds) fold.open ? this.opened.add(group) : this.opened.delete(group);
         }
 
         drawTabs() {
@@ -99,16 +116,12 @@
             const note = this.panel.spec.notes[group];
             const fold = element(
                 "details",
-                {
-                    className: "ipadapter-group",
-                    open: this.opened.has(group),
-                    ontoggle: () => (fold.open ? this.opened.add(group) : this.opened.delete(group)),
-                },
+                {className: "ipadapter-group", open: this.opened.has(group)},
                 element("summary", {}, say(group)),
                 note ? element("p", {className: "ipadapter-note"}, say(note)) : null,
                 this.drawFields(controls),
             );
-            this.folds.push({fold, controls});
+            this.folds.push({group, fold, controls});
             return fold;
         }
     };

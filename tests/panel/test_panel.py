@@ -88,6 +88,25 @@ def test_a_large_picture_is_made_smaller_before_it_is_sent(page: Any) -> None:
     assert size == [1536, 1024]
 
 
+def test_an_answer_neither_folds_anything_nor_takes_a_click_away(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    assert page.evaluate(
+        """() => {
+            document.querySelector("details:has(.ipadapter-field.mask) > summary").click();
+            ipAdapter.panels.txt2img.draw(); // before the browser tells that something was folded out
+            return document.querySelector("details:has(.ipadapter-field.mask)").open;
+        }"""
+    )
+    button = page.locator(".ipadapter-field.mask [title='Left half']").bounding_box()
+    page.mouse.move(button["x"] + 5, button["y"] + 5)
+    page.mouse.down()
+    page.evaluate("() => { ipAdapter.panels.txt2img.look(); }")  # the answer comes, and must wait
+    page.wait_for_timeout(500)
+    page.mouse.up()
+    assert given(page)[0]["mask"]
+
+
 def test_units_are_edited_apart(page: Any) -> None:
     tick(page)
     for number, weight in ((1, "0.5"), (3, "-1"), (5, "2")):
