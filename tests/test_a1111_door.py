@@ -74,7 +74,7 @@ def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     for name, part in parts.items():
         setattr(modules, name, part)
     monkeypatch.setitem(sys.modules, "modules", modules)
-    names = [f"lib_ipadapter.hosts.{name}" for name in ("webui", "a1111")]
+    names = [f"lib_ipadapter.hosts.{name}" for name in ("neighbours", "sampling", "webui", "a1111")]
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     import lib_ipadapter.hosts.a1111 as door

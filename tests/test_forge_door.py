@@ -74,7 +74,7 @@ def door(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
         module.__spec__ = SimpleNamespace()
         module.__path__ = []
         monkeypatch.setitem(sys.modules, name, module)
-    names = [f"lib_ipadapter.hosts.{name}" for name in ("webui", "forge")]
+    names = [f"lib_ipadapter.hosts.{name}" for name in ("neighbours", "sampling", "webui", "forge")]
     for each in names:
         monkeypatch.delitem(sys.modules, each, raising=False)
     import lib_ipadapter.hosts.forge as door
@@ -353,7 +353,7 @@ def test_a_refusal_is_answered_with_field_and_value_once_the_app_runs(door) -> N
     pytest.importorskip("httpx")
     from fastapi.testclient import TestClient
 
-    from lib_ipadapter.hosts.webui import Refusal
+    from lib_ipadapter.hosts.sampling import Refusal
 
     app = fastapi.FastAPI()
 

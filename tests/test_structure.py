@@ -51,10 +51,20 @@ MAY_IMPORT = {
     "quality": set(),
     "hosts/host": {"errors", "library", "regions", "units"},
     "store": {"hosts/host", "reference"},
-    "hosts/webui": {"errors", "fields", "library", "regions", "units", "hosts/host"},
+    "hosts/neighbours": {"errors", "fields", "units"},
+    "hosts/sampling": {"errors", "regions", "hosts/host"},
+    "hosts/webui": {"errors", "library", "regions", "hosts/host", "hosts/neighbours", "hosts/sampling"},
     "hosts/face_context": {"errors", "hosts/host"},
-    "hosts/a1111": {"errors", "attention", "hosts/face_context", "hosts/host", "hosts/webui"},
-    "hosts/forge": {"errors", "attention", "hosts/face_context", "hosts/host", "hosts/webui"},
+    "hosts/a1111": {"errors", "attention", "hosts/face_context", "hosts/host", "hosts/sampling", "hosts/webui"},
+    "hosts/forge": {
+        "errors",
+        "attention",
+        "hosts/face_context",
+        "hosts/host",
+        "hosts/neighbours",
+        "hosts/sampling",
+        "hosts/webui",
+    },
     "hosts/series": {"errors", "fields", "reference", "units"},
     "hosts/demo": {"attention", "errors", "library", "regions", "units", "hosts/host"},
     "picture_files": {"cache", "reference", "tiles"},
@@ -255,8 +265,8 @@ def test_a_room_imports_only_rooms_before_it(room: str) -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_web_ui_is_known_to_its_door_and_to_the_panel_alone(room: str) -> None:
     outside = {module.split(".")[0] for level, module in imports(ROOMS[room]) if not level}
-    doors = {"hosts/webui": {"modules", "fastapi"}, "hosts/a1111": {"modules"}, "hosts/forge": {"modules", "fastapi"}}
-    doors["hosts/series"] = {"modules"}
+    doors = {f"hosts/{name}": {"modules"} for name in ("a1111", "neighbours", "series")}
+    doors |= {f"hosts/{name}": {"modules", "fastapi"} for name in ("forge", "sampling", "webui")}
     allowed = (doors | {"ui": {"gradio"}, "api": {"fastapi"}}).get(room, set())
     assert outside & WEB_UI <= allowed
     if room in STDLIB_ONLY:

@@ -13,8 +13,8 @@ from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from .face_context import contexts_of, listen
 from .host import PassFacts, Row, SamplingRun
+from .sampling import Pass, act, progress, refusal
 from .webui import *  # noqa: F403 (what every door has from there)
-from .webui import Pass, act, progress, refusal
 from .webui import pass_of as common_pass_of
 
 

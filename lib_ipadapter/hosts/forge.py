@@ -19,8 +19,9 @@ from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from .face_context import unfed
 from .host import Row, SamplingRun
+from .neighbours import controlnets_models
+from .sampling import Pass, Refusal, act, progress, refusing
 from .webui import *  # noqa: F403 (what every door has from there)
-from .webui import Pass, Refusal, act, controlnets_models, progress, refusing
 
 MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
 """The memory management of Forge and Forge Neo, and of reForge and Forge Classic."""

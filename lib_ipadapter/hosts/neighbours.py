@@ -1,0 +1,116 @@
+"""The other extensions and scripts that take part in a generation, as the web UIs run them."""
+
+import logging
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from modules import shared
+
+from ..errors import IPAdapterError
+from ..fields import HASH
+from ..units import Unit
+
+log = logging.getLogger(__name__)
+
+OWN_SAMPLING = ("img2img alternative test",)
+"""Titles of scripts that call the sampler where no extension is told of it."""
+
+TITLE = "IP-Adapter"
+"""Title of this extension's script, by which programs and other machines know it."""
+
+ENTRY = "ip_adapter"
+"""Name of this extension's entry file, by which ADetailer knows it."""
+
+
+def begin(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
+    if is_inner(p):
+        return
+    refuse_own_sampling(p)
+    refuse_workers_without(p, any(unit.unfold for unit in units))
+    if any(unit.inner == "inner only" for unit in units) and not in_inner_generations():
+        raise IPAdapterError(
+            "A unit acts in inner generations only, but ADetailer leaves this extension out of these: in Settings, "
+            f"ADetailer, add {ENTRY} to the names of scripts to apply, or set the unit's inner generations to all."
+        )
+    for name in sorted({Path(name).stem.lower() for name in adapters} & controlnets_models(p)):
+        text = f"IP-Adapter: {name} is active in ControlNet's units, too, and both take effect. Switch one of them off."
+        log.warning(text)
+        p.comment(text)
+
+
+def refuse_own_sampling(p: Any) -> None:
+    """Raise `IPAdapterError` for a script that calls the sampler where no extension is told (modules/scripts.py)."""
+    chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0, or what the API's infotext names
+    runs = isinstance(chosen, int) and chosen
+    title = p.scripts.selectable_scripts[chosen - 1].title() if runs else ""
+    if title in OWN_SAMPLING:
+        raise IPAdapterError(
+            f"The script {title} samples in a way of its own, in which units cannot act. Choose another script, or "
+            "switch the units off."
+        )
+
+
+def refuse_workers_without(p: Any, unfold: bool) -> None:
+    """Raise `IPAdapterError` where machines without this extension get a part of the pictures.
+
+    With `unfold` none may, for each begins to count its pictures anew.
+
+    Source: papuSpartan/stable-diffusion-webui-distributed 8fd65eb, scripts/spartan/world.py and worker.py, which gives
+    out the work before the generation begins and sends each machine the args of those scripts that it has.
+    """
+    worlds = [script.world for script in p.scripts.alwayson_scripts if script.title() == "Distribute"]
+    mode = "img2img" if getattr(p, "init_images", None) else "txt2img"
+    at_work = {
+        job.worker.label: map(str.lower, job.worker.supported_scripts.get(mode, ()))
+        for world in worlds
+        if (world.enabled_i2i if mode == "img2img" else world.enabled)
+        for job in world.jobs
+        if job.batch_size and not job.worker.master
+    }
+    if unfold and at_work:
+        raise IPAdapterError(
+            "One reference for each picture (unfold) cannot be shared with other machines, which count their pictures "
+            "from the first. Switch unfold or the extension Distributed off."
+        )
+    without = sorted(label for label, scripts in at_work.items() if TITLE.lower() not in scripts)
+    if without:
+        raise IPAdapterError(
+            f"Machines that get a part of the pictures lack this extension: {', '.join(without)}. Install it there, "
+            "disable them in the extension Distributed, or switch the units off."
+        )
+
+
+def in_inner_generations() -> bool:
+    """Tell whether ADetailer runs this extension in its generations (scripts/!adetailer.py, `script_filter`)."""
+    names = shared.opts.data.get("ad_script_names", "").split(",")
+    return not shared.opts.data.get("ad_only_selected_scripts", True) or ENTRY in map(str.strip, names)
+
+
+def controlnets_models(p: Any) -> set[str]:
+    """Return the models of ControlNet's units that are enabled in `p`: names in lower case, without folder and hash.
+
+    Source: Mikubill/sd-webui-controlnet 1.1.455, scripts/controlnet.py; Forge's own has the same title and fields.
+    """
+    scripts = [script for script in p.scripts.alwayson_scripts if script.title().lower() == "controlnet"]
+    args = [arg for script in scripts for arg in p.script_args[script.args_from : script.args_to]]
+    units = [
+        arg if isinstance(arg, dict) else vars(arg) for arg in args if isinstance(arg, dict) or hasattr(arg, "model")
+    ]
+    models = [str(unit.get("model")) for unit in units if unit.get("enabled", True)]
+    return {Path(HASH.sub("", model)).stem.lower() for model in models}
+
+
+def is_inner(p: Any) -> bool:
+    """Tell whether ADetailer generates `p`, for a face of a picture (scripts/!adetailer.py, `get_i2i_p`)."""
+    return bool(getattr(p, "_ad_inner", False))
+
+
+def loras_of_prompt() -> frozenset[str]:
+    """Return the LoRAs that are at work because the prompt names them.
+
+    Source: extensions-builtin/Lora/networks.py, which keeps what the last parsed prompt asked for, also of hires fix.
+    """
+    loaded = getattr(sys.modules.get("networks"), "loaded_networks", ())
+    return frozenset(Path(network.network_on_disk.filename).stem.lower() for network in loaded)
