@@ -4,6 +4,7 @@ It stands for the web UI: it shows what the script would be given.
 """
 
 import base64
+import html
 import io
 import itertools
 import json
@@ -207,6 +208,11 @@ class Server:
         return self.subjects_after("Imported as Clara.")
 
 
+def commented(text: str) -> str:
+    """Return comments as the web UI shows them below the gallery (modules/ui_common.py, `plaintext_to_html`)."""
+    return f"<p class='comments'>{'<br>'.join(html.escape(line) + chr(10) for line in text.split(chr(10)))}</p>"
+
+
 def build(folder: str) -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as page:
         with gr.Row():
@@ -221,6 +227,9 @@ def build(folder: str) -> gr.Blocks:
         pasted = gr.Textbox(label="Parameters as JSON", elem_id="pasted")
         paste = gr.Button("Paste", elem_id="paste")
         components, functions = zip(*panel.infotext_fields, strict=True)
+        comments = gr.Textbox(label="Comments", elem_id="comments", lines=3)
+        log = gr.HTML(elem_id="html_log_txt2img", elem_classes="html-log")
+        gr.Button("Comment", elem_id="comment").click(commented, inputs=[comments], outputs=[log])
         paste.click(lambda text: take(json.loads(text), functions), inputs=[pasted], outputs=list(components))
     return page
 
