@@ -1,4 +1,4 @@
-"""InstantID by the panel, in a real web UI with ControlNet and a real browser."""
+"""InstantID by the panel, in AUTOMATIC1111's web UI with the ControlNet extension and a real browser."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ if not (importlib.util.find_spec("playwright") and CHROMIUM):
 from playwright.sync_api import sync_playwright
 
 pytestmark = pytest.mark.skipif(
-    not (CONTROLNET or BUILT_IN), reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
+    BUILT_IN or not CONTROLNET, reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
 )
 checkpoint, folder = test_instantid.checkpoint, test_instantid.folder
 
