@@ -150,6 +150,7 @@ def add_axes():
 
 
 def add_routes(_demo, app):
+    door().show_refusals()
     if shared.cmd_opts.api or shared.cmd_opts.nowebui:
         room("api").add_routes(app, session(), door().route_guards(app))
         door().answer_refusals(app)
