@@ -3,6 +3,9 @@
 What a double calls is compared with a real web UI in tests/host/test_contract.py.
 """
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 for needed in ("fastapi", "torch", "ldm"):
@@ -187,6 +190,25 @@ def test_the_refiner_is_steered_from_its_first_step_on(double, unet) -> None:
     made, plain = (double.generate(asked(*units, at_step=switch)) for units in ([unit(start=0.5)], []))
     assert (made - plain).abs().max() > 10 * ALMOST
     assert hooks(unet) == hooks(other) == 0
+
+
+def test_the_plot_gets_axes_that_refuse_as_the_web_ui_begins(double) -> None:
+    def option(label: str, _type: type, _apply: Any, _format: Any, confirm: Any, **_more: Any) -> SimpleNamespace:
+        return SimpleNamespace(label=label, confirm=confirm)
+
+    grid = SimpleNamespace(
+        AxisOption=option, axis_options=[], format_value_add_label=object(), format_remove_path=object()
+    )
+    (entry,) = double.entries
+    entry.scripts.scripts_data = [
+        SimpleNamespace(module=grid, script_class=type("Plot", (), {"__module__": "xyz_grid.py"}))
+    ]
+    entry.add_axes()
+    axis = next(axis for axis in grid.axis_options if axis.label == "[IP-Adapter 1] Adapter")
+    p = asked(unit())
+    double.generate(p)
+    with pytest.raises(fastapi.HTTPException, match="absent"):
+        axis.confirm(p, ["absent"])
 
 
 def test_another_script_that_fails_takes_nothing_from_the_unit(double, tmp_path, unet) -> None:
