@@ -65,6 +65,7 @@ def _adapter_entry(session: Session, name: str, adapter: AdapterFile, unet: nn.M
         **found.facts,
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.told_by,
+        "controlnet": found.controlnet,
         "fields": list(found.family.fields),
         "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
