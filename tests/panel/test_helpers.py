@@ -12,7 +12,7 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
 
 from lib_ipadapter.presets import INTENTS
 
-from .acts import changed, choose, drop, drop_colours, given, tick, unfold
+from .acts import changed, choose, drop, drop_colours, given, rest, tick, unfold
 from .served import needs_chromium
 
 pytestmark = needs_chromium
@@ -125,8 +125,8 @@ def test_a_unit_is_copied_and_emptied(page: Any) -> None:
 
 
 def bars(page: Any) -> list[float]:
-    """Return the heights of the plot's bars, once it rests."""
-    page.wait_for_timeout(900)
+    """Return the heights of the plot's bars."""
+    rest(page)
     return [float(bar.get_attribute("height")) for bar in page.locator(".ipadapter-plot rect").all()]
 
 
@@ -140,7 +140,7 @@ def test_the_plot_moves_with_the_controls(page: Any) -> None:
     page.click(".ipadapter-chip:text-is('Composition')")
     assert [index for index, high in enumerate(bars(page)) if high > 1] == [4, 5]
     page.fill("input[type=number][aria-label=End]", "0.5")
-    page.wait_for_timeout(900)
+    rest(page)
     last = page.get_attribute(".ipadapter-plot polyline", "points").split()[-1]
     assert last == "240,60"
     unfold(page, "Layers and steps")
@@ -249,8 +249,8 @@ TEXTS = """() => {
     window.getTranslation = (text) => "«" + text + "»";
     const panel = ipAdapter.panels.txt2img;
     panel.draw();
-    panel.plot.asked = "";
-    panel.plot.ask();
+    panel.plot.asked = ""; // as if it had not been drawn
+    panel.plot.refresh();
     for (const fold of panel.root.querySelectorAll("details")) fold.open = true;
 }"""
 READ = """() => {

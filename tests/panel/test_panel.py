@@ -12,7 +12,7 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
 
 from lib_ipadapter.units import FIELDS, read_unit
 
-from .acts import PNG, changed, choose, drop, given, tick, unfold
+from .acts import PNG, changed, choose, drop, given, rest, tick, unfold
 from .served import needs_chromium, opened
 
 pytestmark = needs_chromium
@@ -101,8 +101,8 @@ def test_an_answer_neither_folds_anything_nor_takes_a_click_away(page: Any) -> N
     button = page.locator(".ipadapter-field.mask [title='Left half']").bounding_box()
     page.mouse.move(button["x"] + 5, button["y"] + 5)
     page.mouse.down()
-    page.evaluate("() => { ipAdapter.panels.txt2img.look(); }")  # the answer comes, and must wait
-    page.wait_for_timeout(500)
+    page.evaluate("() => { ipAdapter.panels.txt2img.look(); }")
+    rest(page)  # the answer came, and must wait
     page.mouse.up()
     assert given(page)[0]["mask"]
 
