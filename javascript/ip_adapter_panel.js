@@ -185,15 +185,19 @@
             return full;
         }
 
-        /* Add files to a field of the unit that is open now, before the picture at `place` or after all others. */
-        async add(field, files, place = Infinity) {
-            const pictures = this.unit[field];
+        /* Add files to pictures, as many as there may be; what is left out is in the message. */
+        async addTo(pictures, files, place = Infinity) {
             this.tell("");
             const urls = await this.urlsOf(files);
             const room = this.isFull(pictures, urls.length) ? Math.max(0, this.spec.most - pictures.length) : urls.length;
             pictures.splice(place, 0, ...urls.slice(0, room).map((image) => ({image})));
             this.draw();
         }
+        }
+
+        /* Add files to a field of the unit that is open now, before the picture at `place` or after all others. */
+        async add(field, files, place) {
+            await this.addTo(this.unit[field], files, place);
 
         paste(event) {
             if (event.clipboardData.files.length === 0) return;
@@ -268,6 +272,10 @@
 
         isChanged(control) {
             return JSON.stringify(this.unit[control.name]) !== JSON.stringify(control.default);
+        get crops() {
+            return this.spec.controls.find((control) => control.name === "crop").options;
+        }
+
         }
     };
 })();

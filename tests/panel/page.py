@@ -91,6 +91,11 @@ def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
     return [gr.update() if (value := f(parameters)) is None else gr.update(value=value) for f in functions]
 
 
+def done(words: str, name: str) -> dict[str, Any]:
+    """Return what the library says when something is done; its own room needs torch."""
+    return {"message": words, "values": {"name": name}}
+
+
 class Server:
     """What answers the panel: presets and plots are the library's own, the rest only looks like it."""
 
@@ -99,7 +104,7 @@ class Server:
         self.saved: list[dict[str, Any]] = [
             {"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}
         ]
-        self.subjects: dict[str, list[dict[str, Any]]] = {"Berta": [{"image": PNG, "weight": 1.0, "note": "from afar"}]}
+        self.subjects = {"Berta": {"notes": "", "pictures": [{"image": PNG, "weight": 1.0, "note": "from afar"}]}}
         self.does: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "list": self.files,
             "rescan": self.files,
@@ -108,10 +113,10 @@ class Server:
             "check": self.check,
             "faces": self.faces,
             "fail": self.fail,
-            "save preset": lambda asked: self.presets_after(f"Saved as {self.presets.save(asked)}."),
-            "delete preset": lambda asked: self.presets_after(f"Deleted {self.presets.delete(asked)}."),
-            "subjects": lambda asked: self.subjects_after(),
-            "read subject": lambda asked: {"name": asked["name"], "pictures": self.subjects[asked["name"]]},
+            "save preset": lambda asked: self.presets_after("Saved as {name}.", self.presets.save(asked)),
+            "delete preset": lambda asked: self.presets_after("Deleted {name}.", self.presets.delete(asked)),
+            "subjects": lambda asked: self.listed_subjects(),
+            "read subject": lambda asked: {"name": asked["name"], **self.subjects[asked["name"]]},
             "save subject": self.save_subject,
             "delete subject": self.delete_subject,
             "export subject": lambda asked: {"name": asked["name"], "zip": base64.b64encode(b"a zip").decode()},
@@ -153,27 +158,30 @@ class Server:
         boxes = [[1, 2, 5, 6], [6, 2, 9, 5]]
         return {"width": 10, "height": 10, "faces": [{"number": i, "box": box} for i, box in enumerate(boxes)]}
 
-    def presets_after(self, message: str) -> dict[str, Any]:
-        return {"presets": self.presets.all(), "message": message}
+    def presets_after(self, words: str, name: str) -> dict[str, Any]:
+        return {"presets": self.presets.all(), **done(words, name)}
 
-    def subjects_after(self, message: str = "") -> dict[str, Any]:
-        listed = [{"name": name, "pictures": each, "notes": "", "reason": ""} for name, each in self.subjects.items()]
-        return {"subjects": listed, "message": message}
+    def listed_subjects(self) -> dict[str, Any]:
+        return {"subjects": [{"name": name, "reason": "", **each} for name, each in self.subjects.items()]}
 
     def save_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if asked["name"] == "slow":
+        name = asked["name"]
+        if name == "slow":
             time.sleep(2)
-        self.subjects[asked["name"]] = asked["pictures"]
-        return self.subjects_after(f"Saved as {asked['name']}.")
+        if "/" in name:
+            raise IPAdapterError("name has a slash.")
+        assert asked["overwrite"] == (name in self.subjects)
+        self.subjects[name] = {"notes": asked["notes"], "pictures": asked["pictures"]}
+        return {**self.listed_subjects(), **done("Saved as {name}.", name)}
 
     def delete_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
         del self.subjects[asked["name"]]
-        return self.subjects_after(f"Deleted {asked['name']}.")
+        return {**self.listed_subjects(), **done("Deleted {name}.", asked["name"])}
 
     def import_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
         assert base64.b64decode(asked["zip"].split(",")[-1]) == b"a zip"
-        self.subjects["Clara"] = [{"image": PNG, "weight": 1.0}]
-        return self.subjects_after("Imported as Clara.")
+        self.subjects["Clara"] = {"notes": "", "pictures": [{"image": PNG, "weight": 1.0}]}
+        return {**self.listed_subjects(), **done("Imported as {name}.", "Clara")}
 
 
 def build(folder: str) -> gr.Blocks:
