@@ -159,7 +159,9 @@
         }
 
         /* Ask the server to save this unit's references. */
-        save(name) {
+        save() {
+            const name = (prompt(say("Name to save as")) || "").trim();
+            if (!name) return;
             const taken = this.files.saved.some((saved) => saved.name.toLowerCase() === `${name}.safetensors`.toLowerCase());
             if (taken && !confirm(say("Replace the saved reference {name}?", {name}))) return;
             this.work("save", {name, unit: {...this.unit, enabled: true, embeds: ""}, overwrite: taken});
@@ -191,13 +193,13 @@
             const urls = await this.urlsOf(files);
             const room = this.isFull(pictures, urls.length) ? Math.max(0, this.spec.most - pictures.length) : urls.length;
             pictures.splice(place, 0, ...urls.slice(0, room).map((image) => ({image})));
-            this.draw();
-        }
         }
 
         /* Add files to a field of the unit that is open now, before the picture at `place` or after all others. */
         async add(field, files, place) {
             await this.addTo(this.unit[field], files, place);
+            this.draw();
+        }
 
         paste(event) {
             if (event.clipboardData.files.length === 0) return;
@@ -270,12 +272,12 @@
             return this.spec.controls.filter((control) => control.group === group && this.hasMeaning(control, this.unit));
         }
 
-        isChanged(control) {
-            return JSON.stringify(this.unit[control.name]) !== JSON.stringify(control.default);
         get crops() {
             return this.spec.controls.find((control) => control.name === "crop").options;
         }
 
+        isChanged(control) {
+            return JSON.stringify(this.unit[control.name]) !== JSON.stringify(control.default);
         }
     };
 })();
