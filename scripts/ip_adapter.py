@@ -145,7 +145,7 @@ def add_axes():
             ),
             "embeds": xyz.Files(lambda: listing.usable(listing.list_saved(session())), library.saved_reference),
         }
-        plot = xyz.Plot(grid, files, args_of, room("hosts.webui").Refusal)
+        plot = xyz.Plot(grid, files, args_of, room("hosts.sampling").Refusal)
         xyz.add_axes(plot, shared.opts.data.get("ipadapter_units", 3))
 
 
