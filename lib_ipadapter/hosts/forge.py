@@ -22,7 +22,7 @@ from .face_context import unfed
 from .forge_context import Feeding, networks_of
 from .host import PassFacts, Row, SamplingRun
 from .neighbours import controlnets_models
-from .sampling import Pass, Refusal, act, progress, refusing
+from .sampling import Pass, Refusal, act, forget, progress, refusing
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import pass_of as common_pass_of
 
@@ -31,6 +31,9 @@ MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
 
 ROLES = {0: COND, 1: UNCOND}
 """Forge's marks of a chunk of rows (backend/sampling/sampling_function.py, `calc_cond_uncond_batch`)."""
+
+SHOWS = "ip_adapter_shows_refusals"
+"""Mark of what was put in the place of the web UI's own, which outlives a reload of the UI."""
 
 
 @functools.cache
@@ -75,8 +78,39 @@ def answer_refusals(app: Any) -> None:
     app.middleware_stack = None  # made anew, with the handler, for the next request
 
 
+class Refused:
+    """Stands in the place of a generation's outputs: to take them raises the refusal, as if that had not been lost."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+    def __iter__(self) -> Any:
+        raise self.refusal
+
+
+def show_refusals() -> None:
+    """Let the panel show why a generation was refused where only the console tells it, the panel that None came.
+
+    Source: modules_forge/main_thread.py of reForge and Forge Classic; in Forge and Forge Neo `work` raises nothing.
+    """
+    task = importlib.import_module("modules_forge.main_thread").Task
+    work = task.work
+    if hasattr(work, SHOWS):
+        return
+
+    def showing(self: Any) -> None:
+        try:
+            work(self)
+        except Refusal as refusal:
+            self.result = Refused(refusal)
+
+    setattr(showing, SHOWS, True)
+    task.work = showing
+
+
 def before_process(p: Any, feeding: bool) -> None:
-    """Prepare nothing: what a generation's ControlNets see is set in each pass."""
+    """Forget an earlier generation of this record; what this one's ControlNets see is set in each pass."""
+    forget(p)
 
 
 def pass_of(p: Any) -> PassFacts:
@@ -87,9 +121,9 @@ def pass_of(p: Any) -> PassFacts:
     return replace(common_pass_of(p), contexts=bool(unfed(controlnets_models(p))))
 
 
-def while_sampling(p: Any, run: SamplingRun) -> None:
+def while_sampling(p: Any, run: SamplingRun | None) -> None:
     with refusing(p):
-        act(p, ForgePass(p, run, networks_of(p) if run.feeds else ()))
+        act(p, run and ForgePass(p, run, networks_of(p) if run.feeds else ()))
 
 
 class ForgePass(Pass):
@@ -99,7 +133,8 @@ class ForgePass(Pass):
         super().__init__(p, run)
         self._feeding = Feeding(networks, self._tokens)
 
-    def watched(self, params: Any) -> torch.nn.Module:
+    @staticmethod
+    def watched(params: Any) -> torch.nn.Module:
         return shared.sd_model.forge_objects.unet.model.diffusion_model
 
     def expect(self, params: Any) -> None:
@@ -125,6 +160,9 @@ class ForgePass(Pass):
         if options.get("patches", {}).get("attn2_patch"):
             return args, {**kwargs, "transformer_options": {**options, "patches": around(options["patches"], self.run)}}
         return None
+
+
+on_cfg_denoiser = ForgePass.on_cfg_denoiser
 
 
 def rows_of(options: Mapping[str, Any], first_picture: int) -> list[Row]:

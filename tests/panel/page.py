@@ -109,6 +109,11 @@ def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
     return [gr.update() if (value := f(parameters)) is None else gr.update(value=value) for f in functions]
 
 
+def done(words: str, name: str) -> dict[str, Any]:
+    """Return what the library says when something is done; its own room needs torch."""
+    return {"message": words, "values": {"name": name}}
+
+
 class Server:
     """What answers the panel: presets and plots are the library's own, the rest only looks like it."""
 
@@ -117,7 +122,7 @@ class Server:
         self.saved: list[dict[str, Any]] = [
             {"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}
         ]
-        self.subjects: dict[str, list[dict[str, Any]]] = {"Berta": [{"image": PNG, "weight": 1.0, "note": "from afar"}]}
+        self.subjects = {"Berta": {"notes": "", "pictures": [{"image": PNG, "weight": 1.0, "note": "from afar"}]}}
         self.does: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "list": self.files,
             "rescan": self.files,
@@ -127,10 +132,10 @@ class Server:
             "faces": self.faces,
             "keypoints": self.keypoints,
             "fail": self.fail,
-            "save preset": lambda asked: self.presets_after(f"Saved as {self.presets.save(asked)}."),
-            "delete preset": lambda asked: self.presets_after(f"Deleted {self.presets.delete(asked)}."),
-            "subjects": lambda asked: self.subjects_after(),
-            "read subject": lambda asked: {"name": asked["name"], "pictures": self.subjects[asked["name"]]},
+            "save preset": lambda asked: self.presets_after("Saved as {name}.", self.presets.save(asked)),
+            "delete preset": lambda asked: self.presets_after("Deleted {name}.", self.presets.delete(asked)),
+            "subjects": lambda asked: self.listed_subjects(),
+            "read subject": lambda asked: {"name": asked["name"], **self.subjects[asked["name"]]},
             "save subject": self.save_subject,
             "delete subject": self.delete_subject,
             "export subject": lambda asked: {"name": asked["name"], "zip": base64.b64encode(b"a zip").decode()},
@@ -185,27 +190,30 @@ class Server:
         drawn.paste(photo.getpixel((1, 1)), edges)
         return {"image": picture_url(drawn), "faces": 1}
 
-    def presets_after(self, message: str) -> dict[str, Any]:
-        return {"presets": self.presets.all(), "message": message}
+    def presets_after(self, words: str, name: str) -> dict[str, Any]:
+        return {"presets": self.presets.all(), **done(words, name)}
 
-    def subjects_after(self, message: str = "") -> dict[str, Any]:
-        listed = [{"name": name, "pictures": each, "notes": "", "reason": ""} for name, each in self.subjects.items()]
-        return {"subjects": listed, "message": message}
+    def listed_subjects(self) -> dict[str, Any]:
+        return {"subjects": [{"name": name, "reason": "", **each} for name, each in self.subjects.items()]}
 
     def save_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if asked["name"] == "slow":
+        name = asked["name"]
+        if name == "slow":
             time.sleep(2)
-        self.subjects[asked["name"]] = asked["pictures"]
-        return self.subjects_after(f"Saved as {asked['name']}.")
+        if "/" in name:
+            raise IPAdapterError("name has a slash.")
+        assert asked["overwrite"] == (name in self.subjects)
+        self.subjects[name] = {"notes": asked["notes"], "pictures": asked["pictures"]}
+        return {**self.listed_subjects(), **done("Saved as {name}.", name)}
 
     def delete_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
         del self.subjects[asked["name"]]
-        return self.subjects_after(f"Deleted {asked['name']}.")
+        return {**self.listed_subjects(), **done("Deleted {name}.", asked["name"])}
 
     def import_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
         assert base64.b64decode(asked["zip"].split(",")[-1]) == b"a zip"
-        self.subjects["Clara"] = [{"image": PNG, "weight": 1.0}]
-        return self.subjects_after("Imported as Clara.")
+        self.subjects["Clara"] = {"notes": "", "pictures": [{"image": PNG, "weight": 1.0}]}
+        return {**self.listed_subjects(), **done("Imported as {name}.", "Clara")}
 
 
 def commented(text: str) -> str:
