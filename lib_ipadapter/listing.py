@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .adapter import find_attentions
+from torch import nn
+
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError
 from .faces import PACKS, find_models
@@ -12,6 +13,9 @@ from .preparation import reason_against
 from .saved import SavedReference
 from .session import Session
 from .units import read_own_unit
+
+DAMAGED, NOT_YET = "damaged", "not in this version yet"
+"""Reasons against an adapter in a word or two."""
 
 
 def save_reference(session: Session, asked: Any) -> dict[str, Any]:
@@ -50,27 +54,25 @@ def _saved_entry(name: str, reference: SavedReference) -> dict[str, Any]:
 def list_adapters(session: Session) -> list[dict[str, Any]]:
     """Return every adapter file, those that fit the loaded checkpoint first, and damaged files with their fault."""
     unet = session.host.loaded_unet()
-    attentions = None if unet is None else find_attentions(unet)
     opened, damaged = session.preparation.library.adapters.all()
-    listed = [_adapter_entry(session, name, adapter, attentions) for name, adapter in opened.items()]
-    listed += [{"name": name, "reason": fault, "short": "damaged"} for name, fault in damaged.items()]
+    listed = [_adapter_entry(session, name, adapter, unet) for name, adapter in opened.items()]
+    listed += [{"name": name, "reason": fault, "short": DAMAGED} for name, fault in damaged.items()]
     return sorted(listed, key=lambda entry: (bool(entry["reason"]), entry["name"].lower()))
 
 
-def _adapter_entry(
-    session: Session, name: str, adapter: AdapterFile, attentions: Mapping[Any, Any] | None
-) -> dict[str, Any]:
+def _adapter_entry(session: Session, name: str, adapter: AdapterFile, unet: nn.Module | None) -> dict[str, Any]:
     found = adapter.recognised
-    reason = (attentions is not None and reason_against(adapter, attentions)) or ""
+    reason = (unet is not None and reason_against(adapter, unet)) or ""
     return {
         "name": name,
         **found.facts,
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.told_by,
+        "controlnet": found.controlnet,
         "fields": list(found.family.fields),
         "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
-        "short": f"for {found.base}" if found.runs else "not in this version yet",
+        "short": f"for {found.base}" if found.runs else NOT_YET,
         **({"note": "", "missing": False} if reason else _encoder_note(session, adapter)),
     }
 

@@ -128,13 +128,12 @@ class Run:
         if unet is self._unet:
             return
         self.eject()
-        attentions = find_attentions(unet)
-        reasons = [reason_against(unit.prepared.adapter, attentions) for unit in self._units]
+        reasons = [reason_against(unit.prepared.adapter, unet) for unit in self._units]
         for reason in filter(None, reasons):
             log.warning("IP-Adapter: %s The unit rests while this checkpoint is at work.", reason)
         self._acting = [unit for unit, reason in zip(self._units, reasons, strict=True) if not reason]
         self._period = period_of(self._acting)
-        self._unet, self._injection = unet, Injection(unet, attentions)
+        self._unet, self._injection = unet, Injection(unet, find_attentions(unet))
         self._side = SidePaths(unet, [lora.layers for lora in self._loras(self._acting)])
         self._side.inject()  # first, for the query that the other hooks keep has the LoRA in it
         self._injection.inject()

@@ -51,6 +51,10 @@ def answer_refusals(app: Any) -> None:
     """Leave it to the web UI's own API, which answers with all that a refusal holds."""
 
 
+def show_refusals() -> None:
+    """Leave it to the web UI's own panel, which shows what a generation raises."""
+
+
 def before_process(p: Any, feeding: bool) -> None:
     """Prepare a generation in which units may feed ControlNets, before any script does anything for it."""
     forget(p)

@@ -29,6 +29,9 @@ MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
 ROLES = {0: COND, 1: UNCOND}
 """Forge's marks of a chunk of rows (backend/sampling/sampling_function.py, `calc_cond_uncond_batch`)."""
 
+SHOWS = "ip_adapter_shows_refusals"
+"""Mark of what was put in the place of the web UI's own, which outlives a reload of the UI."""
+
 
 @functools.cache
 def _memory() -> Any:
@@ -70,6 +73,36 @@ def answer_refusals(app: Any) -> None:
 
     app.add_exception_handler(Refusal, answer)
     app.middleware_stack = None  # made anew, with the handler, for the next request
+
+
+class Refused:
+    """Stands in the place of a generation's outputs: to take them raises the refusal, as if that had not been lost."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+    def __iter__(self) -> Any:
+        raise self.refusal
+
+
+def show_refusals() -> None:
+    """Let the panel show why a generation was refused where only the console tells it, the panel that None came.
+
+    Source: modules_forge/main_thread.py of reForge and Forge Classic; in Forge and Forge Neo `work` raises nothing.
+    """
+    task = importlib.import_module("modules_forge.main_thread").Task
+    work = task.work
+    if hasattr(work, SHOWS):
+        return
+
+    def showing(self: Any) -> None:
+        try:
+            work(self)
+        except Refusal as refusal:
+            self.result = Refused(refusal)
+
+    setattr(showing, SHOWS, True)
+    task.work = showing
 
 
 def before_process(p: Any, feeding: bool) -> None:
