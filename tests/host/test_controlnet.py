@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from makers import layer_tensors, projector_tensors, save
+from safetensors import safe_open
 
 from host.conftest import FOLDER, PYTHON
 from host.test_engine import LONG, MANY
@@ -30,6 +31,29 @@ pytestmark = pytest.mark.skipif(
 
 WIDTH, LAYERS = 1280, 32
 """ViT-H/14, which ControlNet builds at full size whatever file it is given."""
+
+HINT = (3, 16, 16, 32, 32, 96, 96, 256)
+"""Channels between the convolutions that see a ControlNet's picture."""
+
+
+def controlnet_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """Return a random ControlNet: a copy of the U-Net's first half, what sees the picture, and what leaves it."""
+    prefix, copied = "model.diffusion_model.", ("time_embed.", "label_emb.", "input_blocks.", "middle_block.")
+    with safe_open(str(checkpoint), "pt") as file:
+        names = [name for name in file.keys() if name.startswith(tuple(prefix + part for part in copied))]  # noqa: SIM118
+        made = {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
+    torch.manual_seed(9)
+    channels = made["input_blocks.0.0.weight"].shape[0]
+    for i, (entering, leaving) in enumerate(zip(HINT, (*HINT[1:], channels), strict=True)):
+        made[f"input_hint_block.{2 * i}.weight"] = torch.randn(leaving, entering, 3, 3) * (9 * entering) ** -0.5
+        made[f"input_hint_block.{2 * i}.bias"] = torch.zeros(leaving)
+    blocks = 1 + max(int(name.split(".")[1]) for name in made if name.startswith("input_blocks."))
+    leaving = [f"input_blocks.{i}.0.{end}" for i in range(blocks) for end in ("bias", "op.bias", "out_layers.3.bias")]
+    widths = [len(made[name]) for name in leaving if name in made]
+    for name, width in [*((f"zero_convs.{i}.0", w) for i, w in enumerate(widths)), ("middle_block_out.0", widths[-1])]:
+        made[f"{name}.weight"] = torch.randn(width, width, 1, 1) * width**-0.5
+        made[f"{name}.bias"] = torch.zeros(width)
+    return made
 
 
 def vit_h() -> dict[str, torch.Tensor]:
@@ -102,6 +126,7 @@ def beside_controlnet(folder: Path, kept: Path, controlnet: str | Path | None = 
         **SETTINGS,
         "control_net_models_path": str(folder),
         "control_net_modules_path": str(folder),
+        "ipadapter_folder": str(folder),
         "outdir_samples": str(kept / "out"),
     }
     (kept / "config.json").write_text(json.dumps(options))

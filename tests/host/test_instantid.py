@@ -18,10 +18,9 @@ pytest.importorskip("onnx", reason="face models are made with onnx, which is not
 pytest.importorskip("insightface", reason="insightface, an oracle, is not installed at this end of the versions")
 
 from face_models import draw_faces, write_pack
-from safetensors import safe_open
 
 from host.conftest import FOLDER
-from host.test_controlnet import BUILT_IN, CONTROLNET, beside_controlnet
+from host.test_controlnet import BUILT_IN, CONTROLNET, beside_controlnet, controlnet_tensors
 from host.test_engine import LONG
 from host.webui import Files, Made, WebUI, unet_sizes
 from lib_ipadapter.faces import PACKS, find_faces, find_models
@@ -38,8 +37,6 @@ pytestmark = [
 ADAPTER, CONTROL, OTHER = "ip-adapter_instant_id_sdxl", "control_instant_id_sdxl", "control_of_another_kind_sdxl"
 FACE = draw_faces((320, 320, 256))
 SMALL = {"width": 128, "height": 128, "steps": 2}
-HINT = (3, 16, 16, 32, 32, 96, 96, 256)
-"""Channels between the convolutions that see a ControlNet's picture."""
 
 
 @pytest.fixture(scope="module")
@@ -48,24 +45,6 @@ def checkpoint() -> Path:
     paths = Path(FOLDER or "", "models", "Stable-diffusion").glob("*.safetensors")
     fitting = [path for path in paths if unet_sizes(path)[0] is SDXL]
     return min(fitting, key=lambda path: (path.stat().st_size, path.name))
-
-
-def controlnet_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """Return a random ControlNet: a copy of the U-Net's first half, what sees the picture, and what leaves it."""
-    prefix, copied = "model.diffusion_model.", ("time_embed.", "label_emb.", "input_blocks.", "middle_block.")
-    with safe_open(str(checkpoint), "pt") as file:
-        names = [name for name in file.keys() if name.startswith(tuple(prefix + part for part in copied))]  # noqa: SIM118
-        made = {name.removeprefix(prefix): file.get_tensor(name).float() for name in names}
-    torch.manual_seed(9)
-    channels = made["input_blocks.0.0.weight"].shape[0]
-    for i, (entering, leaving) in enumerate(zip(HINT, (*HINT[1:], channels), strict=True)):
-        made[f"input_hint_block.{2 * i}.weight"] = torch.randn(leaving, entering, 3, 3) * (9 * entering) ** -0.5
-        made[f"input_hint_block.{2 * i}.bias"] = torch.zeros(leaving)
-    widths = [channels * width for width in (1, 1, 1, 1, 2, 2, 2, 4, 4)]
-    for name, width in [*((f"zero_convs.{i}.0", w) for i, w in enumerate(widths)), ("middle_block_out.0", widths[-1])]:
-        made[f"{name}.weight"] = torch.randn(width, width, 1, 1) * width**-0.5
-        made[f"{name}.bias"] = torch.zeros(width)
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,12 @@ CUTOFF = "sd-webui-cutoff"
 INCANTATIONS = "sd-webui-incantations"
 ADETAILER = "adetailer"
 ULTIMATE = "ultimate-upscale-for-automatic1111"
-ANIMATEDIFF = "sd-webui-animatediff"
+FUSION = "prompt-fusion-extension"
+CADS = "sd-webui-cads"
+KOHYA = "sd-webui-kohya-hiresfix"
+COUPLE = "stable-diffusion-webui-two-shot"
+DAEMON = "sd-webui-detail-daemon"
+RESCALE = "CFG_Rescale_webui"
 
 BUILT_IN = ""
 
@@ -46,6 +51,7 @@ GROUPS = {
     "built in": (BUILT_IN,),
     "one": (REGIONAL, NEGPIP, TILED, THRESHOLDING, FREEU, SAG, CUTOFF),
     "two": (NEUTRAL, INCANTATIONS, ADETAILER, ULTIMATE),
+    "three": (FUSION, CADS, KOHYA, COUPLE, DAEMON, RESCALE),
 }
 """Extensions that are run together; neutral prompt stops Regional Prompter's latent mode, without us too."""
 
@@ -71,6 +77,41 @@ def regional(mode: str = "Matrix", calculation: str = "Attention", base: bool = 
 
 def tiled(method: str) -> dict[str, list[Any]]:
     return {"tiled diffusion": [True, method, True, False, 96, SIDE, 8, 8, 4, 4]}
+
+
+def regions(method: str, background: bool = True) -> dict[str, list[Any]]:
+    """Return what asks tiled diffusion for a prompt of its own on either half of the picture."""
+    (args,) = tiled(method).values()
+    left = [True, 0.0, 0.0, 0.5, 1.0, "a blue house", "", "Background", 0.2, 5]
+    right = [True, 0.5, 0.0, 0.5, 1.0, "a green tree", "", "Foreground", 0.2, 6]
+    rest = ["None", 2.0, False, 10, 1, 1, 64, False, True, background, False]
+    return {"tiled diffusion": [*args, *rest, *left, *right]}
+
+
+DEMOFUSION = [
+    True,
+    "DemoFusion",
+    True,
+    8,
+    4,
+    4,
+    2,
+    False,
+    10,
+    1,
+    1,
+    64,
+    False,
+    False,
+    3,
+    1,
+    1,
+    True,
+    0.85,
+    0.5,
+    4,
+    False,
+]
 
 
 PAG = [False, 11.0, 0, 150, False, 1.0, 0.8, 3.0, 0.0, 0, 150, 4, True, 3.0, 0, 150]
@@ -109,6 +150,9 @@ CASES = {
     "Mixture of Diffusers, long negative": Case(
         TILED, tiled("Mixture of Diffusers"), {**WIDE, "negative_prompt": LONG}
     ),
+    "Tiled Diffusion, regions": Case(TILED, regions("MultiDiffusion"), WIDE),
+    "Tiled Diffusion, regions of Mixture": Case(TILED, regions("Mixture of Diffusers"), WIDE),
+    "Tiled Diffusion, regions alone": Case(TILED, regions("MultiDiffusion", background=False), WIDE),
     "Dynamic Thresholding": Case(THRESHOLDING, {"dynamic thresholding (cfg scale fix)": [True, 3.0]}, {"cfg_scale": 9}),
     "FreeU": Case(FREEU, {"freeu": [True]}),
     "Cutoff": Case(CUTOFF, {"cutoff": [True, "red, blue", 0.5, True]}, {"prompt": "a red cat, a blue house"}),
@@ -116,6 +160,26 @@ CASES = {
     "Neutral Prompt": Case(NEUTRAL, {"neutral prompt": [0.3]}, {"prompt": "a red cat AND_PERP a blue house :0.8"}),
     "Perturbed-attention guidance": Case(INCANTATIONS, {"incantations": PAG}),
     "Ultimate SD Upscale": Case(ULTIMATE, {}, selected("ultimate sd upscale", *ULTIMATE_ARGS), own=2),
+    "Prompt Fusion": Case(FUSION, {}, {"prompt": "a [red:green:blue:0,2,3] cat"}),
+    "Prompt Fusion, in both, batch": Case(
+        FUSION,
+        {},
+        {"prompt": "a [red:green:blue:0,2,3:bezier] cat", "negative_prompt": "[blurry:ugly:0,2]", "batch_size": 2},
+    ),
+    "CADS": Case(CADS, {"cads": [True, 0.6, 0.9, 0.25, 1.0, True, False]}),
+    "CADS, long negative": Case(CADS, {"cads": [True, 0.6, 0.9, 0.25, 1.0, True, False]}, {"negative_prompt": LONG}),
+    "Kohya's hires fix": Case(
+        KOHYA,
+        {"kohya hires.fix": [True, False, 3, 4, 0.4, 0.5, "bicubic", 0.5, 2.0, True, False]},
+        {"width": 128, "height": 128, "steps": 4},
+    ),
+    "Latent Couple": Case(
+        COUPLE,
+        {"latent couple extension": [True, "1:1,1:2,1:2", "0:0,0:0,0:1", "0.2,0.8,0.8", 20]},
+        {"prompt": "a garden AND a red cat AND a blue house", "batch_size": 2},
+    ),
+    "Detail Daemon": Case(DAEMON, {"detail daemon": [True, True, False, "both", 0.0, 1.0, 0.5, 0.5, 1, 0, 0, 0, True]}),
+    "CFG Rescale": Case(RESCALE, {"cfg rescale extension": [0.7, False, 1.0, False]}, {"cfg_scale": 7}),
     "Soft inpainting": Case(
         BUILT_IN,
         {"soft inpainting": [True, 1, 0.5, 4, 0, 0.5, 2]},
@@ -184,6 +248,24 @@ def test_a_region_of_a_picture_in_tiles_is_refused(webui: WebUI, files: Files, s
     generate = asked(webui, CASES["MultiDiffusion"])
     unit = {"model": files.adapter(sd), "images": [reference(1)], "mask": reference(2)}
     with pytest.raises(RefusedError, match=r"422.*whole picture of 8 x 12 latent cells"):
+        generate(unit)
+
+
+def test_demofusion_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
+    """It samples in a way of its own, of which no script is told."""
+    generate = asked(webui, Case(TILED, {"demofusion": DEMOFUSION}, {"width": 128, "height": 128, "steps": 2}))
+    plain = generate(on=False)
+    with pytest.raises(RefusedError, match=r"422.*something samples in a way of its own, as DemoFusion"):
+        generate({"model": files.adapter(sd), "images": [reference(1)]})
+    assert generate(on=False) - plain == 0
+
+
+def test_a_reference_for_each_picture_is_refused_where_the_order_of_the_rows_is_changed(
+    webui: WebUI, files: Files, sd: Path
+) -> None:
+    generate = asked(webui, CASES["Regional Prompter, latent, batch"])
+    unit = {"model": files.adapter(sd), "images": [reference(1), reference(2)], "unfold": True}
+    with pytest.raises(RefusedError, match=r"422.*another extension has changed their order"):
         generate(unit)
 
 

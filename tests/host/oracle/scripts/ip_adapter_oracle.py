@@ -209,9 +209,10 @@ def add_routes(_demo, app):
 
     @app.post("/ip-adapter-oracle/narrow-controlnet")
     def narrow_controlnet(given: dict):
-        """Let the ControlNet extension build SDXL's ControlNets for a narrow checkpoint, until the web UI ends."""
-        config = sys.modules["scripts.controlnet_model_guess"].controlnet_sdxl_config
-        config["model_channels"] = given["channels"]
+        """Let the ControlNet extension build ControlNets for a narrow checkpoint, until the web UI ends."""
+        guess = sys.modules["scripts.controlnet_model_guess"]
+        for config in (guess.controlnet_default_config, guess.controlnet_sdxl_config):
+            config["model_channels"] = given["channels"]
 
     @app.post("/ip-adapter-oracle/uncond")
     def uncond(given: dict):
