@@ -38,6 +38,9 @@ class End:
 PROCESSES = min(4, max(2, os.cpu_count() or 2))
 """How many share the tests, where nothing outside them, such as a web UI, is started once for all."""
 
+BY_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")
+"""How they share them: each file's tests share what is set up once; the order is that of `tests/conftest.py`."""
+
 BROWSERS_OWN = ("helpers", "masks", "strip")
 """Tests of the panel that are about what the browser draws, which is the same whichever gradio carries it."""
 SHAPES_AND_DOUBLES = ("contract", "families", "install", "meaning", "places")
@@ -117,7 +120,7 @@ def check() -> None:
 def test(end: End, *more: str) -> None:
     if end.name == "current":
         check()
-    shared = () if "IP_ADAPTER_HOST" in os.environ else ("-n", str(PROCESSES), "--dist", "loadfile")
+    shared = () if "IP_ADAPTER_HOST" in os.environ else ("-n", str(PROCESSES), *BY_FILES)
     run(end.executable, "-m", "pytest", *end.tests, *shared, *more, HF_HUB_OFFLINE="1")
 
 

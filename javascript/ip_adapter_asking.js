@@ -28,10 +28,11 @@ ipAdapter.Asking = class {
 
     /* Where the server failed, what comes is the answer before, or none. */
     answer(text) {
-        const {id, ...answer} = text ? JSON.parse(text) : {};
+        const {id, values, ...answer} = text ? JSON.parse(text) : {};
         const asked = this.waiting.shift();
         if (!asked) return;
         if (this.waiting.length) setTimeout(() => this.next());
+        if (answer.message) answer.message = ipAdapter.say(answer.message, values);
         asked.resolve(id === asked.id ? answer : {message: ipAdapter.say("The server failed. Its console has the details.")});
     }
 };

@@ -34,7 +34,7 @@
             const title = say("Show what the encoder will see of each reference, and what speaks against it");
             return [
                 element("div", {className: "ipadapter-row"}, button(say("Check references"), () => this.ask(), {title})),
-                ...this.adviceOnAll().map((text) => element("p", {className: "ipadapter-note"}, text)),
+                ...this.adviceOnAll().map((text) => element("p", {className: "ipadapter-note"}, say(text))),
             ];
         }
 
@@ -109,7 +109,7 @@
             const seen = (report.seen || []).map((src) => element("img", {src, alt: say("What the encoder sees"), title: say("What the encoder sees")}));
             return [
                 element("div", {className: "ipadapter-seen"}, ...seen),
-                ...(report.advice || []).map((text) => element("p", {className: "ipadapter-note"}, text)),
+                ...(report.advice || []).map((text) => element("p", {className: "ipadapter-note"}, say(text))),
             ];
         }
     };

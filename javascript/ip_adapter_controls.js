@@ -65,14 +65,15 @@
                     else this.panel.drawBody();
                 },
             });
-            const shown = element(
-                "figure",
-                {className: "ipadapter-drawn"},
-                element("img", {src: mask || ipAdapter.maskOfBox([0, 0, 1, 1]), alt: mask ? label : say("Everywhere"), style: `aspect-ratio: ${width / height}`, onclick: edit}),
-                mask ? sign("×", say("Remove region"), () => set(null), {className: "ipadapter-sign ipadapter-remove"}) : null,
-            );
+            const shown = () =>
+                element(
+                    "figure",
+                    {className: "ipadapter-drawn"},
+                    element("img", {src: mask, alt: label, style: `aspect-ratio: ${width / height}`, onclick: edit}),
+                    sign("×", say("Remove region"), () => set(null), {className: "ipadapter-sign ipadapter-remove"}),
+                );
             return [
-                shown,
+                ...(mask ? [shown()] : []),
                 element(
                     "div",
                     {className: "ipadapter-choices"},
@@ -98,9 +99,9 @@
                 options.push(option(each.name, each.name, {disabled: Boolean(each.reason), title}));
             }
             const select = choice(options, current, {ariaLabel: label, onchange: () => this.panel.set(control.name, select.value)});
-            const name = element("input", {type: "text", ariaLabel: say("Name to save as"), placeholder: say("name")});
-            const title = say("Save this unit's pictures, as its encoder sees them, under this name");
-            return [select, name, button(say("Save"), () => this.panel.save(name.value.trim()), {title})];
+            const {images, subject} = this.panel.unit;
+            const title = say("Save this unit's pictures, as its encoder sees them, under a name");
+            return [select, button(say("Save references as…"), () => this.panel.save(), {title, disabled: images.length === 0 && subject === ""})];
         }
 
         drawSubject(control, label) {

@@ -1,7 +1,7 @@
 /* Pictures: from files, addresses and canvases to the data URLs that a unit holds. */
 
 (() => {
-    const {element} = ipAdapter;
+    const {element, say, choice, option} = ipAdapter;
     const MAX_FILE = 1500000; // bytes of a picture that is sent as it is; larger ones are resized first
     const MAX_SIDE = 1536; // pixels of a resized picture's longer side; encoders take 224 to 336
     const SENDABLE = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
@@ -42,15 +42,48 @@
     }
 
     /* Return what an address of this page shows as a file. */
-    async function fileAt(url) {
+    async function fileAt(url, name = say("The picture")) {
         const blob = await (await fetch(url)).blob();
-        return new File([blob], ipAdapter.say("The picture"), {type: blob.type});
+        return new File([blob], name, {type: blob.type});
     }
 
     async function loaded(url) {
         const image = element("img", {src: url});
         await image.decode();
         return image;
+    }
+
+    /* Return a field for the weight of a picture among others. */
+    function weightOf(picture, ariaLabel, changed) {
+        const weight = element("input", {
+            type: "number",
+            min: -5,
+            max: 5,
+            step: 0.05,
+            value: picture.weight ?? 1,
+            title: say("Weight of this picture among the others"),
+            ariaLabel,
+            oninput: () => {
+                if (weight.value === "" || !weight.validity.valid) return;
+                picture.weight = Number(weight.value);
+                changed();
+            },
+            onblur: () => (weight.value = picture.weight ?? 1),
+        });
+        return weight;
+    }
+
+    /* Return a choice of a picture's own crop. */
+    function cropOf(picture, crops, ariaLabel, changed) {
+        const select = choice([option("", say("unit's crop")), ...crops.map((crop) => option(crop))], picture.crop || "", {
+            ariaLabel,
+            onchange: () => {
+                if (select.value) picture.crop = select.value;
+                else delete picture.crop;
+                changed();
+            },
+        });
+        return select;
     }
 
     /* Return the picture files that are dropped or pasted; a picture dragged on the page may come as its address. */
@@ -74,11 +107,11 @@
             const panel = panels[tab] || panels.txt2img;
             const other = row && row.querySelector("button");
             if (!other || !panel || row.querySelector(".ipadapter-send")) continue;
-            const title = ipAdapter.say("Use this picture as a reference of IP-Adapter");
+            const title = say("Use this picture as a reference of IP-Adapter");
             const send = () => resultOf(tab) && panel.send(resultOf(tab).src);
             row.append(element("button", {type: "button", className: `${other.className} ipadapter-send`, title, ariaLabel: title, onclick: send}, "🧷"));
         }
     };
 
-    Object.assign(ipAdapter, {readAsUrl, canvasOf, sizeWithin, urlOf, urlOfFile, fileAt, filesOf, loaded, resultOf, MAX_SIDE});
+    Object.assign(ipAdapter, {readAsUrl, canvasOf, sizeWithin, urlOf, urlOfFile, fileAt, filesOf, loaded, resultOf, weightOf, cropOf, MAX_SIDE});
 })();

@@ -26,34 +26,24 @@
                 onpointercancel: () => this.end(),
                 onpointerleave: () => this.show(),
             });
-            this.root = element(
-                "dialog",
+            this.dialog = new ipAdapter.Dialog(
+                title,
+                say("Use"),
+                say("What is bright counts, what is dark does not."),
                 {
-                    className: "ipadapter-editor",
-                    ariaLabel: title,
                     onkeydown: (event) => this.key(event),
-                    ondragover: (event) => event.preventDefault(),
                     ondrop: (event) => this.drop(event),
-                    onpaste: (event) => event.clipboardData.files.length && this.take(event, event.clipboardData.files[0]),
+                    onpaste: (event) => event.clipboardData.files.length && this.take(event.clipboardData.files[0]),
                 },
-                element("h3", {}, title),
                 this.drawTools(),
                 element("div", {className: "ipadapter-stage"}, this.view),
-                this.drawEnd(),
             );
         }
 
         /* Show the editor; return whether the person wants what was drawn. */
         open(parent) {
-            parent.append(this.root);
             this.show();
-            this.root.showModal();
-            return new Promise((resolve) => {
-                this.root.addEventListener("close", () => {
-                    this.root.remove();
-                    resolve(this.root.returnValue === "use");
-                });
-            });
+            return this.dialog.open(parent);
         }
 
         drawTools() {
@@ -68,7 +58,7 @@
                 const input = element("input", {type: "range", min, max, step: 0.01, value: this[name], ariaLabel: text, oninput: () => (this[name] = Number(input.value))});
                 return element("label", {}, text, input);
             };
-            const file = element("input", {type: "file", accept: "image/*", ariaLabel: say("Mask file"), onchange: (event) => this.take(event, file.files[0])});
+            const file = element("input", {type: "file", accept: "image/*", ariaLabel: say("Mask file"), onchange: () => this.take(file.files[0])});
             return element(
                 "div",
                 {className: "ipadapter-tools"},
@@ -81,16 +71,6 @@
                 button(say("Undo"), () => this.undo()),
                 element("label", {className: "ipadapter-button ipadapter-file"}, say("Take a file"), file),
                 quickButtons((box) => this.change(() => this.fillBox(box))),
-            );
-        }
-
-        drawEnd() {
-            return element(
-                "div",
-                {className: "ipadapter-end"},
-                element("span", {className: "ipadapter-note"}, say("What is bright counts, what is dark does not.")),
-                button(say("Cancel"), () => this.root.close()),
-                button(say("Use"), () => this.root.close("use"), {className: "ipadapter-button primary"}),
             );
         }
 
@@ -214,16 +194,14 @@
             this.context.clearRect(left * width, top * height, (right - left) * width, (bottom - top) * height);
         }
 
-        async drop(event) {
+        drop(event) {
             event.preventDefault();
-            event.stopPropagation();
             const [file] = event.dataTransfer.files;
-            if (file) await this.take(event, file);
+            if (file) this.take(file);
         }
 
         /* Take a black and white picture for the mask. */
-        async take(event, file) {
-            event.stopPropagation();
+        async take(file) {
             const url = URL.createObjectURL(file);
             try {
                 const taken = shadeOfMask(await loaded(url), this.shade.width, this.shade.height);
@@ -232,21 +210,20 @@
                     this.context.drawImage(taken, 0, 0);
                 });
             } catch {
-                alert(say("{name} is no picture that the browser can read.", {name: file.name}));
+                this.dialog.tell(say("{name} is no picture that the browser can read.", {name: file.name}));
             } finally {
                 URL.revokeObjectURL(url);
             }
         }
 
         key(event) {
-            event.stopPropagation(); // the web UI has keys of its own
             const keys = {b: () => this.choose(0), e: () => this.choose(1), z: () => (event.ctrlKey || event.metaKey) && this.undo()};
             const act = keys[event.key.toLowerCase()];
             if (act && event.target.type !== "file") act();
         }
 
         choose(index) {
-            this.root.querySelectorAll(".ipadapter-pair button")[index].click();
+            this.dialog.root.querySelectorAll(".ipadapter-pair button")[index].click();
         }
     };
 })();

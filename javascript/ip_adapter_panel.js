@@ -19,6 +19,7 @@
             this.current = 0;
             this.written = []; // what this panel wrote into the text fields; anything else there was pasted
             this.units = Array.from({length: this.spec.units}, () => this.emptyUnit());
+            this.keypoints = new ipAdapter.Keypoints(this);
             this.message = {text: "", wrong: false, acts: {}};
             this.view = new ipAdapter.View(this);
             root.addEventListener("paste", (event) => this.paste(event));
@@ -159,7 +160,9 @@
         }
 
         /* Ask the server to save this unit's references. */
-        save(name) {
+        save() {
+            const name = (prompt(say("Name to save as")) || "").trim();
+            if (!name) return;
             const taken = this.files.saved.some((saved) => saved.name.toLowerCase() === `${name}.safetensors`.toLowerCase());
             if (taken && !confirm(say("Replace the saved reference {name}?", {name}))) return;
             this.work("save", {name, unit: {...this.unit, enabled: true, embeds: ""}, overwrite: taken});
@@ -185,13 +188,17 @@
             return full;
         }
 
-        /* Add files to a field of the unit that is open now, before the picture at `place` or after all others. */
-        async add(field, files, place = Infinity) {
-            const pictures = this.unit[field];
+        /* Add files to pictures, as many as there may be; what is left out is in the message. */
+        async addTo(pictures, files, place = Infinity) {
             this.tell("");
             const urls = await this.urlsOf(files);
             const room = this.isFull(pictures, urls.length) ? Math.max(0, this.spec.most - pictures.length) : urls.length;
             pictures.splice(place, 0, ...urls.slice(0, room).map((image) => ({image})));
+        }
+
+        /* Add files to a field of the unit that is open now, before the picture at `place` or after all others. */
+        async add(field, files, place) {
+            await this.addTo(this.unit[field], files, place);
             this.draw();
         }
 
@@ -264,6 +271,10 @@
 
         controlsOf(group) {
             return this.spec.controls.filter((control) => control.group === group && this.hasMeaning(control, this.unit));
+        }
+
+        get crops() {
+            return this.spec.controls.find((control) => control.name === "crop").options;
         }
 
         isChanged(control) {

@@ -12,7 +12,7 @@
         constructor(panel) {
             this.panel = panel;
             this.root = element("div", {className: "ipadapter-plot", hidden: true});
-            this.asked = "";
+            this.asked = this.drawn = "";
         }
 
         /* What the plot depends on. */
@@ -25,16 +25,22 @@
 
         refresh() {
             clearTimeout(this.timer);
+            if (!this.panel.ticked) return;
+            this.root.setAttribute("aria-busy", "true");
             this.timer = setTimeout(() => this.ask(), PAUSE);
         }
 
         async ask() {
             const question = this.question();
             const text = JSON.stringify(question);
-            if (!this.panel.ticked || text === this.asked) return;
-            this.asked = text;
-            const answer = await this.panel.asking.ask("plot", question);
-            if (text === this.asked) this.draw(answer);
+            if (text !== this.asked) {
+                this.asked = text;
+                const answer = await this.panel.asking.ask("plot", question);
+                if (text !== this.asked) return;
+                this.draw(answer);
+                this.drawn = text;
+            }
+            this.root.setAttribute("aria-busy", String(this.drawn !== this.asked));
         }
 
         draw({blocks, passes, message}) {

@@ -18,7 +18,7 @@
                 "div",
                 {className: "ipadapter-presets"},
                 element("div", {className: "ipadapter-chips", role: "group", ariaLabel: say("What the references are for")}, ...this.chips),
-                element("div", {className: "ipadapter-row"}, ...this.drawOwn(), this.drawCopy(), button(say("Reset"), () => this.reset())),
+                element("div", {className: "ipadapter-row"}, ...this.drawOwn(), ...this.drawCopy(), button(say("Reset"), () => this.reset())),
             );
         }
 
@@ -86,16 +86,16 @@
 
         drawCopy() {
             const others = this.others();
+            if (others.length === 0) return [];
             const options = others.map(({panel, unit, key}) => option(key, `${key}: ${panel.summary(unit)}`));
             const select = choice([option("", say("Copy from…")), ...options], "", {
                 ariaLabel: say("Copy from another unit"),
-                disabled: others.length === 0,
                 onchange: () => {
                     const chosen = others.find(({key}) => key === select.value);
                     if (chosen) this.panel.replace(structuredClone(chosen.unit), say("The unit is copied."));
                 },
             });
-            return select;
+            return [select];
         }
 
         reset() {

@@ -1,7 +1,7 @@
 /* A strip of pictures: takes more by drop, paste and choice, and lets them be ordered, weighed, masked and removed. */
 
 (() => {
-    const {element, say, sign, choice, option} = ipAdapter;
+    const {element, say, sign} = ipAdapter;
 
     /* What a strip says of its pictures, by the unit's field that holds them. */
     const TEXTS = {
@@ -104,37 +104,13 @@
 
         drawWeight(index) {
             const picture = this.pictures[index];
-            const weight = element("input", {
-                type: "number",
-                min: -5,
-                max: 5,
-                step: 0.05,
-                value: picture.weight ?? 1,
-                title: say("Weight of this picture among the others"),
-                ariaLabel: this.texts.weight(index + 1),
-                oninput: () => {
-                    if (weight.value === "" || !weight.validity.valid) return;
-                    picture.weight = Number(weight.value);
-                    this.panel.write();
-                },
-                onblur: () => (weight.value = picture.weight ?? 1),
-            });
-            return weight;
+            return ipAdapter.weightOf(picture, this.texts.weight(index + 1), () => this.panel.write());
         }
 
         /* Pictures of one unit may need different crops. */
         drawCrop(index) {
             const picture = this.pictures[index];
-            const {options} = this.panel.spec.controls.find((control) => control.name === "crop");
-            const select = choice([option("", say("unit's crop")), ...options.map((crop) => option(crop))], picture.crop || "", {
-                ariaLabel: this.texts.crop(index + 1),
-                onchange: () => {
-                    if (select.value) picture.crop = select.value;
-                    else delete picture.crop;
-                    this.panel.draw();
-                },
-            });
-            return select;
+            return ipAdapter.cropOf(picture, this.panel.crops, this.texts.crop(index + 1), () => this.panel.draw());
         }
 
         drawTools(index) {

@@ -45,15 +45,18 @@
             if (!this.panel.files.asks.includes("save subject")) return [];
             const {unit} = this.panel;
             const file = element("input", {type: "file", accept: ".zip,application/zip", ariaLabel: say("Zip of a subject"), onchange: () => this.import(file.files[0])});
-            const gone = {disabled: !this.chosen};
+            const acts = [
+                button(say("Edit…"), () => this.change(), {title: say("Name, notes, weights and crops")}),
+                button(say("Take its pictures"), () => this.take(), {title: say("Put its pictures in the place of its name")}),
+                button(say("Export as zip"), () => this.export()),
+                button(say("Delete subject"), () => this.delete()),
+            ];
             return [
                 element(
                     "div",
                     {className: "ipadapter-row"},
-                    button(say("Keep references as subject…"), () => this.save(), {disabled: unit.images.length === 0}),
-                    button(say("Delete subject"), () => this.delete(), gone),
-                    button(say("Take its pictures"), () => this.take(), gone),
-                    button(say("Export as zip"), () => this.export(), gone),
+                    ...(this.chosen ? acts : []),
+                    button(say("Keep references as subject…"), () => this.keep(), {disabled: unit.images.length === 0}),
                     element("label", {className: "ipadapter-button ipadapter-file"}, say("Import a zip"), file),
                 ),
             ];
@@ -66,12 +69,42 @@
             return this.panel.ask(what, more);
         }
 
-        save() {
-            const name = (prompt(say("Name of the subject")) || "").trim();
-            const overwrite = this.all.some((subject) => subject.name.toLowerCase() === name.toLowerCase());
-            if (!name || (overwrite && !confirm(say("Replace the subject {name}?", {name})))) return;
-            const pictures = this.panel.unit.images.map(({mask, ...picture}) => picture); // a region belongs to the unit
-            this.panel.work("save subject", {name, pictures, overwrite});
+        /* The subject that has a name, whether its letters are large or small. */
+        named(name) {
+            return this.all.find((subject) => subject.name.toLowerCase() === name.toLowerCase());
+        }
+
+        /* Let a person look over a subject, and save it; return its name, or null. What cannot be saved comes back. */
+        async edit(title, subject, told = "") {
+            const given = await new ipAdapter.SubjectForm(this.panel, subject).open(title, told);
+            if (!given) return null;
+            await this.panel.work("save subject", {...given, overwrite: Boolean(this.named(given.name))});
+            const {text, wrong} = this.panel.message;
+            return wrong ? this.edit(title, given, text) : given.name;
+        }
+
+        /* Keep the unit's references; a region belongs to the unit. */
+        async keep() {
+            const {panel} = this;
+            const {unit} = panel;
+            const pictures = unit.images.map(({mask, ...picture}) => picture);
+            const name = await this.edit(say("Keep references as subject"), {name: "", notes: "", pictures});
+            if (!name || unit !== panel.unit) return;
+            const use = () => panel.replace({...unit, subject: name, images: []}, say("The subject stands for the pictures."));
+            panel.message.acts = {[say("Use it instead")]: use};
+            panel.view.redrawMessage();
+        }
+
+        /* Let a person change the subject that is chosen; under another name it is a copy. */
+        async change() {
+            const subject = await this.panel.answerTo("read subject", {name: this.chosen.name});
+            if (subject.pictures) await this.edit(say("Edit the subject"), subject);
+            else this.refuse(subject);
+        }
+
+        refuse({message}) {
+            this.panel.tell(message, true);
+            this.panel.drawBody();
         }
 
         delete() {
@@ -84,20 +117,15 @@
         /* Put the subject's pictures in the place of its name, to change them or to give them regions. */
         async take() {
             const {pictures, message} = await this.panel.answerTo("read subject", {name: this.chosen.name});
-            if (pictures) {
-                const images = pictures.map(({note, ...picture}) => picture);
-                this.panel.replace({...this.panel.unit, subject: "", images}, say("These are the subject's pictures."));
-            } else {
-                this.panel.tell(message, true);
-                this.panel.drawBody();
-            }
+            if (!pictures) return this.refuse({message});
+            const images = pictures.map(({note, ...picture}) => picture);
+            this.panel.replace({...this.panel.unit, subject: "", images}, say("These are the subject's pictures."));
         }
 
         async export() {
             const {name, zip, message} = await this.panel.answerTo("export subject", {name: this.chosen.name});
-            if (zip) element("a", {href: `data:application/zip;base64,${zip}`, download: `${name}.zip`}).click();
-            else this.panel.tell(message, true);
-            this.panel.drawBody();
+            if (!zip) return this.refuse({message});
+            element("a", {href: `data:application/zip;base64,${zip}`, download: `${name}.zip`}).click();
         }
 
         async import(file) {

@@ -101,7 +101,7 @@ class Look:
     @property
     def first_faces(self) -> list[Face]:
         """The first of the faces that stand for each image, where there is one."""
-        faces = [shot.face for each in self._plan.subjects for shot in each.shots[:1] if isinstance(shot, Shot)]
+        faces = [shot.face for each in self._plan.motifs for shot in each.shots[:1] if isinstance(shot, Shot)]
         return [face for face in faces if face]
 
     @contextmanager
@@ -135,10 +135,10 @@ class Look:
 
     def reference(self, number: int) -> dict[str, Any]:
         """Return what there is to say of one image."""
-        (field, given), subject = self.fields[number], self._plan.subjects[number]
+        (field, given), motif = self.fields[number], self._plan.motifs[number]
         file, crop = self._plan.files[field], given.crop or self._unit.crop
         picture = decode(field, file.content)
-        shots = [shot for shot in subject.shots if isinstance(shot, Shot)]
+        shots = [shot for shot in motif.shots if isinstance(shot, Shot)]
         faces = [shot.face for shot in shots if shot.face]
         crops = [align(picture, face, RECOGNISED) for face in faces]
         squares = [self._squares(field, file, shot, self._size) for shot in shots if self._size]

@@ -181,7 +181,7 @@ def remedies(unit: Unit, adapter: AdapterFile, plan: Plan) -> list[str]:
         f"It ends at {unit.end:g} of the steps.": unit.end < FEW_STEPS,
         f"Its face structure has a weight of {unit.structure_weight:g}.": unit.structure_weight < LITTLE_WEIGHT,
     }
-    references = [face for subject in plan.subjects for face in faces_of(subject)]
+    references = [face for motif in plan.motifs for face in faces_of(motif)]
     causes = [*(words for words, so in found.items() if so), *advice_on(dict(measures_of_faces(references)))]
     return causes or ["Another reference may help, or a prompt whose style leaves room for a likeness."]
 

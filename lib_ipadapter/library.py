@@ -14,7 +14,7 @@ from .errors import IPAdapterError, UnitError, UnrecognisedError
 from .families import ENCODERS, clip_name
 from .fields import HASH
 from .loras import partner
-from .names import refuse_changed, refuse_name
+from .names import alike, refuse_changed, refuse_name, refuse_taken
 from .saved import EXTENSIONS as SAVED_EXTENSIONS
 from .saved import SavedReference, open_saved
 from .subjects import Subjects
@@ -202,13 +202,10 @@ class Library:
         folders = self._folders().saved
         if not folders:
             raise IPAdapterError("There is no folder for saved references.")
-        path = folders[0] / f"{name}.safetensors"
         self.saved.rescan()
-        taken = [other for other in self.saved.paths() if other.stem.casefold() == name.casefold()]
-        if path in taken and not overwrite:
-            raise UnitError("name", name, f'"{name}" is taken. Choose another one, or set overwrite to true.')
-        if others := [other.name for other in taken if other != path]:
-            raise UnitError("name", name, f'"{name}" is too much like {others[0]}, which is there. Choose another one.')
+        path = folders[0] / f"{name}.safetensors"
+        like = [other for other in self.saved.paths() if alike(other.stem) == alike(name)]
+        refuse_taken(name, [(other.name, other == path) for other in like], overwrite)
         return path
 
     def _named_encoder(self, adapter: AdapterFile, name: str) -> EncoderFile:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .faces import Face
-from .plan import Plan, Shot, Subject
+from .plan import Motif, Plan, Shot
 from .regions import Box, of_area, of_mask
 from .units import Unit
 
@@ -41,9 +41,9 @@ def _normed(faces: Sequence[Face]) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def faces_of(subject: Subject) -> list[Face]:
+def faces_of(motif: Motif) -> list[Face]:
     """Return the faces that stand for a reference."""
-    return [shot.face for shot in subject.shots if isinstance(shot, Shot) and shot.face]
+    return [shot.face for shot in motif.shots if isinstance(shot, Shot) and shot.face]
 
 
 def likenesses(unit: Unit, plan: Plan, made: Sequence[Face], size: tuple[int, int], picture: int) -> Iterator[Likeness]:
@@ -52,7 +52,7 @@ def likenesses(unit: Unit, plan: Plan, made: Sequence[Face], size: tuple[int, in
     `picture` is its number among all that the generation makes, by which `unfold` has chosen one reference. A face is
     compared with those references in whose region it stands.
     """
-    given = list(enumerate(plan.subjects, 1))
+    given = list(enumerate(plan.motifs, 1))
     if unit.unfold:
         given = given[picture % len(given) :][:1]
     for number, face in enumerate(made):
@@ -60,9 +60,9 @@ def likenesses(unit: Unit, plan: Plan, made: Sequence[Face], size: tuple[int, in
         if box[0] == box[2] or box[1] == box[3]:  # in the margin with which a close-up was looked at
             continue
         alike = [
-            (float(cosines([face], faces_of(subject)).max()), reference)
-            for reference, subject in given
-            if _acts_on(box, plan, subject)
+            (float(cosines([face], faces_of(motif)).max()), reference)
+            for reference, motif in given
+            if _acts_on(box, plan, motif)
         ]
         if alike:
             cosine, reference = max(alike)
@@ -77,8 +77,8 @@ def _part_of_picture(face: Face, size: tuple[int, int]) -> Box:
     return left, upper, right, lower
 
 
-def _acts_on(box: Box, plan: Plan, subject: Subject) -> bool:
+def _acts_on(box: Box, plan: Plan, motif: Motif) -> bool:
     """Tell whether a reference acts on a part of the picture."""
-    held = [of_mask(mask, box, (1, 1)) for mask in (plan.mask, subject.mask) if mask]
-    held += [of_area(area, box, (1, 1)) for area in (plan.area, subject.area) if area]
+    held = [of_mask(mask, box, (1, 1)) for mask in (plan.mask, motif.mask) if mask]
+    held += [of_area(area, box, (1, 1)) for area in (plan.area, motif.area) if area]
     return all(part.item() >= INSIDE for part in held)

@@ -14,6 +14,9 @@ from .saved import SavedReference
 from .session import Session
 from .units import read_own_unit
 
+DAMAGED, NOT_YET = "damaged", "not in this version yet"
+"""Reasons against an adapter in a word or two."""
+
 
 def save_reference(session: Session, asked: Any) -> dict[str, Any]:
     """Save the references of `unit` under `name`; one of that name is replaced only where `overwrite` is true.
@@ -53,7 +56,7 @@ def list_adapters(session: Session) -> list[dict[str, Any]]:
     unet = session.host.loaded_unet()
     opened, damaged = session.preparation.library.adapters.all()
     listed = [_adapter_entry(session, name, adapter, unet) for name, adapter in opened.items()]
-    listed += [{"name": name, "reason": fault, "short": "damaged"} for name, fault in damaged.items()]
+    listed += [{"name": name, "reason": fault, "short": DAMAGED} for name, fault in damaged.items()]
     return sorted(listed, key=lambda entry: (bool(entry["reason"]), entry["name"].lower()))
 
 
@@ -65,10 +68,11 @@ def _adapter_entry(session: Session, name: str, adapter: AdapterFile, unet: nn.M
         **found.facts,
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.told_by,
+        "controlnet": found.controlnet,
         "fields": list(found.family.fields),
         "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
-        "short": f"for {found.base}" if found.runs else "not in this version yet",
+        "short": f"for {found.base}" if found.runs else NOT_YET,
         **({"note": "", "missing": False} if reason else _encoder_note(session, adapter)),
     }
 

@@ -3,7 +3,7 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from .errors import UnitError
 from .fields import HASH
@@ -27,6 +27,17 @@ def refuse_name(name: str) -> None:
 def alike(name: str) -> str:
     """Return what two names have in common that some systems take for one: case, and how accents are written."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def refuse_taken(name: str, like: Collection[tuple[str, bool]], overwrite: bool) -> None:
+    """Raise `UnitError` for a name that is taken and may not be overwritten, or that is too much like another.
+
+    `like` are the names of all that is `alike`, each with whether it is this very one.
+    """
+    if any(same for _, same in like) and not overwrite:
+        raise UnitError("name", name, f'"{name}" is taken. Choose another one, or set overwrite to true.')
+    if others := [other for other, same in like if not same]:
+        raise UnitError("name", name, f'"{name}" is too much like {others[0]}, which is there. Choose another one.')
 
 
 def without_hash(wanted: str) -> str:

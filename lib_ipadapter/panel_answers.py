@@ -26,6 +26,14 @@ from .units import read_own_unit
 
 PanelFunction = Callable[[Session, dict[str, Any]], dict[str, Any]]
 
+SAVED, DELETED, IMPORTED = DONE = ("Saved as {name}.", "Deleted {name}.", "Imported as {name}.")
+"""What is done, in words that the browser translates before it fills in the name."""
+
+
+def word(done: str, name: str) -> dict[str, Any]:
+    """Return a word for the person as part of an answer."""
+    return {"message": done, "values": {"name": name}}
+
 
 def panel_list(session: Session, _asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return the files that a panel lets a person choose from."""
@@ -45,7 +53,7 @@ def panel_rescan(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
 def panel_save(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Save a unit's references; return all that are saved, and a word for the person."""
     name = save_reference(session, asked)["name"]
-    return {"saved": list_saved(session), "message": f"Saved as {name}."}
+    return {"saved": list_saved(session), **word(SAVED, name)}
 
 
 def panel_plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,13 +65,13 @@ def panel_plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
 def panel_save_preset(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
     """Keep a unit's settings as a preset; return all presets, and a word for the person."""
     name = session.presets.save(asked)
-    return {"presets": session.presets.all(), "message": f"Saved as {name}."}
+    return {"presets": session.presets.all(), **word(SAVED, name)}
 
 
 def panel_delete_preset(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
     """Forget a preset; return those that are left, and a word for the person."""
     name = session.presets.delete(asked)
-    return {"presets": session.presets.all(), "message": f"Deleted {name}."}
+    return {"presets": session.presets.all(), **word(DELETED, name)}
 
 
 def panel_subjects(change: Callable[[Session, Any], dict[str, Any]], done: str) -> PanelFunction:
@@ -71,7 +79,7 @@ def panel_subjects(change: Callable[[Session, Any], dict[str, Any]], done: str) 
 
     def changed(session: Session, asked: dict[str, Any]) -> dict[str, Any]:
         name = change(session, asked)["name"]
-        return {**list_subjects(session), "message": f"{done} {name}."}
+        return {**list_subjects(session), **word(done, name)}
 
     return changed
 
@@ -85,10 +93,10 @@ PANEL: Mapping[str, PanelFunction] = {
     "delete preset": panel_delete_preset,
     "subjects": list_subjects,
     "read subject": read_subject,
-    "save subject": panel_subjects(save_subject, "Saved as"),
-    "delete subject": panel_subjects(delete_subject, "Deleted"),
+    "save subject": panel_subjects(save_subject, SAVED),
+    "delete subject": panel_subjects(delete_subject, DELETED),
     "export subject": export_subject,
-    "import subject": panel_subjects(import_subject, "Imported as"),
+    "import subject": panel_subjects(import_subject, IMPORTED),
     "faces": faces,
     "check": check,
     "keypoints": keypoints,

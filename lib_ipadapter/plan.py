@@ -83,7 +83,7 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Motif:
     """One reference as what stands for it: a square, its tiles, or its faces."""
 
     shots: tuple[AnyShot, ...]
@@ -111,7 +111,7 @@ class Plan:
     mask: Image.Image | None
     area: Area | None
     """Where the unit acts as a whole, besides the mask."""
-    subjects: tuple[Subject, ...]
+    motifs: tuple[Motif, ...]
     """The images one by one."""
 
     @property
@@ -151,16 +151,16 @@ def plan_of(
     files = {field: file for each in given.values() for field, _, file in each}
     files |= _mask_files(unit, given, pictures)
     masks = {field: pictures.mask(field, file) for field, file in files.items() if field.endswith("mask")}
-    subject_of = partial(_subject, unit, masks, pictures, shots_of)
+    motif_of = partial(_motif, unit, masks, pictures, shots_of)
     places = read_places(unit.region)
-    subjects = _saved_subjects(unit, saved) if saved else tuple(subject_of(*each) for each in given["images"])
-    subjects = _in_places(unit, places, "images", subjects)
-    images, groups = _sets(unit, subjects, 1)
-    composing = [subject_of(*each) for each in given["composition_images"]]
+    motifs = _saved_motifs(unit, saved) if saved else tuple(motif_of(*each) for each in given["images"])
+    motifs = _in_places(unit, places, "images", motifs)
+    images, groups = _sets(unit, motifs, 1)
+    composing = [motif_of(*each) for each in given["composition_images"]]
     composing = _in_places(unit, places, "composition_images", composing)
     compositions, others = _sets(unit, composing, 1 + images.sets)
     negatives = _negatives(unit, given["negative_images"] or given["images"], shots_of)
-    return Plan(files, negatives, images, compositions, groups, others, masks.get("mask"), places.whole, subjects)
+    return Plan(files, negatives, images, compositions, groups, others, masks.get("mask"), places.whole, motifs)
 
 
 def _given(name: str, all_pictures: Sequence[Picture], pictures: PictureFiles) -> Given:
@@ -175,7 +175,7 @@ def _mask_files(unit: Unit, given: Mapping[str, Given], pictures: PictureFiles) 
     return {field: pictures.reference(field, text) for field, text in texts.items() if text is not None}
 
 
-def _subject(
+def _motif(
     unit: Unit,
     masks: Mapping[str, Image.Image],
     pictures: PictureFiles,
@@ -183,17 +183,17 @@ def _subject(
     field: str,
     picture: Picture,
     file: Reference,
-) -> Subject:
+) -> Motif:
     mask, shots = masks.get(f"{field}.mask"), tuple(shots_of(field, picture, file))
     if not unit.tiles:
-        return Subject(shots, picture.weight, mask)
+        return Motif(shots, picture.weight, mask)
     (whole,) = shots  # faces have no tiles
     tiles = pictures.tiles(field, file)
     places = tuple(tile.place for tile in tiles)
-    return Subject(tuple(replace(whole, tile=tile) for tile in tiles), picture.weight, mask, places)
+    return Motif(tuple(replace(whole, tile=tile) for tile in tiles), picture.weight, mask, places)
 
 
-def _saved_subjects(unit: Unit, saved: SavedReference) -> tuple[Subject, ...]:
+def _saved_motifs(unit: Unit, saved: SavedReference) -> tuple[Motif, ...]:
     """Return the pictures of a saved reference; raises `UnitError` where they were encoded for another use."""
     for picture in saved.pictures:
         if bool(picture.places) != unit.tiles:
@@ -203,19 +203,19 @@ def _saved_subjects(unit: Unit, saved: SavedReference) -> tuple[Subject, ...]:
         raise UnitError("tiles", True, "keeps references apart: set combine to concat.")
     squares = (SavedShot(saved.digest, index) for index in itertools.count())
     return tuple(
-        Subject(tuple(itertools.islice(squares, picture.squares)), picture.weight, places=picture.places)
+        Motif(tuple(itertools.islice(squares, picture.squares)), picture.weight, places=picture.places)
         for picture in saved.pictures
     )
 
 
-def _in_places(unit: Unit, places: Places, name: str, subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+def _in_places(unit: Unit, places: Places, name: str, motifs: Sequence[Motif]) -> tuple[Motif, ...]:
     """Return references each in its place, if the unit gives each its own; the faces of one picture are then apart.
 
     Raises `UnitError` where there are more or fewer of them than named places.
     """
-    if not places.divide or not subjects:
-        return tuple(subjects)
-    each = [one for subject in subjects for one in _persons(subject, places)]
+    if not places.divide or not motifs:
+        return tuple(motifs)
+    each = [one for motif in motifs for one in _persons(motif, places)]
     areas = places.areas(len(each))
     if len(areas) != len(each):
         found = f"{len(each)} references or faces" if len(each) > 1 else "one reference or face"
@@ -223,47 +223,47 @@ def _in_places(unit: Unit, places: Places, name: str, subjects: Sequence[Subject
     return tuple(replace(one, area=area) for one, area in zip(each, areas, strict=True))
 
 
-def _persons(subject: Subject, places: Places) -> list[Subject]:
+def _persons(motif: Motif, places: Places) -> list[Motif]:
     """Return a reference's faces as references of their own, in the order of the places, from left to right or down."""
-    faces = [shot for shot in subject.shots if isinstance(shot, Shot) and shot.face]
+    faces = [shot for shot in motif.shots if isinstance(shot, Shot) and shot.face]
     if len(faces) < 2:
-        return [subject]
+        return [motif]
     faces.sort(key=lambda shot: shot.face.centre[places.axis == DOWN] if shot.face else 0.0)
-    return [replace(subject, shots=(shot,)) for shot in faces]
+    return [replace(motif, shots=(shot,)) for shot in faces]
 
 
-def _sets(unit: Unit, subjects: Sequence[Subject], first: int) -> tuple[Recipe, tuple[Group, ...]]:
+def _sets(unit: Unit, motifs: Sequence[Motif], first: int) -> tuple[Recipe, tuple[Group, ...]]:
     """Return how references become sets of image tokens, counted from `first`, and how these are attended."""
-    shots = tuple(shot for subject in subjects for shot in subject.shots)
+    shots = tuple(shot for motif in motifs for shot in motif.shots)
     if unit.tiles:
-        return Recipe(shots), _tiled(subjects, first)
+        return Recipe(shots), _tiled(motifs, first)
     if unit.combine != "concat" and len(shots) > 1 and not unit.unfold:
-        weights = tuple(subject.weight for subject in subjects for _ in subject.shots)
+        weights = tuple(motif.weight for motif in motifs for _ in motif.shots)
         return Recipe(shots, unit.combine, weights), (Group((first,), (1.0,)),)
-    return Recipe(shots), tuple(_apart_or_together(unit, subjects, first))
+    return Recipe(shots), tuple(_apart_or_together(unit, motifs, first))
 
 
-def _apart_or_together(unit: Unit, subjects: Sequence[Subject], first: int) -> Iterator[Group]:
+def _apart_or_together(unit: Unit, motifs: Sequence[Motif], first: int) -> Iterator[Group]:
     """Yield a group for each reference that acts alone, then one for all others."""
     numbers = itertools.count(first)
-    sets = {subject: tuple(itertools.islice(numbers, len(subject.shots))) for subject in subjects}
-    weights = {subject: (subject.weight,) * len(subject.shots) for subject in subjects}
-    apart = [subject for subject in subjects if unit.unfold or subject.mask is not None or subject.area is not None]
-    for subject in apart:
-        yield Group(sets[subject], weights[subject], subject.mask, area=subject.area)
-    together = [subject for subject in subjects if subject not in apart]
+    sets = {motif: tuple(itertools.islice(numbers, len(motif.shots))) for motif in motifs}
+    weights = {motif: (motif.weight,) * len(motif.shots) for motif in motifs}
+    apart = [motif for motif in motifs if unit.unfold or motif.mask is not None or motif.area is not None]
+    for motif in apart:
+        yield Group(sets[motif], weights[motif], motif.mask, area=motif.area)
+    together = [motif for motif in motifs if motif not in apart]
     if together:
         yield Group(sum((sets[each] for each in together), ()), sum((weights[each] for each in together), ()))
 
 
-def _tiled(subjects: Sequence[Subject], first: int) -> tuple[Group, ...]:
+def _tiled(motifs: Sequence[Motif], first: int) -> tuple[Group, ...]:
     """Return every tile as a group of its own; several references share the strength, unless each has its place."""
     sets = itertools.count(first)
-    sharing = {subject: 1 if subject.area else len(subjects) for subject in subjects}
+    sharing = {motif: 1 if motif.area else len(motifs) for motif in motifs}
     return tuple(
-        Group((next(sets),), (subject.weight / sharing[subject],), subject.mask, subject.places, i, subject.area)
-        for subject in subjects
-        for i in range(len(subject.places))
+        Group((next(sets),), (motif.weight / sharing[motif],), motif.mask, motif.places, i, motif.area)
+        for motif in motifs
+        for i in range(len(motif.places))
     )
 
 

@@ -128,7 +128,7 @@ class Preparation:
             encoded = self._features.encode(encoder, plan)
             squares = [encoded[shot] for shot in plan.images.shots if isinstance(shot, Shot)]
             features = {takes: torch.cat([each.of(takes) for each in squares]) for takes in (EMBED, HIDDEN)}
-            pictures = [SavedPicture(subject.weight, subject.places) for subject in plan.subjects]
+            pictures = [SavedPicture(motif.weight, motif.places) for motif in plan.motifs]
             write_saved(path, pictures, features, encoder.path.name, fingerprint(encoder))
             self.library.saved.rescan()
         return self.library.saved.open(path)

@@ -54,6 +54,7 @@ class Session:
             with self.host.refusing(p):
                 names = {each.adapter.path.name for each in prepared.values()}
                 self.host.begin(p, names, [each.unit for each in prepared.values()])
+                self.host.await_passes(p)
             encoding = self.preparation.encoding_seconds - encoded
             log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
         described = {
@@ -68,9 +69,11 @@ class Session:
     def before_sampling(self, p: Any, args: Iterable[Any]) -> None:
         """Let the units act on the pass of sampling that is about to begin. It needs no earlier call for this `p`."""
         prepared = self._prepare(p, args)
-        run = Run(list(prepared.values()), self.host.pass_of(p)) if prepared else None
-        if run and run.acts:
-            self.host.while_sampling(p, run)
+        if not prepared:
+            return
+        run = Run(list(prepared.values()), self.host.pass_of(p))
+        self.host.while_sampling(p, run if run.acts else None)
+        if run.acts:
             for number, each in prepared.items():
                 log.debug("%s: %s", unit_key(number), describe(each.unit, each.adapter.path.name, each.digests))
 

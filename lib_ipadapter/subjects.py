@@ -20,7 +20,7 @@ from typing import Any
 from .cache import Cache
 from .errors import IPAdapterError, UnitError, printable
 from .fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, Text, read_crop, refuse_unknown
-from .names import alike, close_names, refuse_changed, refuse_name, without_hash
+from .names import alike, close_names, refuse_changed, refuse_name, refuse_taken, without_hash
 from .reference import Reference, data_url, decode, file_format, reference_of
 
 RECORD = "subject.json"
@@ -201,14 +201,10 @@ class Subjects:
         if not folders:
             raise IPAdapterError("There is no folder for subjects.")
         with self._lock:
-            taken = [name for name in self._there() if alike(name) == alike(subject.name)]
-            if taken and not overwrite:
-                why = f'"{subject.name}" is taken. Choose another one, or set overwrite to true.'
-                raise UnitError("name", subject.name, why)
-            if any(name != subject.name for name in taken):
-                why = f'"{subject.name}" is too much like {taken[0]}, which is there. Choose another one.'
-                raise UnitError("name", subject.name, why)
-            folder = self._there().get(subject.name, folders[0] / subject.name)
+            there = self._there()
+            like = [name for name in there if alike(name) == alike(subject.name)]
+            refuse_taken(subject.name, [(name, name == subject.name) for name in like], overwrite)
+            folder = there.get(subject.name, folders[0] / subject.name)
             _write(folder, {RECORD: record_of(subject)} | dict(_named(subject, files)))
 
     def delete(self, wanted: str) -> str:

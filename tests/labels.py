@@ -55,7 +55,26 @@ def texts_of_the_browser() -> set[str]:
     return {text for found in SPOKEN.findall(code) for text in found if text}
 
 
-SOURCES = (texts_of_fields, texts_of_groups, texts_of_intents, texts_of_settings, texts_of_the_browser)
+def texts_of_the_server() -> set[str]:
+    """Return what the server says and the browser translates: sentences without a measure or a file's name in them."""
+    from lib_ipadapter.advice import THRESHOLDS
+    from lib_ipadapter.families import BASES
+    from lib_ipadapter.listing import DAMAGED, NOT_YET
+    from lib_ipadapter.panel_answers import DONE
+    from lib_ipadapter.preview import NO_FACE
+
+    advice = {row.advice for row in THRESHOLDS if "{" not in row.advice}
+    return {*DONE, DAMAGED, NOT_YET, NO_FACE, *(f"for {name}" for name in BASES.values()), *advice}
+
+
+SOURCES = (
+    texts_of_fields,
+    texts_of_groups,
+    texts_of_intents,
+    texts_of_settings,
+    texts_of_the_browser,
+    texts_of_the_server,
+)
 
 
 def labels() -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_host import CONTEXT, SmallHost, ask, photo, save_files
 from unets import ldm_unet
 
-from lib_ipadapter.panel_answers import PANEL, panel_answer
+from lib_ipadapter.panel_answers import DELETED, PANEL, panel_answer, word
 from lib_ipadapter.session import Session
 
 
@@ -45,7 +45,7 @@ def test_presets_come_with_the_lists_and_change_with_what_is_asked(session: Sess
     assert ask(session, "list")["presets"] == {}
     assert ask(session, "save preset", name="soft", unit={"weight": 0.4})["presets"] == {"soft": {"weight": 0.4}}
     assert ask(session, "list")["presets"] == {"soft": {"weight": 0.4}}
-    assert ask(session, "delete preset", name="soft") == {"presets": {}, "message": "Deleted soft."}
+    assert ask(session, "delete preset", name="soft") == {"presets": {}, **word(DELETED, "soft")}
     path = session.host.folders().presets
     assert path
     path.write_text("damaged")
@@ -70,12 +70,14 @@ def test_nothing_that_a_panel_asks_is_an_error_of_the_server(session: Session, d
 def test_a_change_of_subjects_tells_of_all_and_what_was_done(session: Session) -> None:
     assert ask(session, "subjects") == {"subjects": []}
     saved = ask(session, "save subject", name="anna", pictures=[photo()])
-    assert (saved["message"], [each["name"] for each in saved["subjects"]]) == ("Saved as anna.", ["anna"])
+    assert (saved["message"], saved["values"]) == ("Saved as {name}.", {"name": "anna"})
+    assert [each["name"] for each in saved["subjects"]] == ["anna"]
     zipped = ask(session, "export subject", name="anna")["zip"]
     assert "is taken" in ask(session, "import subject", zip=zipped)["message"]
     both = ask(session, "import subject", zip=zipped, name="b")
-    assert (both["message"], [each["name"] for each in both["subjects"]]) == ("Imported as b.", ["anna", "b"])
+    assert (both["message"], both["values"]) == ("Imported as {name}.", {"name": "b"})
+    assert [each["name"] for each in both["subjects"]] == ["anna", "b"]
     assert ask(session, "read subject", name="b")["pictures"][0]["image"].startswith("data:image/png;base64,")
     for name in ("anna", "b"):
         last = ask(session, "delete subject", name=name)
-    assert last == {"subjects": [], "message": "Deleted b."}
+    assert last == {"subjects": [], **word(DELETED, "b")}

@@ -307,6 +307,16 @@ def test_the_script_registers_under_a_private_name_and_holds_no_dataclass() -> N
     assert "from modules.scripts import" not in script.read_text(encoding="utf-8")
 
 
+def test_the_script_asks_rooms_for_what_they_have() -> None:
+    """It imports them as late as it can, so that nothing else would tell."""
+    asked = re.findall(r'room\("([a-z_.]+)"\)\.(\w+)', (ROOT / "scripts" / "ip_adapter.py").read_text(encoding="utf-8"))
+    assert len(asked) > 5
+    for room, name in asked:
+        tree = ast.parse(ROOMS[room.replace(".", "/")].read_text(encoding="utf-8"))
+        named = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        assert name in named, f"{room} has no {name}"
+
+
 def test_the_version_stands_in_both_places() -> None:
     from lib_ipadapter.version import VERSION
 

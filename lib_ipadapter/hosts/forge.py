@@ -20,7 +20,7 @@ from ..errors import IPAdapterError
 from .face_context import unfed
 from .host import Row, SamplingRun
 from .neighbours import controlnets_models
-from .sampling import Pass, Refusal, act, progress, refusing
+from .sampling import Pass, Refusal, act, forget, progress, refusing
 from .webui import *  # noqa: F403 (what every door has from there)
 
 MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
@@ -111,6 +111,7 @@ def before_process(p: Any, feeding: bool) -> None:
     Beside an adapter there it is left alone, for that one says what all ControlNets see (sd_forge_ipadapter,
     lib_ipadapter/IPAdapterPlus.py).
     """
+    forget(p)
     lone = unfed(controlnets_models(p)) if feeding else []
     with refusing(p):
         if lone:
@@ -121,14 +122,15 @@ def before_process(p: Any, feeding: bool) -> None:
             )
 
 
-def while_sampling(p: Any, run: SamplingRun) -> None:
-    act(p, ForgePass(p, run))
+def while_sampling(p: Any, run: SamplingRun | None) -> None:
+    act(p, run and ForgePass(p, run))
 
 
 class ForgePass(Pass):
     """Sees the U-Net itself, to which Forge tells with each call what the rows are."""
 
-    def watched(self, params: Any) -> torch.nn.Module:
+    @staticmethod
+    def watched(params: Any) -> torch.nn.Module:
         return shared.sd_model.forge_objects.unet.model.diffusion_model
 
     def expect(self, params: Any) -> None:
@@ -141,6 +143,9 @@ class ForgePass(Pass):
         if options.get("patches", {}).get("attn2_patch"):
             return args, {**kwargs, "transformer_options": {**options, "patches": around(options["patches"], self.run)}}
         return None
+
+
+on_cfg_denoiser = ForgePass.on_cfg_denoiser
 
 
 def rows_of(options: Mapping[str, Any], first_picture: int) -> list[Row]:

@@ -45,9 +45,21 @@ def colours(page: Any, field: str = "images") -> list[str]:
     return [colour_of(image) for image in given(page)[0][field]]
 
 
+RESTS = """() => {
+    const {asking, plot} = ipAdapter.panels.txt2img;
+    return asking.waiting.length === 0 && plot.root.getAttribute("aria-busy") === "false";
+}"""
+"""Whether a ticked panel waits for nothing that the server was asked; an answer draws it anew."""
+
+
+def rest(page: Any) -> None:
+    page.wait_for_function(RESTS)
+
+
 def tick(page: Any) -> None:
     page.check("#ipadapter_txt2img-checkbox input")
     page.wait_for_selector("select[aria-label=Adapter] option[value='ip-adapter_sd15.safetensors']", state="attached")
+    rest(page)
 
 
 def choose(page: Any, name: str = "ip-adapter_sd15.safetensors") -> None:

@@ -4,6 +4,8 @@ It stands for the web UI: it shows what the script would be given.
 """
 
 import base64
+import html
+import io
 import itertools
 import json
 import sys
@@ -14,13 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from demo.frame import framed_panel
 from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.plot import plotted
 from lib_ipadapter.presets import Presets
+from lib_ipadapter.reference import picture_url
 from lib_ipadapter.unet_map import SD, SDXL
 from lib_ipadapter.units import read_unit
+
+from .controlnet import draw_controlnet
 
 MODELS = [
     {
@@ -66,6 +72,18 @@ MODELS = [
         "note": "needs insightface, which is not installed.",
     },
     {
+        "name": "ip-adapter_instant_id_sdxl.bin",
+        "title": "InstantID",
+        "base": "SDXL",
+        "missing": False,
+        "family": "face-resampler",
+        "controlnet": True,
+        "fields": ["face", "variant"],
+        "reason": "",
+        "short": "for SDXL",
+        "note": "InstantID",
+    },
+    {
         "name": "ip-adapter_sdxl.safetensors",
         "title": "base",
         "base": "SDXL",
@@ -91,6 +109,11 @@ def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
     return [gr.update() if (value := f(parameters)) is None else gr.update(value=value) for f in functions]
 
 
+def done(words: str, name: str) -> dict[str, Any]:
+    """Return what the library says when something is done; its own room needs torch."""
+    return {"message": words, "values": {"name": name}}
+
+
 class Server:
     """What answers the panel: presets and plots are the library's own, the rest only looks like it."""
 
@@ -99,7 +122,7 @@ class Server:
         self.saved: list[dict[str, Any]] = [
             {"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}
         ]
-        self.subjects: dict[str, list[dict[str, Any]]] = {"Berta": [{"image": PNG, "weight": 1.0, "note": "from afar"}]}
+        self.subjects = {"Berta": {"notes": "", "pictures": [{"image": PNG, "weight": 1.0, "note": "from afar"}]}}
         self.does: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "list": self.files,
             "rescan": self.files,
@@ -107,11 +130,12 @@ class Server:
             "plot": self.plot,
             "check": self.check,
             "faces": self.faces,
+            "keypoints": self.keypoints,
             "fail": self.fail,
-            "save preset": lambda asked: self.presets_after(f"Saved as {self.presets.save(asked)}."),
-            "delete preset": lambda asked: self.presets_after(f"Deleted {self.presets.delete(asked)}."),
-            "subjects": lambda asked: self.subjects_after(),
-            "read subject": lambda asked: {"name": asked["name"], "pictures": self.subjects[asked["name"]]},
+            "save preset": lambda asked: self.presets_after("Saved as {name}.", self.presets.save(asked)),
+            "delete preset": lambda asked: self.presets_after("Deleted {name}.", self.presets.delete(asked)),
+            "subjects": lambda asked: self.listed_subjects(),
+            "read subject": lambda asked: {"name": asked["name"], **self.subjects[asked["name"]]},
             "save subject": self.save_subject,
             "delete subject": self.delete_subject,
             "export subject": lambda asked: {"name": asked["name"], "zip": base64.b64encode(b"a zip").decode()},
@@ -153,27 +177,48 @@ class Server:
         boxes = [[1, 2, 5, 6], [6, 2, 9, 5]]
         return {"width": 10, "height": 10, "faces": [{"number": i, "box": box} for i, box in enumerate(boxes)]}
 
-    def presets_after(self, message: str) -> dict[str, Any]:
-        return {"presets": self.presets.all(), "message": message}
+    def keypoints(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Draw a square of the photo's colour where the face is to be, in the asked size."""
+        if asked["face"] == "right":
+            raise IPAdapterError("Shows no face on the right.")
+        size = asked["width"], asked["height"]
+        x, y, high = asked["place"] or (0.5, 0.5, 0.2)
+        side = high * size[1] / 2
+        photo = Image.open(io.BytesIO(base64.b64decode(asked["image"].split(",")[1]))).convert("RGB")
+        drawn = Image.new("RGB", size)
+        edges = [int(each) for each in (x * size[0] - side, y * size[1] - side, x * size[0] + side, y * size[1] + side)]
+        drawn.paste(photo.getpixel((1, 1)), edges)
+        return {"image": picture_url(drawn), "faces": 1}
 
-    def subjects_after(self, message: str = "") -> dict[str, Any]:
-        listed = [{"name": name, "pictures": each, "notes": "", "reason": ""} for name, each in self.subjects.items()]
-        return {"subjects": listed, "message": message}
+    def presets_after(self, words: str, name: str) -> dict[str, Any]:
+        return {"presets": self.presets.all(), **done(words, name)}
+
+    def listed_subjects(self) -> dict[str, Any]:
+        return {"subjects": [{"name": name, "reason": "", **each} for name, each in self.subjects.items()]}
 
     def save_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if asked["name"] == "slow":
+        name = asked["name"]
+        if name == "slow":
             time.sleep(2)
-        self.subjects[asked["name"]] = asked["pictures"]
-        return self.subjects_after(f"Saved as {asked['name']}.")
+        if "/" in name:
+            raise IPAdapterError("name has a slash.")
+        assert asked["overwrite"] == (name in self.subjects)
+        self.subjects[name] = {"notes": asked["notes"], "pictures": asked["pictures"]}
+        return {**self.listed_subjects(), **done("Saved as {name}.", name)}
 
     def delete_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
         del self.subjects[asked["name"]]
-        return self.subjects_after(f"Deleted {asked['name']}.")
+        return {**self.listed_subjects(), **done("Deleted {name}.", asked["name"])}
 
     def import_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
         assert base64.b64decode(asked["zip"].split(",")[-1]) == b"a zip"
-        self.subjects["Clara"] = [{"image": PNG, "weight": 1.0}]
-        return self.subjects_after("Imported as Clara.")
+        self.subjects["Clara"] = {"notes": "", "pictures": [{"image": PNG, "weight": 1.0}]}
+        return {**self.listed_subjects(), **done("Imported as {name}.", "Clara")}
+
+
+def commented(text: str) -> str:
+    """Return comments as the web UI shows them below the gallery (modules/ui_common.py, `plaintext_to_html`)."""
+    return f"<p class='comments'>{'<br>'.join(html.escape(line) + chr(10) for line in text.split(chr(10)))}</p>"
 
 
 def build(folder: str) -> gr.Blocks:
@@ -182,6 +227,7 @@ def build(folder: str) -> gr.Blocks:
             gr.Number(768, label="Width", elem_id="txt2img_width")
             gr.Number(512, label="Height", elem_id="txt2img_height")
         panel = framed_panel(page, 5, Server(folder).answer, REFERENCES.get)
+        draw_controlnet(page, "txt2img")
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
         number = itertools.count()  # for gradio shows nothing anew that is as before
@@ -189,6 +235,9 @@ def build(folder: str) -> gr.Blocks:
         pasted = gr.Textbox(label="Parameters as JSON", elem_id="pasted")
         paste = gr.Button("Paste", elem_id="paste")
         components, functions = zip(*panel.infotext_fields, strict=True)
+        comments = gr.Textbox(label="Comments", elem_id="comments", lines=3)
+        log = gr.HTML(elem_id="html_log_txt2img", elem_classes="html-log")
+        gr.Button("Comment", elem_id="comment").click(commented, inputs=[comments], outputs=[log])
         paste.click(lambda text: take(json.loads(text), functions), inputs=[pasted], outputs=list(components))
     return page
 

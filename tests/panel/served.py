@@ -21,7 +21,18 @@ PICTURES = TESTS.parent / "build" / "screenshots"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
+PATIENCE = 180_000
+"""Milliseconds until a state that is waited for counts as missing: a busy machine takes minutes to draw a page."""
+
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium was found; CHROMIUM may name one")
+
+
+def answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=60).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -36,13 +47,9 @@ def serve(module: str) -> Iterator[str]:
     server = subprocess.Popen([sys.executable, "-c", start, str(port)], env=environment, cwd=TESTS)
     address = f"http://127.0.0.1:{port}/"
     try:
-        for _ in range(480):
-            try:
-                urllib.request.urlopen(address, timeout=2).close()
-                break
-            except OSError:
-                assert server.poll() is None, "the page's server ended"
-                time.sleep(0.25)
+        while not answers(address):
+            assert server.poll() is None, "the page's server ended"
+            time.sleep(0.25)
         yield address
     finally:
         server.kill()
@@ -60,6 +67,7 @@ def started_browser() -> Iterator[Any]:
 def opened(browser: Any, address: str, name: str, **context: Any) -> Iterator[Any]:
     """Open a page that has the panel; afterwards take its picture and see that its code met no error."""
     page = browser.new_page(**{"viewport": {"width": 1100, "height": 1000}, **context})
+    page.set_default_timeout(PATIENCE)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)

@@ -115,8 +115,8 @@ def test_a_file_becomes_the_mask_in_its_own_greys(page: Any) -> None:
     page.set_input_files(
         "dialog input[type=file]", {"name": "m.png", "mimeType": "image/png", "buffer": file.getvalue()}
     )
-    page.wait_for_function("document.querySelector('dialog input[type=file]').files.length === 1")
-    page.wait_for_timeout(300)
+    darkens = "(canvas) => canvas.getContext('2d').getImageData(canvas.width - 20, 20, 1, 1).data[0] < 100"
+    page.wait_for_function(f"({darkens})(document.querySelector('dialog canvas'))")
     mask = use(page)
     assert abs(at(mask, 0.2, 0.5) - 128) <= 2
     assert at(mask, 0.9, 0.5) <= 2

@@ -12,7 +12,7 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
 
 from lib_ipadapter.units import FIELDS, read_unit
 
-from .acts import PNG, changed, choose, drop, given, tick, unfold
+from .acts import PNG, changed, choose, drop, given, rest, tick, unfold
 from .served import needs_chromium, opened
 
 pytestmark = needs_chromium
@@ -101,8 +101,8 @@ def test_an_answer_neither_folds_anything_nor_takes_a_click_away(page: Any) -> N
     button = page.locator(".ipadapter-field.mask [title='Left half']").bounding_box()
     page.mouse.move(button["x"] + 5, button["y"] + 5)
     page.mouse.down()
-    page.evaluate("() => { ipAdapter.panels.txt2img.look(); }")  # the answer comes, and must wait
-    page.wait_for_timeout(500)
+    page.evaluate("() => { ipAdapter.panels.txt2img.look(); }")
+    rest(page)  # the answer came, and must wait
     page.mouse.up()
     assert given(page)[0]["mask"]
 
@@ -272,8 +272,8 @@ def test_references_are_saved_under_a_name_and_chosen_by_it(page: Any) -> None:
     drop(page, "one.png", "two.png")
     choose(page)
     unfold(page, "References")
-    page.fill("[aria-label='Name to save as']", "berta")
-    page.click("button:text-is('Save')")
+    page.once("dialog", lambda dialog: dialog.accept("berta"))
+    page.click("button:text-is('Save references as…')")
     page.wait_for_selector("text=Saved 2 as berta.safetensors, overwriting: false, no embeds.")
     page.click("button[aria-label='Remove reference 2']")
     page.click("button[aria-label='Remove reference 1']")
@@ -288,13 +288,19 @@ def test_a_saved_reference_is_replaced_when_the_person_says_so(page: Any) -> Non
     unfold(page, "References")
     page.wait_for_selector("select[aria-label='Saved reference'] option[value='anna.safetensors']", state="attached")
     asked: list[str] = []
-    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
-    page.fill("[aria-label='Name to save as']", "Anna")
-    page.click("button:text-is('Save')")
-    assert asked == ["Replace the saved reference Anna?"]
-    page.once("dialog", lambda dialog: dialog.accept())
-    page.fill("[aria-label='Name to save as']", "anna")
-    page.click("button:text-is('Save')")
+
+    def answer(dialog: Any) -> None:
+        """Give a name; then first do not replace what has it, the next time do."""
+        asked.append(dialog.message)
+        if dialog.type == "prompt":
+            dialog.accept("Anna" if len(asked) == 1 else "anna")
+        else:
+            dialog.accept() if len(asked) == 4 else dialog.dismiss()
+
+    page.on("dialog", answer)
+    page.click("button:text-is('Save references as…')")
+    assert asked[1:] == ["Replace the saved reference Anna?"]
+    page.click("button:text-is('Save references as…')")
     page.wait_for_selector("text=Saved 1 as anna.safetensors, overwriting: true")
 
 

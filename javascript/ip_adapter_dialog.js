@@ -1,0 +1,49 @@
+/* A window over the page: a title, what stands in it, and two ways out. What is typed, dropped and pasted there is no
+   business of the web UI, which has keys and drops of its own. */
+
+(() => {
+    const {element, say, button} = ipAdapter;
+
+    ipAdapter.Dialog = class {
+        /* `use` is the word on the button that ends it well, `told` what stands beside that button. */
+        constructor(title, use, told, attributes, ...parts) {
+            this.use = element("button", {type: "submit", value: "use", className: "ipadapter-button primary"}, use);
+            this.told = element("span", {className: "ipadapter-note", role: "status"}, told);
+            this.root = element(
+                "dialog",
+                {className: "ipadapter-dialog", ariaLabel: title},
+                element(
+                    "form",
+                    {method: "dialog"},
+                    element("h3", {}, title),
+                    ...parts,
+                    element("div", {className: "ipadapter-end"}, this.told, button(say("Cancel"), () => this.root.close()), this.use),
+                ),
+            );
+            const own = {onkeydown: () => {}, ondrop: (event) => event.preventDefault(), onpaste: () => {}, ...attributes};
+            for (const [name, act] of Object.entries(own)) {
+                this.root.addEventListener(name.slice(2), (event) => {
+                    event.stopPropagation();
+                    act(event);
+                });
+            }
+            this.root.addEventListener("dragover", (event) => event.preventDefault());
+        }
+
+        tell(text) {
+            this.told.textContent = text;
+        }
+
+        /* Show it; return whether the person wants what is set in it. */
+        open(parent) {
+            parent.append(this.root);
+            this.root.showModal();
+            return new Promise((resolve) => {
+                this.root.addEventListener("close", () => {
+                    this.root.remove();
+                    resolve(this.root.returnValue === "use");
+                });
+            });
+        }
+    };
+})();

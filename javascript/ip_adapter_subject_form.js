@@ -1,0 +1,83 @@
+/* A subject in a window, to be changed: its name and notes, and each picture's weight, crop and note. */
+
+(() => {
+    const {element, say, sign} = ipAdapter;
+
+    ipAdapter.SubjectForm = class {
+        constructor(panel, {name, notes, pictures}) {
+            this.panel = panel;
+            this.pictures = pictures.map((picture) => ({...picture}));
+            this.name = element("input", {type: "text", required: true, value: name, ariaLabel: say("Name of the subject"), oninput: () => this.mark()});
+            this.notes = element("textarea", {rows: 2, value: notes, ariaLabel: say("Notes on the subject")});
+            this.list = element("div", {className: "ipadapter-rows"});
+        }
+
+        /* Let a person change it; return what is to be saved, or null. `told` is what went wrong before. */
+        async open(title, told = "") {
+            const drop = async (event) => {
+                event.preventDefault();
+                await this.add(await ipAdapter.filesOf(event.dataTransfer));
+            };
+            this.dialog = new ipAdapter.Dialog(
+                title,
+                say("Save"),
+                told,
+                {ondrop: drop, onpaste: (event) => this.add([...event.clipboardData.files])},
+                element("label", {className: "ipadapter-field"}, element("span", {}, say("Name")), this.name),
+                element("label", {className: "ipadapter-field"}, element("span", {}, say("Notes")), this.notes),
+                this.list,
+            );
+            this.draw();
+            this.mark();
+            if (!(await this.dialog.open(this.panel.root))) return null;
+            return {name: this.name.value.trim(), notes: this.notes.value.trim(), pictures: this.pictures};
+        }
+
+        /* Say on the button what it will do. */
+        mark() {
+            this.dialog.use.textContent = this.panel.subjects.named(this.name.value.trim()) ? say("Replace") : say("Save");
+        }
+
+        draw() {
+            const input = element("input", {type: "file", accept: "image/*", multiple: true, ariaLabel: say("More pictures"), onchange: () => this.add([...input.files])});
+            const add = element("label", {className: "ipadapter-add"}, say("Drop, paste or choose pictures"), input);
+            this.list.replaceChildren(...this.pictures.map((picture, index) => this.drawRow(picture, index + 1)), add);
+            this.dialog.use.disabled = this.pictures.length === 0;
+        }
+
+        drawRow(picture, n) {
+            const note = element("input", {
+                type: "text",
+                value: picture.note || "",
+                placeholder: say("Note"),
+                ariaLabel: say("Note on picture {n}", {n}),
+                oninput: () => (picture.note = note.value),
+            });
+            return element(
+                "div",
+                {className: "ipadapter-pictured"},
+                element("img", {src: picture.image, alt: say("Picture {n}", {n})}),
+                element(
+                    "div",
+                    {className: "ipadapter-row"},
+                    note,
+                    ipAdapter.weightOf(picture, say("Weight of picture {n}", {n}), () => {}),
+                    ipAdapter.cropOf(picture, this.panel.crops, say("Crop of picture {n}", {n}), () => {}),
+                    sign("×", say("Remove picture {n}", {n}), () => this.remove(n - 1)),
+                ),
+            );
+        }
+
+        remove(index) {
+            this.pictures.splice(index, 1);
+            this.draw();
+        }
+
+        async add(files) {
+            if (files.length === 0) return;
+            await this.panel.addTo(this.pictures, files);
+            this.dialog.tell(this.panel.message.text);
+            this.draw();
+        }
+    };
+})();
