@@ -67,6 +67,8 @@ class Kind:
     flags: str
     asks: dict[str, Any] = field(default_factory=dict[str, Any])
     """What its API must be asked for with hires fix."""
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Settings of its own to start with."""
     forge: bool = True
     """Whether it is of the Forge family: models are loaded when they are needed, rows are told to the U-Net."""
 
@@ -74,7 +76,13 @@ class Kind:
 FORGES_HIRES = {"hr_additional_modules": ["Use same choices"], "hr_cfg": 3}
 
 KINDS = (
-    Kind("reForge", ("ldm_patched/modules/args_parser.py: --always-cpu", "k_diff: "), "--always-cpu", {"hr_cfg": 3}),
+    Kind(
+        "reForge",
+        ("ldm_patched/modules/args_parser.py: --always-cpu", "k_diff: "),
+        "--always-cpu",
+        {"hr_cfg": 3},
+        {"sd_checkpoints_limit": 2},  # or it reads both anew for each picture that a refiner ends
+    ),
     Kind("Forge Classic", ("ldm_patched/modules/args_parser.py: --always-cpu", "modules_forge: "), "--always-cpu"),
     Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu", FORGES_HIRES),
     Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu", FORGES_HIRES | {"hr_upscaler": "None"}),
@@ -125,6 +133,8 @@ class WebUI:
         }
         environment.pop("PYTHONPATH", None)
         self.log = log
+        self.kept = log.parent / "named"
+        """Where saved references and subjects go; `started` says so to the web UI."""
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=log.open("wb"), stderr=subprocess.STDOUT
         )
