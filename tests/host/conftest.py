@@ -72,6 +72,7 @@ def started(folder: Path, python: str, files: Files, kept: Path, *beside: Path) 
     settings, layout = kept / "config.json", kept / "ui-config.json"
     values = {
         **SETTINGS,
+        "ipadapter_units": 5,
         "ipadapter_folder": files.folder.as_posix(),
         "ipadapter_kept_folder": (kept / "named").as_posix(),
         "outdir_samples": (kept / "out").as_posix(),
