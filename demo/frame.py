@@ -42,10 +42,12 @@ def framed_panel(
 
 
 def browser_code() -> str:
-    """Return the extension's code as the web UI would run it, behind the two functions of the web UI that it uses."""
+    """Return the extension's code as the web UI would run it, behind the functions of the web UI that it uses."""
     files = sorted((ROOT / "javascript").glob("*.js"))  # as the web UI orders them
     code = "\n".join(path.read_text(encoding="utf-8") for path in files)
     host = (
         "const gradioApp = () => document; const loaded = []; const onUiLoaded = (callback) => loaded.push(callback);"
+        "const onAfterUiUpdate = (callback) => "
+        "new MutationObserver(callback).observe(document.body, {childList: true, subtree: true});"
     )
     return f"() => {{ {host}\n{code}\nwindow.ipAdapter = ipAdapter; loaded.forEach((callback) => callback()); }}"

@@ -42,9 +42,9 @@
     }
 
     /* Return what an address of this page shows as a file. */
-    async function fileAt(url) {
+    async function fileAt(url, name = say("The picture")) {
         const blob = await (await fetch(url)).blob();
-        return new File([blob], say("The picture"), {type: blob.type});
+        return new File([blob], name, {type: blob.type});
     }
 
     async function loaded(url) {

@@ -19,6 +19,7 @@
             this.current = 0;
             this.written = []; // what this panel wrote into the text fields; anything else there was pasted
             this.units = Array.from({length: this.spec.units}, () => this.emptyUnit());
+            this.keypoints = new ipAdapter.Keypoints(this);
             this.message = {text: "", wrong: false, acts: {}};
             this.view = new ipAdapter.View(this);
             root.addEventListener("paste", (event) => this.paste(event));

@@ -70,6 +70,7 @@
                 new ipAdapter.Strip(this.panel, "images").draw(),
                 this.drawMessage(),
                 ...this.panel.checking.draw(),
+                ...this.panel.keypoints.draw(),
                 this.panel.plot.root,
             );
         }

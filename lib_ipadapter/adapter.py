@@ -45,9 +45,14 @@ def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
 
 
 def _submodule(root: nn.Module, path: str) -> nn.Module | None:
-    """Return the module at `path`, or None; a walk over all modules of a U-Net takes longer than all else here."""
+    """Return the module at `path`, or None; a walk over all modules of a U-Net takes longer than all else here.
+
+    A module that other extensions have put around one, such as what scales a block's pictures, is seen through.
+    """
     module: Any = root
     for name in path.split("."):
+        while name not in module._modules and len(module._modules) == 1:
+            (module,) = module._modules.values()
         module = module._modules.get(name)
         if module is None:
             return None

@@ -28,6 +28,7 @@ class Adapter(BaseModel):
     lora: bool | None = Field(None, description="Whether the file holds a LoRA, too.")
     variant: str | None = Field(None, description="Which of several kinds of files that look alike it is, if any.")
     variant_by: str | None = Field(None, description="What tells the variant: hash, name, or default.")
+    controlnet: bool | None = Field(None, description="Whether it comes with a ControlNet that sees key points.")
     unit_fields: list[str] | None = Field(
         None, alias="fields", description="Fields of a unit that have a meaning for few families, this among them."
     )  # fields itself is a name of pydantic 1's

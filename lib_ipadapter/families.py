@@ -4,7 +4,7 @@ A file is described by its shapes alone: a mapping from canonical key to shape, 
 Canonical keys start with `image_proj.` (the projector) or `ip_adapter.` (keys and values of each layer).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 Shape = tuple[int, ...]
@@ -320,6 +320,17 @@ SPECIAL_BASES = {
     "instantx-sd35": "SD3.5",
 }
 
+NETWORKS = {
+    "distilled_guidance_layer": "Chroma",
+    "double_stream_modulation_img": "FLUX.2",
+    "double_blocks": "FLUX",
+    "joint_blocks": "SD3.5",
+    "txt_norm": "Qwen-Image",
+    "cap_embedder": "Lumina",
+    "time_projection": "Wan",
+}
+"""Base model that is no U-Net, by a part of its network that those before lack (Forge Neo, backend/nn)."""
+
 BASES = {(768, 16): "SD1.x", (1024, 16): "SD2.x", (2048, 70): "SDXL"}
 """Base model by context width and number of layers."""
 
@@ -327,6 +338,16 @@ BASES = {(768, 16): "SD1.x", (1024, 16): "SD2.x", (2048, 70): "SDXL"}
 def base_name(context_dim: int, layers: int) -> str:
     """Return the base model's name, or what is known of it, for messages."""
     return BASES.get((context_dim, layers)) or f"context width {context_dim}, {layers} layers"
+
+
+def network_without_unet(parts: Collection[str]) -> str:
+    """Return the base model of a network that is no U-Net by the names of its parts, or "" where that is unknown."""
+    return next((base for part, base in NETWORKS.items() if part in parts), "")
+
+
+def adapters_for(base: str) -> list[str]:
+    """Return what the kinds of adapters that were made for one of `SPECIAL_BASES` are called in sentences."""
+    return [family.title for family in FAMILIES if SPECIAL_BASES.get(family.name) == base]
 
 
 def encoder_name(takes: str, width: int) -> str:

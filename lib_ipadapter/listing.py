@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .adapter import find_attentions
+from torch import nn
+
 from .checkpoint import AdapterFile
 from .errors import IPAdapterError
 from .faces import PACKS, find_models
@@ -53,23 +54,21 @@ def _saved_entry(name: str, reference: SavedReference) -> dict[str, Any]:
 def list_adapters(session: Session) -> list[dict[str, Any]]:
     """Return every adapter file, those that fit the loaded checkpoint first, and damaged files with their fault."""
     unet = session.host.loaded_unet()
-    attentions = None if unet is None else find_attentions(unet)
     opened, damaged = session.preparation.library.adapters.all()
-    listed = [_adapter_entry(session, name, adapter, attentions) for name, adapter in opened.items()]
+    listed = [_adapter_entry(session, name, adapter, unet) for name, adapter in opened.items()]
     listed += [{"name": name, "reason": fault, "short": DAMAGED} for name, fault in damaged.items()]
     return sorted(listed, key=lambda entry: (bool(entry["reason"]), entry["name"].lower()))
 
 
-def _adapter_entry(
-    session: Session, name: str, adapter: AdapterFile, attentions: Mapping[Any, Any] | None
-) -> dict[str, Any]:
+def _adapter_entry(session: Session, name: str, adapter: AdapterFile, unet: nn.Module | None) -> dict[str, Any]:
     found = adapter.recognised
-    reason = (attentions is not None and reason_against(adapter, attentions)) or ""
+    reason = (unet is not None and reason_against(adapter, unet)) or ""
     return {
         "name": name,
         **found.facts,
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.told_by,
+        "controlnet": found.controlnet,
         "fields": list(found.family.fields),
         "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,

@@ -17,7 +17,7 @@ from .combining import MERGED, TOKENS_MERGED, merge
 from .encoders import EncoderFile, fingerprint
 from .errors import IPAdapterError, UnitError
 from .faces import PACKS, Face, FaceFinder, choose
-from .families import EMBED, FACE_FIELDS, HIDDEN, base_name
+from .families import EMBED, FACE_FIELDS, HIDDEN, adapters_for, base_name, network_without_unet
 from .features import FeatureMaker
 from .fields import Picture
 from .hosts.host import Host
@@ -30,7 +30,7 @@ from .saved import SavedPicture, SavedReference, write_saved
 from .schedule import layer_weights
 from .subjects import Subject
 from .tokens import KeysValues, keys_and_values, project, refuse_unsound, usable_tensors
-from .unet_map import Layout, Site, sites
+from .unet_map import Layout, sites
 from .units import FIELDS, Unit, refuse_contradictions
 
 Settings = Mapping[str, float]
@@ -91,7 +91,7 @@ class Preparation:
     def prepare(self, unit: Unit, unet: nn.Module) -> Prepared:
         """Return the unit ready for `unet`; raises `IPAdapterError` with a sentence where it cannot run."""
         adapter = self.library.adapter(unit.model).as_variant(unit.variant)
-        if reason := reason_against(adapter, find_attentions(unet)):
+        if reason := reason_against(adapter, unet):
             raise IPAdapterError(reason)
         layout = refuse_unsound(adapter)
         _refuse_idle_composition(unit, layout)
@@ -230,8 +230,8 @@ def _settings(unit: Unit, adapter: AdapterFile) -> Settings:
     return {name: getattr(unit, name) for name in (variant.settings if variant else ())}
 
 
-def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -> str | None:
-    """Return why an adapter cannot run on a U-Net with these cross-attentions, or None where it can.
+def reason_against(adapter: AdapterFile, unet: nn.Module) -> str | None:
+    """Return why an adapter cannot run on a loaded checkpoint's network, or None where it can.
 
     A U-Net may lack some of its layout's sites, as pruned ones do; those that it has must fit in width.
     """
@@ -239,11 +239,11 @@ def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -
         layout = refuse_unsound(adapter)
     except IPAdapterError as error:
         return error.sentence
-    found = adapter.recognised
+    found, attentions = adapter.recognised, find_attentions(unet)
     if not attentions:
         return (
-            f"{adapter.path.name} is for {found.base}, but the loaded checkpoint has no U-Net of that kind. "
-            f"Load a checkpoint made from {found.base}; adapters for other kinds of networks do not run yet."
+            f"{adapter.path.name} is for {found.base}, but the loaded checkpoint {_no_unet(unet)}. "
+            f"Load a checkpoint made from {found.base}."
         )
     own = widths(attentions)
     theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.to_k_ip.weight"][0] for site in sites(layout)}
@@ -254,6 +254,15 @@ def reason_against(adapter: AdapterFile, attentions: Mapping[Site, nn.Module]) -
         f"{adapter.path.name} is for {found.base}, but the loaded checkpoint is {loaded}. "
         "Choose an adapter made for that, or load another checkpoint."
     )
+
+
+def _no_unet(network: nn.Module) -> str:
+    """Return what a loaded checkpoint without the known cross-attentions is, as it stands in a sentence."""
+    base = network_without_unet(dict(network.named_children()))
+    if not base:
+        return "has no U-Net of that kind, and adapters for other kinds of networks do not run yet"
+    known = " or ".join(adapters_for(base)) or f"an adapter for {base}"
+    return f"is of {base}'s kind, which has no U-Net, and {known} does not run yet"
 
 
 def _miss_lora(unit: Unit, adapter: AdapterFile) -> None:

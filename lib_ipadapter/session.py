@@ -54,6 +54,7 @@ class Session:
             with self.host.refusing(p):
                 names = {each.adapter.path.name for each in prepared.values()}
                 self.host.begin(p, names, [each.unit for each in prepared.values()])
+                self.host.await_passes(p)
             encoding = self.preparation.encoding_seconds - encoded
             log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
         described = {
@@ -68,9 +69,11 @@ class Session:
     def before_sampling(self, p: Any, args: Iterable[Any]) -> None:
         """Let the units act on the pass of sampling that is about to begin. It needs no earlier call for this `p`."""
         prepared = self._prepare(p, args)
-        run = Run(list(prepared.values()), self.host.pass_of(p)) if prepared else None
-        if run and run.acts:
-            self.host.while_sampling(p, run)
+        if not prepared:
+            return
+        run = Run(list(prepared.values()), self.host.pass_of(p))
+        self.host.while_sampling(p, run if run.acts else None)
+        if run.acts:
             for number, each in prepared.items():
                 log.debug("%s: %s", unit_key(number), describe(each.unit, each.adapter.path.name, each.digests))
 
@@ -125,13 +128,12 @@ class Run:
         if unet is self._unet:
             return
         self.eject()
-        attentions = find_attentions(unet)
-        reasons = [reason_against(unit.prepared.adapter, attentions) for unit in self._units]
+        reasons = [reason_against(unit.prepared.adapter, unet) for unit in self._units]
         for reason in filter(None, reasons):
             log.warning("IP-Adapter: %s The unit rests while this checkpoint is at work.", reason)
         self._acting = [unit for unit, reason in zip(self._units, reasons, strict=True) if not reason]
         self._period = period_of(self._acting)
-        self._unet, self._injection = unet, Injection(unet, attentions)
+        self._unet, self._injection = unet, Injection(unet, find_attentions(unet))
         self._side = SidePaths(unet, [lora.layers for lora in self._loras(self._acting)])
         self._side.inject()  # first, for the query that the other hooks keep has the LoRA in it
         self._injection.inject()

@@ -39,8 +39,8 @@ class Plot(NamedTuple):
     """By the field that names them."""
     args_of: Callable[[Any], Iterable[Any]]
     """Returns the script's args in a generation's record."""
-    refusal: type[Exception]
-    """What, made of an `IPAdapterError`, stops the plot before its first cell: a cell that fails is only left blank."""
+    refusal: Callable[[IPAdapterError], Exception]
+    """Returns what, made of an error, stops the plot before its first cell: a cell that fails is only left blank."""
 
 
 def prefix(unit: int) -> str:

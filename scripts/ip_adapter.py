@@ -145,11 +145,12 @@ def add_axes():
             ),
             "embeds": xyz.Files(lambda: listing.usable(listing.list_saved(session())), library.saved_reference),
         }
-        plot = xyz.Plot(grid, files, args_of, room("hosts.sampling").Refusal)
+        plot = xyz.Plot(grid, files, args_of, door().refusal)
         xyz.add_axes(plot, shared.opts.data.get("ipadapter_units", 3))
 
 
 def add_routes(_demo, app):
+    door().show_refusals()
     if shared.cmd_opts.api or shared.cmd_opts.nowebui:
         room("api").add_routes(app, session(), door().route_guards(app))
         door().answer_refusals(app)

@@ -131,6 +131,8 @@ class SmallHost:
     def begin(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
         self.told = set(adapters), [unit.inner for unit in units]
 
+    def await_passes(self, p: Any) -> None: ...
+
     def while_sampling(self, p: Any, run: Any) -> None:
         self.run = run
 

@@ -88,7 +88,8 @@ def batch(prompts: tuple[int, ...], unconds: int = 1) -> Any:
     """Return what a denoiser tells its callbacks, for pictures with these numbers of prompts joined by AND."""
     rows = sum(prompts) + unconds * len(prompts)
     cond = SimpleNamespace(batch=[[None] * count for count in prompts])
-    denoiser = SimpleNamespace(sampler=SimpleNamespace(sampler_extra_args={"cond": cond}), step=3, total_steps=12)
+    sampler = SimpleNamespace(sampler_extra_args={"cond": cond})
+    denoiser = SimpleNamespace(p=SimpleNamespace(), sampler=sampler, step=3, total_steps=12)
     return SimpleNamespace(x=torch.randn(rows, 4, 2, 2), denoiser=denoiser)
 
 
@@ -147,6 +148,8 @@ def test_progress_is_a_fraction_of_the_calls(door, step, steps, expected) -> Non
 
 
 class Processing:
+    scripts = None
+
     def __init__(self) -> None:
         self.sampler = SimpleNamespace(launch_sampling=lambda steps, func: func())
         self.comments: list[str] = []
@@ -348,7 +351,71 @@ def test_the_model_after_the_refiners_switch_is_followed(door) -> None:
 def test_denoisers_of_other_generations_are_left_alone(door) -> None:
     params = batch((1,))
     door.on_cfg_denoiser(params)
-    assert vars(params.denoiser).keys() == {"sampler", "step", "total_steps"}
+    assert vars(params.denoiser).keys() == {"p", "sampler", "step", "total_steps"}
+
+
+def untold(door, p: Processing) -> Any:
+    """Return what samples in the generation of `p` without a word to scripts, as DemoFusion does."""
+    params, inner = batch((1,)), Inner()
+    params.denoiser.p, params.denoiser.inner_model = p, inner
+
+    def sample() -> torch.Tensor:
+        with contextlib.suppress(RuntimeError):  # the web UI reports what a callback raises, and goes on
+            door.on_cfg_denoiser(params)
+        return inner(params.x)
+
+    return sample
+
+
+def test_a_sampler_that_nobody_told_of_is_refused_as_it_calls_the_model(door) -> None:
+    p = Processing()
+    sample = untold(door, p)
+    sample()  # nothing is awaited
+    door.await_passes(p)
+    with pytest.raises(fastapi.HTTPException, match="samples in a way of its own, as DemoFusion"):
+        sample()
+    door.before_process(p, False)
+    sample()  # of the next generation
+
+
+def test_a_refusal_holds_where_another_extension_replaces_how_to_sample(door) -> None:
+    p = Processing()
+    with door.refusing(p, 1):
+        raise IPAdapterError("does not fit.")
+    door.await_passes(p)  # for the other units
+    p.sample = untold(door, p)
+    with pytest.raises(fastapi.HTTPException, match=r"IP-Adapter unit 1: does not fit\."):
+        p.sample()
+
+
+def test_a_sampler_that_nobody_told_of_is_a_warning_where_the_setting_says_so(door) -> None:
+    p = Processing()
+    door.shared.opts.data["ipadapter_warn_only"] = True
+    door.await_passes(p)
+    sample = untold(door, p)
+    for _ in range(2):
+        sample()
+    (comment,) = p.comments
+    assert comment.endswith("The picture was made without it.")
+
+
+def test_a_sampler_that_is_used_again_is_left_alone_where_no_unit_acts(door) -> None:
+    """As tiled diffusion has it: one sampler for all passes."""
+    run = Run()
+    p, params, inner = Processing(), batch((1,)), Inner()
+    p.sampler.sampler_extra_args = params.denoiser.sampler.sampler_extra_args
+    params.denoiser.inner_model, params.denoiser.sampler, p.sampler.model_wrap_cfg = inner, p.sampler, params.denoiser
+    door.shared.sd_model = SimpleNamespace(model=SimpleNamespace(diffusion_model="the U-Net"))
+    door.await_passes(p)
+
+    def work() -> None:
+        door.on_cfg_denoiser(params)
+        inner(params.x)
+
+    for acting in (None, run, None, run):
+        door.while_sampling(p, acting)
+        p.sampler.launch_sampling(1, work)
+    assert [call[0] for call in run.calls if call[0] == "arm"] == ["arm", "arm"]
 
 
 def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:

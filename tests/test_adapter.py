@@ -270,6 +270,25 @@ def test_the_unets_own_sites_are_found() -> None:
     assert list(widths(found).values()) == [32] * 2 + [64] * 2 + [128] * 5 + [64] * 3 + [32] * 3 + [128]
 
 
+class Scaled(nn.Module):
+    """A block as Kohya's hires fix puts it into a U-Net."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor, *more: Tensor) -> Tensor:
+        return self.block(x, *more)
+
+
+def test_a_block_that_another_extension_wraps_keeps_its_sites() -> None:
+    unet = ldm_unet(context_dim=CONTEXT)
+    found = find_attentions(unet)
+    for blocks, number in ((unet.input_blocks, 2), (unet.output_blocks, 9), (unet.output_blocks, 8)):
+        blocks[number] = Scaled(blocks[number])
+    assert find_attentions(unet) == found
+
+
 class Packed(nn.Module):
     """A linear layer as Forge has it in 4 bits: packed in one column, with its true shape beside, and no features."""
 

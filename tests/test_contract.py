@@ -3,6 +3,9 @@
 What a double calls is compared with a real web UI in tests/host/test_contract.py.
 """
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 for needed in ("fastapi", "torch", "ldm"):
@@ -12,6 +15,7 @@ import fastapi  # noqa: E402
 import torch  # noqa: E402
 from contract import DOUBLES, ENTRY, Interrupted, Processing, contexts, enlarged, guided, noise_of, stepped, times  # noqa: E402
 from small_host import CONTEXT, SmallHost, photo, save_files, unit  # noqa: E402
+from test_xyz import AxisOption  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from unets import ldm_unet  # noqa: E402
 
@@ -200,3 +204,23 @@ def test_another_script_that_fails_takes_nothing_from_the_unit(double, tmp_path,
     alone = double.generate(asked(unit()))
     double._load(tmp_path / "other.py")
     assert torch.equal(double.generate(asked(unit())), alone)
+
+
+def test_the_plot_gets_axes_and_a_value_that_cannot_be_stops_it(double) -> None:
+    class PlotScript: ...
+
+    PlotScript.__module__ = "xyz_grid.py"  # as the web UI names modules after their files
+    axes: list[AxisOption] = []
+    grid = SimpleNamespace(
+        AxisOption=AxisOption,
+        axis_options=axes,
+        format_value_add_label=None,
+        format_remove_path=None,
+    )
+    sys.modules["modules.scripts"].scripts_data = [SimpleNamespace(script_class=PlotScript, module=grid)]
+    double.entries[0].add_axes()
+    p = asked(unit())
+    double.generate(p)
+    weight = next(axis for axis in axes if axis.label == "[IP-Adapter 1] Weight")
+    with pytest.raises(fastapi.HTTPException, match="from -5 to 5, not 9"):
+        weight.confirm(p, [9])

@@ -4,6 +4,7 @@ with a real ControlNet in it, against that ControlNet given the authors' tokens.
 What the real extension does is checked in tests/host.
 """
 
+import copy
 import enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -169,8 +170,14 @@ class Generation:
         self.units = [unit()] if units is None else units
 
     def begin(self) -> "Generation":
-        listen(self.p, self.session.feeds_controlnet(self.units), refused)
-        self.extension.controlnet_main_entry(self.p)
+        self.set_up(self.p)
+        return self.tell()
+
+    def set_up(self, p: Any) -> None:
+        listen(p, self.session.feeds_controlnet(self.units), refused)
+        self.extension.controlnet_main_entry(p)
+
+    def tell(self) -> "Generation":
         contexts = contexts_of(self.p)
         self.host.facts, self.host.run = PassFacts(contexts=contexts is not None), None
         self.session.before_sampling(self.p, self.units)
@@ -308,6 +315,22 @@ def test_another_generation_within_is_not_fed(host, extension) -> None:
     inner.units = begun.p.units
     with pytest.raises(AssertionError):
         extension.controlnet_main_entry(inner)
+
+
+@pytest.mark.parametrize("refiner", [False, True])
+def test_the_batch_after_adetailers_generations_is_fed(host, extension, tokens, refiner: bool) -> None:
+    """ADetailer generates faces within, and then sets up all scripts for a copy of the record, before the next batch.
+
+    With a refiner the extension sets itself up for the record before each (scripts/controlnet.py,
+    `process_has_sdxl_refiner`).
+    """
+    begun = Generation(host, extension, NAME).begin()
+    Generation(host, extension, "canny", units=[unit(OTHER)]).begin()
+    begun.set_up(copy.copy(begun.p))
+    if refiner:
+        extension.controlnet_main_entry(begun.p)
+    (seen,) = begun.tell().see()
+    assert close(seen, of(tokens, "face", "none"))
 
 
 def test_each_generation_is_fed_anew_and_an_others_hook_stays(host, extension, tokens) -> None:

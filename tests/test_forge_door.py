@@ -349,6 +349,45 @@ def test_encoders_run_where_and_how_forge_computes(door) -> None:
     assert door.memory.freed == [(1005, torch.device("cuda", 1))]
 
 
+class Task:
+    """reForge's own (modules_forge/main_thread.py), whose errors are printed and lost."""
+
+    def __init__(self, func: Any) -> None:
+        self.func, self.result = func, None
+
+    def work(self) -> None:
+        self.result = self.func()
+
+
+def test_the_panel_shows_a_refusal_where_the_web_ui_loses_errors(door, monkeypatch) -> None:
+    from lib_ipadapter.hosts.sampling import Refusal
+
+    kind = type("Task", (Task,), {"work": Task.work})
+    monkeypatch.setitem(sys.modules, "modules_forge", types.ModuleType("modules_forge"))
+    monkeypatch.setitem(sys.modules, "modules_forge.main_thread", SimpleNamespace(Task=kind))
+    door.show_refusals()
+    work = kind.work
+    door.show_refusals()  # after a reload of the UI
+    assert kind.work is work
+
+    def ended(error: Exception) -> Any:
+        def fail() -> None:
+            raise error
+
+        task = kind(fail)
+        task.work()
+        return task
+
+    refused = ended(Refusal(UnitError("images", [], "is required: the pictures.")))
+    with pytest.raises(Refusal, match="images is required"):
+        list(refused.result)
+    with pytest.raises(ZeroDivisionError):
+        ended(ZeroDivisionError())
+    made = kind(lambda: ["a picture"])
+    made.work()
+    assert made.result == ["a picture"]
+
+
 def test_a_refusal_is_answered_with_field_and_value_once_the_app_runs(door) -> None:
     pytest.importorskip("httpx")
     from fastapi.testclient import TestClient

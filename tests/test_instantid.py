@@ -135,9 +135,12 @@ def test_its_vectors_come_of_other_face_models_than_faceids(host, given) -> None
 
 
 def test_the_list_of_adapters_tells_which_face_models_it_needs(host) -> None:
-    notes = {entry["name"]: entry["note"] for entry in list_adapters(Session(host))}
+    listed = list_adapters(Session(host))
+    notes = {entry["name"]: entry["note"] for entry in listed}
     assert notes["ip-adapter.bin"] == "InstantID adapter, as far as one can tell, face models antelopev2"
     assert "unnorm adapter by its name, face models buffalo_l" in notes["ip-adapter-faceid-portrait_sdxl_unnorm.bin"]
+    with_controlnet = {entry["name"] for entry in listed if entry["controlnet"]}
+    assert with_controlnet == {"ip-adapter.bin"}
 
 
 def test_the_folder_within_the_folder_is_taken_as_the_archive_leaves_it(folder, unet, given, host, tmp_path) -> None:

@@ -240,18 +240,27 @@ def pruned_sdxl(widths: dict[str, int]) -> nn.Module:
 
 def test_a_pruned_sdxl_takes_the_sites_that_it_has(session) -> None:
     adapter = session.preparation.library.adapter("sdxl")
-    fitting, other = (find_attentions(pruned_sdxl({"outer": outer, "inner": 128})) for outer in (64, 96))
-    assert len(fitting) == 2 * 2 + 2 * 4 + 3 * 4 + 3 * 2
+    fitting, other = (pruned_sdxl({"outer": outer, "inner": 128}) for outer in (64, 96))
+    assert len(find_attentions(fitting)) == 2 * 2 + 2 * 4 + 3 * 4 + 3 * 2
     assert preparation.reason_against(adapter, fitting) is None
     assert "the loaded checkpoint is context width 32, 30 layers" in preparation.reason_against(adapter, other)
 
 
-def test_a_checkpoint_that_is_no_unet_is_told_what_to_load_instead(session, host, monkeypatch) -> None:
-    """FLUX and its like, whose blocks have other names."""
-    flux = nn.ModuleDict({"double_blocks": nn.ModuleList([nn.Linear(4, 4)])})
-    monkeypatch.setattr(host, "unet", flux)
+WITHOUT_UNET = {
+    "double_blocks": "is of FLUX's kind, which has no U-Net, and an XLabs IP-Adapter for FLUX or a PuLID adapter for "
+    "FLUX or an InstantX IP-Adapter for FLUX does not run yet. Load a checkpoint made from",
+    "joint_blocks": "is of SD3.5's kind, which has no U-Net, and an InstantX IP-Adapter for Stable Diffusion 3.5 does",
+    "txt_norm": "is of Qwen-Image's kind, which has no U-Net, and an adapter for Qwen-Image does not run yet. Load",
+    "blocks_of_something_new": "has no U-Net of that kind, and adapters for other kinds of networks do not run yet.",
+}
+
+
+@pytest.mark.parametrize("part", WITHOUT_UNET)
+def test_a_checkpoint_that_is_no_unet_is_told_what_to_load_instead(session, host, monkeypatch, part: str) -> None:
+    network = nn.ModuleDict({part: nn.ModuleList([nn.Linear(4, 4)]), "head": nn.Linear(4, 4)})
+    monkeypatch.setattr(host, "unet", network)
     session.before_generation(Processing(), [unit()])
-    assert "the loaded checkpoint has no U-Net of that kind. Load a checkpoint made from" in host.refused[0]
+    assert f"the loaded checkpoint {WITHOUT_UNET[part]}" in host.refused[0]
 
 
 def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> None:

@@ -13,7 +13,7 @@ from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from .face_context import contexts_of, listen
 from .host import PassFacts, Row, SamplingRun
-from .sampling import Pass, act, progress, refusal
+from .sampling import Pass, act, forget, progress, refusal
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import pass_of as common_pass_of
 
@@ -51,8 +51,13 @@ def answer_refusals(app: Any) -> None:
     """Leave it to the web UI's own API, which answers with all that a refusal holds."""
 
 
+def show_refusals() -> None:
+    """Leave it to the web UI's own panel, which shows what a generation raises."""
+
+
 def before_process(p: Any, feeding: bool) -> None:
     """Prepare a generation in which units may feed ControlNets, before any script does anything for it."""
+    forget(p)
     listen(p, feeding, refusal)
 
 
@@ -60,17 +65,18 @@ def pass_of(p: Any) -> PassFacts:
     return replace(common_pass_of(p), contexts=contexts_of(p) is not None)
 
 
-def while_sampling(p: Any, run: SamplingRun) -> None:
+def while_sampling(p: Any, run: SamplingRun | None) -> None:
     contexts = contexts_of(p)
     if contexts:
         contexts.run = run
-    act(p, A1111Pass(p, run))
+    act(p, run and A1111Pass(p, run))
 
 
 class A1111Pass(Pass):
     """Sees the model inside the denoiser, whose rows are always a slice of the denoiser's whole batch."""
 
-    def watched(self, params: Any) -> torch.nn.Module:
+    @staticmethod
+    def watched(params: Any) -> torch.nn.Module:
         return params.denoiser.inner_model
 
     def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -82,6 +88,9 @@ class A1111Pass(Pass):
         if rows is None:
             rows = rows_by_text(table, self.params, kwargs["cond"] if "cond" in kwargs else args[2])
         self.run.arm(rows, progress(self.params.denoiser), self.size, partial(rows_by_text, table, self.params))
+
+
+on_cfg_denoiser = A1111Pass.on_cfg_denoiser
 
 
 def row_table(params: Any, first_picture: int = 0) -> list[Row]:

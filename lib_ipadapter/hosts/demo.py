@@ -114,7 +114,10 @@ class Demo:
     def begin(self, p: Generation, adapters: Collection[str], units: Collection[Unit]) -> None:
         """There are no other extensions."""
 
-    def while_sampling(self, p: Generation, run: SamplingRun) -> None:
+    def await_passes(self, p: Generation) -> None:
+        """Every pass is told of."""
+
+    def while_sampling(self, p: Generation, run: SamplingRun | None) -> None:
         p.run = run
 
     def sample(self, p: Generation) -> list[Image.Image]:

@@ -61,19 +61,24 @@ class Contexts:
 
 
 class Entry:
-    """Stands before the extension's entry: loads InstantID's ControlNets like others, and then sets what they see."""
+    """Stands before the extension's entry: loads InstantID's ControlNets like others, and then sets what they see.
 
-    def __init__(self, extension: Any, p: Any, contexts: Contexts) -> None:
-        self.extension, self.p, self.contexts = extension, p, contexts
+    It does so for any generation in which units feed them, for ADetailer begins others within one, and has the
+    extension set up anew for a copy of that one's record.
+    """
+
+    def __init__(self, extension: Any) -> None:
+        self.extension = extension
         self.earlier = vars(extension).get(ENTRY)
         self.enter: Callable[[Any], Any] = getattr(extension, ENTRY)
 
     def __call__(self, p: Any) -> Any:
-        if p is not self.p:
+        contexts = contexts_of(p)
+        if contexts is None:
             return self.enter(p)
         with loaded_like_others(type(self.extension)):
             done = self.enter(p)
-        set_contexts(self.extension, self.contexts)
+        set_contexts(self.extension, contexts)
         return done
 
     def put_on(self) -> None:
@@ -88,9 +93,10 @@ class Entry:
 def listen(p: Any, feeding: bool, refusal: Refusal) -> None:
     """Prepare the extension, where there is one, for a generation in which units may feed InstantID's ControlNets.
 
-    It is called before any script's `process`, in every generation, and takes off what an earlier one left.
+    It is called before any script's `process`, in every generation, and takes off what an earlier one left. A record
+    that is a copy of one that is fed shares what that one's ControlNets see.
     """
-    vars(p).pop(CONTEXTS, None)  # of the record that this one may be a copy of
+    contexts: Contexts | None = vars(p).pop(CONTEXTS, None)
     scripts = getattr(p.scripts, "alwayson_scripts", ())
     extension = next((each for each in scripts if each.title().lower() == TITLE and hasattr(each, ENTRY)), None)
     if extension is None:
@@ -99,9 +105,8 @@ def listen(p: Any, feeding: bool, refusal: Refusal) -> None:
     if isinstance(earlier, Entry):
         earlier.take_off()
     if feeding:
-        contexts = Contexts(refusal)
-        setattr(p, CONTEXTS, contexts)
-        Entry(extension, p, contexts).put_on()
+        setattr(p, CONTEXTS, contexts or Contexts(refusal))
+        Entry(extension).put_on()
 
 
 def contexts_of(p: Any) -> Contexts | None:

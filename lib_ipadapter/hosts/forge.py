@@ -20,7 +20,7 @@ from ..errors import IPAdapterError
 from .face_context import unfed
 from .host import Row, SamplingRun
 from .neighbours import controlnets_models
-from .sampling import Pass, Refusal, act, progress, refusing
+from .sampling import Pass, Refusal, act, forget, progress, refusing
 from .webui import *  # noqa: F403 (what every door has from there)
 
 MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
@@ -28,6 +28,9 @@ MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
 
 ROLES = {0: COND, 1: UNCOND}
 """Forge's marks of a chunk of rows (backend/sampling/sampling_function.py, `calc_cond_uncond_batch`)."""
+
+SHOWS = "ip_adapter_shows_refusals"
+"""Mark of what was put in the place of the web UI's own, which outlives a reload of the UI."""
 
 
 @functools.cache
@@ -72,12 +75,43 @@ def answer_refusals(app: Any) -> None:
     app.middleware_stack = None  # made anew, with the handler, for the next request
 
 
+class Refused:
+    """Stands in the place of a generation's outputs: to take them raises the refusal, as if that had not been lost."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+    def __iter__(self) -> Any:
+        raise self.refusal
+
+
+def show_refusals() -> None:
+    """Let the panel show why a generation was refused where only the console tells it, the panel that None came.
+
+    Source: modules_forge/main_thread.py of reForge and Forge Classic; in Forge and Forge Neo `work` raises nothing.
+    """
+    task = importlib.import_module("modules_forge.main_thread").Task
+    work = task.work
+    if hasattr(work, SHOWS):
+        return
+
+    def showing(self: Any) -> None:
+        try:
+            work(self)
+        except Refusal as refusal:
+            self.result = Refused(refusal)
+
+    setattr(showing, SHOWS, True)
+    task.work = showing
+
+
 def before_process(p: Any, feeding: bool) -> None:
     """Refuse InstantID's ControlNet beside an adapter here: this family's would see the text, for which it is not made.
 
     Beside an adapter there it is left alone, for that one says what all ControlNets see (sd_forge_ipadapter,
     lib_ipadapter/IPAdapterPlus.py).
     """
+    forget(p)
     lone = unfed(controlnets_models(p)) if feeding else []
     with refusing(p):
         if lone:
@@ -88,14 +122,15 @@ def before_process(p: Any, feeding: bool) -> None:
             )
 
 
-def while_sampling(p: Any, run: SamplingRun) -> None:
-    act(p, ForgePass(p, run))
+def while_sampling(p: Any, run: SamplingRun | None) -> None:
+    act(p, run and ForgePass(p, run))
 
 
 class ForgePass(Pass):
     """Sees the U-Net itself, to which Forge tells with each call what the rows are."""
 
-    def watched(self, params: Any) -> torch.nn.Module:
+    @staticmethod
+    def watched(params: Any) -> torch.nn.Module:
         return shared.sd_model.forge_objects.unet.model.diffusion_model
 
     def expect(self, params: Any) -> None:
@@ -108,6 +143,9 @@ class ForgePass(Pass):
         if options.get("patches", {}).get("attn2_patch"):
             return args, {**kwargs, "transformer_options": {**options, "patches": around(options["patches"], self.run)}}
         return None
+
+
+on_cfg_denoiser = ForgePass.on_cfg_denoiser
 
 
 def rows_of(options: Mapping[str, Any], first_picture: int) -> list[Row]:

@@ -188,6 +188,13 @@ class Host(Protocol):
         """
         ...
 
-    def while_sampling(self, p: Any, run: SamplingRun) -> None:
-        """Let `run` act during the pass of sampling that is about to begin, and not a moment longer."""
+    def await_passes(self, p: Any) -> None:
+        """Refuse from now on whatever samples in the generation of `p` without a call of `while_sampling` before it."""
+        ...
+
+    def while_sampling(self, p: Any, run: SamplingRun | None) -> None:
+        """Let `run` act during the pass of sampling that is about to begin, and not a moment longer.
+
+        With None no unit acts in this pass.
+        """
         ...

@@ -16,10 +16,19 @@ from .host import SamplingRun
 log = logging.getLogger(__name__)
 
 CURRENT = "ip_adapter_pass"
-"""Attribute that holds the pass: of a sampler until its pass ends, and of its denoiser while it is at work."""
+"""Attribute that holds the pass, or None where no unit acts in it: of a sampler that was told of, and of its denoiser
+while it is at work."""
+
+AWAITED = "ip_adapter_awaited"
+"""Attribute of a generation with units: the error that stops a sampler of which nobody told before it began."""
 
 WARN_ONLY = "ipadapter_warn_only"
 """Setting: a unit that cannot run is left out with a warning, instead of stopping the generation."""
+
+UNTOLD = (
+    "expected the web UI to tell of each pass before it samples, but something samples in a way of its own, as "
+    "DemoFusion does, so the units could not act. Switch that off, or the units."
+)
 
 PASSED_BY = (
     "expected the checkpoint's own U-Net to be called, but something computed in its place, such as a compiled or "
@@ -69,11 +78,15 @@ def _warned(p: Any, error: IPAdapterError) -> bool:
 
 
 def _refuse(p: Any, error: IPAdapterError) -> None:
-    """Raise the error from where nothing catches it: when this one generation samples, or its next pass does."""
+    """Raise the error from where nothing catches it: when this one generation samples, or its next pass does.
+
+    Another extension may put a way to sample of its own in the place of that; it is stopped as it calls the model.
+    """
 
     def raise_refusal(*_args: Any, **_kwargs: Any) -> None:
         raise Refusal(error)
 
+    setattr(p, AWAITED, error)
     p.sample = raise_refusal
     if p.sampler is not None:
         p.sampler.launch_sampling = raise_refusal
@@ -95,9 +108,19 @@ class Pass:
         self._watched: torch.nn.Module | None = None
         self._handles: list[Any] = []
 
-    def watched(self, params: Any) -> torch.nn.Module:
+    @staticmethod
+    def watched(params: Any) -> torch.nn.Module:
         """Return the module to watch, by what the denoiser tells before it calls the model."""
         raise NotImplementedError
+
+    @classmethod
+    def on_cfg_denoiser(cls, params: Any) -> None:
+        """Tell the pass, if this denoiser has one, that the model is about to be called for `params.x`."""
+        current: Pass | None = getattr(params.denoiser, CURRENT, None)
+        if current:
+            current.expect(params)
+        elif error := untold(params.denoiser):
+            refuse_call(cls.watched(params), error)
 
     def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Arm the run for this call of the watched module; may return the call's arguments changed."""
@@ -145,10 +168,11 @@ class Pass:
         self.run.disarm()
 
 
-def act(p: Any, current: Pass) -> None:
-    """Let a pass act while the sampler of `p`, a fresh object, is at work, and not a moment longer.
+def act(p: Any, current: Pass | None) -> None:
+    """Let a pass act while the sampler of `p` is at work, and not a moment longer; with None no unit acts in it.
 
-    Forge calls scripts twice before the second pass of hires fix; the later call counts.
+    The sampler is a fresh object, or with tiled diffusion that of the pass before. Forge calls scripts twice before the
+    second pass of hires fix; the later call counts.
     """
     sampler, denoiser = p.sampler, p.sampler.model_wrap_cfg
     wrapped = hasattr(sampler, CURRENT)
@@ -158,7 +182,9 @@ def act(p: Any, current: Pass) -> None:
     launch: Callable[..., Any] = sampler.launch_sampling
 
     def launch_sampling(*args: Any, **kwargs: Any) -> Any:
-        acting: Pass = getattr(sampler, CURRENT)
+        acting: Pass | None = getattr(sampler, CURRENT)
+        if acting is None:
+            return launch(*args, **kwargs)
         setattr(denoiser, CURRENT, acting)
         try:
             made = launch(*args, **kwargs)
@@ -176,11 +202,35 @@ def act(p: Any, current: Pass) -> None:
     sampler.launch_sampling = launch_sampling
 
 
-def on_cfg_denoiser(params: Any) -> None:
-    """Tell the pass, if this denoiser has one, that the model is about to be called for `params.x`."""
-    current: Pass | None = getattr(params.denoiser, CURRENT, None)
-    if current:
-        current.expect(params)
+def await_passes(p: Any) -> None:
+    vars(p).setdefault(AWAITED, IPAdapterError(UNTOLD))
+
+
+def forget(p: Any) -> None:
+    """Await nothing of a generation that begins, whose record may be a copy of another one's."""
+    vars(p).pop(AWAITED, None)
+
+
+def untold(denoiser: Any) -> IPAdapterError | None:
+    """Return what stops a denoiser whose generation has units, but whose sampler began without a word to them."""
+    p, sampler = denoiser.p, denoiser.sampler
+    error: IPAdapterError | None = getattr(p, AWAITED, None)
+    if error is None or hasattr(sampler, CURRENT):
+        return None
+    if _warned(p, error):
+        delattr(p, AWAITED)  # once is enough
+        return None
+    return error
+
+
+def refuse_call(module: torch.nn.Module, error: IPAdapterError) -> None:
+    """Raise the error when the module is called next: what a callback raises, the web UI only reports."""
+
+    def refuse(*_: Any) -> None:
+        handle.remove()
+        raise Refusal(error)
+
+    handle = module.register_forward_pre_hook(refuse)
 
 
 def progress(denoiser: Any) -> float:

@@ -16,16 +16,16 @@ from ..library import Folders
 from ..regions import WHOLE, Box
 from .host import Made, Memory, PassFacts, Reporting, Shelter
 from .neighbours import begin, is_inner, loras_of_prompt
-from .sampling import on_cfg_denoiser, refusal, refusing
+from .sampling import await_passes, refusal, refusing
 
 __all__ = [
+    "await_passes",
     "begin",
     "comment",
     "folders",
     "in_turn",
     "made",
     "memory",
-    "on_cfg_denoiser",
     "pass_of",
     "refusal",
     "refusing",

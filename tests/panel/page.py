@@ -4,6 +4,8 @@ It stands for the web UI: it shows what the script would be given.
 """
 
 import base64
+import html
+import io
 import itertools
 import json
 import sys
@@ -14,13 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from demo.frame import framed_panel
 from lib_ipadapter.errors import IPAdapterError
 from lib_ipadapter.plot import plotted
 from lib_ipadapter.presets import Presets
+from lib_ipadapter.reference import picture_url
 from lib_ipadapter.unet_map import SD, SDXL
 from lib_ipadapter.units import read_unit
+
+from .controlnet import draw_controlnet
 
 MODELS = [
     {
@@ -64,6 +70,18 @@ MODELS = [
         "reason": "",
         "short": "for SD1.x",
         "note": "needs insightface, which is not installed.",
+    },
+    {
+        "name": "ip-adapter_instant_id_sdxl.bin",
+        "title": "InstantID",
+        "base": "SDXL",
+        "missing": False,
+        "family": "face-resampler",
+        "controlnet": True,
+        "fields": ["face", "variant"],
+        "reason": "",
+        "short": "for SDXL",
+        "note": "InstantID",
     },
     {
         "name": "ip-adapter_sdxl.safetensors",
@@ -112,6 +130,7 @@ class Server:
             "plot": self.plot,
             "check": self.check,
             "faces": self.faces,
+            "keypoints": self.keypoints,
             "fail": self.fail,
             "save preset": lambda asked: self.presets_after("Saved as {name}.", self.presets.save(asked)),
             "delete preset": lambda asked: self.presets_after("Deleted {name}.", self.presets.delete(asked)),
@@ -158,6 +177,19 @@ class Server:
         boxes = [[1, 2, 5, 6], [6, 2, 9, 5]]
         return {"width": 10, "height": 10, "faces": [{"number": i, "box": box} for i, box in enumerate(boxes)]}
 
+    def keypoints(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Draw a square of the photo's colour where the face is to be, in the asked size."""
+        if asked["face"] == "right":
+            raise IPAdapterError("Shows no face on the right.")
+        size = asked["width"], asked["height"]
+        x, y, high = asked["place"] or (0.5, 0.5, 0.2)
+        side = high * size[1] / 2
+        photo = Image.open(io.BytesIO(base64.b64decode(asked["image"].split(",")[1]))).convert("RGB")
+        drawn = Image.new("RGB", size)
+        edges = [int(each) for each in (x * size[0] - side, y * size[1] - side, x * size[0] + side, y * size[1] + side)]
+        drawn.paste(photo.getpixel((1, 1)), edges)
+        return {"image": picture_url(drawn), "faces": 1}
+
     def presets_after(self, words: str, name: str) -> dict[str, Any]:
         return {"presets": self.presets.all(), **done(words, name)}
 
@@ -184,12 +216,18 @@ class Server:
         return {**self.listed_subjects(), **done("Imported as {name}.", "Clara")}
 
 
+def commented(text: str) -> str:
+    """Return comments as the web UI shows them below the gallery (modules/ui_common.py, `plaintext_to_html`)."""
+    return f"<p class='comments'>{'<br>'.join(html.escape(line) + chr(10) for line in text.split(chr(10)))}</p>"
+
+
 def build(folder: str) -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as page:
         with gr.Row():
             gr.Number(768, label="Width", elem_id="txt2img_width")
             gr.Number(512, label="Height", elem_id="txt2img_height")
         panel = framed_panel(page, 5, Server(folder).answer, REFERENCES.get)
+        draw_controlnet(page, "txt2img")
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
         number = itertools.count()  # for gradio shows nothing anew that is as before
@@ -197,6 +235,9 @@ def build(folder: str) -> gr.Blocks:
         pasted = gr.Textbox(label="Parameters as JSON", elem_id="pasted")
         paste = gr.Button("Paste", elem_id="paste")
         components, functions = zip(*panel.infotext_fields, strict=True)
+        comments = gr.Textbox(label="Comments", elem_id="comments", lines=3)
+        log = gr.HTML(elem_id="html_log_txt2img", elem_classes="html-log")
+        gr.Button("Comment", elem_id="comment").click(commented, inputs=[comments], outputs=[log])
         paste.click(lambda text: take(json.loads(text), functions), inputs=[pasted], outputs=list(components))
     return page
 

@@ -1,0 +1,64 @@
+/* ControlNet's units on the page: those of the extension for AUTOMATIC1111's web UI, and those built into Forge and its
+   kin. What takes their picture is gradio's or Forge's own; both have an input for files. */
+
+(() => {
+    const PICTURE = ".cnet-image"; // gradio 4 gives the class to an element within, too
+    const PATIENCE = 5000; // milliseconds until a unit must have shown what takes its picture
+
+    function pictures(tab) {
+        const found = gradioApp().querySelectorAll(`#${tab}_controlnet .cnet-input-image-group ${PICTURE}`);
+        return [...found].filter((picture) => !picture.parentElement.closest(PICTURE));
+    }
+
+    function isFree(picture) {
+        return picture.querySelector("input[type=file]") && ![...picture.querySelectorAll("img")].some((image) => image.getAttribute("src"));
+    }
+
+    /* Return the nearest element around a unit's picture that has what is looked for. */
+    function around(picture, selector) {
+        let part = picture;
+        while (part && !part.querySelector(selector)) part = part.parentElement;
+        return part && part.querySelector(selector);
+    }
+
+    /* Enable a unit, which in Forge unfolds it, and open what else it is folded away in: all units' fold, and tabs. */
+    function show(picture, whole) {
+        const enabled = around(picture, ".cnet-unit-enabled input");
+        if (!enabled.checked) enabled.click();
+        const fold = whole.querySelector(".label-wrap");
+        if (!fold.classList.contains("open")) fold.click();
+        for (let item = picture.closest(".tabitem"); item && whole.contains(item); item = item.parentElement.closest(".tabitem")) {
+            const beside = [...item.parentElement.children].filter((other) => other.classList.contains("tabitem"));
+            item.parentElement.querySelector(".tab-nav").children[beside.indexOf(item)].click();
+        }
+    }
+
+    async function until(condition) {
+        for (const end = Date.now() + PATIENCE; !condition() && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+
+    /* In img2img a unit takes the tab's own picture, unless it is told to take another one. */
+    async function takeOwnPicture(picture, whole) {
+        const tick = around(picture, ".cnet-unit-same_img2img input");
+        if (!tick || tick.checked || !whole.contains(tick)) return;
+        tick.click();
+        await until(() => picture.offsetParent); // for the server's answer, which empties the unit once more
+    }
+
+    ipAdapter.hasControlNet = (tab) => pictures(tab).length > 0;
+
+    /* Put a picture into the first unit of a tab that has none, and enable it; return its number from 0, or -1. */
+    ipAdapter.sendToControlNet = async (tab, url, name) => {
+        const all = pictures(tab);
+        const number = all.findIndex(isFree);
+        if (number < 0) return number;
+        const [picture, whole] = [all[number], gradioApp().querySelector(`#${tab}_controlnet`)];
+        show(picture, whole);
+        await takeOwnPicture(picture, whole);
+        const [input, files] = [picture.querySelector("input[type=file]"), new DataTransfer()];
+        files.items.add(await ipAdapter.fileAt(url, name));
+        input.files = files.files;
+        input.dispatchEvent(new Event("change", {bubbles: true}));
+        return number;
+    };
+})();

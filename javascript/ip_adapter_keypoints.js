@@ -1,0 +1,198 @@
+/* The picture of a face's five points, for the ControlNet that comes with an adapter: from a reference or another photo,
+   with the face where it is there or where a person wants it. */
+
+(() => {
+    const {element, say, button, choice, option} = ipAdapter;
+    const OTHER = "other"; // the photo that is none of the references
+    const LEAST = 0.02; // height of a face, as a part of the picture's; the server draws none that are smaller
+    const MIDDLE = [0.5, 0.5, 0.5]; // a place of which one number is set
+    const NAME = "keypoints.png";
+
+    ipAdapter.Keypoints = class {
+        constructor(panel) {
+            this.panel = panel;
+            this.states = panel.units.map(() => ({photo: "0", other: null, face: "largest", place: null, drawn: null}));
+        }
+
+        /* What was chosen for the open unit; `photo` is a reference's number from 0, `place` is x, y and height. */
+        get state() {
+            return this.states[this.panel.current];
+        }
+
+        get offered() {
+            const model = this.panel.modelOf(this.panel.unit);
+            return this.panel.files.asks.includes("keypoints") && Boolean(model && model.controlnet);
+        }
+
+        /* What the picture depends on, or null where there is no photo. */
+        question() {
+            const {photo, other, face, place} = this.state;
+            const {images, face: ofUnit} = this.panel.unit;
+            const reference = images[photo] || images[0];
+            const image = photo === OTHER ? other : reference && reference.image;
+            const which = photo === OTHER ? face : ofUnit;
+            const {width, height} = this.panel.canvas();
+            return image ? {image, width, height, face: which === "all" ? "largest" : which, place} : null;
+        }
+
+        draw() {
+            if (!this.offered) return [];
+            const drop = async (event) => {
+                event.preventDefault();
+                event.stopPropagation();
+                await this.take(await ipAdapter.filesOf(event.dataTransfer));
+            };
+            return [
+                element(
+                    "section",
+                    {className: "ipadapter-keypoints", ariaLabel: say("Key points"), ondragover: (event) => event.preventDefault(), ondrop: drop},
+                    element("span", {}, say("Key points for InstantID's ControlNet")),
+                    element("p", {className: "ipadapter-note"}, say("Where the face is to be and how it turns. Drag over the picture to put it elsewhere: it becomes as high as the box.")),
+                    element("div", {className: "ipadapter-row"}, ...this.drawPhoto()),
+                    this.drawStage(),
+                    element("div", {className: "ipadapter-row"}, ...this.drawPlace()),
+                    element("div", {className: "ipadapter-row"}, ...this.drawActs()),
+                ),
+            ];
+        }
+
+        /* Which photo: a reference, with the unit's own face, or another one. */
+        drawPhoto() {
+            const {images} = this.panel.unit;
+            const {photo, other} = this.state;
+            const options = images.map((_, index) => option(String(index), say("Reference {n}", {n: index + 1})));
+            if (other) options.push(option(OTHER, say("Another photo")));
+            if (options.length === 0) options.push(option("0", say("No photo yet")));
+            const set = (value) => {
+                this.state.photo = value;
+                this.panel.drawBody();
+            };
+            const select = choice(options, photo === OTHER || photo in images ? photo : "0", {ariaLabel: say("Photo"), onchange: () => set(select.value)});
+            const file = element("input", {type: "file", accept: "image/*", ariaLabel: say("Another photo"), onchange: () => this.take([...file.files])});
+            const add = element("label", {className: "ipadapter-button ipadapter-file"}, say("Another photo…"), file);
+            return photo === OTHER ? [select, this.drawFace(), add] : [select, add];
+        }
+
+        drawFace() {
+            const places = this.panel.spec.controls.find(({name}) => name === "face").places.filter((place) => place !== "all");
+            const faces = [...places, ...Array(10).keys()];
+            const select = choice(faces.map((face) => option(face)), this.state.face, {
+                ariaLabel: say("Face of the other photo"),
+                onchange: () => (this.state.face = faces.find((face) => String(face) === select.value)),
+            });
+            return select;
+        }
+
+        async take(files) {
+            const [url] = await this.panel.urlsOf(files.slice(0, 1));
+            if (url) Object.assign(this.state, {photo: OTHER, other: url});
+            this.panel.drawBody();
+        }
+
+        /* The picture as it will be; a box drawn on it says where the face goes. */
+        drawStage() {
+            const {drawn} = this.state;
+            const {width, height} = this.panel.canvas();
+            const box = element("span", {className: "ipadapter-drag", hidden: true});
+            const stage = element(
+                "div",
+                {className: "ipadapter-points", style: `aspect-ratio: ${width} / ${height}; width: min(100%, 22em, ${(22 * width) / height}em)`, onpointerdown: (event) => this.drag(event, stage, box)},
+                drawn ? element("img", {src: drawn.url, alt: say("Key points"), draggable: false}) : null,
+                box,
+            );
+            return stage;
+        }
+
+        drag(down, stage, box) {
+            if (down.button !== 0) return;
+            down.preventDefault();
+            stage.setPointerCapture(down.pointerId);
+            const {left, top, width, height} = stage.getBoundingClientRect();
+            const at = (event) => [(event.clientX - left) / width, (event.clientY - top) / height].map((part) => Math.min(1, Math.max(0, part)));
+            const from = at(down);
+            const edges = (event) => at(event).map((part, axis) => [Math.min(part, from[axis]), Math.max(part, from[axis])]);
+            stage.onpointermove = (event) => {
+                const [[x, right], [y, bottom]] = edges(event).map((pair) => pair.map((part) => part * 100));
+                box.hidden = false;
+                box.style = `left: ${x}%; top: ${y}%; width: ${right - x}%; height: ${bottom - y}%`;
+            };
+            stage.onpointercancel = () => this.panel.drawBody();
+            stage.onpointerup = (event) => {
+                const [[x, right], [y, bottom]] = edges(event);
+                if (bottom - y >= LEAST) this.put([(x + right) / 2, (y + bottom) / 2, bottom - y]);
+            };
+        }
+
+        put(place) {
+            this.state.place = place && place.map((part) => Math.round(part * 1000) / 1000);
+            if (this.question()) this.picture();
+            this.panel.drawBody();
+        }
+
+        /* The same in numbers; without them the face is where it is in the photo. */
+        drawPlace() {
+            const {place} = this.state;
+            const number = (text, index, most) => {
+                const input = element("input", {
+                    type: "number",
+                    min: index === 2 ? LEAST * 100 : 0,
+                    max: most,
+                    step: "any",
+                    ariaLabel: text,
+                    placeholder: say("as is"),
+                    value: place ? Math.round(place[index] * 1000) / 10 : "",
+                    onchange: () => {
+                        if (!input.validity.valid || input.value === "") return;
+                        this.put(Object.assign([...(place || MIDDLE)], {[index]: Number(input.value) / 100}));
+                    },
+                });
+                return element("label", {}, text, input);
+            };
+            return [
+                number(say("Across (%)"), 0, 100),
+                number(say("Down (%)"), 1, 100),
+                number(say("Height (%)"), 2, 200),
+                button(say("As in the photo"), () => this.put(null), {disabled: !place}),
+            ];
+        }
+
+        drawActs() {
+            const gone = {disabled: !this.question()};
+            const send = button(say("Send to ControlNet"), () => this.send(), gone);
+            return [
+                button(say("Draw key points"), () => this.picture(), gone),
+                button(say("Download"), () => this.download(), gone),
+                ...(ipAdapter.hasControlNet(this.panel.tab) ? [send] : []),
+            ];
+        }
+
+        /* Return the picture, drawn anew where anything has changed that it depends on, or null where none can be. */
+        async picture() {
+            const {state} = this;
+            const question = this.question();
+            const of = JSON.stringify(question);
+            if (state.drawn && state.drawn.of === of) return state.drawn.url;
+            this.panel.tell(say("Looking for the face…"));
+            this.panel.drawBody();
+            const {image, message} = await this.panel.answerTo("keypoints", question);
+            this.panel.tell(message || "", true);
+            if (image) state.drawn = {of, url: image};
+            this.panel.drawBody();
+            return image || null;
+        }
+
+        async download() {
+            const href = await this.picture();
+            if (href) element("a", {href, download: NAME}).click();
+        }
+
+        async send() {
+            const url = await this.picture();
+            if (!url) return;
+            const number = await ipAdapter.sendToControlNet(this.panel.tab, url, NAME);
+            if (number < 0) this.panel.tell(say("Every unit of ControlNet has a picture. Remove one, and send again."), true);
+            else this.panel.tell(say("ControlNet Unit {n} has the picture and is enabled. Choose InstantID's ControlNet there, and no preprocessor.", {n: number}));
+            this.panel.drawBody();
+        }
+    };
+})();

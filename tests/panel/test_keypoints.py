@@ -1,0 +1,167 @@
+"""The picture of a face's points in a real browser: drawn, put elsewhere, and sent to ControlNet."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
+    pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
+
+from .acts import COLOURS, choose, coloured, drop_colours, given, picture_of, tick
+from .controlnet import KNOWN
+from .served import needs_chromium
+
+pytestmark = needs_chromium
+INSTANTID = "ip-adapter_instant_id_sdxl.bin"
+BLOCK = ".ipadapter-keypoints"
+with_controlnet = pytest.mark.skipif(not KNOWN, reason="no web UI with ControlNet has this gradio")
+
+
+def begin(page: Any, *colours: str) -> None:
+    tick(page)
+    drop_colours(page, *colours)
+    choose(page, INSTANTID)
+    page.wait_for_selector(BLOCK)
+
+
+def press(page: Any, text: str) -> None:
+    page.click(f"{BLOCK} button:text-is('{text}')")
+
+
+def drawn(page: Any, before: str = "") -> Image.Image:
+    """Return the picture that is shown, once it is another one than before."""
+    page.wait_for_function(
+        "(before) => { const i = document.querySelector('.ipadapter-points img'); return i && i.src !== before; }",
+        arg=before,
+    )
+    return picture_of(page.get_attribute(".ipadapter-points img", "src")).convert("RGB")
+
+
+def shown(page: Any) -> str:
+    return page.get_attribute(".ipadapter-points img", "src")
+
+
+def square(picture: Image.Image) -> tuple[float, ...]:
+    """Return where the square is that the server drew, as fractions of the picture."""
+    left, upper, right, lower = picture.getbbox() or (0, 0, 0, 0)
+    return left / picture.width, upper / picture.height, right / picture.width, lower / picture.height
+
+
+def test_it_is_offered_for_instantid_only(page: Any) -> None:
+    begin(page, "red")
+    choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
+    page.wait_for_selector(BLOCK, state="detached")
+
+
+def test_the_points_of_a_reference_are_drawn_in_the_size_of_the_picture_to_come(page: Any) -> None:
+    begin(page, "red", "green")
+    press(page, "Draw key points")
+    first = drawn(page)
+    assert first.size == (768, 512)
+    assert first.getpixel((384, 256)) == COLOURS["red"]
+    page.select_option(f"{BLOCK} select[aria-label=Photo]", "1")
+    before = shown(page)
+    press(page, "Draw key points")
+    assert drawn(page, before).getpixel((384, 256)) == COLOURS["green"]
+    assert "place" not in json.dumps(given(page)), "it is no part of the unit"
+
+
+def test_another_photo_with_a_face_of_its_own(page: Any) -> None:
+    begin(page, "red")
+    photo = {"name": "other.png", "mimeType": "image/png", "buffer": coloured("blue")}
+    page.set_input_files(f"{BLOCK} input[type=file]", photo)
+    page.wait_for_selector(f"{BLOCK} select[aria-label='Face of the other photo']")
+    page.select_option(f"{BLOCK} select[aria-label='Face of the other photo']", "right")
+    press(page, "Draw key points")
+    page.wait_for_selector(".ipadapter-message.wrong:has-text('Shows no face on the right.')")
+    page.select_option(f"{BLOCK} select[aria-label='Face of the other photo']", "2")
+    press(page, "Draw key points")
+    assert drawn(page).getpixel((384, 256)) == COLOURS["blue"]
+    assert len(given(page)[0]["images"]) == 1, "it is no reference"
+
+
+def test_a_box_drawn_on_it_is_where_the_face_goes(page: Any) -> None:
+    begin(page, "red")
+    press(page, "Draw key points")
+    drawn(page)
+    before, box = shown(page), page.locator(".ipadapter-points").bounding_box()
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in ((0.1, 0.2), (0.3, 0.6))]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    page.mouse.move(*at[1], steps=4)
+    page.mouse.up()
+    left, upper, right, lower = square(drawn(page, before))
+    assert (upper, lower) == pytest.approx((0.2, 0.6), abs=0.02)
+    assert (left + right) / 2 == pytest.approx(0.2, abs=0.02)
+    numbers = [float(page.input_value(f"{BLOCK} [aria-label='{name} (%)']")) for name in ("Across", "Down", "Height")]
+    assert numbers == pytest.approx([20, 40, 40], abs=1)
+    before = shown(page)
+    press(page, "As in the photo")
+    assert square(drawn(page, before)) == pytest.approx((0.433, 0.4, 0.566, 0.6), abs=0.01), "in the middle"
+
+
+def test_the_place_by_numbers(page: Any) -> None:
+    begin(page, "red")
+    page.fill(f"{BLOCK} [aria-label='Height (%)']", "80")
+    page.press(f"{BLOCK} [aria-label='Height (%)']", "Tab")
+    _, upper, _, lower = square(drawn(page))
+    assert (upper, lower) == pytest.approx((0.1, 0.9), abs=0.01)
+    before = shown(page)
+    page.fill(f"{BLOCK} [aria-label='Height (%)']", "900")
+    page.press(f"{BLOCK} [aria-label='Height (%)']", "Tab")
+    page.wait_for_timeout(300)
+    assert shown(page) == before, "out of range"
+
+
+def test_it_can_be_downloaded(page: Any) -> None:
+    begin(page, "red")
+    with page.expect_download() as download:
+        press(page, "Download")
+    with Image.open(Path(download.value.path())) as picture:
+        assert picture.size == (768, 512)
+    assert download.value.suggested_filename == "keypoints.png"
+
+
+def in_controlnet(page: Any, number: int) -> Image.Image | None:
+    """Return the picture that a unit of ControlNet has."""
+    url = page.evaluate(
+        """async (number) => {
+            const image = document.querySelectorAll(".cnet-input-image-group")[number].querySelector("img[src]");
+            if (!image) return null;
+            await image.decode();
+            return image.src;
+        }""",
+        number,
+    )
+    return picture_of(url).convert("RGB") if url else None
+
+
+@with_controlnet
+def test_it_is_sent_to_the_first_unit_of_controlnet_that_has_no_picture(page: Any) -> None:
+    begin(page, "red", "green")
+    assert in_controlnet(page, 0) is None
+    for number, colour in enumerate(("red", "green")):
+        page.select_option(f"{BLOCK} select[aria-label=Photo]", str(number))
+        press(page, "Send to ControlNet")
+        page.wait_for_selector(f".ipadapter-message:has-text('ControlNet Unit {number} has the picture')")
+        page.wait_for_selector(f".cnet-input-image-group >> nth={number} >> img[src]")
+        picture = in_controlnet(page, number)
+        assert picture
+        assert picture.size == (768, 512)
+        assert picture.getpixel((384, 256)) == COLOURS[colour]
+        ticks = page.locator(".cnet-unit-enabled input")
+        assert [ticks.nth(i).is_checked() for i in range(2)] == [True, number == 1]
+        assert page.locator(".cnet-input-image-group").nth(number).is_visible(), "it is opened"
+    press(page, "Send to ControlNet")
+    page.wait_for_selector(".ipadapter-message.wrong:has-text('Every unit of ControlNet has a picture')")
+
+
+def test_without_controlnet_there_is_nothing_to_send_it_to(page: Any) -> None:
+    page.evaluate("document.querySelectorAll('[id$=_controlnet]').forEach((each) => each.remove())")
+    begin(page, "red")
+    assert page.locator(f"{BLOCK} button:text-is('Download')").count() == 1
+    assert page.locator(f"{BLOCK} button:text-is('Send to ControlNet')").count() == 0
