@@ -106,6 +106,10 @@ def kind_of(folder: Path) -> Kind:
     return next(kind for kind in KINDS if all(map(there, kind.marks)))
 
 
+STARTED = "Startup time"
+"""What every web UI says when it has added its routes."""
+
+
 class RefusedError(Exception):
     """The web UI answered with an error."""
 
@@ -138,16 +142,26 @@ class WebUI:
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=log.open("wb"), stderr=subprocess.STDOUT
         )
-        self._wait()
+        self.wait(1)
 
-    def _wait(self, seconds: float = 900) -> None:
+    def told(self, text: str) -> int:
+        """Return how often its log says something."""
+        return self.log.read_bytes().count(text.encode())
+
+    def wait_until_told(self, text: str, times: int, seconds: float = 900) -> None:
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while self.told(text) < times:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the web UI ended with {self.process.returncode}; see {self.log}")
-            if b"Startup time" not in self.log.read_bytes():  # a request while it adds its routes would end it
-                time.sleep(0.5)
-                continue
+            if time.monotonic() > end:
+                raise RuntimeError(f'the web UI did not say "{text}" in {seconds} seconds; see {self.log}')
+            time.sleep(0.2)
+
+    def wait(self, starts: int, seconds: float = 900) -> None:
+        """Wait until it has started so often, reloads of the UI among them, and answers."""
+        self.wait_until_told(STARTED, starts, seconds)  # a request while it adds its routes would end it
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             with contextlib.suppress(OSError, RefusedError):
                 self.call("/ip-adapter-oracle/hooks", timeout=60)  # added last, and answers once the model is loaded
                 return
