@@ -49,7 +49,7 @@ def test_adapters_stand_by_kind_and_those_that_do_not_fit_last(page: Any) -> Non
     tick(page)
     groups = page.locator("select[aria-label=Adapter] optgroup")
     names = [group.get_attribute("label") for group in groups.all()]
-    assert names == ["Base", "FaceID Plus v2", "FaceID Portrait", "Plus", "Do not fit"]
+    assert names == ["Base", "FaceID Plus v2", "FaceID Portrait", "InstantID", "Plus", "Do not fit"]
     assert groups.last.locator("option").count() == 1
 
 
@@ -263,7 +263,8 @@ READ = """() => {
     return found.filter((text) => text && text.trim());
 }"""
 UNTOLD = re.compile(
-    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|Clara|slow|(FaceID )?Plus.*|Base|Portrait|.*Portrait|base.*"
+    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|Clara|slow|(FaceID )?Plus.*|Base|Portrait|.*Portrait"
+    r"|base.*|InstantID"
     r"|txt2img .*|.* is for SDXL.*|needs insightface.*|[\d:., ;]*feather [\d.]+"
     r"|linear (in|out)|cosine (in|out)|(left|right|top|bottom|middle).*"
 )
