@@ -54,9 +54,23 @@ const ipAdapter = (() => {
         return element("option", {value, ...attributes}, text);
     }
 
+    /* Older accordions of the web UI open by the mouse alone. */
+    function openByKeys(label) {
+        if (!label || label.matches("button")) return;
+        label.tabIndex = 0;
+        label.role = "button";
+        label.addEventListener("keydown", (event) => {
+            if (event.target !== label || !["Enter", " "].includes(event.key)) return;
+            event.preventDefault();
+            label.click();
+        });
+    }
+
     function start() {
         for (const root of gradioApp().querySelectorAll(".ipadapter-panel:empty")) {
-            panels[root.dataset.tab] = new ipAdapter.Panel(root);
+            const {tab} = root.dataset;
+            panels[tab] = new ipAdapter.Panel(root);
+            openByKeys(gradioApp().querySelector(`#ipadapter_${tab} .label-wrap`));
         }
         ipAdapter.offerResults(panels);
     }

@@ -21,16 +21,20 @@
         return part && part.querySelector(selector);
     }
 
-    /* Enable a unit, which in Forge unfolds it, and open what else it is folded away in: all units' fold, and tabs. */
+    /* Enable a unit, and open all folds and tabs that its picture is in; with Forge each unit is a fold, too. */
     function show(picture, whole) {
         const enabled = around(picture, ".cnet-unit-enabled input");
         if (!enabled.checked) enabled.click();
-        const fold = whole.querySelector(".label-wrap");
-        if (!fold.classList.contains("open")) fold.click();
-        for (let item = picture.closest(".tabitem"); item && whole.contains(item); item = item.parentElement.closest(".tabitem")) {
-            const beside = [...item.parentElement.children].filter((other) => other.classList.contains("tabitem"));
-            item.parentElement.querySelector(".tab-nav").children[beside.indexOf(item)].click();
+        for (let part = picture.parentElement; part !== whole; part = part.parentElement) {
+            const fold = [...part.children].find((child) => child.matches(".label-wrap:not(.open)"));
+            if (fold) fold.click();
+            if (part.classList.contains("tabitem")) openTab(part);
         }
+    }
+
+    function openTab(item) {
+        const beside = [...item.parentElement.children].filter((other) => other.classList.contains("tabitem"));
+        item.parentElement.querySelector(".tab-nav").children[beside.indexOf(item)].click();
     }
 
     async function until(condition) {

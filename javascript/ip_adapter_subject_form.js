@@ -27,6 +27,7 @@
                 element("label", {className: "ipadapter-field"}, element("span", {}, say("Notes")), this.notes),
                 this.list,
             );
+            this.dialog.told.classList.add("wrong"); // nothing else is told here
             this.draw();
             this.mark();
             if (!(await this.dialog.open(this.panel.root))) return null;

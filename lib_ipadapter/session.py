@@ -123,6 +123,11 @@ class Run:
         """Whether any unit does anything in this pass."""
         return bool(self._units or self._asked)
 
+    @property
+    def feeds(self) -> bool:
+        """Whether ControlNets see image tokens of any unit in this pass."""
+        return bool(self._asked)
+
     def inject(self, unet: nn.Module) -> None:
         """Act on `unet` from now on; after a switch to another one, with those units only that fit it."""
         if unet is self._unet:

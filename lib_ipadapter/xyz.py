@@ -5,6 +5,7 @@ Each cell is a copy of the generation's record. An axis notes on it what differs
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import IPAdapterError, UnitError, brief
@@ -80,11 +81,16 @@ def _axis(plot: Plot, unit: int, name: str) -> Any:
         prefix(unit) + FIELDS[name].metadata["label"],
         float if isinstance(kind, (Number, OptionalNumber)) else str,
         apply,
-        plot.grid.format_remove_path if files else plot.grid.format_value_add_label,
-        confirm,
+        confirm=confirm,
         cost=COSTS.get(name, 0.0),
         choices=files.names if files else _choices_of(kind),
+        **({"format_value": _file_name} if files else {}),
     )
+
+
+def _file_name(_p: Any, _axis: Any, value: str) -> str:
+    """Return what stands beside the cells with a file; where the web UI has its own for that differs among them."""
+    return Path(value).name
 
 
 def _choices_of(kind: Any) -> Callable[[], list[str]] | None:

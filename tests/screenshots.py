@@ -20,7 +20,8 @@ import numpy as np
 from host.small_world import small_world
 from host.webui import REPOSITORY, SETTINGS, WebUI, linked
 from makers import file_of
-from panel.served import started_browser
+from panel.acts import RESTS
+from panel.served import PATIENCE, started_browser
 from PIL import Image
 
 from demo.figures import ADAPTERS, half
@@ -110,7 +111,7 @@ def take(page: Any, shot: Shot) -> bytes:
         )
     if shot.script:
         choose_script(page, shot.script)
-    page.wait_for_timeout(1500)  # for the plot, which asks the server
+    page.wait_for_function(RESTS)
     page.mouse.move(0, 0)
     return page.locator(shot.part).screenshot(animations="disabled")
 
@@ -125,6 +126,8 @@ def choose_script(page: Any, script: str) -> None:
     ]
     page.set_input_files("#tab_txt2img [id$=for_each_reference_files] input[type=file]", files)
     page.fill("#tab_txt2img [id$=for_each_reference_weights] textarea", "1, 0.5")
+    told = "document.querySelector('#tab_txt2img [id$=for_each_reference_files]').innerText"
+    page.wait_for_function(f"{told}.includes('.png') && !{told}.includes('Uploading')")
 
 
 def generate(page: Any) -> None:
@@ -133,8 +136,10 @@ def generate(page: Any) -> None:
     for name, value in (("width", 64), ("height", 64), ("batch_size", 4)):
         page.fill(f"#txt2img_{name} input[type=number]", str(value))
     page.click("#txt2img_generate")
-    page.wait_for_selector("#txt2img_gallery img", timeout=120000)
-    page.wait_for_timeout(3000)
+    page.wait_for_selector("#html_info_txt2img :text('Steps: ')")
+    page.wait_for_selector("#txt2img_results .progressDiv", state="detached")
+    shown = "[...document.querySelectorAll('#txt2img_gallery img')]"
+    page.wait_for_function(f"{shown}.length > 1 && {shown}.every((image) => image.complete && image.naturalWidth)")
 
 
 def keep(name: str, content: bytes) -> None:
@@ -151,11 +156,12 @@ def main() -> None:
         for name in sys.argv[1:] or SHOTS:
             shot = SHOTS[name]
             page = browser.new_page(viewport=WINDOW)
+            page.set_default_timeout(PATIENCE)
             page.goto(web_ui.url)
-            page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached", timeout=60000)
+            page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
             page.click(f"{PANEL} .label-wrap")
             listed = f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1"
-            page.wait_for_function(listed, timeout=120000)
+            page.wait_for_function(listed)
             page.evaluate("(unit) => ipAdapter.restore('txt2img', 0, JSON.stringify(unit))", shot.unit)
             if name == "overview":
                 generate(page)

@@ -214,8 +214,6 @@ def test_the_plot_gets_axes_and_a_value_that_cannot_be_stops_it(double) -> None:
     grid = SimpleNamespace(
         AxisOption=AxisOption,
         axis_options=axes,
-        format_value_add_label=None,
-        format_remove_path=None,
     )
     sys.modules["modules.scripts"].scripts_data = [SimpleNamespace(script_class=PlotScript, module=grid)]
     double.entries[0].add_axes()

@@ -114,7 +114,7 @@ def test_rows_that_are_not_told_are_an_error_not_a_guess(door, missing) -> None:
 class Run:
     """Writes down what it is told, in order."""
 
-    passed_by = False
+    passed_by = feeds = False
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -133,6 +133,10 @@ class Run:
     def disarm(self) -> None:
         self.calls.append("disarm")
 
+    def contexts(self, number: int, rows: int) -> Tensor:
+        self.calls.append(("contexts", number, rows))
+        return torch.ones(rows, 3, 5)
+
     def enter(self, path: str, hidden: Tensor) -> None:
         self.calls.append(("enter", path, len(hidden)))
 
@@ -149,6 +153,8 @@ class Processing:
         sampler.model_wrap_cfg = SimpleNamespace(step=3, total_steps=12)
         self.sampler: Any = sampler
         self.iteration, self.batch_size = 2, 1
+        self.scripts: Any = None
+        self.script_args: list[Any] = []
         self.sd_model: Any = None
         self.comments: list[str] = []
 
@@ -425,18 +431,79 @@ LONE = {
 }
 
 
-@pytest.mark.parametrize("case", LONE)
-def test_instantids_controlnet_is_refused_where_it_would_see_the_text(door, case: str) -> None:
-    models, refused = LONE[case]
-    script = SimpleNamespace(title=lambda: "ControlNet", args_from=0, args_to=len(models) + 1)
+def beside(*models: str) -> Any:
+    """Return ControlNet's script with units that have these models, and their args."""
+    networks = {number: torch.nn.Identity() for number in range(len(models))}
+    params = {n: SimpleNamespace(model=SimpleNamespace(model_patcher=ControlNet(net))) for n, net in networks.items()}
     units = [SimpleNamespace(model=model, enabled=True) for model in models]
-    off = SimpleNamespace(model="control_instant_id_sdxl", enabled=False)
-    for feeding in (True, False):
-        p = SimpleNamespace(scripts=SimpleNamespace(alwayson_scripts=[script]), script_args=[*units, off], sampler=None)
-        p.sample = lambda *_: "sampled"
-        door.before_process(p, feeding)
-        if refused and feeding:
-            with pytest.raises(fastapi.HTTPException, match="to see the face's image tokens, but in this web UI"):
-                p.sample()
-        else:
-            assert p.sample() == "sampled"
+    script = SimpleNamespace(title=lambda: "ControlNet", args_from=0, args_to=len(models) + 1, current_params=params)
+    script.get_enabled_units = lambda args: [unit for unit in args if unit.enabled]
+    return script, [*units, SimpleNamespace(model="control_instant_id_sdxl", enabled=False)]
+
+
+class ControlNet:
+    """As the web UI's own, but that it keeps what it sees."""
+
+    def __init__(self, network: Any) -> None:
+        self.control_model, self.seen = network, []
+
+    def get_control(self, x: Tensor, timestep: Any, cond: dict[str, Any], batched_number: int) -> None:
+        self.seen.append(cond["c_crossattn"])
+
+
+@pytest.mark.parametrize("case", LONE)
+def test_instantids_controlnet_is_fed_where_it_would_see_the_text(door, case: str) -> None:
+    models, fed = LONE[case]
+    p = Processing()
+    script, p.script_args = beside(*models)
+    p.scripts = SimpleNamespace(alwayson_scripts=[script])
+    assert door.pass_of(p).contexts == fed
+    assert door.before_process(p, True) is None
+
+
+@pytest.mark.parametrize("ends", ["well", "with an error", "with a refusal"])
+@pytest.mark.parametrize("feeds", [True, False])
+def test_what_instantids_controlnet_sees_is_told_before_the_unet_is_called(door, feeds: bool, ends: str) -> None:
+    p, run, unet = Processing(), Run(), unet_of(door)
+    script, p.script_args = beside("control_instant_id_sdxl")
+    p.scripts = SimpleNamespace(alwayson_scripts=[script])
+    run.feeds = feeds
+    controlnet = script.current_params[0].model.model_patcher
+    door.shared.sd_model.forge_objects.unet.list_controlnets = lambda: [controlnet]
+    text, before = torch.zeros(2, 3, 5, dtype=torch.float16), sorted(vars(controlnet))
+    door.while_sampling(p, run)
+
+    def work() -> None:
+        door.on_cfg_denoiser(p.params())
+        cond = {"c_crossattn": text, "transformer_options": options([1, 0], 1)}
+        controlnet.get_control(torch.zeros(2, 4, 2, 2), 1, cond, 2)
+        call(unet, [1, 0])
+        if ends == "with an error":
+            raise ArithmeticError
+        if ends == "with a refusal":
+            controlnet.get_control(torch.zeros(2, 4, 2, 2), 1, {"c_crossattn": text, "transformer_options": {}}, 2)
+
+    expected = {"well": (), "with an error": ArithmeticError, "with a refusal": fastapi.HTTPException}[ends]
+    if ends == "well" or (ends == "with a refusal" and not feeds):
+        p.sampler.launch_sampling(1, work)
+    else:
+        with pytest.raises(expected):
+            p.sampler.launch_sampling(1, work)
+    both = ("arm", ((UNCOND, 2), (COND, 2)), 0.25)
+    own = [both, ("contexts", 0, 2)] if feeds else []
+    assert run.calls[:-1] == [("inject", unet), *own, both, "disarm"]
+    assert controlnet.seen[0].tolist() == (text + 1 if feeds else text).tolist()
+    assert controlnet.seen[0].dtype == torch.float16
+    assert sorted(vars(controlnet)) == before
+    assert hooks(unet) == 0
+
+
+def test_a_unit_of_controlnet_with_another_kind_of_model_of_that_name_stops_the_generation(door) -> None:
+    p, run = Processing(), Run()
+    script, p.script_args = beside("control_instant_id_sdxl")
+    script.current_params[0].model = SimpleNamespace()
+    p.scripts = SimpleNamespace(alwayson_scripts=[script])
+    run.feeds = True
+    door.while_sampling(p, run)
+    with pytest.raises(fastapi.HTTPException, match="to be InstantID's ControlNet, by its name"):
+        p.sampler.launch_sampling(1, lambda: None)

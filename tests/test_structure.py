@@ -56,10 +56,12 @@ MAY_IMPORT = {
     "hosts/webui": {"errors", "library", "regions", "hosts/host", "hosts/neighbours", "hosts/sampling"},
     "hosts/face_context": {"errors", "hosts/host"},
     "hosts/a1111": {"errors", "attention", "hosts/face_context", "hosts/host", "hosts/sampling", "hosts/webui"},
+    "hosts/forge_context": {"errors", "hosts/face_context"},
     "hosts/forge": {
         "errors",
         "attention",
         "hosts/face_context",
+        "hosts/forge_context",
         "hosts/host",
         "hosts/neighbours",
         "hosts/sampling",

@@ -25,7 +25,7 @@ class AxisOption:
     label: str
     type: type
     apply: Callable[[Any, Any, Any], None]
-    format_value: Any = None
+    format_value: Any = "with the axis's label"
     confirm: Any = None
     cost: float = 0.0
     choices: Any = None
@@ -45,8 +45,6 @@ def plot() -> Plot:
     grid = SimpleNamespace(
         AxisOption=AxisOption,
         axis_options=[AxisOption("Nothing", str, lambda *_: None), AxisOption("Seed", int, lambda *_: None)],
-        format_value_add_label=object(),
-        format_remove_path=object(),
     )
     return Plot(grid, {"model": Files(lambda: ["base", "plus"], checked)}, lambda p: p.args, RefusedError)
 
@@ -85,6 +83,8 @@ def test_registering_anew_replaces_and_doubles_nothing(plot: Plot) -> None:
 def test_choices_are_listed_and_numbers_are_numbers(axes: dict[str, AxisOption]) -> None:
     of = {label.removeprefix("[IP-Adapter 2] "): axis for label, axis in axes.items() if "[IP-Adapter 2]" in label}
     assert of["Adapter"].choices() == ["base", "plus"]
+    assert of["Adapter"].format_value(None, None, "folder/base.safetensors") == "base.safetensors"
+    assert of["Weight"].format_value == "with the axis's label"
     assert of["Weight type"].choices() == list(FIELDS["weight_type"].metadata["kind"].options)
     assert of["Combine"].choices()[0] == "concat"
     assert of["Pass"].choices() == ["both", "base", "hires"]

@@ -7,7 +7,8 @@ options, in which Forge says what the rows are, and patches that a call needs go
 import functools
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,10 +19,12 @@ from modules import devices, sd_models, shared
 from ..attention import COND, UNCOND
 from ..errors import IPAdapterError
 from .face_context import unfed
-from .host import Row, SamplingRun
+from .forge_context import Feeding, networks_of
+from .host import PassFacts, Row, SamplingRun
 from .neighbours import controlnets_models
 from .sampling import Pass, Refusal, act, forget, progress, refusing
 from .webui import *  # noqa: F403 (what every door has from there)
+from .webui import pass_of as common_pass_of
 
 MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
 """The memory management of Forge and Forge Neo, and of reForge and Forge Classic."""
@@ -106,28 +109,29 @@ def show_refusals() -> None:
 
 
 def before_process(p: Any, feeding: bool) -> None:
-    """Refuse InstantID's ControlNet beside an adapter here: this family's would see the text, for which it is not made.
-
-    Beside an adapter there it is left alone, for that one says what all ControlNets see (sd_forge_ipadapter,
-    lib_ipadapter/IPAdapterPlus.py).
-    """
+    """Forget an earlier generation of this record; what this one's ControlNets see is set in each pass."""
     forget(p)
-    lone = unfed(controlnets_models(p)) if feeding else []
-    with refusing(p):
-        if lone:
-            raise IPAdapterError(
-                f"expected {lone[0]} to see the face's image tokens, but in this web UI it sees the text, for only "
-                "ControlNet's own IP-Adapter unit with InstantID's adapter can change that. Use that in the place of "
-                "the unit here, or switch this ControlNet off."
-            )
+
+
+def pass_of(p: Any) -> PassFacts:
+    """Return what is known of the pass; InstantID's ControlNet is not fed beside an adapter of ControlNet's own.
+
+    That one says what all ControlNets see (sd_forge_ipadapter, lib_ipadapter/IPAdapterPlus.py).
+    """
+    return replace(common_pass_of(p), contexts=bool(unfed(controlnets_models(p))))
 
 
 def while_sampling(p: Any, run: SamplingRun | None) -> None:
-    act(p, run and ForgePass(p, run))
+    with refusing(p):
+        act(p, run and ForgePass(p, run, networks_of(p) if run.feeds else ()))
 
 
 class ForgePass(Pass):
     """Sees the U-Net itself, to which Forge tells with each call what the rows are."""
+
+    def __init__(self, p: Any, run: SamplingRun, networks: Sequence[Any]) -> None:
+        super().__init__(p, run)
+        self._feeding = Feeding(networks, self._tokens)
 
     @staticmethod
     def watched(params: Any) -> torch.nn.Module:
@@ -136,10 +140,23 @@ class ForgePass(Pass):
     def expect(self, params: Any) -> None:
         super().expect(params)
         self.run.inject(self.watched(params))  # after the hook that arms, and before the call
+        self._feeding.put_on(shared.sd_model.forge_objects.unet)
+
+    def end(self) -> None:
+        self._feeding.take_off()
+        super().end()
+
+    def _tokens(self, number: int, options: Mapping[str, Any], text: torch.Tensor) -> torch.Tensor:
+        """Return what one of InstantID's ControlNets sees, which is called before the U-Net, with the same rows."""
+        self._tell(options)
+        return self.run.contexts(number, len(text)).to(text)
+
+    def _tell(self, options: Mapping[str, Any]) -> None:
+        self.run.arm(rows_of(options, self.first_picture), progress(self.params.denoiser), self.size)
 
     def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         options: Mapping[str, Any] = kwargs.get("transformer_options", {})
-        self.run.arm(rows_of(options, self.first_picture), progress(self.params.denoiser), self.size)
+        self._tell(options)
         if options.get("patches", {}).get("attn2_patch"):
             return args, {**kwargs, "transformer_options": {**options, "patches": around(options["patches"], self.run)}}
         return None

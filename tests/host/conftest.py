@@ -72,8 +72,10 @@ def started(folder: Path, python: str, files: Files, kept: Path, *beside: Path) 
     settings, layout = kept / "config.json", kept / "ui-config.json"
     values = {
         **SETTINGS,
+        **kind_of(folder).settings,
+        "ipadapter_units": 5,
         "ipadapter_folder": files.folder.as_posix(),
-        "ipadapter_kept_folder": (kept / "named").as_posix(),
+        "ipadapter_kept_folder": (kept / "named").as_posix(),  # as `WebUI.kept` says
         "outdir_samples": (kept / "out").as_posix(),
     }
     settings.write_text(json.dumps(values))

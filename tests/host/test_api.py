@@ -131,8 +131,7 @@ def test_the_routes(webui: WebUI, model: str) -> None:
 def test_a_saved_reference_makes_the_picture_that_its_pictures_make(webui: WebUI, files: Files, sd: Path) -> None:
     pictures = [reference(1), {"image": reference(2), "weight": 0.5}]
     unit = {"model": files.adapter(sd, "plus"), "images": pictures, "crop": "pad"}
-    folder = Path(webui.call("/sdapi/v1/options")["ipadapter_kept_folder"], "ipadapter_references")
-    path = folder / "host-test-saved.safetensors"
+    path = webui.kept / "ipadapter_references" / "host-test-saved.safetensors"
     try:
         told = webui.call("/ipadapter/embeds", {"name": path.stem, "unit": unit})
         assert told in webui.call("/ipadapter/embeds")

@@ -1,22 +1,23 @@
 """The panel in a real web UI and a real browser: the five steps of the README, and a reload of the UI."""
 
+import hashlib
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from makers import file_of, picture
-from panel.served import CHROMIUM, FLAGS, PICTURES
+from panel.acts import RESTS
+from panel.served import CHROMIUM, PATIENCE, PICTURES, started_browser
 
-from host.webui import Files, WebUI, reference
+from host.webui import STARTED, Files, WebUI, reference
 
 if not (importlib.util.find_spec("playwright") and CHROMIUM):
     pytest.skip("no playwright or no Chromium", allow_module_level=True)
 
-from playwright.sync_api import sync_playwright
-
 PANEL = "#ipadapter_txt2img"
+CARD = f"{PANEL} .ipadapter-left .ipadapter-reference"
 
 
 @pytest.fixture(scope="module")
@@ -27,35 +28,61 @@ def model(webui: WebUI, files: Files) -> str:
     return name
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with started_browser() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page(webui: WebUI) -> Iterator[Any]:
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1400, "height": 1400})
-        page.goto(webui.url)
-        page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached", timeout=60000)
-        yield page
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=PICTURES / "web-ui.png", full_page=True)
-        browser.close()
+def page(webui: WebUI, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 1400, "height": 1400})
+    page.set_default_timeout(PATIENCE)
+    page.goto(webui.url)
+    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
+    yield page
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"web-ui-{request.node.name}.png", full_page=True)
+    page.close()
+
+
+def rest(page: Any) -> None:
+    """Wait until the server has answered all that the ticked panel asked."""
+    page.wait_for_function(RESTS)
 
 
 def tick(page: Any) -> None:
     page.click(f"{PANEL} .label-wrap")
     page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
+    rest(page)
 
 
-def generate(page: Any) -> str:
-    """Press Generate and return what is written below the picture."""
+def drop(page: Any, *seeds: int) -> list[str]:
+    """Add drawn pictures to the open unit, and return the first digits of their hashes."""
+    contents = [file_of(picture(120, 90, seed)) for seed in seeds]
+    files = [
+        {"name": f"{seed}.png", "mimeType": "image/png", "buffer": content}
+        for seed, content in zip(seeds, contents, strict=True)
+    ]
+    page.set_input_files(f"{PANEL} .ipadapter-left input[type=file]", files)
+    page.wait_for_function(f"document.querySelectorAll('{CARD}').length === {len(seeds)}")
+    return [hashlib.sha256(content).hexdigest()[:12] for content in contents]
+
+
+def choose(page: Any, model: str) -> None:
+    page.select_option(f"{PANEL} select[aria-label=Adapter]", f"{model}.safetensors")
+
+
+def generate(page: Any, press: Callable[[], None] | None = None) -> str:
+    """Press Generate, by the mouse unless told, and return what is written below the picture."""
     for name, value in (("width", 128), ("height", 128), ("steps", 2)):
         page.fill(f"#txt2img_{name} input[type=number]", str(value))
     page.evaluate(
         "document.querySelectorAll('#html_info_txt2img, #html_log_txt2img').forEach((e) => e.dataset.old = e.innerText)"
     )
-    page.click("#txt2img_generate")
+    press() if press else page.click("#txt2img_generate")
     page.wait_for_function(
-        "(() => { const e = document.querySelector('#html_log_txt2img'); return e.innerText !== e.dataset.old; })()",
-        timeout=120000,
+        "(() => { const e = document.querySelector('#html_log_txt2img'); return e.innerText !== e.dataset.old; })()"
     )
     return page.inner_text("#html_info_txt2img") + page.inner_text("#html_log_txt2img")
 
@@ -63,15 +90,57 @@ def generate(page: Any) -> str:
 def test_the_five_steps(page: Any, model: str) -> None:
     page.fill("#txt2img_prompt textarea", "a red cat")
     tick(page)
-    pictures = [
-        {"name": f"{seed}.png", "mimeType": "image/png", "buffer": file_of(picture(120, 90, seed))} for seed in (1, 2)
-    ]
-    page.set_input_files(f"{PANEL} .ipadapter-left input[type=file]", pictures)
-    page.wait_for_function(f"document.querySelectorAll('{PANEL} .ipadapter-reference').length === 2")
-    page.select_option(f"{PANEL} select[aria-label=Adapter]", f"{model}.safetensors")
+    first, second = drop(page, 1, 2)
+    choose(page, model)
     page.fill(f"{PANEL} input[type=number][aria-label=Weight]", "0.6")
     told = generate(page)
-    assert re.search(rf'IP-Adapter 1: "Adapter: {model}.safetensors, Weight: 0.6, References: \w{{12}} \w{{12}}"', told)
+    assert f'IP-Adapter 1: "Adapter: {model}.safetensors, Weight: 0.6, References: {first} {second}"' in told
+
+
+def test_by_keyboard_alone(page: Any, model: str) -> None:
+    page.focus(f"{PANEL} .label-wrap")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
+    rest(page)
+    page.focus(f"{PANEL} .ipadapter-left input[type=file]")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    content = file_of(picture(120, 90, 1))
+    chooser.value.set_files([{"name": "1.png", "mimeType": "image/png", "buffer": content}])
+    page.wait_for_selector(CARD)
+    page.focus(f"{PANEL} select[aria-label=Adapter]")
+    page.keyboard.type(model)  # as in any list
+    told = generate(page, lambda: page.press("#txt2img_generate", "Enter"))
+    assert f"References: {hashlib.sha256(content).hexdigest()[:12]}" in told
+
+
+def test_references_are_dragged_into_order(page: Any, model: str) -> None:
+    tick(page)
+    first, second, third = drop(page, 1, 2, 3)
+    choose(page, model)
+    rest(page)
+    end = {"x": page.eval_on_selector(CARD, "(card) => card.offsetWidth") - 4, "y": 30}
+    page.drag_and_drop(f"{CARD} >> nth=0", f"{CARD} >> nth=2", target_position=end)
+    assert f"References: {second} {third} {first}" in generate(page)
+
+
+def test_five_units(page: Any, model: str) -> None:
+    tick(page)
+    for number in range(1, 6):
+        page.click(f"{PANEL} .ipadapter-tab:has-text('Unit {number}')")
+        drop(page, number)
+        choose(page, model)
+        page.fill(f"{PANEL} input[type=number][aria-label=Weight]", f"0.{number}")
+    told = re.findall(r"IP-Adapter (\d): [^\"]*\"[^\"]*Weight: ([\d.]+)", generate(page))
+    assert told == [(str(number), f"0.{number}") for number in range(1, 6)]
+
+
+def test_a_broken_file_is_named_and_left_out(page: Any) -> None:
+    tick(page)
+    broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
+    page.set_input_files(f"{PANEL} .ipadapter-left input[type=file]", [broken])
+    page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('broken.png is no picture')")
+    assert page.locator(CARD).count() == 0
 
 
 def test_pasted_parameters_restore_the_panel(page: Any, model: str) -> None:
@@ -89,8 +158,8 @@ def test_pasted_parameters_restore_the_panel(page: Any, model: str) -> None:
 def test_a_result_becomes_a_reference_with_a_region_that_is_drawn(page: Any, model: str) -> None:
     generate(page)
     page.click("#image_buttons_txt2img .ipadapter-send")  # which ticks the panel
-    page.wait_for_selector(f"{PANEL} .ipadapter-left .ipadapter-reference")
-    page.select_option(f"{PANEL} select[aria-label=Adapter]", f"{model}.safetensors")
+    page.wait_for_selector(CARD)
+    choose(page, model)
     page.wait_for_selector(f"{PANEL} .ipadapter-plot rect")
     page.click(f"{PANEL} summary:text-is('Region')")
     page.click(f"{PANEL} button:text-is('Draw…')")
@@ -111,7 +180,7 @@ def test_presets_are_kept_by_the_web_ui(page: Any, webui: WebUI, model: str) -> 
     page.click(f"{PANEL} button:text-is('Save as preset…')")
     page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('Saved as of a test.')")
     page.reload()
-    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached", timeout=60000)
+    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
     tick(page)
     page.select_option(f"{PANEL} select[aria-label='Own presets']", "of a test")
     assert page.input_value(f"{PANEL} [aria-label='Weight type']") == "composition"
@@ -127,7 +196,7 @@ def test_pasting_a_pictures_parameters_restores_its_references_and_makes_it_agai
     (parameters,) = webui.generate(unit, width=128, height=128, steps=2).info["infotexts"]
     page.fill("#txt2img_prompt textarea", parameters)
     page.click("#txt2img_tools #paste")
-    page.wait_for_selector(f"{PANEL} .ipadapter-left .ipadapter-reference >> nth=1", state="attached")
+    page.wait_for_selector(f"{CARD} >> nth=1", state="attached")
     told = re.compile(r'IP-Adapter 1: "[^"]*"')
     assert told.findall(generate(page)) == told.findall(parameters)
     assert page.inner_text(f"{PANEL} .ipadapter-message") == ""
@@ -145,11 +214,13 @@ def test_an_unticked_panel_does_nothing(page: Any) -> None:
 def test_after_a_reload_of_the_ui_units_act_once(page: Any, webui: WebUI, model: str) -> None:
     unit = {"model": model, "images": [reference(1)]}
     before, plain = webui.generate(unit), webui.generate()
+    starts, reloads = webui.told(STARTED), webui.told("Restarting UI")
     page.click("#footer a:has-text('Reload UI')")
-    page.wait_for_timeout(3000)
-    webui._wait()
+    webui.wait_until_told("Restarting UI", reloads + 1)
+    page.goto("about:blank")  # the page would ask whether it is back, which ends it while it adds its routes
+    webui.wait(starts + 1)
     assert webui.generate(unit) - before == 0
     assert webui.generate() - plain == 0
     assert webui.hooks() == 0
     page.goto(webui.url)
-    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached", timeout=60000)
+    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")

@@ -1,9 +1,10 @@
-"""InstantID with one unit here and its ControlNet in the ControlNet extension, against a pair of units there.
+"""InstantID with one unit here and its ControlNet in ControlNet, against a pair of units there.
 
-IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111.
+IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111; Forge has its own built in.
 """
 
 import base64
+import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +29,8 @@ from lib_ipadapter.unet_map import SDXL
 
 pytestmark = [
     pytest.mark.skipif(
-        not CONTROLNET, reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
+        not (CONTROLNET or BUILT_IN), reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
     ),
-    pytest.mark.skipif(BUILT_IN, reason="the ControlNet that is built into Forge is not fed"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),  # insightface's own, of scikit-image
 ]
 
@@ -60,14 +60,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["ControlNet first", "ControlNet last"])
+@pytest.fixture(scope="module", params=["built in"] if BUILT_IN else ["ControlNet first", "ControlNet last"])
 def webui(request, folder: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    named = tmp_path_factory.mktemp("named") / {"ControlNet first": "a", "ControlNet last": "zz"}[request.param]
-    named.symlink_to(CONTROLNET or "")
-    with beside_controlnet(folder, tmp_path_factory.mktemp("webui"), named) as server:
-        server.use(checkpoint)
-        server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": unet_sizes(checkpoint)[1][0] // 2})
+    named = {"ControlNet last": "zz"}.get(request.param, "a")
+    with beside(folder, checkpoint, tmp_path_factory, named) as server:
         yield server
+
+
+@contextlib.contextmanager
+def beside(folder: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[WebUI]:
+    """Run a web UI with the extension under a name, or with its own ControlNet, and with these files."""
+    named = tmp_path_factory.mktemp("named") / name
+    named.symlink_to(CONTROLNET or folder)
+    own_models = where_forge_looks(folder) if BUILT_IN else contextlib.nullcontext()
+    with own_models, beside_controlnet(folder, tmp_path_factory.mktemp("webui"), named) as server:
+        server.use(checkpoint)
+        if not BUILT_IN:  # which takes a ControlNet's widths from its file
+            server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": unet_sizes(checkpoint)[1][0] // 2})
+        yield server
+
+
+@contextlib.contextmanager
+def where_forge_looks(folder: Path) -> Iterator[None]:
+    """Put the face models where Forge's own InstantID looks for them, with the three that it wants and does not use."""
+    pack = folder / "insightface" / "models" / "antelopev2"
+    for name in ("1k3d68.onnx", "2d106det.onnx", "genderage.onnx"):
+        (pack / name).symlink_to(pack / "glintr100.onnx")
+    link = Path(FOLDER or "", "models", "insightface")
+    link.symlink_to(folder / "insightface")
+    try:
+        yield
+    finally:
+        link.unlink()
 
 
 def listed(webui: WebUI, model: str) -> str:
@@ -79,17 +103,20 @@ def control(webui: WebUI, model: str = CONTROL) -> dict[str, Any]:
     """Return a unit of the extension for a ControlNet that sees the face's points."""
     asked = {"image": text_of(FACE), "width": 128, "height": 128}
     points = webui.call("/ipadapter/keypoints", asked)["image"]
-    return {"enabled": True, "module": "none", "model": listed(webui, model), "image": points, "weight": 0.7}
+    module = "None" if BUILT_IN else "none"
+    return {"enabled": True, "module": module, "model": listed(webui, model), "image": points, "weight": 0.7}
 
 
 def pair(webui: WebUI, folder: Path) -> list[dict[str, Any]]:
-    """Return the extension's own two units, the first with the face's vector instead of a preprocessor."""
+    """Return ControlNet's own two units, in the extension the first with the face's vector for a preprocessor."""
+    unit: dict[str, Any] = {"enabled": True, "model": listed(webui, ADAPTER), "weight": 0.8}
+    if BUILT_IN:
+        return [unit | {"module": "InsightFace (InstantID)", "image": text_of(FACE)}, control(webui)]
     (face,) = find_faces(FACE, *find_models(PACKS["antelopev2"], [folder / "insightface" / "models"]))
     kept = io.BytesIO()
     torch.save(torch.tensor([face.vector]), kept)
     vector = base64.b64encode(kept.getvalue()).decode()
-    unit = {"enabled": True, "module": "instant_id_face_embedding", "model": listed(webui, ADAPTER), "weight": 0.8}
-    return [unit | {"ipadapter_input": vector}, control(webui)]
+    return [unit | {"module": "instant_id_face_embedding", "ipadapter_input": vector}, control(webui)]
 
 
 def generate(webui: WebUI, units: list[dict[str, Any]], *own: dict[str, Any], **more: Any) -> Made:

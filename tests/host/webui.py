@@ -67,6 +67,8 @@ class Kind:
     flags: str
     asks: dict[str, Any] = field(default_factory=dict[str, Any])
     """What its API must be asked for with hires fix."""
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Settings of its own to start with."""
     forge: bool = True
     """Whether it is of the Forge family: models are loaded when they are needed, rows are told to the U-Net."""
 
@@ -74,7 +76,13 @@ class Kind:
 FORGES_HIRES = {"hr_additional_modules": ["Use same choices"], "hr_cfg": 3}
 
 KINDS = (
-    Kind("reForge", ("ldm_patched/modules/args_parser.py: --always-cpu", "k_diff: "), "--always-cpu", {"hr_cfg": 3}),
+    Kind(
+        "reForge",
+        ("ldm_patched/modules/args_parser.py: --always-cpu", "k_diff: "),
+        "--always-cpu",
+        {"hr_cfg": 3},
+        {"sd_checkpoints_limit": 2},  # or it reads both anew for each picture that a refiner ends
+    ),
     Kind("Forge Classic", ("ldm_patched/modules/args_parser.py: --always-cpu", "modules_forge: "), "--always-cpu"),
     Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu", FORGES_HIRES),
     Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu", FORGES_HIRES | {"hr_upscaler": "None"}),
@@ -96,6 +104,10 @@ def kind_of(folder: Path) -> Kind:
         return path.exists() and (not text or text in path.read_text(encoding="utf-8"))
 
     return next(kind for kind in KINDS if all(map(there, kind.marks)))
+
+
+STARTED = "Startup time"
+"""What every web UI says when it has added its routes."""
 
 
 class RefusedError(Exception):
@@ -125,19 +137,31 @@ class WebUI:
         }
         environment.pop("PYTHONPATH", None)
         self.log = log
+        self.kept = log.parent / "named"
+        """Where saved references and subjects go; `started` says so to the web UI."""
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=log.open("wb"), stderr=subprocess.STDOUT
         )
-        self._wait()
+        self.wait(1)
 
-    def _wait(self, seconds: float = 900) -> None:
+    def told(self, text: str) -> int:
+        """Return how often its log says something."""
+        return self.log.read_bytes().count(text.encode())
+
+    def wait_until_told(self, text: str, times: int, seconds: float = 900) -> None:
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while self.told(text) < times:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the web UI ended with {self.process.returncode}; see {self.log}")
-            if b"Startup time" not in self.log.read_bytes():  # a request while it adds its routes would end it
-                time.sleep(0.5)
-                continue
+            if time.monotonic() > end:
+                raise RuntimeError(f'the web UI did not say "{text}" in {seconds} seconds; see {self.log}')
+            time.sleep(0.2)
+
+    def wait(self, starts: int, seconds: float = 900) -> None:
+        """Wait until it has started so often, reloads of the UI among them, and answers."""
+        self.wait_until_told(STARTED, starts, seconds)  # a request while it adds its routes would end it
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             with contextlib.suppress(OSError, RefusedError):
                 self.call("/ip-adapter-oracle/hooks", timeout=60)  # added last, and answers once the model is loaded
                 return

@@ -23,7 +23,7 @@ LISTEN = """() => {
 
 
 def draw_controlnet(page: gr.Blocks, tab: str) -> None:
-    """Draw two units, folded away and in tabs, each with tabs of its own."""
+    """Draw two units, folded away, in tabs and once more folded away, each with tabs of its own."""
     if not KNOWN:
         return
     with (
@@ -32,8 +32,8 @@ def draw_controlnet(page: gr.Blocks, tab: str) -> None:
         gr.Tabs(elem_id=f"{tab}_controlnet_tabs"),
     ):
         for number in range(2):
-            with gr.Tab(f"ControlNet Unit {number}", elem_classes=["cnet-unit-tab"]):
-                draw_unit()
+            with gr.Tab(f"ControlNet Unit {number}", elem_classes=["cnet-unit-tab"]), gr.Accordion("Unit", open=False):
+                draw_unit()  # in Forge it is folded away, in AUTOMATIC1111's web UI in a tab
     if not gr.__version__.startswith("3."):
         page.load(fn=None, inputs=[], outputs=[], js=LISTEN)
 

@@ -1,0 +1,95 @@
+"""InstantID by the panel, in AUTOMATIC1111's web UI with the ControlNet extension and a real browser."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from makers import file_of
+
+pytest.importorskip("onnx", reason="face models are made with onnx, which is not installed at this end of the versions")
+pytest.importorskip("insightface", reason="insightface, an oracle, is not installed at this end of the versions")
+
+from panel.acts import picture_of
+from panel.served import CHROMIUM, FLAGS, PICTURES
+
+from host import test_instantid
+from host.test_controlnet import BUILT_IN, CONTROLNET
+from host.test_instantid import ADAPTER, CONTROL, FACE
+from host.webui import WebUI
+
+if not (importlib.util.find_spec("playwright") and CHROMIUM):
+    pytest.skip("no playwright or no Chromium", allow_module_level=True)
+
+from playwright.sync_api import sync_playwright
+
+pytestmark = pytest.mark.skipif(
+    BUILT_IN or not CONTROLNET, reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
+)
+checkpoint, folder = test_instantid.checkpoint, test_instantid.folder
+
+
+@pytest.fixture(scope="module")
+def webui(folder: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
+    with test_instantid.beside(folder, checkpoint, tmp_path_factory, "a") as server:
+        yield server
+
+
+@pytest.fixture
+def page(webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1400})
+        page.goto(webui.url)
+        page.wait_for_selector("#ipadapter_txt2img .ipadapter-tab", state="attached", timeout=120000)
+        yield page
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURES / f"web-ui-{request.node.name}.png", full_page=True)
+        browser.close()
+
+
+def send(page: Any, tab: str) -> Any:
+    """Choose a face and InstantID in a tab, and send the key points to ControlNet; return what the unit shows."""
+    panel = f"#ipadapter_{tab}"
+    for name in ("width", "height"):
+        page.fill(f"#{tab}_{name} input[type=number]", "128")
+    page.click(f"{panel} .label-wrap")
+    page.wait_for_function(f"document.querySelectorAll('{panel} select[aria-label=Adapter] option').length > 1")
+    face = {"name": "face.png", "mimeType": "image/png", "buffer": file_of(FACE)}
+    page.set_input_files(f"{panel} .ipadapter-references input[type=file] >> nth=0", face)
+    page.wait_for_selector(f"{panel} .ipadapter-reference")
+    page.select_option(f"{panel} select[aria-label=Adapter]", f"{ADAPTER}.safetensors")
+    page.click(f"{panel} button:text-is('Send to ControlNet')")
+    page.wait_for_selector(f"{panel} .ipadapter-message:has-text('ControlNet Unit 0 has the picture')", timeout=60000)
+    shown = page.wait_for_selector(f"#{tab}_controlnet .cnet-input-image-group img[src^=data]")
+    assert page.is_checked(f"#{tab}_controlnet .cnet-unit-enabled input >> nth=0")
+    return picture_of(shown.get_attribute("src"))
+
+
+@pytest.mark.parametrize("tab", ["txt2img", "img2img"])
+def test_key_points_are_sent_to_controlnet(page: Any, webui: WebUI, tab: str) -> None:
+    page.click(f"#tabs > .tab-nav button:text-is('{tab}')")
+    sent = send(page, tab)
+    assert sent.size == (128, 128)
+    drawn = picture_of(page.get_attribute(f"#ipadapter_{tab} .ipadapter-points img", "src"))
+    assert sent.convert("RGB").tobytes() == drawn.convert("RGB").tobytes()
+
+
+def test_a_picture_is_made_with_both_and_its_likeness_is_told_in_a_table(page: Any, webui: WebUI) -> None:
+    send(page, "txt2img")
+    model = "#txt2img_controlnet_ControlNet-0_controlnet_model_dropdown input"
+    page.click(model)
+    page.fill(model, CONTROL)
+    page.keyboard.press("Enter")
+    page.fill("#txt2img_steps input[type=number]", "2")
+    webui.call("/sdapi/v1/options", {"ipadapter_likeness": True})
+    page.click("#txt2img_generate")
+    try:
+        page.wait_for_selector("#html_log_txt2img .ipadapter-likeness tbody tr", timeout=180000)
+    finally:
+        webui.call("/sdapi/v1/options", {"ipadapter_likeness": False})
+    told = page.inner_text("#html_log_txt2img")
+    assert "no identity verification" in told
+    assert "Picture 1, unit 1" not in told
+    assert f"Model: {CONTROL}" in page.inner_text("#html_info_txt2img")
