@@ -265,7 +265,7 @@ def test_the_list_and_the_panel_tell_what_is_there(session, host) -> None:
     }
     assert (damaged["name"], "web page" in damaged["reason"]) == ("damaged.safetensors", True)
     said = ask(session, "save", name="one", unit=unit())
-    assert said["message"] == "Saved as one.safetensors."
+    assert said["message"].format(**said["values"]) == "Saved as one.safetensors."
     assert [entry["name"] for entry in said["saved"]] == ["one.safetensors", "two.safetensors", "damaged.safetensors"]
     assert "is taken" in ask(session, "save", name="one", unit=unit())["message"]
 
