@@ -218,15 +218,15 @@ def add_routes(_demo, app):
     def uncond(given: dict):
         """Give the extension another encoder's unconditional hidden states, from a file, until the web UI ends."""
         hidden = torch.serialization.load(given["path"], map_location="cpu", weights_only=True)["uc"]
-        preparation = sys.modules["sd_webui_ip_adapter.preparation"]
-        encode = preparation.Preparation._encode
+        features = sys.modules["sd_webui_ip_adapter.features"]
+        encode = features.FeatureMaker.encode
 
         def with_uncond(self, *args):
-            features = encode(self, *args)
-            nothing = features[preparation.EMPTY_SHOT]
-            return features | {preparation.EMPTY_SHOT: type(nothing)(nothing.embed, hidden.float())}
+            seen = encode(self, *args)
+            nothing = seen[features.EMPTY_SHOT]
+            return seen | {features.EMPTY_SHOT: type(nothing)(nothing.embed, hidden.float())}
 
-        preparation.Preparation._encode = with_uncond
+        features.FeatureMaker.encode = with_uncond
 
 
 def patches(model):
