@@ -43,7 +43,7 @@ BY_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")
 
 BROWSERS_OWN = ("helpers", "masks", "strip")
 """Tests of the panel that are about what the browser draws, which is the same whichever gradio carries it."""
-SHAPES_AND_DOUBLES = ("contract", "families", "install", "meaning", "places")
+SHAPES_AND_DOUBLES = ("contract", "face_context", "families", "forge_context", "install", "meaning", "places")
 """Long tests in which no package takes part whose versions differ much; one end is enough for them."""
 
 ENDS = {
