@@ -83,6 +83,8 @@ class Processing:
     """Whether each prompt is evaluated by itself, as with little memory."""
     args: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
     """What each script is given, by its title."""
+    self_guidance: bool = False
+    """Whether an extension evaluates the negative prompt by itself once more, as self-attention guidance does."""
     at_step: Callable[[int], None] = lambda step: None
     """Called when a step begins."""
 
@@ -146,6 +148,8 @@ class Denoiser:
     def __call__(self, x: Tensor) -> Tensor:
         self.p.at_step(self.step)
         made = self.double.denoise(self, x)
+        if self.p.self_guidance:
+            made = self_guided(made, self.double.negative_alone(self, x))
         self.step += 1
         return made
 
@@ -307,7 +311,9 @@ class Double:
 
     def told(self, denoiser: Denoiser, x: Tensor) -> Tensor:
         """Return the batch after the callbacks have seen it."""
-        params = types.SimpleNamespace(x=x, denoiser=denoiser)
+        p = denoiser.p
+        texts = contexts(p.prompts * p.batch_size), contexts([p.negative_prompt] * p.batch_size)
+        params = types.SimpleNamespace(x=x, denoiser=denoiser, text_cond=texts[0], text_uncond=texts[1])
         for callback in self.cfg_denoiser:
             callback(params)
         return params.x
@@ -329,6 +335,9 @@ class A1111(Double):
         called = denoiser.inner_model
         out = torch.cat([called(whole[part], times(whole[part]), cond=conds(texts[part])) for part in parts])
         return guided(p.cfg_scale, out[:-pictures].unflatten(0, (pictures, -1)).unbind(1), out[-pictures:])
+
+    def negative_alone(self, denoiser: Denoiser, x: Tensor) -> Tensor:
+        return denoiser.inner_model(x, times(x), cond=conds([denoiser.p.negative_prompt] * len(x)))
 
 
 class InnerModel(nn.Module):
@@ -370,6 +379,10 @@ class ReForge(Double):
         parts = [chunks[start : start + size] for start in range(0, len(chunks), size)]
         outs = torch.cat([self.evaluated(x, part) for part in parts]).chunk(len(chunks))
         return guided(scale, outs[-len(p.prompts) :], outs[0])
+
+    def negative_alone(self, denoiser: Denoiser, x: Tensor) -> Tensor:
+        """As a prompt's, for the web UI marks so whatever is evaluated without another."""
+        return self.evaluated(x, [(COND, denoiser.p.negative_prompt)])
 
     def evaluated(self, x: Tensor, chunks: Sequence[tuple[int, str]]) -> Tensor:
         options = {"cond_or_uncond": [role for role, _ in chunks], "sigmas": times(x)}
@@ -469,6 +482,11 @@ def noise_of(p: Processing) -> Tensor:
 def guided(scale: float, conds: Sequence[Tensor], uncond: Tensor) -> Tensor:
     """Return classifier-free guidance over several prompts (Liu et al. 2022, composable diffusion)."""
     return uncond + scale * sum(cond - uncond for cond in conds)
+
+
+def self_guided(made: Tensor, negative: Tensor) -> Tensor:
+    """Return a prediction away from another one, in the place of that on a blurred picture (Hong et al. 2023)."""
+    return made + 0.5 * (made - negative)
 
 
 def stepped(latents: Tensor, prediction: Tensor) -> Tensor:

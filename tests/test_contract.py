@@ -13,7 +13,19 @@ for needed in ("fastapi", "torch", "ldm"):
 
 import fastapi  # noqa: E402
 import torch  # noqa: E402
-from contract import DOUBLES, ENTRY, Interrupted, Processing, contexts, enlarged, guided, noise_of, stepped, times  # noqa: E402
+from contract import (  # noqa: E402
+    DOUBLES,
+    ENTRY,
+    Interrupted,
+    Processing,
+    contexts,
+    enlarged,
+    guided,
+    noise_of,
+    self_guided,
+    stepped,
+    times,
+)
 from small_host import CONTEXT, SmallHost, photo, save_files, unit  # noqa: E402
 from test_xyz import AxisOption  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
@@ -86,8 +98,9 @@ def _prediction(host: SmallHost, unet: nn.Module, p: Processing, latents: Tensor
     def over_pictures(role: int, text: str) -> Tensor:
         return torch.cat([evaluated(role, picture, text) for picture in range(len(latents))])
 
-    conds = [over_pictures(COND, prompt) for prompt in p.prompts]
-    return guided(p.cfg_scale, conds, over_pictures(UNCOND, p.negative_prompt))
+    conds, uncond = [over_pictures(COND, prompt) for prompt in p.prompts], over_pictures(UNCOND, p.negative_prompt)
+    made = guided(p.cfg_scale, conds, uncond)
+    return self_guided(made, uncond) if p.self_guidance else made
 
 
 def hooks(unet: nn.Module) -> int:
@@ -104,6 +117,7 @@ WAYS = {
     "AND, apart, batch": {"prompt": MANY, "apart": True, "batch_size": 2},
     "CFG 1": {"cfg_scale": 1.0},
     "hires fix": {"enable_hr": True},
+    "self-attention guidance, batch": {"self_guidance": True, "batch_size": 2},
     "hires fix, batch, apart": {"enable_hr": True, "batch_size": 2, "apart": True},
 }
 UNITS = [

@@ -111,6 +111,33 @@ def test_rows_that_are_not_told_are_an_error_not_a_guess(door, missing) -> None:
         door.rows_of(told, 0)
 
 
+RED, BLURRY = torch.ones(1, 7, 5), torch.zeros(1, 7, 5)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "texts", "expected"),
+    [
+        ([0], [BLURRY], [UNCOND]),
+        ([0, 0], [BLURRY, RED], [UNCOND, COND]),
+        ([0], [BLURRY.repeat(1, 2, 1)], [UNCOND]),
+        ([0], [RED], [COND]),
+        ([0], [RED * 5], [COND]),
+        ([1, 0], [RED, BLURRY], [UNCOND, COND]),
+    ],
+)
+def test_the_negative_prompt_by_itself_is_no_prompt_whatever_its_mark(door, chunks, texts, expected) -> None:
+    """As self-attention guidance evaluates it; where marks tell both apart, and of any other text, they count."""
+    params = SimpleNamespace(text_cond=RED, text_uncond=BLURRY)
+    rows = door.told_by_text(door.rows_of(options(chunks, 1), 0), params, torch.cat(texts))
+    assert [row.role for row in rows] == expected
+
+
+def test_where_both_prompts_are_equal_or_there_is_one_marks_count(door) -> None:
+    for negative in (RED, None):
+        params = SimpleNamespace(text_cond=RED, text_uncond=negative)
+        assert door.told_by_text(door.rows_of(options([0], 1), 0), params, RED) == [(COND, 0)]
+
+
 class Run:
     """Writes down what it is told, in order."""
 
@@ -162,7 +189,9 @@ class Processing:
         self.comments.append(text)
 
     def params(self) -> Any:
-        return SimpleNamespace(denoiser=self.sampler.model_wrap_cfg, x=torch.zeros(1, 4, 2, 2))
+        return SimpleNamespace(
+            denoiser=self.sampler.model_wrap_cfg, x=torch.zeros(1, 4, 2, 2), text_cond=RED, text_uncond=BLURRY
+        )
 
 
 def unet_of(door: Any) -> UNet:
@@ -170,7 +199,8 @@ def unet_of(door: Any) -> UNet:
 
 
 def call(unet: UNet, chunks: list[int], **more: Any) -> None:
-    unet(torch.zeros(len(chunks), 4, 2, 2), 1, transformer_options=options(chunks, 1, **more))
+    text = torch.full((len(chunks), 7, 5), 2.0)
+    unet(torch.zeros(len(chunks), 4, 2, 2), 1, text, transformer_options=options(chunks, 1, **more))
 
 
 def hooks(module: torch.nn.Module) -> int:
@@ -299,7 +329,7 @@ def test_patches_of_others_around_attn2_are_put_between_ours_and_stay_as_they_ar
 
     def work() -> None:
         door.on_cfg_denoiser(p.params())
-        unet(torch.zeros(2, 4, 2, 2), 1, transformer_options=told)
+        unet(torch.zeros(2, 4, 2, 2), 1, torch.cat([BLURRY, RED]), transformer_options=told)
 
     p.sampler.launch_sampling(1, work)
     assert told["patches"] is patches
@@ -323,7 +353,7 @@ def test_without_patches_of_others_the_call_is_left_as_it_is(door) -> None:
 
     def work() -> None:
         door.on_cfg_denoiser(p.params())
-        unet(torch.zeros(2, 4, 2, 2), 1, transformer_options=told)
+        unet(torch.zeros(2, 4, 2, 2), 1, torch.cat([BLURRY, RED]), transformer_options=told)
 
     p.sampler.launch_sampling(1, work)
     assert unet.seen is told

@@ -14,6 +14,7 @@ from ..errors import IPAdapterError
 from .face_context import contexts_of, listen
 from .host import PassFacts, Row, SamplingRun
 from .sampling import Pass, act, forget, progress, refusal
+from .texts import same_text, seen_texts
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import pass_of as common_pass_of
 
@@ -137,8 +138,8 @@ def rows_by_text(table: Sequence[Row], params: Any, given: Any) -> list[Row]:
     lets the U-Net see a window of the frames. Rows that see the same text stand for the pictures in their order.
     Raises `IPAdapterError` for a text that is neither the prompt's nor the negative prompt's, or both.
     """
-    texts = [*_text(params.text_cond), *_text(params.text_uncond)]  # in the order of `table`
-    alike = [tuple(i for i, text in enumerate(texts) if _same(text, row)) for row in _text(given)]
+    texts = [*seen_texts(params.text_cond), *seen_texts(params.text_uncond)]  # in the order of `table`
+    alike = [tuple(i for i, text in enumerate(texts) if same_text(text, row)) for row in seen_texts(given)]
     if any(len({table[i].role for i in each}) != 1 for each in alike):
         raise IPAdapterError(
             f"expected the denoiser's {len(table)} rows or a part of them, but another extension makes a batch of "
@@ -147,20 +148,3 @@ def rows_by_text(table: Sequence[Row], params: Any, given: Any) -> list[Row]:
         )
     turns = {each: itertools.cycle(each) for each in alike}
     return [table[next(turns[each])] for each in alike]
-
-
-def _text(cond: Any) -> torch.Tensor:
-    """Return the text of each row: (rows, tokens, width).
-
-    Source: modules/sd_samplers_cfg_denoiser.py, where it is a tensor, with SDXL a dictionary, and, as the model is
-    called, a dictionary with a tensor or a list of one.
-    """
-    if isinstance(cond, dict):
-        cond = cond["crossattn"] if "crossattn" in cond else cond["c_crossattn"]
-    return cond[0] if isinstance(cond, list) else cond
-
-
-def _same(text: torch.Tensor, row: torch.Tensor) -> bool:
-    """Tell whether two texts are equal as far as both go, for the denoiser may make the shorter one longer."""
-    tokens = min(len(text), len(row))
-    return torch.equal(text[:tokens].to(row), row[:tokens])

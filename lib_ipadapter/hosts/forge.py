@@ -23,6 +23,7 @@ from .forge_context import Feeding, networks_of
 from .host import PassFacts, Row, SamplingRun
 from .neighbours import controlnets_models
 from .sampling import Pass, Refusal, act, forget, progress, refusing
+from .texts import same_text, seen_texts
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import pass_of as common_pass_of
 
@@ -148,15 +149,16 @@ class ForgePass(Pass):
 
     def _tokens(self, number: int, options: Mapping[str, Any], text: torch.Tensor) -> torch.Tensor:
         """Return what one of InstantID's ControlNets sees, which is called before the U-Net, with the same rows."""
-        self._tell(options)
+        self._tell(rows_of(options, self.first_picture), text)
         return self.run.contexts(number, len(text)).to(text)
 
-    def _tell(self, options: Mapping[str, Any]) -> None:
-        self.run.arm(rows_of(options, self.first_picture), progress(self.params.denoiser), self.size)
+    def _tell(self, rows: list[Row], text: torch.Tensor) -> None:
+        self.run.arm(told_by_text(rows, self.params, text), progress(self.params.denoiser), self.size)
 
     def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         options: Mapping[str, Any] = kwargs.get("transformer_options", {})
-        self._tell(options)
+        rows = rows_of(options, self.first_picture)
+        self._tell(rows, kwargs["context"] if "context" in kwargs else args[2])
         if options.get("patches", {}).get("attn2_patch"):
             return args, {**kwargs, "transformer_options": {**options, "patches": around(options["patches"], self.run)}}
         return None
@@ -178,6 +180,22 @@ def rows_of(options: Mapping[str, Any], first_picture: int) -> list[Row]:
         )
     pictures = range(first_picture, first_picture + len(options["sigmas"]))
     return [Row(ROLES[chunk], picture) for chunk in options["cond_or_uncond"] for picture in pictures]
+
+
+def told_by_text(rows: list[Row], params: Any, text: torch.Tensor) -> list[Row]:
+    """Return the rows of a call that has none of the negative prompt by its marks, by the text that they see.
+
+    Forge marks as the prompt's whatever an extension evaluates by itself, and self-attention guidance so evaluates the
+    negative prompt (extensions-builtin/sd_forge_sag, `post_cfg_function`). Where both texts are equal, marks count.
+    """
+    if params.text_uncond is None or len(text) != len(rows) or any(row.role == UNCOND for row in rows):
+        return rows
+    prompts, negatives = seen_texts(params.text_cond), seen_texts(params.text_uncond)
+
+    def negative(seen: torch.Tensor) -> bool:
+        return any(same_text(each, seen) for each in negatives) and not any(same_text(each, seen) for each in prompts)
+
+    return [row._replace(role=UNCOND) if negative(seen) else row for row, seen in zip(rows, text, strict=True)]
 
 
 def around(patches: Mapping[str, Any], run: SamplingRun) -> dict[str, Any]:
