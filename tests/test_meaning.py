@@ -34,7 +34,8 @@ from demo.figures import (
 from demo.model import demo_host
 from demo.world import COLOURS, GROUNDS, Scene, draw, look, nearest_colours, scenes
 
-SEEDS = tuple(range(10))
+SEEDS = tuple(range(4))
+"""Few of those that the model card's figures are from: these tests see whether something broke."""
 TRIALS = trials(10)
 
 
@@ -45,7 +46,7 @@ def studio() -> Studio:
 
 @pytest.fixture(scope="module")
 def by_weight(studio: Studio) -> dict[float, Agreement]:
-    """Agreement of a hundred pictures at the demo's weight, and of twenty at others."""
+    """Agreement of forty pictures at the demo's weight, and of twenty at others."""
     seeds = {0.0: SEEDS[:2], 0.25: SEEDS[:2], WEIGHT: SEEDS}
     return {weight: agreement(studio, TRIALS, some, at_weight(weight)) for weight, some in seeds.items()}
 
@@ -105,7 +106,7 @@ def _colours(studio: Studio, *scenes: Scene, weights: tuple[float, ...] = (1.0, 
 def test_a_late_start_keeps_the_layout(studio: Studio) -> None:
     """Late is 0.9 here: in so small a picture, colours are settled in the last steps."""
     some = TRIALS[:5]
-    off = [picture for trial in some for picture in studio.pictures(trial.prompt, SEEDS[:2])]
+    off = [picture for trial in some for picture in studio.pictures(trial.prompt, SEEDS[:1])]
     kept = {start: fmean(map(same_layout, off, _of_trials(studio, some, start=start))) for start in (0.0, 0.9)}
     assert kept[0.9] > 0.9 > kept[0.0], kept
 
@@ -120,7 +121,7 @@ def _of_trials(studio: Studio, some: list[Trial], **more: float) -> list[Image.I
     return [
         picture
         for trial in some
-        for picture in studio.pictures(trial.prompt, SEEDS[:2], unit(draw(trial.reference), **more))
+        for picture in studio.pictures(trial.prompt, SEEDS[:1], unit(draw(trial.reference), **more))
     ]
 
 
@@ -135,7 +136,7 @@ def test_two_regions_have_the_colours_of_their_references(studio: Studio) -> Non
     hits = []
     for left, right in REGIONS:
         units = unit(draw(left), mask=half("left")), unit(draw(right), mask=half("right"))
-        for picture in studio.pictures("a circle", range(4), *units):
+        for picture in studio.pictures("a circle", range(2), *units):
             hits += [look(picture, "left").colour == left.colour, look(picture, "right").colour == right.colour]
     assert fmean(hits) >= 0.85
 
@@ -143,9 +144,9 @@ def test_two_regions_have_the_colours_of_their_references(studio: Studio) -> Non
 def test_a_region_holds_its_colour_and_less_of_it_is_outside(studio: Studio) -> None:
     """Not none more than without a unit, which was the goal: the model likes both halves of its one object alike."""
     inside, outside, off = [], [], []
-    plain = studio.pictures("a circle", range(4))
+    plain = studio.pictures("a circle", range(2))
     for scene, _ in REGIONS:
-        for picture in studio.pictures("a circle", range(4), unit(draw(scene), mask=half("left"))):
+        for picture in studio.pictures("a circle", range(2), unit(draw(scene), mask=half("left"))):
             inside.append(look(picture, "left").colour == scene.colour)
             outside.append(look(picture, "right").colour == scene.colour)
         off += [look(picture, "right").colour == scene.colour for picture in plain]
@@ -157,13 +158,13 @@ def test_a_negative_reference_is_moved_away_from(studio: Studio, by_weight: dict
     seen = [
         look(picture).colour == away.colour
         for towards, away in REGIONS
-        for picture in studio.pictures("a circle", range(4), unit(draw(towards), negative_images=[as_text(draw(away))]))
+        for picture in studio.pictures("a circle", range(2), unit(draw(towards), negative_images=[as_text(draw(away))]))
     ]
     assert fmean(seen) < by_weight[0.0].colour
 
 
 def test_plus_gives_the_references_colours_too(studio: Studio) -> None:
     """It was to copy more than base, by pixels; the model card says by how much it does not."""
-    found = agreement(studio, TRIALS, SEEDS[:2], at_weight(1.0, "plus"))
+    found = agreement(studio, TRIALS, SEEDS[:1], at_weight(1.0, "plus"))
     assert min(found.colour, found.ground) >= 0.9, found
     assert found.shape >= 0.8, found
