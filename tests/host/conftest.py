@@ -6,8 +6,10 @@ IP_ADAPTER_HOST is its folder, IP_ADAPTER_HOST_PYTHON its Python; both must be i
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -67,9 +69,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @contextlib.contextmanager
-def started(folder: Path, python: str, files: Files, kept: Path, *beside: Path) -> Iterator[WebUI]:
+def started(
+    folder: Path,
+    python: str,
+    files: Files,
+    kept: Path,
+    *beside: Path,
+    flags: str = "",
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Iterator[WebUI]:
     """Run the web UI in a folder with these files, whatever it writes in the folder `kept`, and extensions `beside`."""
-    settings, layout = kept / "config.json", kept / "ui-config.json"
+    kept_settings, layout = kept / "config.json", kept / "ui-config.json"
     values = {
         **SETTINGS,
         **kind_of(folder).settings,
@@ -77,10 +87,11 @@ def started(folder: Path, python: str, files: Files, kept: Path, *beside: Path) 
         "ipadapter_folder": files.folder.as_posix(),
         "ipadapter_kept_folder": (kept / "named").as_posix(),  # as `WebUI.kept` says
         "outdir_samples": (kept / "out").as_posix(),
+        **settings,
     }
-    settings.write_text(json.dumps(values))
+    kept_settings.write_text(json.dumps(values))
     layout.write_text("{}")  # which some extensions read as they are loaded
-    flags = f"--ui-settings-file {settings} --ui-config-file {layout} --lora-dir {files.loras} "
+    flags += f" --ui-settings-file {kept_settings} --ui-config-file {layout} --lora-dir {files.loras} "
     flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
     with linked(folder, REPOSITORY, ORACLE, *beside):
         server = WebUI(folder, python, flags, kept / "log.txt")

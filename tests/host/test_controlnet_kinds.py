@@ -1,6 +1,6 @@
 """Beside units of ControlNet that are no IP-Adapters: both on are what the oracle makes beside them; nothing is left.
 
-IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111.
+IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111; those of the Forge family have one built in.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,9 @@ from host.test_engine import LONG
 from host.webui import Files, Made, WebUI, reference, unet_sizes
 from lib_ipadapter.unet_map import SD
 
-pytestmark = [
-    pytest.mark.skipif(
-        not CONTROLNET, reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
-    ),
-    pytest.mark.skipif(BUILT_IN, reason="these were tried beside AUTOMATIC1111's extension"),
-]
+pytestmark = pytest.mark.skipif(
+    not (CONTROLNET or BUILT_IN), reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
+)
 
 CONTROL, LLLITE = "control_of_some_kind_sd15", "lllite_sd15"
 SMALL = {"width": 64, "height": 64, "steps": 3}
@@ -71,17 +68,23 @@ def webui(made_files: Files, checkpoint: Path, tmp_path_factory: pytest.TempPath
     save(lllite_tensors(width), made_files.folder / f"{LLLITE}.safetensors")
     with beside_controlnet(made_files.folder, tmp_path_factory.mktemp("webui")) as server:
         server.use(checkpoint)
-        server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": width})
+        if not BUILT_IN:  # which takes a ControlNet's widths from its file
+            server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": width})
         yield server
 
 
+NONE, MASK = ("None", "mask_image") if BUILT_IN else ("none", "mask")
 UNITS = {
-    "a picture that needs no preprocessor": {"module": "none", "model": CONTROL},
+    "a picture that needs no preprocessor": {"module": NONE, "model": CONTROL},
     "canny": {"module": "canny", "model": CONTROL, "processor_res": 64},
-    "in the prompt's rows only": {"module": "none", "model": CONTROL, "control_mode": "ControlNet is more important"},
-    "LLLite": {"module": "none", "model": LLLITE},
-    "reference only": {"module": "reference_only"},
-    "inpaint only": {"module": "inpaint_only", "model": CONTROL, "mask": reference(4, 64, 64)},
+    "in the prompt's rows only": {"module": NONE, "model": CONTROL, "control_mode": "ControlNet is more important"},
+    "LLLite": {"module": NONE, "model": LLLITE},
+    "reference only": {
+        "module": "reference_only",
+        "threshold_a": 0.5,
+        "weight": 1.4,
+    },  # or Forge leaves narrow blocks out
+    "inpaint only": {"module": "inpaint_only", "model": CONTROL, MASK: reference(4, 64, 64)},
 }
 PASSES = {"once": {}, "apart": {"negative_prompt": LONG}, "batch": {"batch_size": 2}}
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from makers import text_of
+import torch
+from makers import save, text_of
 from PIL import Image
 
 from host.conftest import FOLDER, PYTHON, started
@@ -44,6 +45,7 @@ KOHYA = "sd-webui-kohya-hiresfix"
 COUPLE = "stable-diffusion-webui-two-shot"
 DAEMON = "sd-webui-detail-daemon"
 RESCALE = "CFG_Rescale_webui"
+ANIMATEDIFF = "sd-webui-animatediff"
 
 BUILT_IN = ""
 
@@ -52,6 +54,7 @@ GROUPS = {
     "one": (REGIONAL, NEGPIP, TILED, THRESHOLDING, FREEU, SAG, CUTOFF),
     "two": (NEUTRAL, INCANTATIONS, ADETAILER, ULTIMATE),
     "three": (FUSION, CADS, KOHYA, COUPLE, DAEMON, RESCALE),
+    "four": (ANIMATEDIFF,),
 }
 """Extensions that are run together; neutral prompt stops Regional Prompter's latent mode, without us too."""
 
@@ -86,6 +89,46 @@ def regions(method: str, background: bool = True) -> dict[str, list[Any]]:
     right = [True, 0.5, 0.0, 0.5, 1.0, "a green tree", "", "Foreground", 0.2, 6]
     rest = ["None", 2.0, False, 10, 1, 1, 64, False, True, background, False]
     return {"tiled diffusion": [*args, *rest, *left, *right]}
+
+
+MOTION = "host-test-motion.safetensors"
+FRAMES = {"steps": 2, "settings": {"pad_cond_uncond": True}}
+
+
+def animated(window: int) -> dict[str, list[Any]]:
+    """Return what asks for eight frames, of which so many are seen at once."""
+    asked = {"model": MOTION, "enable": True, "video_length": 8, "batch_size": window, "format": ["PNG"]}
+    return {"animatediff": [asked]}
+
+
+def motion_tensors(width: int) -> dict[str, torch.Tensor]:
+    """Return a random motion module of the second version, for a U-Net of this width."""
+    torch.manual_seed(11)
+    levels = (1, 2, 4, 4)
+    down = {f"down_blocks.{level}.motion_modules.{i}": times for level, times in enumerate(levels) for i in range(2)}
+    up = {f"up_blocks.{level}.motion_modules.{i}": times for level, times in enumerate(levels[::-1]) for i in range(3)}
+    made = {}
+    for module, times in (down | up | {"mid_block.motion_modules.0": 4}).items():
+        channels, start = times * width, f"{module}.temporal_transformer"
+        block = f"{start}.transformer_blocks.0"
+        norms, layers = [f"{start}.norm", f"{block}.ff_norm"], [(f"{start}.proj_in", 1, 1), (f"{start}.proj_out", 1, 1)]
+        layers += [(f"{block}.ff.net.0.proj", 8, 1), (f"{block}.ff.net.2", 1, 4)]
+        for i in range(2):
+            norms.append(f"{block}.norms.{i}")
+            attention = f"{block}.attention_blocks.{i}"
+            layers.append((f"{attention}.to_out.0", 1, 1))
+            made[f"{attention}.pos_encoder.pe"] = torch.randn(1, 32, channels) * 0.5
+            for part in "qkv":
+                made[f"{attention}.to_{part}.weight"] = torch.randn(channels, channels) * channels**-0.5
+        for norm in norms:
+            made |= {f"{norm}.weight": torch.ones(channels), f"{norm}.bias": torch.zeros(channels)}
+        for layer, rows, columns in layers:
+            sizes = rows * channels, columns * channels
+            made |= {
+                f"{layer}.weight": torch.randn(sizes) * 0.5 * sizes[1] ** -0.5,
+                f"{layer}.bias": torch.zeros(sizes[0]),
+            }
+    return made
 
 
 DEMOFUSION = [
@@ -179,6 +222,8 @@ CASES = {
         {"prompt": "a garden AND a red cat AND a blue house", "batch_size": 2},
     ),
     "Detail Daemon": Case(DAEMON, {"detail daemon": [True, True, False, "both", 0.0, 1.0, 0.5, 0.5, 1, 0, 0, 0, True]}),
+    "AnimateDiff, all frames at once": Case(ANIMATEDIFF, animated(8), FRAMES),
+    "AnimateDiff, in windows": Case(ANIMATEDIFF, animated(4), FRAMES),
     "CFG Rescale": Case(RESCALE, {"cfg rescale extension": [0.7, False, 1.0, False]}, {"cfg_scale": 7}),
     "Soft inpainting": Case(
         BUILT_IN,
@@ -198,7 +243,11 @@ def webui(request: pytest.FixtureRequest, files: Files, tmp_path_factory: pytest
     if not there and named != (BUILT_IN,):
         pytest.skip("no neighbours: set IP_ADAPTER_NEIGHBOURS to a folder with their folders")
     kept = tmp_path_factory.mktemp("webui")
-    with started(Path(FOLDER), PYTHON, files, kept, *there) as server:
+    with started(Path(FOLDER), PYTHON, files, kept, *there, settings={"animatediff_model_path": str(kept)}) as server:
+        if ANIMATEDIFF in named:
+            width = unet_sizes(server.use_smallest())[1][0]
+            save(motion_tensors(width), kept / MOTION, torch.float16)
+            server.call("/ip-adapter-oracle/narrow-animatediff", {"channels": width})
         yield server
 
 
@@ -267,6 +316,46 @@ def test_a_reference_for_each_picture_is_refused_where_the_order_of_the_rows_is_
     unit = {"model": files.adapter(sd), "images": [reference(1), reference(2)], "unfold": True}
     with pytest.raises(RefusedError, match=r"422.*another extension has changed their order"):
         generate(unit)
+
+
+def test_a_reference_for_each_frame_is_refused_where_not_all_are_seen_at_once(
+    webui: WebUI, files: Files, sd: Path
+) -> None:
+    generate = asked(webui, CASES["AnimateDiff, in windows"])
+    unit = {"model": files.adapter(sd), "images": [reference(1), reference(2)], "unfold": True}
+    with pytest.raises(RefusedError, match=r"422.*rows, or whole copies of them, in the U-Net"):
+        generate(unit)
+
+
+def test_a_replaced_unet_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
+    """As TensorRT's, which calls none of the U-Net's cross-attentions."""
+    generate = asked(webui, Case(BUILT_IN, {}))
+    plain = generate()
+    webui.call("/sdapi/v1/options", {"sd_unet": "IP-Adapter oracle"})
+    try:
+        replaced = generate()
+        with pytest.raises(RefusedError, match=r"422.*cannot act on the U-Net IP-Adapter oracle"):
+            generate({"model": files.adapter(sd), "images": [reference(1)]})
+        assert generate() - replaced == 0
+    finally:
+        webui.call("/sdapi/v1/options", {"sd_unet": "None"})
+    assert replaced - plain > 5
+    assert generate() - plain == 0
+
+
+def test_a_compiled_unet(webui: WebUI, files: Files, sd: Path) -> None:
+    generate = asked(webui, Case(BUILT_IN, {}))
+    unit = {"model": files.adapter(sd), "images": [reference(1)]}
+    plain, made, before = generate(), generate(unit), webui.hooks()
+    webui.call("/ip-adapter-oracle/compiled", {"on": True})
+    try:
+        assert generate() - plain <= 1
+        assert generate(unit) - made <= 1
+        assert generate() - plain <= 1
+    finally:
+        webui.call("/ip-adapter-oracle/compiled", {"on": False})
+    assert generate() - plain == 0
+    assert webui.hooks() == before
 
 
 def test_a_script_that_samples_by_itself_is_refused(webui: WebUI, files: Files, sd: Path) -> None:

@@ -8,7 +8,6 @@ family is to call the U-Net: "apart" evaluates each prompt by itself, as with li
 around attn2 by patches, as regional prompters do.
 """
 
-import sys
 import time
 
 import gradio as gr
@@ -27,6 +26,8 @@ current = {
     "fail_at": -1,
     "way": "",
     "undo": [],
+    "hidden": None,
+    "widened": None,
     "started": 0.0,
     "first_step": None,
 }
@@ -136,6 +137,10 @@ def watch(unet):
         transformer, attention = unet.get_submodule(path.split(".transformer_blocks")[0]), unet.get_submodule(path)
         handles.append((transformer, transformer.register_forward_pre_hook(see_grid)))
         handles.append((attention, attention.register_forward_hook(attending(path))))
+        if forge():
+            block = unet.get_submodule(path.removesuffix(".attn2"))
+            handles.append((block.norm2, block.norm2.register_forward_hook(keep_hidden)))
+            handles.append((block.norm3, block.norm3.register_forward_pre_hook(add_late)))
     current["hooked"] += handles
 
 
@@ -147,8 +152,22 @@ def see_grid(_transformer, args):
     current["grid"] = args[0].shape[-2:]
 
 
+def keep_hidden(_norm, _args, out):
+    current["hidden"] = out
+
+
+def add_late(_norm, args):
+    """Add to what the block has after attn2 where patches had widened the rows there; it is a tensor of its own."""
+    add, current["widened"] = current["widened"], None
+    if add:
+        args[0].add_(add(current["hidden"], torch.zeros_like(args[0])))
+
+
 def attending(path):
     def add(attention, args, out):
+        if len(args[0]) != len(current["roles"]):
+            current["widened"] = lambda hidden, nothing: add(attention, [hidden], nothing)
+            return out
         for unit in current["given"]:
             weight = unit["weights"][path] * factor(unit["curve"], current["progress"])
             if weight and unit["start"] <= current["progress"] < unit["end"]:
@@ -189,7 +208,8 @@ def term(attention, x, given, to_k, to_v):
             dims = slice(head * width, (head + 1) * width)
             logits = query[row, :, dims] @ keys[:, dims].T / width**0.5
             image[row, :, dims] = region(given["mask"], len(logits)) * (logits.softmax(-1) @ values[:, dims])
-    return attention.to_out[0](image) - attention.to_out[0].bias
+    project = attention.to_out[0]  # asked for its bias, which may be kept in a type that cannot be subtracted
+    return project(image) - project(torch.zeros_like(image))
 
 
 def add_routes(_demo, app):
@@ -206,27 +226,6 @@ def add_routes(_demo, app):
     def first_step():
         """Return the seconds from the start of the last generation to its first step."""
         return current["first_step"] - current["started"]
-
-    @app.post("/ip-adapter-oracle/narrow-controlnet")
-    def narrow_controlnet(given: dict):
-        """Let the ControlNet extension build ControlNets for a narrow checkpoint, until the web UI ends."""
-        guess = sys.modules["scripts.controlnet_model_guess"]
-        for config in (guess.controlnet_default_config, guess.controlnet_sdxl_config):
-            config["model_channels"] = given["channels"]
-
-    @app.post("/ip-adapter-oracle/uncond")
-    def uncond(given: dict):
-        """Give the extension another encoder's unconditional hidden states, from a file, until the web UI ends."""
-        hidden = torch.serialization.load(given["path"], map_location="cpu", weights_only=True)["uc"]
-        features = sys.modules["sd_webui_ip_adapter.features"]
-        encode = features.FeatureMaker.encode
-
-        def with_uncond(self, *args):
-            seen = encode(self, *args)
-            nothing = seen[features.EMPTY_SHOT]
-            return seen | {features.EMPTY_SHOT: type(nothing)(nothing.embed, hidden.float())}
-
-        features.FeatureMaker.encode = with_uncond
 
 
 def patches(model):

@@ -1,0 +1,72 @@
+"""What tests change in a running web UI: sizes that others build at, what computes the U-Net, an encoder's answer."""
+
+import sys
+
+import torch
+from modules import script_callbacks, sd_unet, shared
+
+
+class Replaced(sd_unet.SdUnet):
+    """In the place of the checkpoint's U-Net, as TensorRT's."""
+
+    def forward(self, x, timesteps, context, *args, **kwargs):
+        return x * 0.9
+
+
+class ReplacedOption(sd_unet.SdUnetOption):
+    label = "IP-Adapter oracle"
+    model_name = "of no checkpoint"
+
+    def create_unet(self):
+        return Replaced()
+
+
+def narrow_controlnet(given: dict):
+    """Let the ControlNet extension build ControlNets for a narrow checkpoint, until the web UI ends."""
+    guess = sys.modules["scripts.controlnet_model_guess"]
+    for config in (guess.controlnet_default_config, guess.controlnet_sdxl_config):
+        config["model_channels"] = given["channels"]
+
+
+def narrow_animatediff(given: dict):
+    """Let AnimateDiff build motion modules for a narrow checkpoint, until the web UI ends."""
+    module = sys.modules["motion_module"].MotionModule
+    build = module.__init__
+
+    def narrow(self, in_channels, *args, **more):
+        build(self, in_channels * given["channels"] // 320, *args, **more)
+
+    module.__init__ = narrow
+
+
+def compiled(given: dict):
+    """Compile the loaded checkpoint's U-Net, or put what it was in its place again."""
+    holder = shared.sd_model.model
+    if given["on"]:
+        holder.diffusion_model = torch.compile(holder.diffusion_model, backend="eager", dynamic=False)
+    else:
+        holder.diffusion_model = holder.diffusion_model._orig_mod
+        torch._dynamo.reset()
+
+
+def uncond(given: dict):
+    """Give the extension another encoder's unconditional hidden states, from a file, until the web UI ends."""
+    hidden = torch.serialization.load(given["path"], map_location="cpu", weights_only=True)["uc"]
+    features = sys.modules["sd_webui_ip_adapter.features"]
+    encode = features.FeatureMaker.encode
+
+    def with_uncond(self, *args):
+        seen = encode(self, *args)
+        nothing = seen[features.EMPTY_SHOT]
+        return seen | {features.EMPTY_SHOT: type(nothing)(nothing.embed, hidden.float())}
+
+    features.FeatureMaker.encode = with_uncond
+
+
+def add_routes(_demo, app):
+    for change in (narrow_controlnet, narrow_animatediff, compiled, uncond):
+        app.post(f"/ip-adapter-oracle/{change.__name__.replace('_', '-')}")(change)
+
+
+script_callbacks.on_list_unets(lambda options: options.append(ReplacedOption()))
+script_callbacks.on_app_started(add_routes)
