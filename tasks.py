@@ -41,9 +41,12 @@ PROCESSES = min(4, max(2, os.cpu_count() or 2))
 BY_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")
 """How they share them: each file's tests share what is set up once; the order is that of `tests/conftest.py`."""
 
-BROWSERS_OWN = ("helpers", "masks", "strip")
+BROWSERS_OWN = ("helpers", "keypoints", "likeness", "masks", "strip")
 """Tests of the panel that are about what the browser draws, which is the same whichever gradio carries it."""
-SHAPES_AND_DOUBLES = ("contract", "face_context", "families", "forge_context", "install", "meaning", "places")
+SHAPES_AND_DOUBLES = (
+    *("contract", "controls", "face_context", "families", "forge_context"),
+    *("install", "meaning", "missing_files", "places"),
+)
 """Long tests in which no package takes part whose versions differ much; one end is enough for them."""
 
 ENDS = {

@@ -29,12 +29,12 @@ LAUNCH = """
 import subprocess, sys, types
 args = types.SimpleNamespace(ui_settings_file=sys.prefix + "/config.json")
 def run_pip(command, desc=None, live=False):
-    command = f'"{sys.executable}" -m pip {command} --prefer-binary'
+    command = f'"{sys.executable}" -m pip {command} --prefer-binary --no-compile'
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
 """
-"""What install.py uses of the web UI's launcher (modules/launch_utils.py)."""
+"""What install.py uses of the web UI's launcher (modules/launch_utils.py), but for what only takes long."""
 
 pytestmark = pytest.mark.skipif(
     not (3, 10) <= sys.version_info[:2] <= (3, 12), reason="A1111's numpy is built for Python 3.10 to 3.12"
@@ -51,7 +51,8 @@ def python_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
         python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         torch_needs = ["sympy", "networkx", "jinja2", "filelock", "fsspec", "typing_extensions", "setuptools>=77.0.3"]
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS[web_ui], *torch_needs], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--no-compile"]
+        subprocess.run([*install, *PINS[web_ui], *torch_needs], check=True)
         code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
         there = Path(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip())
         for source in Path(sysconfig.get_paths()["purelib"]).iterdir():
