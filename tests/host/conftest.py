@@ -38,7 +38,10 @@ NOT_IN = {
     "Forge": BY_FLAGS | UNPADDED,
     "Forge Neo": BY_FLAGS | UNPADDED,
     "reForge": BY_FLAGS
-    | {"test_however_the_batch_is_split[no uncond in early steps": "there is no setting for early steps"},
+    | {
+        "test_however_the_batch_is_split[no uncond in early steps": "there is no setting for early steps",
+        "test_alone_the_controlnet_sees_the_face_too": "the ControlNet of its own pair sees the text",
+    },
     "Forge Classic": BY_FLAGS
     | UNPADDED
     | {

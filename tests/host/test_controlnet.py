@@ -25,6 +25,7 @@ from lib_ipadapter.unet_map import SD
 
 CONTROLNET = os.environ.get("IP_ADAPTER_CONTROLNET")
 BUILT_IN = bool(FOLDER) and kind_of(Path(FOLDER)).forge
+REFORGE = BUILT_IN and kind_of(Path(FOLDER)).name == "reForge"
 pytestmark = pytest.mark.skipif(
     not (CONTROLNET or BUILT_IN), reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
 )
@@ -54,6 +55,14 @@ def controlnet_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
         made[f"{name}.weight"] = torch.randn(width, width, 1, 1) * width**-0.5
         made[f"{name}.bias"] = torch.zeros(width)
     return made
+
+
+def asked_for(weight: float) -> float:
+    """Return what a web UI's own IP-Adapter must be asked for to act at this weight.
+
+    reForge multiplies by it twice (sd_forge_ipadapter/lib_ipadapter/IPAdapterPlus.py, `CrossAttentionPatch`).
+    """
+    return weight**0.5 if REFORGE else weight
 
 
 def vit_h() -> dict[str, torch.Tensor]:
@@ -154,7 +163,7 @@ def controlnets(webui: WebUI, model: str, image: str, weight: float) -> dict[str
     listed = webui.call("/controlnet/model_list?update=true")["model_list"]
     name = next(each for each in listed if each.startswith(model))
     module = "CLIP-ViT-H (IPAdapter)" if BUILT_IN else "ip-adapter_clip_sd15"
-    unit = {"enabled": True, "module": module, "model": name, "image": image, "weight": weight}
+    unit = {"enabled": True, "module": module, "model": name, "image": image, "weight": asked_for(weight)}
     return {"controlnet": {"args": [unit]}}
 
 

@@ -20,7 +20,7 @@ pytest.importorskip("insightface", reason="insightface, an oracle, is not instal
 from face_models import draw_faces, write_pack
 
 from host.conftest import FOLDER
-from host.test_controlnet import BUILT_IN, CONTROLNET, beside_controlnet, controlnet_tensors
+from host.test_controlnet import BUILT_IN, CONTROLNET, REFORGE, asked_for, beside_controlnet, controlnet_tensors
 from host.test_engine import LONG
 from host.webui import Files, Made, WebUI, unet_sizes
 from lib_ipadapter.faces import PACKS, find_faces, find_models
@@ -109,7 +109,7 @@ def control(webui: WebUI, model: str = CONTROL) -> dict[str, Any]:
 
 def pair(webui: WebUI, folder: Path) -> list[dict[str, Any]]:
     """Return ControlNet's own two units, in the extension the first with the face's vector for a preprocessor."""
-    unit: dict[str, Any] = {"enabled": True, "model": listed(webui, ADAPTER), "weight": 0.8}
+    unit: dict[str, Any] = {"enabled": True, "model": listed(webui, ADAPTER), "weight": asked_for(0.8)}
     if BUILT_IN:
         return [unit | {"module": "InsightFace (InstantID)", "image": text_of(FACE)}, control(webui)]
     (face,) = find_faces(FACE, *find_models(PACKS["antelopev2"], [folder / "insightface" / "models"]))
@@ -136,7 +136,8 @@ def test_one_unit_here_and_one_there_equal_controlnets_own_pair(webui: WebUI, fo
     left = webui.hooks()  # by ControlNet, which gives modules their own forward back where they had none
     ours = generate(webui, [control(webui)], unit())
     of_text = generate(webui, [control(webui, OTHER)], unit())
-    assert ours - theirs <= 1, f"mean difference {ours.mean_difference(theirs):.5f}"
+    same = of_text if REFORGE else ours  # reForge's ControlNet sees the text: it is not told its own file's name
+    assert same - theirs <= 1, f"mean difference {same.mean_difference(theirs):.5f}"
     assert ours - alone > 3, "the ControlNet does nothing"
     assert ours - of_text > 3, "the ControlNet sees the text"
     assert generate(webui, pair(webui, folder)) - theirs == 0, "ControlNet's own pair is as before"
