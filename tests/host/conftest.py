@@ -28,6 +28,7 @@ BY_FLAGS = {
     "test_with_other_speed_ups[hypertile": "there is no setting for hypertile",
     "test_right_where_controlnet_is_not": "its own IP-Adapter is right there",
 }
+UNTOLD = {"test_settings_are_there": "the API tells of no extension's settings"}
 UNPADDED = {"test_however_the_batch_is_split[long negative, padded": "the shorter prompt is repeated, none is padded"}
 NOT_IN = {
     "AUTOMATIC1111": {
@@ -36,14 +37,16 @@ NOT_IN = {
         "test_equal_to_forges": "the ControlNet extension is not right in all of these ways",
     },
     "Forge": BY_FLAGS | UNPADDED,
-    "Forge Neo": BY_FLAGS | UNPADDED,
+    "Forge Neo": BY_FLAGS | UNPADDED | UNTOLD,
     "reForge": BY_FLAGS
+    | UNTOLD
     | {
         "test_however_the_batch_is_split[no uncond in early steps": "there is no setting for early steps",
         "test_alone_the_controlnet_sees_the_face_too": "the ControlNet of its own pair sees the text",
     },
     "Forge Classic": BY_FLAGS
     | UNPADDED
+    | UNTOLD
     | {
         "test_however_the_batch_is_split[no uncond in late steps, all": "there is one way of skipping late steps",
         "test_tiles": "there is no extension for tiles",
