@@ -18,7 +18,7 @@ from PIL import Image
 from host.conftest import FOLDER, PYTHON, started
 from host.test_controlnet import CONTROLNET
 from host.test_neighbours import NEIGHBOURS
-from host.webui import REPOSITORY, Files, WebUI, kind_of, reference
+from host.webui import WITHOUT_US, Files, WebUI, kind_of, reference
 
 DEFORUM = NEIGHBOURS / "sd-webui-deforum"
 pytestmark = [
@@ -89,7 +89,7 @@ def test_its_frames_are_the_same_with_us_and_without(files: Files, tmp_path: Pat
         beside = frames(webui)
         assert webui.generate(unit) - made == 0
         assert webui.generate() - plain == 0
-    with beside_deforum(files, tmp_path / "without", disabled_extensions=[f"host-test-{REPOSITORY.name}"]) as webui:
+    with beside_deforum(files, tmp_path / "without", **WITHOUT_US) as webui:
         alone = frames(webui)
     assert len(alone) == 2
     assert abs(beside - alone).max() == 0

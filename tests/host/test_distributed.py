@@ -14,7 +14,7 @@ import pytest
 
 from host.conftest import FOLDER, PYTHON, started
 from host.test_neighbours import NEIGHBOURS
-from host.webui import REPOSITORY, Files, Made, RefusedError, WebUI, kind_of, reference
+from host.webui import WITHOUT_US, Files, Made, RefusedError, WebUI, kind_of, reference
 
 DISTRIBUTED = NEIGHBOURS / "stable-diffusion-webui-distributed"
 pytestmark = [
@@ -26,7 +26,6 @@ pytestmark = [
     ),
 ]
 SMALL = {"width": 64, "height": 64, "steps": 3}
-WITHOUT_US = {"disabled_extensions": [f"host-test-{REPOSITORY.name}"]}
 
 
 def world(worker: WebUI, file: Path) -> Path:

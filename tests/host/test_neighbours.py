@@ -18,7 +18,7 @@ from PIL import Image
 
 from host.conftest import FOLDER, PYTHON, started
 from host.test_engine import LONG
-from host.webui import Files, RefusedError, WebUI, kind_of, reference, unet_sizes
+from host.webui import LINK, Files, RefusedError, WebUI, kind_of, reference, unet_sizes
 from lib_ipadapter.unet_map import SD
 
 NEIGHBOURS = Path(os.environ.get("IP_ADAPTER_NEIGHBOURS", os.devnull))
@@ -263,7 +263,7 @@ def sd(webui: WebUI) -> Path:
 def asked(webui: WebUI, case: Case) -> Callable[..., Any]:
     """Return a function that generates beside a neighbour, or skip where it is not in this web UI."""
     extensions = webui.folder / "extensions"
-    others = [name for names in GROUPS.values() for name in names if (extensions / f"host-test-{name}").exists()]
+    others = [name for names in GROUPS.values() for name in names if (extensions / LINK.format(name)).exists()]
     if case.folder not in (others or [BUILT_IN]):
         pytest.skip(f"{case.folder or 'tried without neighbours'}: not in this web UI")
     scripts = {name: {"args": args} for name, args in case.scripts.items()}
@@ -309,21 +309,19 @@ def test_demofusion_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
     assert generate(on=False) - plain == 0
 
 
-def test_a_reference_for_each_picture_is_refused_where_the_order_of_the_rows_is_changed(
-    webui: WebUI, files: Files, sd: Path
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Regional Prompter, latent, batch", "another extension has changed their order"),
+        ("AnimateDiff, in windows", "rows, or whole copies of them, in the U-Net"),
+    ],
+)
+def test_a_reference_for_each_picture_is_refused_where_nobody_says_which_pictures_come(
+    webui: WebUI, files: Files, sd: Path, name: str, why: str
 ) -> None:
-    generate = asked(webui, CASES["Regional Prompter, latent, batch"])
+    generate = asked(webui, CASES[name])
     unit = {"model": files.adapter(sd), "images": [reference(1), reference(2)], "unfold": True}
-    with pytest.raises(RefusedError, match=r"422.*another extension has changed their order"):
-        generate(unit)
-
-
-def test_a_reference_for_each_frame_is_refused_where_not_all_are_seen_at_once(
-    webui: WebUI, files: Files, sd: Path
-) -> None:
-    generate = asked(webui, CASES["AnimateDiff, in windows"])
-    unit = {"model": files.adapter(sd), "images": [reference(1), reference(2)], "unfold": True}
-    with pytest.raises(RefusedError, match=r"422.*rows, or whole copies of them, in the U-Net"):
+    with pytest.raises(RefusedError, match=f"422.*{why}"):
         generate(unit)
 
 

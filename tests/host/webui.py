@@ -415,6 +415,13 @@ def unet_sizes(checkpoint: Path) -> tuple[Any, tuple[int, ...], int]:
     return layout, tuple(levels), context_dim
 
 
+LINK = "host-test-{}"
+"""What an extension is called in the web UI's folder, by the name of its own."""
+
+WITHOUT_US = {"disabled_extensions": [LINK.format(REPOSITORY.name)]}
+"""Settings to start with where this extension is to be left out."""
+
+
 @contextlib.contextmanager
 def linked(folder: Path, *sources: Path) -> Iterator[None]:
     """Link extensions into the web UI's folder for as long as the context lasts, save those that are there already."""
@@ -422,7 +429,7 @@ def linked(folder: Path, *sources: Path) -> Iterator[None]:
     there = {path.resolve() for path in (folder / "extensions").iterdir()}
     for source in sources:
         if source.resolve() not in there:
-            link = folder / "extensions" / f"host-test-{source.name}"
+            link = folder / "extensions" / LINK.format(source.name)
             link.symlink_to(source)
             made.append(link)
     try:
