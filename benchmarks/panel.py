@@ -14,7 +14,7 @@ import gradio as gr
 from panel.served import opened, serve, started_browser
 
 from demo.frame import Accordion, browser_code, framed_panel
-from lib_ipadapter.ui import draw_panel
+from lib_ipadapter.web.panel import draw_panel
 
 UNITS, TIMES = 5, 20
 

@@ -11,15 +11,13 @@ import torch
 from makers import file_of, layer_tensors, picture, projector_tensors, save
 from torch import nn
 
-from lib_ipadapter.attention import COND, UNCOND
-from lib_ipadapter.encoders import open_encoder
-from lib_ipadapter.hosts.host import PassFacts, Row
-from lib_ipadapter.library import Folders
-from lib_ipadapter.preparation import Preparation
-from lib_ipadapter.projectors import Resampler
-from lib_ipadapter.session import Run
-from lib_ipadapter.unet_map import SDXL, sites
-from lib_ipadapter.units import read_unit
+from lib_ipadapter.engine.prepare import Preparation
+from lib_ipadapter.engine.session import Run
+from lib_ipadapter.networks.unet_sites import SDXL, sites
+from lib_ipadapter.port import COND, UNCOND, Folders, PassFacts, Row
+from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.weights.clip_vision import open_encoder
+from lib_ipadapter.weights.projectors import Resampler
 
 WIDTH, LAYERS, PROJECTION = 1280, 32, 1024
 """ViT-H/14"""

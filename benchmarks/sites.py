@@ -17,10 +17,11 @@ from ip_adapter.attention_processor import IPAttnProcessor2_0
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
-from lib_ipadapter.adapter import Call, Injection
-from lib_ipadapter.attention import Bank, Term, make_bank
-from lib_ipadapter.regions import WHOLE, Size, of_mask
-from lib_ipadapter.unet_map import SD, SDXL, Site, sites
+from lib_ipadapter.base.boxes import WHOLE, Size
+from lib_ipadapter.engine.region_weights import of_mask
+from lib_ipadapter.networks.attention import Bank, Term, make_bank
+from lib_ipadapter.networks.unet_injection import Call, Injection
+from lib_ipadapter.networks.unet_sites import SD, SDXL, Site, sites
 
 SIZES = {"SD1.5 at 512²": (SD, 768, 8, None), "SDXL at 1024²": (SDXL, 2048, None, 64)}
 """(layout, context width, heads, head dim)"""

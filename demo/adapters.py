@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib_ipadapter.projectors import LinearProjector, Resampler
-from lib_ipadapter.unet_map import SD, sites
+from lib_ipadapter.networks.unet_sites import SD, sites
+from lib_ipadapter.weights.projectors import LinearProjector, Resampler
 
 from .networks import CONTEXT, EMBED, VISION, VisionTower
 

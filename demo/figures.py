@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from lib_ipadapter.hosts.demo import Demo, Generation
-from lib_ipadapter.session import Session
+from demo.host import Demo, Generation
+from lib_ipadapter.engine.session import Session
 
 from .files import ADAPTERS
 from .world import COLOURS, GROUNDS, SHAPES, SIZE, Scene, Seen, caption, draw, look

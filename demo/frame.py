@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from lib_ipadapter.infotext import FindReference
-from lib_ipadapter.ui import Panel, draw_panel
+from lib_ipadapter.unit.infotext import FindReference
+from lib_ipadapter.web.panel import Panel, draw_panel
 
 ROOT = Path(__file__).resolve().parent.parent
 

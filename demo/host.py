@@ -19,12 +19,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ..attention import COND, UNCOND
-from ..errors import IPAdapterError
-from ..library import Folders
-from ..regions import Size
-from ..units import Unit
-from .host import Memory, PassFacts, Row, SamplingRun
+from lib_ipadapter.base.boxes import Size
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.port import COND, UNCOND, Folders, Memory, PassFacts, Row, SamplingRun
+from lib_ipadapter.unit.unit import Unit
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lib_ipadapter.hosts.demo import Demo, Model
-from lib_ipadapter.library import Folders
+from demo.host import Demo, Model
+from lib_ipadapter.port import Folders
 
 from .files import CHECKPOINT, MODEL, TOKENIZER, read_config
 from .networks import FACTOR, LATENT, Autoencoder, TextModel, make_unet, signal_left

@@ -8,9 +8,9 @@ import gradio as gr
 import torch
 from PIL import Image
 
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.demo import Generation
-from lib_ipadapter.panel_answers import panel_answer
+from demo.host import Generation
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.web.panel_requests import panel_answer
 
 from .figures import Studio, as_text
 from .frame import framed_panel

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import open_adapter, sha256
-from .errors import IPAdapterError
+from .base.errors import IPAdapterError
+from .base.files import sha256
+from .weights.adapter_file import open_adapter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,17 +8,36 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from ..errors import IPAdapterError
-from ..library import Folders
-from ..regions import Size
-from ..units import Unit
+from .base.boxes import Size
+from .base.errors import IPAdapterError
+from .unit.unit import Unit
+
+COND, UNCOND = 0, 1
+"""Roles of a row: under the prompt, or under the negative prompt."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where files are looked for, in this order; folders that do not exist are fine."""
+
+    adapters: tuple[Path, ...]
+    encoders: tuple[Path, ...]
+    saved: tuple[Path, ...] = ()
+    """Of saved references, which are written into the first."""
+    faces: tuple[Path, ...] = ()
+    """Folders with one folder for each pack of insightface's models."""
+    loras: tuple[Path, ...] = ()
+    presets: Path | None = None
+    """The file of a person's own presets, or None where they cannot be kept."""
+    subjects: tuple[Path, ...] = ()
+    """Of subjects, which are written into the first."""
 
 
 class Row(NamedTuple):
     """What one row of a U-Net call is."""
 
     role: int
-    """COND or UNCOND of `attention`."""
+    """COND or UNCOND."""
     picture: int
     """Number of the picture among all that the generation makes, from 0."""
 

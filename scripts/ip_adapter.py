@@ -34,12 +34,12 @@ def door():
 @functools.cache
 def session():
     """Return the one session, made when it is first needed; a reload of the UI makes a new one."""
-    return room("session").Session(door())
+    return room("engine.session").Session(door())
 
 
 @functools.cache
 def drift():
-    return room("drift").Drift(door(), session().preparation)
+    return room("review.likeness_report").Drift(door(), session().preparation)
 
 
 class IPAdapterScript(scripts.Script):
@@ -50,11 +50,11 @@ class IPAdapterScript(scripts.Script):
         return scripts.AlwaysVisible
 
     def ui(self, is_img2img):
-        panel = room("ui").draw_panel(
+        panel = room("web.panel").draw_panel(
             tab="img2img" if is_img2img else "txt2img",
             units=shared.opts.data.get("ipadapter_units", 3),
             accordion=ui_components.InputAccordion,
-            answer=lambda asked: room("panel_answers").panel_answer(session(), asked),
+            answer=lambda asked: room("web.panel_requests").panel_answer(session(), asked),
             find_reference=lambda digits: session().references.find(digits),
             fault_of=lambda field, name: session().preparation.library.fault_of(field, name),
         )
@@ -63,22 +63,22 @@ class IPAdapterScript(scripts.Script):
 
     def before_process(self, p, *args, **kwargs):
         with stopping(p):
-            feeding = any(args) and session().feeds_controlnet(room("xyz").in_cell(p, args))
+            feeding = any(args) and session().feeds_controlnet(room("web.xyz").in_cell(p, args))
             door().before_process(p, feeding)
 
     def process(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_generation(p, room("xyz").in_cell(p, args))
+                session().before_generation(p, room("web.xyz").in_cell(p, args))
 
     def process_before_every_sampling(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_sampling(p, room("xyz").in_cell(p, args))
+                session().before_sampling(p, room("web.xyz").in_cell(p, args))
 
     def postprocess_image_after_composite(self, p, pp, *args, **kwargs):
         if any(args):
-            drift().after_picture(p, pp.image, room("xyz").in_cell(p, args))
+            drift().after_picture(p, pp.image, room("web.xyz").in_cell(p, args))
 
     def postprocess(self, p, processed, *args, **kwargs):
         if any(args):
@@ -102,8 +102,8 @@ class IPAdapterSeriesScript(scripts.Script):
     def run(self, p, files, weights=""):
         own = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
         try:
-            return room("hosts.series").make_series(p, files, weights or "", own)
-        except room("errors").IPAdapterError as error:
+            return room("hosts.many_references").make_series(p, files, weights or "", own)
+        except room("base.errors").IPAdapterError as error:
             raise door().refusal(error) from error
 
 
@@ -134,7 +134,7 @@ def args_of(p):
 def add_axes():
     grid = next((data.module for data in scripts.scripts_data if data.script_class.__module__ == "xyz_grid.py"), None)
     if grid:
-        xyz, listing, library = room("xyz"), room("listing"), session().preparation.library
+        xyz, listing, library = room("web.xyz"), room("web.file_lists"), session().preparation.library
         files = {
             "model": xyz.Files(lambda: listing.usable(listing.list_adapters(session())), library.adapter),
             "encoder": xyz.Files(
@@ -152,7 +152,7 @@ def add_axes():
 def add_routes(_demo, app):
     door().show_refusals()
     if shared.cmd_opts.api or shared.cmd_opts.nowebui:
-        room("api").add_routes(app, session(), door().route_guards(app))
+        room("web.routes").add_routes(app, session(), door().route_guards(app))
         door().answer_refusals(app)
 
 

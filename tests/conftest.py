@@ -71,6 +71,6 @@ def host(tmp_path: Path, unet: Any) -> Any:
 
 @pytest.fixture
 def session(host: Any) -> Any:
-    from lib_ipadapter.session import Session
+    from lib_ipadapter.engine.session import Session
 
     return Session(host)

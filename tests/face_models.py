@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
-from lib_ipadapter.faces import Pack
+from lib_ipadapter.faces.insightface_models import Pack
 
 STRIDES = (8, 16, 32)
 NOSE = (255, 0, 255)

@@ -17,7 +17,7 @@ SPOKEN = re.compile(r'\bsay\((?:[^"()]*\? )?"([^"]+)"(?: : "([^"]+)")?')
 
 def texts_of_fields() -> set[str]:
     """Return labels, helps and choices."""
-    from lib_ipadapter.units import FIELDS
+    from lib_ipadapter.unit.unit import FIELDS
 
     facts = [field.metadata for field in FIELDS.values()]
     options = {option for each in facts for option in getattr(each["kind"], "options", ())}
@@ -26,14 +26,14 @@ def texts_of_fields() -> set[str]:
 
 def texts_of_groups() -> set[str]:
     """Return the names of the panel's folds and what stands in them; the room itself needs gradio."""
-    tree = ast.parse((ROOT / "lib_ipadapter" / "ui.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "lib_ipadapter" / "web" / "panel.py").read_text(encoding="utf-8"))
     tables = {ast.unparse(n.target): n.value for n in tree.body if isinstance(n, ast.AnnAssign) and n.value}
     groups, notes = (ast.literal_eval(tables[name]) for name in ("GROUPS", "NOTES"))
     return {name for name in groups if name} | set(notes.values())
 
 
 def texts_of_intents() -> set[str]:
-    from lib_ipadapter.presets import INTENTS
+    from lib_ipadapter.unit.presets import INTENTS
 
     return set(INTENTS) | {intent.help for intent in INTENTS.values()}
 
@@ -57,11 +57,11 @@ def texts_of_the_browser() -> set[str]:
 
 def texts_of_the_server() -> set[str]:
     """Return what the server says and the browser translates: sentences without a measure or a file's name in them."""
-    from lib_ipadapter.advice import THRESHOLDS
-    from lib_ipadapter.families import BASES
-    from lib_ipadapter.listing import DAMAGED, NOT_YET
-    from lib_ipadapter.panel_answers import DONE
-    from lib_ipadapter.preview import NO_FACE
+    from lib_ipadapter.review.face_preview import NO_FACE
+    from lib_ipadapter.review.thresholds import THRESHOLDS
+    from lib_ipadapter.web.file_lists import DAMAGED, NOT_YET
+    from lib_ipadapter.web.panel_requests import DONE
+    from lib_ipadapter.weights.families import BASES
 
     advice = {row.advice for row in THRESHOLDS if "{" not in row.advice}
     return {*DONE, DAMAGED, NOT_YET, NO_FACE, *(f"for {name}" for name in BASES.values()), *advice}

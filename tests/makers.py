@@ -10,7 +10,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lib_ipadapter.projectors import (
+from lib_ipadapter.networks.unet_sites import SD, Layout, sites
+from lib_ipadapter.weights.projectors import (
     FacePlusProjector,
     FaceProjector,
     FaceResampler,
@@ -18,7 +19,6 @@ from lib_ipadapter.projectors import (
     LinearProjector,
     Resampler,
 )
-from lib_ipadapter.unet_map import SD, Layout, sites
 
 SD15_WIDTHS = (320, 640, 1280)
 LEVEL = {

@@ -10,14 +10,12 @@ import torch
 from makers import adapter_tensors, picture, save, text_of
 from torch import Tensor, nn
 
-from lib_ipadapter.attention import COND, UNCOND
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import Memory, PassFacts, Row, Shelter
-from lib_ipadapter.library import Folders
-from lib_ipadapter.panel_answers import panel_answer
-from lib_ipadapter.session import Session
-from lib_ipadapter.unet_map import SDXL
-from lib_ipadapter.units import Unit
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.networks.unet_sites import SDXL
+from lib_ipadapter.port import COND, UNCOND, Folders, Memory, PassFacts, Row, Shelter
+from lib_ipadapter.unit.unit import Unit
+from lib_ipadapter.web.panel_requests import panel_answer
 
 CONTEXT, FEATURES, STATES = 24, 40, 64
 WIDTHS = (32, 64, 128)

@@ -16,9 +16,9 @@ import torch
 
 fastapi = pytest.importorskip("fastapi")
 
-from lib_ipadapter.attention import COND, UNCOND  # noqa: E402
-from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
-from lib_ipadapter.units import Unit, read_unit  # noqa: E402
+from lib_ipadapter.base.errors import IPAdapterError, UnitError  # noqa: E402
+from lib_ipadapter.port import COND, UNCOND  # noqa: E402
+from lib_ipadapter.unit.unit import Unit, read_unit  # noqa: E402
 
 
 class State:
@@ -74,7 +74,7 @@ def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     for name, part in parts.items():
         setattr(modules, name, part)
     monkeypatch.setitem(sys.modules, "modules", modules)
-    names = [f"lib_ipadapter.hosts.{name}" for name in ("neighbours", "sampling", "webui", "a1111")]
+    names = [f"lib_ipadapter.hosts.{name}" for name in ("other_extensions", "sampling", "webui", "a1111")]
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     import lib_ipadapter.hosts.a1111 as door

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from unets import call_of, ldm_unet, with_units
 
-from lib_ipadapter.adapter import Call, Injection, context_dim, find_attentions, widths
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.tokens import KeysValues
-from lib_ipadapter.unet_map import SD, SDXL, sites
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.engine.tokens import KeysValues
+from lib_ipadapter.networks.unet_injection import Call, Injection, context_dim, find_attentions, widths
+from lib_ipadapter.networks.unet_sites import SD, SDXL, sites
 
 CONTEXT = 24
 

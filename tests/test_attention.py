@@ -8,8 +8,9 @@ import torch
 from golden import stream
 from torch import Tensor
 
-from lib_ipadapter import units
-from lib_ipadapter.attention import COND, SCALED, UNCOND, Term, add_image_attention, make_bank, split_heads
+from lib_ipadapter.networks.attention import SCALED, Term, add_image_attention, make_bank, split_heads
+from lib_ipadapter.port import COND, UNCOND
+from lib_ipadapter.unit import unit as units
 
 Units = Sequence[Term]
 

@@ -3,7 +3,7 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from lib_ipadapter.cache import Cache
+from lib_ipadapter.base.cache import Cache
 
 
 def cache(limit: int, *texts: str) -> Cache[str]:

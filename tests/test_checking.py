@@ -14,18 +14,18 @@ from PIL import Image, ImageEnhance, ImageFilter
 from safetensors.torch import load_file
 from small_host import STATES, SmallHost, ask, save_tower
 
-from lib_ipadapter.advice import THRESHOLDS, advice_on
-from lib_ipadapter.checking import check
-from lib_ipadapter.crops import CROPS, normalise, to_levels
-from lib_ipadapter.encoders import encode, open_encoder
-from lib_ipadapter.enhancing import enhanced
-from lib_ipadapter.errors import IPAdapterError, UnitError
-from lib_ipadapter.likeness import LOW, cosines
-from lib_ipadapter.preview import faces
-from lib_ipadapter.session import Session
-from lib_ipadapter.subject_routes import save_subject
-from lib_ipadapter.unet_map import SD
-from lib_ipadapter.units import read_unit
+from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.networks.unet_sites import SD
+from lib_ipadapter.pictures.preprocess import CROPS, normalise, to_levels
+from lib_ipadapter.review.face_preview import faces
+from lib_ipadapter.review.likeness import LOW, cosines
+from lib_ipadapter.review.reference_check import check
+from lib_ipadapter.review.thresholds import THRESHOLDS, advice_on
+from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.web.subject_routes import save_subject
+from lib_ipadapter.weights.clip_vision import encode, open_encoder
+from lib_ipadapter.weights.enhance import enhanced
 
 SIZE: dict[str, Any] = {"widths": (32, 64, 128), "context_dim": 24}
 SIDE = 224
@@ -59,7 +59,7 @@ def seeing(tmp_path_factory: pytest.TempPathFactory) -> Session:
     pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed here")
     from face_models import write_pack
 
-    from lib_ipadapter.faces import PACKS
+    from lib_ipadapter.faces.insightface_models import PACKS
 
     folder = tmp_path_factory.mktemp("seeing")
     write_files(folder)
@@ -122,7 +122,7 @@ def test_many_squares_are_not_all_shown(blind: Session) -> None:
 def test_a_face_adapter_shows_the_faces_that_go_into_its_models(seeing: Session) -> None:
     from insightface.utils.face_align import norm_crop
 
-    from lib_ipadapter.faces import PACKS
+    from lib_ipadapter.faces.insightface_models import PACKS
 
     two = drawn((150, 200, 128), (450, 400, 160), seed=3)
     adapters = {"faceid": (112,), "faceid-plusv2": (112, SIDE)}
@@ -137,7 +137,7 @@ def test_a_face_adapter_shows_the_faces_that_go_into_its_models(seeing: Session)
 def test_the_vector_is_what_the_recognition_model_makes_of_the_crop_that_is_shown(seeing: Session) -> None:
     import onnxruntime
 
-    from lib_ipadapter.faces import PACKS, find_models
+    from lib_ipadapter.faces.insightface_models import PACKS, find_models
 
     one = text_of(drawn((320, 320, 256)))
     (reference,) = checked(seeing, one, model="faceid")["references"]
@@ -295,7 +295,7 @@ def test_no_face_and_many_faces_are_told_without_a_refusal(seeing: Session) -> N
 def test_references_agree_as_insightface_says(seeing: Session) -> None:
     from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
-    from lib_ipadapter.faces import PACKS
+    from lib_ipadapter.faces.insightface_models import PACKS
 
     images = [text_of(drawn((320, 320, 256), seed=seed)) for seed in (0, 1, 2)]
     told = checked(seeing, *images, model="faceid")
@@ -313,8 +313,8 @@ def test_references_agree_as_insightface_says(seeing: Session) -> None:
 
 
 def test_a_reference_that_is_unlike_the_others_is_named(seeing: Session) -> None:
-    from lib_ipadapter.checking import _disagreements
-    from lib_ipadapter.faces import Face
+    from lib_ipadapter.faces.insightface_models import Face
+    from lib_ipadapter.review.reference_check import _disagreements
 
     def face(*vector: float) -> Face:
         return Face((0, 0, 9, 9), ((0.0, 0.0),) * 5, 0.9, vector)
@@ -359,7 +359,7 @@ def test_a_picture_without_faces_is_advice(seeing: Session) -> None:
 def test_the_other_pack_looks_where_it_alone_is_there(seeing: Session, tmp_path: Path) -> None:
     from face_models import write_pack
 
-    from lib_ipadapter.faces import PACKS
+    from lib_ipadapter.faces.insightface_models import PACKS
 
     write_files(tmp_path)
     write_pack(tmp_path / "faces", PACKS["antelopev2"])

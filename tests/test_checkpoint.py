@@ -13,9 +13,10 @@ from published import PUBLISHED, header, sparse
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lib_ipadapter.checkpoint import AdapterFile, file_identity, open_adapter, refuse_unusable, sha256
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.tokens import refuse_unsound
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.base.files import file_identity, sha256
+from lib_ipadapter.engine.tokens import refuse_unsound
+from lib_ipadapter.weights.adapter_file import AdapterFile, open_adapter, refuse_unusable
 
 WIDTHS = (8, 12, 20)
 SMALL = {"base": {"tokens": 3}, "plus": {"tokens": 5}, "full-face": {}}

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib_ipadapter import units
-from lib_ipadapter.combining import MERGED, TOKENS_MERGED, merge
+from lib_ipadapter.unit import unit as units
+from lib_ipadapter.unit.combine import MERGED, TOKENS_MERGED, merge
 
 MODES = MERGED | TOKENS_MERGED
 TWO = [[3.0, 6.0, 0.0, -1.0], [4.0, -8.0, 0.0, -1.0]]

@@ -31,9 +31,8 @@ from test_xyz import AxisOption  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from unets import ldm_unet  # noqa: E402
 
-from lib_ipadapter.attention import COND, UNCOND  # noqa: E402
-from lib_ipadapter.hosts.host import PassFacts, Row  # noqa: E402
-from lib_ipadapter.session import Session  # noqa: E402
+from lib_ipadapter.engine.session import Session  # noqa: E402
+from lib_ipadapter.port import COND, UNCOND, PassFacts, Row  # noqa: E402
 
 ALMOST = 1e-4
 """Rows together and apart are summed in another order, in float32, at values of about 1, which guidance enlarges."""

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib_ipadapter import controlnet
-from lib_ipadapter.controlnet import from_controlnet
-from lib_ipadapter.errors import UnitError
-from lib_ipadapter.units import FIELDS, read_units
+from lib_ipadapter.base.errors import UnitError
+from lib_ipadapter.unit import controlnet
+from lib_ipadapter.unit.controlnet import from_controlnet
+from lib_ipadapter.unit.unit import FIELDS, read_units
 
 TYPICAL = {
     "enabled": True,

@@ -13,10 +13,9 @@ from small_host import Processing, SmallHost, call, photo, save_files, unit
 from torch import Tensor, nn
 from unets import ldm_unet
 
-from lib_ipadapter.attention import COND, UNCOND
-from lib_ipadapter.hosts.host import PassFacts, Row
-from lib_ipadapter.session import Session
-from lib_ipadapter.units import WEIGHT_TYPES
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.port import COND, UNCOND, PassFacts, Row
+from lib_ipadapter.unit.unit import WEIGHT_TYPES
 
 CONTEXT = 24
 FIRST = "input_blocks.1.1.transformer_blocks.0.attn2.to_out.0"

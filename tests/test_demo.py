@@ -17,10 +17,10 @@ from demo.networks import Autoencoder, TextModel, VisionTower, make_unet, plain_
 from demo.train import for_clip, to_tensor
 from demo.words import Tokenizer
 from demo.world import CAPTIONS, SIZE, Scene, draw, scenes
-from lib_ipadapter.adapter import find_attentions
-from lib_ipadapter.checkpoint import open_adapter
-from lib_ipadapter.crops import resize_for, to_pixels
-from lib_ipadapter.encoders import encode, open_encoder
+from lib_ipadapter.networks.unet_injection import find_attentions
+from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
+from lib_ipadapter.weights.adapter_file import open_adapter
+from lib_ipadapter.weights.clip_vision import encode, open_encoder
 
 ODD = ("(a red:1.2) [circle], weird 12 héllo", "GREEN grey on, on", "a\tred  cross!?", "it's a_b")
 

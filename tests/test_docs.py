@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lib_ipadapter.units import FIELDS, read_units
+from lib_ipadapter.unit.unit import FIELDS, read_units
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

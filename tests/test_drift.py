@@ -13,18 +13,18 @@ from makers import adapter_tensors, lora_tensors, picture, save, text_of
 from PIL import Image, ImageDraw, ImageFilter
 from small_host import SmallHost, save_tower
 
-from lib_ipadapter.drift import COLUMNS, LIKENESS, RUN, TITLE, Drift
-from lib_ipadapter.hosts.host import Made, Reporting
-from lib_ipadapter.infotext import restored_units, without_units
-from lib_ipadapter.session import Session
-from lib_ipadapter.unet_map import SD
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.networks.unet_sites import SD
+from lib_ipadapter.port import Made, Reporting
+from lib_ipadapter.review.likeness_report import COLUMNS, LIKENESS, RUN, TITLE, Drift
+from lib_ipadapter.unit.infotext import restored_units, without_units
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 
 from face_models import draw_faces, write_pack
 
-from lib_ipadapter.faces import PACKS, find_faces, find_models
-from lib_ipadapter.likeness import cosines
+from lib_ipadapter.faces.insightface_models import PACKS, find_faces, find_models
+from lib_ipadapter.review.likeness import cosines
 
 SIZE: dict[str, Any] = {"widths": (32, 64, 128), "context_dim": 24}
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
@@ -310,7 +310,7 @@ OFF: dict[str, tuple[bool, Any]] = {
 
 @pytest.mark.parametrize("why", OFF)
 def test_no_trace_where_nothing_is_to_be_told(drift: Drift, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lib_ipadapter import drift as room
+    from lib_ipadapter.review import likeness_report as room
 
     wanted, given = OFF[why]
     monkeypatch.setattr(room, "FaceModels", None)  # nothing may be loaded
@@ -336,7 +336,7 @@ def test_the_parameters_are_no_unit_and_are_gone_with_the_next_generation() -> N
 
 
 def test_cosines_do_not_depend_on_the_lengths_of_vectors(folder: Path) -> None:
-    from lib_ipadapter.faces import Face
+    from lib_ipadapter.faces.insightface_models import Face
 
     def face(*vector: float) -> Face:
         return Face((0, 0, 9, 9), ((0.0, 0.0),) * 5, 0.9, vector)

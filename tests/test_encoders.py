@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from lib_ipadapter import encoders
-from lib_ipadapter.crops import resize_for, to_pixels
-from lib_ipadapter.encoders import EncoderFile, encode, open_encoder, zero_pixels
-from lib_ipadapter.errors import IPAdapterError, UnrecognisedError
-from lib_ipadapter.families import EMBED, HIDDEN
+from lib_ipadapter.base.errors import IPAdapterError, UnrecognisedError
+from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
+from lib_ipadapter.weights import clip_vision as encoders
+from lib_ipadapter.weights.clip_vision import EncoderFile, encode, open_encoder, zero_pixels
+from lib_ipadapter.weights.families import EMBED, HIDDEN
 
 Tensors = dict[str, Tensor]
 

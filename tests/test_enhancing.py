@@ -7,10 +7,10 @@ from PIL import Image
 from small_host import call, unit
 from torch.nn import functional
 
-from lib_ipadapter.crops import to_levels
-from lib_ipadapter.encoders import Features
-from lib_ipadapter.enhancing import enhanced, squares_of
-from lib_ipadapter.session import Session
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.pictures.preprocess import to_levels
+from lib_ipadapter.weights.clip_vision import Features
+from lib_ipadapter.weights.enhance import enhanced, squares_of
 
 
 def features(seed: int, side: int = 3, width: int = 5) -> Features:

@@ -16,14 +16,13 @@ from makers import adapter_tensors, save
 from small_host import Processing, SmallHost
 from torch import Tensor, nn
 
-from lib_ipadapter.attention import COND, UNCOND
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.face_context import CONTEXTS, contexts_of, is_instantids, listen
-from lib_ipadapter.hosts.face_context import ENTRY as ENTRY_OF_THE_EXTENSION
-from lib_ipadapter.hosts.host import PassFacts, Row
-from lib_ipadapter.projectors import FaceResampler
-from lib_ipadapter.session import Session
-from lib_ipadapter.unet_map import SDXL
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.hosts.instantid_a1111 import CONTEXTS, contexts_of, is_instantids, listen
+from lib_ipadapter.hosts.instantid_a1111 import ENTRY as ENTRY_OF_THE_EXTENSION
+from lib_ipadapter.networks.unet_sites import SDXL
+from lib_ipadapter.port import COND, UNCOND, PassFacts, Row
+from lib_ipadapter.weights.projectors import FaceResampler
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
@@ -33,7 +32,7 @@ from makers import text_of
 from test_instantid import CONTEXT, TOKENS, authors_resampler, close, vectors
 from unets import AsLdm, diffusers_sdxl, shuffle_zeros
 
-from lib_ipadapter.faces import PACKS
+from lib_ipadapter.faces.insightface_models import PACKS
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
 

@@ -12,24 +12,24 @@ from small_host import STATES, Processing, SmallHost, save_tower
 from torch import Tensor, nn
 from unets import as_diffusers, authors_processors, ldm_unet
 
-from lib_ipadapter import features, preparation
-from lib_ipadapter.attention import COND, UNCOND
-from lib_ipadapter.checkpoint import open_adapter
-from lib_ipadapter.crops import resize_for, to_pixels
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import PassFacts, Row
-from lib_ipadapter.loras import lora_apart, places
-from lib_ipadapter.session import Session
-from lib_ipadapter.tokens import project
-from lib_ipadapter.unet_map import SD, SDXL
-from lib_ipadapter.units import read_unit
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.engine import features
+from lib_ipadapter.engine import prepare as preparation
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.engine.tokens import project
+from lib_ipadapter.networks.unet_sites import SD, SDXL
+from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
+from lib_ipadapter.port import COND, UNCOND, PassFacts, Row
+from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.weights.adapter_file import open_adapter
+from lib_ipadapter.weights.loras import lora_apart, places
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
 
 from face_models import draw_faces, write_pack
 
-from lib_ipadapter.faces import PACKS, align, find_faces, find_models
+from lib_ipadapter.faces.insightface_models import PACKS, align, find_faces, find_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
 
@@ -392,7 +392,7 @@ def test_five_hundred_generations_leave_the_unet_as_it_was(host, given) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_the_side_path_follows_what_its_layer_returns(dtype: torch.dtype) -> None:
     """Under autocast, and with weights stored in eight bits, what enters a layer is not of the dtype that leaves it."""
-    from lib_ipadapter.adapter import SidePaths
+    from lib_ipadapter.networks.unet_injection import SidePaths
 
     class Casting(nn.Linear):
         def forward(self, entering: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ import pytest
 from makers import file_of
 from PIL import Image
 
-from lib_ipadapter import faces as room
-from lib_ipadapter.errors import IPAdapterError, UnitError
-from lib_ipadapter.faces import PACKS, Face, FaceFinder, align, choose, find_faces, find_models
-from lib_ipadapter.reference import Reference
+from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.faces import insightface_models as room
+from lib_ipadapter.faces.insightface_models import PACKS, Face, FaceFinder, align, choose, find_faces, find_models
+from lib_ipadapter.pictures.image_file import Reference
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 

@@ -28,12 +28,12 @@ from published import (
     under,
 )
 
-from lib_ipadapter.checkpoint import AdapterFile, canonical, open_adapter
-from lib_ipadapter.errors import IPAdapterError, UnitError, UnrecognisedError
-from lib_ipadapter.families import FAMILIES
-from lib_ipadapter.recognition import Recognised, recognise, tell_variant
-from lib_ipadapter.tokens import refuse_unsound
-from lib_ipadapter.units import VARIANTS
+from lib_ipadapter.base.errors import IPAdapterError, UnitError, UnrecognisedError
+from lib_ipadapter.engine.tokens import refuse_unsound
+from lib_ipadapter.unit.unit import VARIANTS
+from lib_ipadapter.weights.adapter_file import AdapterFile, canonical, open_adapter
+from lib_ipadapter.weights.families import FAMILIES
+from lib_ipadapter.weights.recognition import Recognised, recognise, tell_variant
 
 RUNS = ("base", "plus", "full-face", "faceid", "faceid-plus", "portrait", "face-resampler")
 RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in RUNS]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.forge_context import Feeding, networks_of
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.hosts.instantid_forge import Feeding, networks_of
 
 TEXT = torch.zeros(2, 3, 5)
 """(rows, tokens, width)"""

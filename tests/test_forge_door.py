@@ -15,8 +15,8 @@ from torch import Tensor
 
 fastapi = pytest.importorskip("fastapi")
 
-from lib_ipadapter.attention import COND, UNCOND  # noqa: E402
-from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
+from lib_ipadapter.base.errors import IPAdapterError, UnitError  # noqa: E402
+from lib_ipadapter.port import COND, UNCOND  # noqa: E402
 
 
 class UNet(torch.nn.Module):
@@ -74,7 +74,7 @@ def door(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
         module.__spec__ = SimpleNamespace()
         module.__path__ = []
         monkeypatch.setitem(sys.modules, name, module)
-    names = [f"lib_ipadapter.hosts.{name}" for name in ("neighbours", "sampling", "webui", "forge")]
+    names = [f"lib_ipadapter.hosts.{name}" for name in ("other_extensions", "sampling", "webui", "forge")]
     for each in names:
         monkeypatch.delitem(sys.modules, each, raising=False)
     import lib_ipadapter.hosts.forge as door

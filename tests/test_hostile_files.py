@@ -17,10 +17,10 @@ from makers import adapter_tensors, nested
 from published import header
 from safetensors.torch import save_file
 
-from lib_ipadapter.checkpoint import open_adapter, refuse_unusable
-from lib_ipadapter.encoders import open_encoder
-from lib_ipadapter.errors import IPAdapterError, UnrecognisedError
-from lib_ipadapter.tokens import refuse_unsound
+from lib_ipadapter.base.errors import IPAdapterError, UnrecognisedError
+from lib_ipadapter.engine.tokens import refuse_unsound
+from lib_ipadapter.weights.adapter_file import open_adapter, refuse_unusable
+from lib_ipadapter.weights.clip_vision import open_encoder
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch says things about its own deprecated parts
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ipadapter.fields import (
+from lib_ipadapter.unit.fields import (
     Choice,
     Face,
     Flag,
@@ -20,8 +20,8 @@ from lib_ipadapter.fields import (
     Saved,
     Whole,
 )
-from lib_ipadapter.infotext import describe, restored, restored_units
-from lib_ipadapter.units import FIELDS, Unit
+from lib_ipadapter.unit.infotext import describe, restored, restored_units
+from lib_ipadapter.unit.unit import FIELDS, Unit
 
 DIGESTS = {
     "images[0]": "a" * 64,
@@ -92,7 +92,7 @@ def test_it_passes_through_the_web_uis_own_quotes() -> None:
 
 
 def unit_with_pictures() -> Unit:
-    from lib_ipadapter.fields import Picture
+    from lib_ipadapter.unit.fields import Picture
 
     return Unit(
         model="m",
@@ -179,7 +179,7 @@ def test_of_a_fields_pictures_all_come_back_or_none() -> None:
 
 @given(st.floats(-5, 5).filter(lambda weight: weight != 0), st.booleans())
 def test_any_weight_of_a_picture_comes_back(weight: float, masked: bool) -> None:
-    from lib_ipadapter.fields import Picture
+    from lib_ipadapter.unit.fields import Picture
 
     unit = Unit(model="m", images=(Picture("x", weight, "mask" if masked else None),))
     digests = {"images[0]": "a" * 64, "images[0].mask": "c" * 64}

@@ -10,21 +10,20 @@ from small_host import Processing, SmallHost
 from torch import Tensor, nn
 from unets import AsLdm, authors_processors, diffusers_sdxl
 
-from lib_ipadapter.attention import COND, UNCOND
-from lib_ipadapter.checkpoint import open_adapter
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import Row
-from lib_ipadapter.listing import list_adapters
-from lib_ipadapter.session import Session
-from lib_ipadapter.unet_map import SDXL
-from lib_ipadapter.units import read_unit
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.networks.unet_sites import SDXL
+from lib_ipadapter.port import COND, UNCOND, Row
+from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.web.file_lists import list_adapters
+from lib_ipadapter.weights.adapter_file import open_adapter
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
 
 from face_models import draw_faces, write_pack
 
-from lib_ipadapter.faces import PACKS, find_faces, find_models
+from lib_ipadapter.faces.insightface_models import PACKS, find_faces, find_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
 

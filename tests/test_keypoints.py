@@ -14,9 +14,10 @@ from small_host import SmallHost, ask
 
 cv2 = pytest.importorskip("cv2", reason="opencv is not installed at this end of the versions")
 
-from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
-from lib_ipadapter.faces import PACKS, Face  # noqa: E402
-from lib_ipadapter.keypoints import Place, asked_keypoints, draw_keypoints, fitted, placed  # noqa: E402
+from lib_ipadapter.base.errors import IPAdapterError, UnitError  # noqa: E402
+from lib_ipadapter.faces.insightface_models import PACKS, Face  # noqa: E402
+from lib_ipadapter.faces.keypoints import Place, draw_keypoints, fitted, placed  # noqa: E402
+from lib_ipadapter.web.keypoints import keypoints  # noqa: E402
 
 FACE = Face((80.0, 40.0, 180.0, 190.0), ((105, 100), (160, 95), (130, 125), (112, 155), (155, 152)), 0.9, (1.0,))
 
@@ -99,7 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def session(folder: Path) -> Any:
-    from lib_ipadapter.session import Session
+    from lib_ipadapter.engine.session import Session
 
     return Session(SmallHost(folder, None))  # pyright: ignore[reportArgumentType]
 
@@ -120,13 +121,13 @@ def opened(answer: dict[str, Any]) -> np.ndarray:
 
 
 def test_the_points_come_from_the_chosen_face_of_a_photo(session, folder) -> None:
-    from lib_ipadapter.faces import find_faces, find_models
+    from lib_ipadapter.faces.insightface_models import find_faces, find_models
 
     photo = faces_at(*TWO)
     found = find_faces(photo, *find_models(PACKS["antelopev2"], [folder / "faces"]))
     for which, face in ((None, found[0]), ("left", found[1]), (1, found[1]), ("right", found[0])):
         asked = {"image": text_of(photo), "width": 640, "height": 640} | ({} if which is None else {"face": which})
-        answer = asked_keypoints(session.preparation.faces, asked)
+        answer = keypoints(session, asked)
         assert answer["faces"] == 2
         expected = authors_draw_kps((640, 640), np.asarray(face.points, np.float32))
         assert np.array_equal(opened(answer), expected)
@@ -134,7 +135,7 @@ def test_the_points_come_from_the_chosen_face_of_a_photo(session, folder) -> Non
 
 def test_a_place_moves_the_points(session) -> None:
     asked = {"image": text_of(faces_at((320, 320, 256))), "width": 400, "height": 600}
-    made = opened(asked_keypoints(session.preparation.faces, asked | {"place": [0.25, 0.75, 0.2]}))
+    made = opened(keypoints(session, asked | {"place": [0.25, 0.75, 0.2]}))
     assert made.shape == (600, 400, 3)
     rows, columns = made.any(axis=2).nonzero()
     assert 60 < columns.min() < columns.max() < 140
@@ -159,31 +160,31 @@ WRONG: dict[str, tuple[Any, str]] = {
 def test_what_cannot_be_is_a_sentence(session, case: str) -> None:
     asked, words = WRONG[case]
     with pytest.raises(UnitError) as refused:
-        asked_keypoints(session.preparation.faces, asked)
+        keypoints(session, asked)
     assert words in str(refused.value)
 
 
 def test_no_face_is_a_sentence(session) -> None:
     asked = {"image": text_of(picture(200, 200)), "width": 640, "height": 640}
     with pytest.raises(UnitError, match="image shows no face that could be found"):
-        asked_keypoints(session.preparation.faces, asked)
+        keypoints(session, asked)
     with pytest.raises(UnitError, match="face is 3, but 2 faces were found in image"):
-        asked_keypoints(session.preparation.faces, asked | {"image": text_of(faces_at(*TWO)), "face": 3})
+        keypoints(session, asked | {"image": text_of(faces_at(*TWO)), "face": 3})
 
 
 def test_missing_models_are_a_sentence(tmp_path) -> None:
-    from lib_ipadapter.session import Session
+    from lib_ipadapter.engine.session import Session
 
-    finder = Session(SmallHost(tmp_path, None)).preparation.faces  # pyright: ignore[reportArgumentType]
+    session = Session(SmallHost(tmp_path, None))  # pyright: ignore[reportArgumentType]
     asked = {"image": text_of(picture()), "width": 640, "height": 640}
     with pytest.raises(IPAdapterError, match=r"antelopev2, but scrfd_10g_bnkps.onnx and glintr100.onnx is missing"):
-        asked_keypoints(finder, asked)
+        keypoints(session, asked)
 
 
 def test_a_program_asks_by_a_route(session) -> None:
     fastapi = pytest.importorskip("fastapi")
     testing = pytest.importorskip("fastapi.testclient")
-    from lib_ipadapter.api import add_routes
+    from lib_ipadapter.web.routes import add_routes
 
     app = fastapi.FastAPI()
     add_routes(app, session, [])
@@ -191,12 +192,12 @@ def test_a_program_asks_by_a_route(session) -> None:
     asked = {"image": text_of(faces_at(*TWO)), "width": 640, "height": 640, "face": "left"}
     answer = client.post("/ipadapter/keypoints", json=asked)
     assert answer.status_code == 200
-    assert answer.json() == asked_keypoints(session.preparation.faces, asked)
+    assert answer.json() == keypoints(session, asked)
     assert client.post("/ipadapter/keypoints", json=asked | {"face": "all"}).status_code == 422
 
 
 def test_the_panel_asks_for_the_same(session) -> None:
     asked = {"image": text_of(faces_at(*TWO)), "width": 640, "height": 640, "face": "left"}
     answer = ask(session, "keypoints", **asked)
-    assert {name: answer[name] for name in ("image", "faces")} == asked_keypoints(session.preparation.faces, asked)
+    assert {name: answer[name] for name in ("image", "faces")} == keypoints(session, asked)
     assert "place must be three numbers" in ask(session, "keypoints", **asked, place=[1])["message"]

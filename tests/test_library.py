@@ -7,8 +7,9 @@ import pytest
 import torch
 from published import PUBLISHED, SD_WIDTHS, Shapes, layers, resampler, sparse, under
 
-from lib_ipadapter.errors import IPAdapterError, UnitError
-from lib_ipadapter.library import Folders, Library
+from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.files.model_files import Library
+from lib_ipadapter.port import Folders
 
 BASE = PUBLISHED["ip-adapter_sd15"].shapes
 VIT_G = PUBLISHED["ip-adapter_sd15_vit-G"].shapes

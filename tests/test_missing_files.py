@@ -12,16 +12,16 @@ from small_host import CONTEXT, FEATURES, STATES, WIDTHS, SmallHost, photo, save
 from torch import nn
 from unets import ldm_unet
 
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.session import Session
-from lib_ipadapter.unet_map import SD
-from lib_ipadapter.units import read_unit
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.networks.unet_sites import SD
+from lib_ipadapter.unit.unit import read_unit
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 
 from face_models import draw_faces, write_pack
 
-from lib_ipadapter.faces import PACKS, find_faces, find_models
+from lib_ipadapter.faces.insightface_models import PACKS, find_faces, find_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
 

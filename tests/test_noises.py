@@ -8,8 +8,8 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms import ElasticTransform
 
-from lib_ipadapter import units
-from lib_ipadapter.noises import NOISES, add_noise
+from lib_ipadapter.pictures.noise import NOISES, add_noise
+from lib_ipadapter.unit import unit as units
 
 SHAPE = (3, 64, 48)
 """Taller than wide, so that an exchange of the two shows."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from small_host import CONTEXT, SmallHost, ask, photo, save_files
 from unets import ldm_unet
 
-from lib_ipadapter.panel_answers import DELETED, PANEL, panel_answer, word
-from lib_ipadapter.session import Session
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.web.panel_requests import DELETED, PANEL, panel_answer, word
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,14 @@ from small_host import CONTEXT, WIDTHS, Processing, SmallHost, call, photo, unit
 from torch import Tensor, nn
 from unets import ldm_unet
 
-from lib_ipadapter.errors import UnitError
-from lib_ipadapter.hosts.host import PassFacts
-from lib_ipadapter.places import NAMED, SPREADS, Area, Box, Places, read_places
-from lib_ipadapter.regions import WHOLE, Size, of_area
-from lib_ipadapter.session import Session
-from lib_ipadapter.unet_map import SD
-from lib_ipadapter.units import read_unit
+from lib_ipadapter.base.boxes import WHOLE, Box, Size
+from lib_ipadapter.base.errors import UnitError
+from lib_ipadapter.engine.region_weights import of_area
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.networks.unet_sites import SD
+from lib_ipadapter.port import PassFacts
+from lib_ipadapter.unit.region_text import NAMED, SPREADS, Area, Places, read_places
+from lib_ipadapter.unit.unit import read_unit
 
 # What a text says
 
@@ -270,7 +271,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed here")
     from face_models import write_pack
 
-    from lib_ipadapter.faces import PACKS
+    from lib_ipadapter.faces.insightface_models import PACKS
 
     folder = tmp_path_factory.mktemp("faces")
     write_pack(folder / "faces", PACKS["buffalo_l"])

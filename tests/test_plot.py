@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from lib_ipadapter.plot import POINTS, plotted
-from lib_ipadapter.schedule import factor_at, layer_weights
-from lib_ipadapter.unet_map import SD, SDXL, Layout
-from lib_ipadapter.units import WEIGHT_TYPES, Unit, read_unit
+from lib_ipadapter.networks.unet_sites import SD, SDXL, Layout
+from lib_ipadapter.unit.schedule import factor_at, layer_weights
+from lib_ipadapter.unit.schedule_plot import POINTS, plotted
+from lib_ipadapter.unit.unit import WEIGHT_TYPES, Unit, read_unit
 
 
 def unit(**values: Any) -> Unit:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 pytest.importorskip("cv2", reason="opencv is not installed at this end of the versions")
 rotations = pytest.importorskip("scipy.spatial.transform", reason="scipy turns the face")
 
-from lib_ipadapter.pose import MEAN_FACE, Pose, pose_of  # noqa: E402
+from lib_ipadapter.faces.pose import MEAN_FACE, Pose, pose_of  # noqa: E402
 
 FACE = np.asarray(MEAN_FACE)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lib_ipadapter.errors import IPAdapterError, UnitError
-from lib_ipadapter.families import FAMILIES
-from lib_ipadapter.presets import INTENTS, MAX_PRESETS, SETTINGS, Presets, settings_of
-from lib_ipadapter.units import FIELDS, read_unit
+from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.unit.presets import INTENTS, MAX_PRESETS, SETTINGS, Presets, settings_of
+from lib_ipadapter.unit.unit import FIELDS, read_unit
+from lib_ipadapter.weights.families import FAMILIES
 
 UNIT = {
     "enabled": True,

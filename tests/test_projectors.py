@@ -4,7 +4,7 @@ import pytest
 import torch
 from golden import checksum, stream, weights
 
-from lib_ipadapter.projectors import (
+from lib_ipadapter.weights.projectors import (
     FacePlusProjector,
     FacePlusV2Projector,
     FaceProjector,

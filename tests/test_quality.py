@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from makers import file_of, picture
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from lib_ipadapter.quality import blockiness, contrast, jpeg_quality, levels_of, sharpness
+from lib_ipadapter.pictures.image_metrics import blockiness, contrast, jpeg_quality, levels_of, sharpness
 
 
 def drawn(seed: int = 0, size: int = 224) -> Image.Image:

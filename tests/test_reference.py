@@ -19,10 +19,12 @@ from golden import stream
 from makers import file_of, picture
 from PIL import EpsImagePlugin, Image
 
-from lib_ipadapter import crops, reference, units
-from lib_ipadapter.crops import CROPS, MAX_ASPECT, normalise, resize_for, to_levels, to_pixels
-from lib_ipadapter.errors import UnitError
-from lib_ipadapter.reference import MAX_MASK_SIDE, decode, decode_mask, read_reference
+from lib_ipadapter.base.errors import UnitError
+from lib_ipadapter.pictures import image_file as reference
+from lib_ipadapter.pictures import preprocess as crops
+from lib_ipadapter.pictures.image_file import MAX_MASK_SIDE, decode, decode_mask, read_reference
+from lib_ipadapter.pictures.preprocess import CROPS, MAX_ASPECT, normalise, resize_for, to_levels, to_pixels
+from lib_ipadapter.unit import unit as units
 
 FIELD = "images[3]"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

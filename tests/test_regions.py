@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 from torch.nn.functional import conv2d
 
-from lib_ipadapter.regions import WHOLE, Box, Size, grid_of, of_boxes, of_mask
-from lib_ipadapter.tiles import tiles_of
-from lib_ipadapter.unet_map import SD, SDXL, Layout, sites
+from lib_ipadapter.base.boxes import WHOLE, Box, Size
+from lib_ipadapter.engine.region_weights import grid_of, of_boxes, of_mask
+from lib_ipadapter.networks.unet_sites import SD, SDXL, Layout, sites
+from lib_ipadapter.pictures.tiles import tiles_of
 
 # Grids
 

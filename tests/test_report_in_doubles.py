@@ -12,8 +12,8 @@ from face_models import draw_faces, write_pack  # noqa: E402
 from makers import adapter_tensors, save, text_of  # noqa: E402
 from small_host import CONTEXT, WIDTHS  # noqa: E402
 
-from lib_ipadapter.faces import PACKS  # noqa: E402
-from lib_ipadapter.unet_map import SD  # noqa: E402
+from lib_ipadapter.faces.insightface_models import PACKS  # noqa: E402
+from lib_ipadapter.networks.unet_sites import SD  # noqa: E402
 
 ANNA = draw_faces((320, 320, 256), seed=1)
 

@@ -25,12 +25,12 @@ pytest.importorskip("httpx")
 from fastapi.testclient import TestClient  # noqa: E402
 from jsonschema import Draft7Validator  # noqa: E402
 
-from lib_ipadapter.api import add_routes  # noqa: E402
-from lib_ipadapter.checking import check  # noqa: E402
-from lib_ipadapter.errors import IPAdapterError, UnitError  # noqa: E402
-from lib_ipadapter.preview import faces  # noqa: E402
-from lib_ipadapter.session import Session  # noqa: E402
-from lib_ipadapter.units import FIELDS, read_units, schema  # noqa: E402
+from lib_ipadapter.base.errors import IPAdapterError, UnitError  # noqa: E402
+from lib_ipadapter.engine.session import Session  # noqa: E402
+from lib_ipadapter.review.face_preview import faces  # noqa: E402
+from lib_ipadapter.review.reference_check import check  # noqa: E402
+from lib_ipadapter.unit.unit import FIELDS, read_units, schema  # noqa: E402
+from lib_ipadapter.web.routes import add_routes  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_every_route_describes_itself_and_what_it_answers(client: TestClient) ->
 
 
 def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, session: Session) -> None:
-    from lib_ipadapter.listing import list_adapters, list_encoders
+    from lib_ipadapter.web.file_lists import list_adapters, list_encoders
 
     described = client.get("/openapi.json").json()
     saving = {"name": "anna", "overwrite": True}
@@ -123,7 +123,7 @@ def test_the_faces_of_a_picture_are_as_described(client: TestClient, session: Se
     pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed here")
     from face_models import draw_faces, write_pack
 
-    from lib_ipadapter.faces import PACKS
+    from lib_ipadapter.faces.insightface_models import PACKS
 
     write_pack(folder / "faces", PACKS["buffalo_l"])
     described = client.get("/openapi.json").json()

@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from small_host import FEATURES, STATES, Processing, SmallHost, ask, call, photo, unit
 from torch import Tensor, nn
 
-from lib_ipadapter import saved
-from lib_ipadapter.encoders import encode, fingerprint, open_encoder, zero_pixels
-from lib_ipadapter.errors import IPAdapterError, UnitError, UnrecognisedError
-from lib_ipadapter.infotext import restored
-from lib_ipadapter.listing import list_saved, save_reference
-from lib_ipadapter.session import Session
+from lib_ipadapter.base.errors import IPAdapterError, UnitError, UnrecognisedError
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.files import saved_embeds as saved
+from lib_ipadapter.unit.infotext import restored
+from lib_ipadapter.web.file_lists import list_saved, save_reference
+from lib_ipadapter.weights.clip_vision import encode, fingerprint, open_encoder, zero_pixels
 
 
 def keep(session: Session, name: str = "anna", overwrite: bool = False, **more: Any) -> dict[str, Any]:
@@ -275,7 +275,7 @@ def test_the_list_and_the_panel_tell_what_is_there(session, host) -> None:
 
 def features(host: SmallHost, *seeds: int) -> tuple[Tensor, Tensor]:
     """Return the embeddings and hidden states of some pictures, as the unit's encoder makes them."""
-    from lib_ipadapter.crops import resize_for, to_pixels
+    from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
 
     tower = open_encoder(host.folder / "tower.safetensors")
     pixels = [to_pixels(resize_for(picture(50, 40, seed), tower.image_size, "center")) for seed in seeds]

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from lib_ipadapter import units
-from lib_ipadapter.errors import UnitError
-from lib_ipadapter.schedule import CURVES, FACTORS, PARTS, LayerWeight, factor_at, layer_weights
-from lib_ipadapter.unet_map import SD, SDXL, Layout, sites
-from lib_ipadapter.units import Unit
+from lib_ipadapter.base.errors import UnitError
+from lib_ipadapter.networks.unet_sites import SD, SDXL, Layout, sites
+from lib_ipadapter.unit import unit as units
+from lib_ipadapter.unit.schedule import CURVES, FACTORS, PARTS, LayerWeight, factor_at, layer_weights
+from lib_ipadapter.unit.unit import Unit
 
 LAYOUTS = {"SD": SD, "SDXL": SDXL}
 

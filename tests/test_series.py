@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from makers import file_of, picture, text_of
 
-from lib_ipadapter.errors import IPAdapterError, UnitError
-from lib_ipadapter.fields import Picture
-from lib_ipadapter.units import read_units, with_reference
+from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.unit.fields import Picture
+from lib_ipadapter.unit.unit import read_units, with_reference
 
 TEXTS = [text_of(picture(8, 8, seed)) for seed in range(3)]
 SCRIPT = SimpleNamespace(args_from=2, args_to=5)
@@ -59,13 +59,13 @@ def webui(monkeypatch: pytest.MonkeyPatch) -> WebUI:
     )
     modules.shared = SimpleNamespace(state=webui.state)
     monkeypatch.setitem(sys.modules, "modules", modules)
-    monkeypatch.delitem(sys.modules, "lib_ipadapter.hosts.series", raising=False)
+    monkeypatch.delitem(sys.modules, "lib_ipadapter.hosts.many_references", raising=False)
     return webui
 
 
 def series(given: Any, *units: dict[str, Any] | None, weights: Any = "", moved: bool = False) -> tuple[Any, Any]:
     """Return the web UI's record of what was asked, and what was made."""
-    from lib_ipadapter.hosts.series import make_series
+    from lib_ipadapter.hosts.many_references import make_series
 
     slots = [json.dumps(each) if each else "" for each in units]
     p = SimpleNamespace(seed=-1, n_iter=2, script_args=("x", 1, *slots, "y"), extra_generation_params={"a": 1})

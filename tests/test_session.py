@@ -13,14 +13,16 @@ from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, ask, call
 from torch import nn
 from unets import ldm_unet
 
-from lib_ipadapter import encoders, features, preparation, tokens
-from lib_ipadapter.adapter import find_attentions
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.hosts.host import Memory, PassFacts
-from lib_ipadapter.listing import list_adapters, list_encoders
-from lib_ipadapter.session import Run, Session
-from lib_ipadapter.unet_map import SDXL, sites
-from lib_ipadapter.units import read_unit
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.engine import features, tokens
+from lib_ipadapter.engine import prepare as preparation
+from lib_ipadapter.engine.session import Run, Session
+from lib_ipadapter.networks.unet_injection import find_attentions
+from lib_ipadapter.networks.unet_sites import SDXL, sites
+from lib_ipadapter.port import Memory, PassFacts
+from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.web.file_lists import list_adapters, list_encoders
+from lib_ipadapter.weights import clip_vision as encoders
 
 
 @pytest.fixture
@@ -336,8 +338,8 @@ def test_parameters_of_a_generation_are_its_own(host, session) -> None:
 
 
 def test_every_picture_of_a_unit_comes_back_from_the_parameters(host, session, tmp_path) -> None:
-    from lib_ipadapter.hosts.host import Shelter
-    from lib_ipadapter.infotext import restored_units
+    from lib_ipadapter.port import Shelter
+    from lib_ipadapter.unit.infotext import restored_units
 
     host.kept = Shelter(tmp_path / "kept", 1 << 20)
     images = [photo(1), {"image": photo(2), "weight": 0.5, "mask": photo(3)}]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from makers import file_of, picture, text_of
 
-from lib_ipadapter.hosts.host import Shelter
-from lib_ipadapter.reference import Reference, read_reference
-from lib_ipadapter.store import Store
+from lib_ipadapter.files.reference_store import Store
+from lib_ipadapter.pictures.image_file import Reference, read_reference
+from lib_ipadapter.port import Shelter
 
 
 def reference(seed: int) -> Reference:

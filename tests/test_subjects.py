@@ -19,12 +19,14 @@ from makers import file_of, picture
 from PIL import Image
 from small_host import Processing, SmallHost, call, photo, unit
 
-from lib_ipadapter import subject_zips, subjects
-from lib_ipadapter.errors import IPAdapterError, UnitError
-from lib_ipadapter.hosts.host import Shelter
-from lib_ipadapter.infotext import restored
-from lib_ipadapter.session import Session
-from lib_ipadapter.subject_routes import (
+from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.engine.session import Session
+from lib_ipadapter.files import subject_zips, subjects
+from lib_ipadapter.files.subjects import RECORD
+from lib_ipadapter.port import Shelter
+from lib_ipadapter.unit.infotext import restored
+from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.web.subject_routes import (
     delete_subject,
     export_subject,
     import_subject,
@@ -32,8 +34,6 @@ from lib_ipadapter.subject_routes import (
     read_subject,
     save_subject,
 )
-from lib_ipadapter.subjects import RECORD
-from lib_ipadapter.units import read_unit
 
 SEVERAL = [photo(1, 60, 30), {"image": photo(2, 60, 30), "weight": 0.5, "crop": "pad", "note": "from the left"}]
 
@@ -99,7 +99,7 @@ def test_a_picture_without_weight_rests(host, session) -> None:
 
 
 def test_a_subject_goes_into_a_saved_reference(host, session) -> None:
-    from lib_ipadapter.listing import save_reference
+    from lib_ipadapter.web.file_lists import save_reference
 
     keep(session)
     save_reference(session, {"name": "seen", "unit": unit(images=[photo(3)], subject="anna")})

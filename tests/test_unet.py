@@ -8,11 +8,11 @@ from makers import adapter_tensors, nested
 from torch import Tensor, nn
 from unets import as_diffusers, authors_processors, diffusers_attentions, diffusers_sdxl, ldm_unet, with_units
 
-from lib_ipadapter.adapter import find_attentions
-from lib_ipadapter.checkpoint import AdapterFile
-from lib_ipadapter.recognition import recognise
-from lib_ipadapter.tokens import KeysValues, keys_and_values, project
-from lib_ipadapter.unet_map import SD, SDXL
+from lib_ipadapter.engine.tokens import KeysValues, keys_and_values, project
+from lib_ipadapter.networks.unet_injection import find_attentions
+from lib_ipadapter.networks.unet_sites import SD, SDXL
+from lib_ipadapter.weights.adapter_file import AdapterFile
+from lib_ipadapter.weights.recognition import recognise
 
 pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
 

@@ -6,7 +6,7 @@ The lists come from tags sent through diffusers' own single-file converter, for 
 import pytest
 from makers import SD15_WIDTHS, site_widths
 
-from lib_ipadapter.unet_map import SD, SDXL, Layout, layout_of_count, sites
+from lib_ipadapter.networks.unet_sites import SD, SDXL, Layout, layout_of_count, sites
 
 SD_LIST = """
 1=in.1.1.t0 3=in.2.1.t0 5=in.4.1.t0 7=in.5.1.t0 9=in.7.1.t0 11=in.8.1.t0

@@ -9,10 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from lib_ipadapter import fields, units
-from lib_ipadapter.errors import IPAdapterError, UnitError
-from lib_ipadapter.fields import MAX_PICTURES, MAX_TEXT, Picture
-from lib_ipadapter.units import FIELDS, SLOTS, Unit, name_of, read_unit, read_units, schema
+from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.unit import fields
+from lib_ipadapter.unit import unit as units
+from lib_ipadapter.unit.fields import MAX_PICTURES, MAX_TEXT, Picture
+from lib_ipadapter.unit.unit import FIELDS, SLOTS, Unit, name_of, read_unit, read_units, schema
 
 LEAST = {"model": "ip-adapter_sd15", "images": ["aGVsbG8="]}
 """The smallest unit that can run."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lib_ipadapter.errors import IPAdapterError, UnitError
-from lib_ipadapter.fields import Mask
-from lib_ipadapter.units import FIELDS, read_units
-from lib_ipadapter.xyz import Files, Plot, add_axes, in_cell
+from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.unit.fields import Mask
+from lib_ipadapter.unit.unit import FIELDS, read_units
+from lib_ipadapter.web.xyz import Files, Plot, add_axes, in_cell
 
 UNIT = {"model": "base", "images": ["YQ==", {"image": "Yg==", "weight": 0.5}, "Yw=="]}
 ARGS = [json.dumps(UNIT), "", UNIT | {"noise_type": "gaussian"}, ""]

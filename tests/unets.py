@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from lib_ipadapter.adapter import Call, Injection
-from lib_ipadapter.attention import Bank, Term, make_bank
-from lib_ipadapter.plan import Group
-from lib_ipadapter.terms import of_kinds
-from lib_ipadapter.tokens import KeysValues
-from lib_ipadapter.unet_map import Layout, Site, sites
+from lib_ipadapter.engine.active_unit import of_kinds
+from lib_ipadapter.engine.token_plan import Group
+from lib_ipadapter.engine.tokens import KeysValues
+from lib_ipadapter.networks.attention import Bank, Term, make_bank
+from lib_ipadapter.networks.unet_injection import Call, Injection
+from lib_ipadapter.networks.unet_sites import Layout, Site, sites
 
 DIFFUSERS_BLOCKS = {
     "SD": {

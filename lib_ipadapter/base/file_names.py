@@ -6,7 +6,9 @@ import unicodedata
 from collections.abc import Collection, Iterable
 
 from .errors import UnitError
-from .fields import HASH
+
+HASH = re.compile(r" \[([0-9a-fA-F]*)\]$")
+"""What may follow a file's name: the first digits of its hash."""
 
 MAX_NAME = 60
 """Characters of a name: with four bytes each, as much as a file name may have."""

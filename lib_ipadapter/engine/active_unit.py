@@ -8,14 +8,15 @@ from math import lcm
 import torch
 from torch import Tensor
 
-from .attention import UNCOND, Term
-from .hosts.host import PassFacts
-from .loras import Lora
-from .plan import Group
-from .preparation import Prepared
-from .regions import Size, grid_of, of_area, of_boxes, of_mask
-from .schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass
-from .unet_map import Site
+from ..base.boxes import Size
+from ..networks.attention import Term
+from ..networks.unet_sites import Site
+from ..port import UNCOND, PassFacts
+from ..unit.schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass
+from ..weights.loras import Lora
+from .prepare import Prepared
+from .region_weights import grid_of, of_area, of_boxes, of_mask
+from .token_plan import Group
 
 
 @dataclass(frozen=True)

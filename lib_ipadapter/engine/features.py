@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .cache import Cache
-from .crops import normalise, resize_for, to_levels
-from .encoders import UNCONDITIONAL, EncoderFile, Features, encode
-from .enhancing import enhanced, squares_of
-from .faces import align
-from .families import NORMED, RAW, Family
-from .hosts.host import Host
-from .noises import add_noise
-from .plan import EMPTY_SHOT, AnyShot, Plan, Shot
-from .reference import Reference, decode
-from .saved import SavedReference
-from .tiles import cut
+from ..base.cache import Cache
+from ..faces.insightface_models import align
+from ..files.saved_embeds import SavedReference
+from ..pictures.image_file import Reference, decode
+from ..pictures.noise import add_noise
+from ..pictures.preprocess import normalise, resize_for, to_levels
+from ..pictures.tiles import cut
+from ..port import Host
+from ..weights.clip_vision import UNCONDITIONAL, EncoderFile, Features, encode
+from ..weights.enhance import enhanced, squares_of
+from ..weights.families import NORMED, RAW, Family
+from .token_plan import EMPTY_SHOT, AnyShot, Plan, Shot
 
 log = logging.getLogger(__name__)
 

@@ -10,28 +10,29 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from .adapter import context_dim, find_attentions, widths
-from .cache import Cache
-from .checkpoint import AdapterFile, file_identity
-from .combining import MERGED, TOKENS_MERGED, merge
-from .encoders import EncoderFile, fingerprint
-from .errors import IPAdapterError, UnitError
-from .faces import PACKS, Face, FaceFinder, choose
-from .families import EMBED, FACE_FIELDS, HIDDEN, adapters_for, base_name, network_without_unet
+from ..base.cache import Cache
+from ..base.errors import IPAdapterError, UnitError
+from ..base.files import file_identity
+from ..faces.insightface_models import PACKS, Face, FaceFinder, choose
+from ..files.model_files import Library
+from ..files.saved_embeds import SavedPicture, SavedReference, write_saved
+from ..files.subjects import Subject
+from ..networks.unet_injection import context_dim, find_attentions, widths
+from ..networks.unet_sites import Layout, sites
+from ..pictures.image_cache import PictureFiles
+from ..pictures.image_file import Reference
+from ..port import Host
+from ..unit.combine import MERGED, TOKENS_MERGED, merge
+from ..unit.fields import Picture
+from ..unit.schedule import layer_weights
+from ..unit.unit import FIELDS, Unit, refuse_contradictions
+from ..weights.adapter_file import AdapterFile
+from ..weights.clip_vision import EncoderFile, fingerprint
+from ..weights.families import EMBED, FACE_FIELDS, HIDDEN, adapters_for, base_name, network_without_unet
+from ..weights.loras import Lora, lora_apart, lora_inside, partner
 from .features import FeatureMaker
-from .fields import Picture
-from .hosts.host import Host
-from .library import Library
-from .loras import Lora, lora_apart, lora_inside, partner
-from .picture_files import PictureFiles
-from .plan import EMPTY_SHOT, Given, Plan, Recipe, Shot, faces_alone, plan_of, whole_pictures
-from .reference import Reference
-from .saved import SavedPicture, SavedReference, write_saved
-from .schedule import layer_weights
-from .subjects import Subject
+from .token_plan import EMPTY_SHOT, Given, Plan, Recipe, Shot, faces_alone, plan_of, whole_pictures
 from .tokens import KeysValues, keys_and_values, project, refuse_unsound, usable_tensors
-from .unet_map import Layout, sites
-from .units import FIELDS, Unit, refuse_contradictions
 
 Settings = Mapping[str, float]
 """Fields of a unit that a projector takes."""

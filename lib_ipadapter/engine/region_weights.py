@@ -11,12 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .places import Area, Box
-
-Size = tuple[int, int]
-"""Height and width."""
-
-WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+from ..base.boxes import Box, Size
+from ..unit.region_text import Area
 
 
 def grid_of(latent: Size, level: int, queries: int) -> Size:

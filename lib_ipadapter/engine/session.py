@@ -8,19 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .adapter import Call, Injection, SidePaths, find_attentions
-from .attention import Bank, make_bank
-from .errors import IPAdapterError
-from .hosts.host import Host, PassFacts, Row, RowsOf
-from .infotext import describe, unit_key, without_units
-from .loras import Lora
-from .preparation import Preparation, Prepared, reason_against
-from .presets import Presets
-from .regions import Size
-from .store import Store
-from .terms import Acting, kind_of, period_of
-from .unet_map import Site
-from .units import read_units
+from ..base.boxes import Size
+from ..base.errors import IPAdapterError
+from ..files.reference_store import Store
+from ..networks.attention import Bank, make_bank
+from ..networks.unet_injection import Call, Injection, SidePaths, find_attentions
+from ..networks.unet_sites import Site
+from ..port import Host, PassFacts, Row, RowsOf
+from ..unit.infotext import describe, unit_key, without_units
+from ..unit.presets import Presets
+from ..unit.unit import read_units
+from ..weights.loras import Lora
+from .active_unit import Acting, kind_of, period_of
+from .prepare import Preparation, Prepared, reason_against
 
 log = logging.getLogger(__name__)
 

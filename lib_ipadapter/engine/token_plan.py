@@ -7,16 +7,16 @@ from functools import partial
 
 from PIL import Image
 
-from .errors import UnitError
-from .faces import Face
-from .fields import Picture
-from .picture_files import PictureFiles
-from .places import DOWN, Area, Places, read_places
-from .reference import Reference
-from .regions import Box
-from .saved import SavedReference
-from .tiles import Tile
-from .units import PICTURE_FIELDS, Unit
+from ..base.boxes import Box
+from ..base.errors import UnitError
+from ..faces.insightface_models import Face
+from ..files.saved_embeds import SavedReference
+from ..pictures.image_cache import PictureFiles
+from ..pictures.image_file import Reference
+from ..pictures.tiles import Tile
+from ..unit.fields import Picture
+from ..unit.region_text import DOWN, Area, Places, read_places
+from ..unit.unit import PICTURE_FIELDS, Unit
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .checkpoint import AdapterFile, refuse_mismatch, refuse_unusable
-from .errors import IPAdapterError
-from .families import Shapes
-from .loras import expected_shapes
-from .projectors import PROJECTORS
-from .unet_map import Layout, Site, layout_of_count, sites
+from ..base.errors import IPAdapterError
+from ..networks.unet_sites import Layout, Site, layout_of_count, sites
+from ..weights.adapter_file import AdapterFile, refuse_mismatch, refuse_unusable
+from ..weights.families import Shapes
+from ..weights.loras import expected_shapes
+from ..weights.projectors import PROJECTORS
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .cache import Cache
-from .checkpoint import file_identity
-from .errors import IPAdapterError, UnitError
-from .reference import Reference, decode
+from ..base.cache import Cache
+from ..base.errors import IPAdapterError, UnitError
+from ..base.files import file_identity
+from ..pictures.image_file import Reference, decode
 
 DETECTION_SIZES = (640, 576, 512, 448, 384, 320, 256)
 """Sides in pixels of the square in which faces are looked for; a face that fills the picture is only found in a small

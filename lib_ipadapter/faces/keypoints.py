@@ -1,19 +1,14 @@
 """The picture of a face's five points that InstantID's ControlNet takes: where a face is to be, and how it turns."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from .errors import UnitError, brief
-from .faces import PACKS, Face, FaceFinder, Point, choose
-from .families import ANTELOPE
-from .fields import Face as FaceKind
-from .fields import Mask, Number, Whole, refuse_unknown
-from .reference import decode, picture_url, read_reference
+from .insightface_models import Face, Point
 
 LIMBS = ((0, 2), (1, 2), (3, 2), (4, 2))
 """Lines from eyes and corners of the mouth to the nose; each has the colour of the point where it begins."""
@@ -22,11 +17,6 @@ HALF_WIDTH, RADIUS = 4, 10
 """Of a line and of a point, in pixels."""
 DIMMED = 0.6
 """How bright lines are beside points."""
-
-SIDE = Whole(64, 4096)
-FRACTION = Number(0, 1)
-HEIGHT = Number(0.02, 2)
-WHICH = FaceKind(tuple(place for place in FaceKind.places if place != "all"))
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -78,31 +68,3 @@ def fitted(face: Face, photo: Size, size: Size) -> list[Point]:
     scale = min(size[0] / photo[0], size[1] / photo[1])
     across, down = ((whole - part * scale) / 2 for whole, part in zip(size, photo, strict=True))
     return [(x * scale + across, y * scale + down) for x, y in face.points]
-
-
-def asked_keypoints(finder: FaceFinder, asked: Any) -> dict[str, Any]:
-    """Return the picture of the points of a face in `image`, `width` by `height` pixels, as a data URL in `image`, and
-    how many `faces` were found.
-
-    `face` says which one, as a unit's does; `place` [x, y, height] puts it elsewhere, as fractions of the picture,
-    where otherwise the photo is fitted in. Raises `IPAdapterError` for what cannot be.
-    """
-    if not isinstance(asked, Mapping):
-        raise UnitError("keypoints", asked, f"must be asked for with an object, not {brief(asked)}.")
-    refuse_unknown("", dict(asked), ("image", "width", "height", "face", "place"))
-    size = SIDE.read("width", asked.get("width")), SIDE.read("height", asked.get("height"))
-    which = WHICH.read("face", asked.get("face", "largest"))
-    place = None if asked.get("place") is None else _place(asked["place"])
-    file = read_reference("image", Mask().read("image", asked.get("image", "")) or "")
-    found = finder.find("image", file, PACKS[ANTELOPE])
-    (face,) = choose("image", found, which)
-    photo = decode("image", file.content).size
-    points = placed(face, place, size) if place else fitted(face, photo, size)
-    return {"image": picture_url(draw_keypoints(points, size)), "faces": len(found)}
-
-
-def _place(given: Any) -> Place:
-    if not isinstance(given, (list, tuple)) or len(given) != 3:
-        raise UnitError("place", given, f"must be three numbers, x, y and height of the face; not {brief(given)}.")
-    x, y = (FRACTION.read(f"place[{i}]", each) for i, each in enumerate(given[:2]))
-    return Place(x, y, HEIGHT.read("place[2]", given[2]))

@@ -4,19 +4,19 @@ import difflib
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from .checkpoint import AdapterFile, file_identity, open_adapter
-from .encoders import EncoderFile, open_encoder
-from .errors import IPAdapterError, UnitError, UnrecognisedError
-from .families import ENCODERS, clip_name
-from .fields import HASH
-from .loras import partner
-from .names import alike, refuse_changed, refuse_name, refuse_taken
-from .saved import EXTENSIONS as SAVED_EXTENSIONS
-from .saved import SavedReference, open_saved
+from ..base.errors import IPAdapterError, UnitError, UnrecognisedError
+from ..base.file_names import HASH, alike, refuse_changed, refuse_name, refuse_taken
+from ..base.files import file_identity
+from ..port import Folders
+from ..weights.adapter_file import AdapterFile, open_adapter
+from ..weights.clip_vision import EncoderFile, open_encoder
+from ..weights.families import ENCODERS, clip_name
+from ..weights.loras import partner
+from .saved_embeds import EXTENSIONS as SAVED_EXTENSIONS
+from .saved_embeds import SavedReference, open_saved
 from .subjects import Subjects
 
 log = logging.getLogger(__name__)
@@ -24,23 +24,6 @@ log = logging.getLogger(__name__)
 EXTENSIONS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 Opened = TypeVar("Opened")
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where files are looked for, in this order; folders that do not exist are fine."""
-
-    adapters: tuple[Path, ...]
-    encoders: tuple[Path, ...]
-    saved: tuple[Path, ...] = ()
-    """Of saved references, which are written into the first."""
-    faces: tuple[Path, ...] = ()
-    """Folders with one folder for each pack of insightface's models."""
-    loras: tuple[Path, ...] = ()
-    presets: Path | None = None
-    """The file of a person's own presets, or None where they cannot be kept."""
-    subjects: tuple[Path, ...] = ()
-    """Of subjects, which are written into the first."""
 
 
 class Shelf(Generic[Opened]):

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from .hosts.host import Shelter
-from .reference import Reference, data_url, file_format
+from ..pictures.image_file import Reference, data_url, file_format
+from ..port import Shelter
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,12 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .archive import damaged, load_archive, refuse_hollow
-from .checkpoint import is_torch, read_metadata, read_shapes, read_tensors, refuse_unusable, sha256
-from .errors import IPAdapterError, UnrecognisedError
-from .families import EMBED, HIDDEN, Shape
-from .regions import Box
+from ..base.boxes import Box
+from ..base.errors import IPAdapterError, UnrecognisedError
+from ..base.files import sha256
+from ..weights.adapter_file import is_torch, read_metadata, read_shapes, read_tensors, refuse_unusable
+from ..weights.families import EMBED, HIDDEN, Shape
+from ..weights.torch_archive import damaged, load_archive, refuse_hollow
 
 EXTENSIONS = (".safetensors", ".ipadpt")
 """Of saved references; the second is ComfyUI's, which diffusers' documentation uses too."""

@@ -8,9 +8,9 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 
-from .errors import IPAdapterError, printable
-from .fields import MAX_PICTURES
-from .reference import Reference, reference_of
+from ..base.errors import IPAdapterError, printable
+from ..pictures.image_file import Reference, reference_of
+from ..unit.fields import MAX_PICTURES
 from .subjects import MAX_FILE, MAX_RECORD, RECORD, Subject, read_record, record_of
 
 MAX_ZIP = 256 << 20

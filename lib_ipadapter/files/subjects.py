@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cache import Cache
-from .errors import IPAdapterError, UnitError, printable
-from .fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, Text, read_crop, refuse_unknown
-from .names import alike, close_names, refuse_changed, refuse_name, refuse_taken, without_hash
-from .reference import Reference, data_url, decode, file_format, reference_of
+from ..base.cache import Cache
+from ..base.errors import IPAdapterError, UnitError, printable
+from ..base.file_names import alike, close_names, refuse_changed, refuse_name, refuse_taken, without_hash
+from ..pictures.image_file import Reference, data_url, decode, file_format, reference_of
+from ..unit.fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, Text, read_crop, refuse_unknown
 
 RECORD = "subject.json"
 VERSION = 1

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from modules import devices, lowvram, sd_models, sd_unet, shared
 
-from ..attention import COND, UNCOND
-from ..errors import IPAdapterError
-from .face_context import contexts_of, listen
-from .host import PassFacts, Row, SamplingRun
+from ..base.errors import IPAdapterError
+from ..port import COND, UNCOND, PassFacts, Row, SamplingRun
+from .cond_text import same_text, seen_texts
+from .instantid_a1111 import contexts_of, listen
 from .sampling import Pass, act, forget, progress, refusal
-from .texts import same_text, seen_texts
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import pass_of as common_pass_of
 

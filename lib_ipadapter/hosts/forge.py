@@ -16,14 +16,13 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from modules import devices, sd_models, shared
 
-from ..attention import COND, UNCOND
-from ..errors import IPAdapterError
-from .face_context import unfed
-from .forge_context import Feeding, networks_of
-from .host import PassFacts, Row, SamplingRun
-from .neighbours import controlnets_models
+from ..base.errors import IPAdapterError
+from ..port import COND, UNCOND, PassFacts, Row, SamplingRun
+from .cond_text import same_text, seen_texts
+from .instantid_a1111 import unfed
+from .instantid_forge import Feeding, networks_of
+from .other_extensions import controlnets_models
 from .sampling import Pass, Refusal, act, forget, progress, refusing
-from .texts import same_text, seen_texts
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import pass_of as common_pass_of
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import IPAdapterError
-from .host import SamplingRun
+from ..base.errors import IPAdapterError
+from ..port import SamplingRun
 
 CONTEXTS = "ip_adapter_contexts"
 """Attribute of a generation's record that holds what its ControlNets see."""

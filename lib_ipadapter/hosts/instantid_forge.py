@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import IPAdapterError
-from .face_context import TITLE, is_instantids
+from ..base.errors import IPAdapterError
+from .instantid_a1111 import TITLE, is_instantids
 
 TEXT = "ip_adapter_text"
 """Key, in what a ControlNet is called with, of the text that those before it in the chain are to see."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from modules import processing, shared
 
-from ..errors import IPAdapterError, UnitError
-from ..fields import Picture, Text, read_picture, read_weights
-from ..reference import decode, read_reference
-from ..units import with_reference
+from ..base.errors import IPAdapterError, UnitError
+from ..pictures.image_file import decode, read_reference
+from ..unit.fields import Picture, Text, read_picture, read_weights
+from ..unit.unit import with_reference
 
 FILE = "IP-Adapter reference"
 """Name of the parameter that tells a picture's reference by its file's name."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from modules import shared
 
-from ..errors import IPAdapterError
-from ..fields import HASH
-from ..units import Unit
+from ..base.errors import IPAdapterError
+from ..base.file_names import HASH
+from ..unit.unit import Unit
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ import torch
 from fastapi import HTTPException
 from modules import shared
 
-from ..errors import STATUS, IPAdapterError
-from ..regions import Size
-from .host import SamplingRun
+from ..base.boxes import Size
+from ..base.errors import STATUS, IPAdapterError
+from ..port import SamplingRun
 
 log = logging.getLogger(__name__)
 

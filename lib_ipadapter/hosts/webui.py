@@ -11,11 +11,10 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import call_queue, paths_internal, shared
 from modules import progress as tasks
 
-from ..errors import IPAdapterError
-from ..library import Folders
-from ..regions import WHOLE, Box
-from .host import Made, Memory, PassFacts, Reporting, Shelter
-from .neighbours import begin, is_inner, loras_of_prompt
+from ..base.boxes import WHOLE, Box
+from ..base.errors import IPAdapterError
+from ..port import Folders, Made, Memory, PassFacts, Reporting, Shelter
+from .other_extensions import begin, is_inner, loras_of_prompt
 from .sampling import await_passes, refusal, refusing
 
 __all__ = [

@@ -14,9 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-COND, UNCOND = 0, 1
-"""Roles of a row: under the prompt, or under the negative prompt."""
-
 
 @dataclass(frozen=True)
 class Term:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
+from ..base.boxes import Size
+from ..base.errors import IPAdapterError
 from .attention import Bank, add_image_attention
-from .errors import IPAdapterError
-from .regions import Size
-from .unet_map import LAYOUTS, Site, sites
+from .unet_sites import LAYOUTS, Site, sites
 
 
 @dataclass(frozen=True)

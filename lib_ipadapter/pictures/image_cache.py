@@ -2,8 +2,8 @@
 
 from PIL import Image
 
-from .cache import Cache
-from .reference import Reference, decode, decode_mask, read_reference
+from ..base.cache import Cache
+from .image_file import Reference, decode, decode_mask, read_reference
 from .tiles import Tile, tiles_of
 
 FILES_LIMIT = 64 << 20

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .errors import UnitError
+from ..base.errors import UnitError
 
 MAX_PIXELS = 100_000_000
 """Pixels of a reference: more than any consumer camera, and 300 MB once decoded."""

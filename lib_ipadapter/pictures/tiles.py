@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from .regions import Box
+from ..base.boxes import Box
 
 NEARLY_SQUARE = (0.75, 1.33)
 """Height over width between which a reference is cut to a square of two by two tiles."""

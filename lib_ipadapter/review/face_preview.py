@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from .advice import advice_on
-from .checkpoint import AdapterFile
-from .errors import IPAdapterError, UnitError
-from .faces import PACKS, RECOGNISED, Face, Pack, align, find_models
-from .features import FACE_SIZE
-from .fields import Mask, Text, read_object
-from .keypoints import asked_keypoints
-from .measures import measures_of_face
-from .preparation import Preparation
-from .reference import decode, picture_url
-from .session import Session
+from ..base.errors import IPAdapterError, UnitError
+from ..engine.features import FACE_SIZE
+from ..engine.prepare import Preparation
+from ..engine.session import Session
+from ..faces.insightface_models import PACKS, RECOGNISED, Face, Pack, align, find_models
+from ..pictures.image_file import decode, picture_url
+from ..unit.fields import Mask, Text, read_object
+from ..weights.adapter_file import AdapterFile
+from .reference_metrics import measures_of_face
+from .thresholds import advice_on
 
 MOST_FACES = 100
 """Faces of one picture that are shown: those that a unit can mean by a number."""
@@ -77,8 +76,3 @@ def _is_there(preparation: Preparation, pack: Pack) -> bool:
     except IPAdapterError:
         return False
     return True
-
-
-def keypoints(session: Session, asked: Any) -> dict[str, Any]:
-    """Return the picture of a face's points; see `asked_keypoints`."""
-    return asked_keypoints(session.preparation.faces, asked)

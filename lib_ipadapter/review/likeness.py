@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .faces import Face
-from .plan import Motif, Plan, Shot
-from .regions import Box, of_area, of_mask
-from .units import Unit
+from ..base.boxes import Box
+from ..engine.region_weights import of_area, of_mask
+from ..engine.token_plan import Motif, Plan, Shot
+from ..faces.insightface_models import Face
+from ..unit.unit import Unit
 
 LOW = 0.28
 """Cosine below which insightface's own example no longer takes two faces for one person's, whatever their pose

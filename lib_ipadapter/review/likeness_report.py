@@ -17,17 +17,17 @@ from typing import Any
 
 from PIL import Image
 
-from .advice import advice_on
-from .checkpoint import AdapterFile
-from .errors import IPAdapterError
-from .faces import PACKS, Face, FaceModels, Pack, find_models
-from .hosts.host import Made, Reporter
-from .infotext import likeness_key, unit_key
+from ..base.errors import IPAdapterError
+from ..engine.prepare import Preparation
+from ..engine.token_plan import Plan
+from ..faces.insightface_models import PACKS, Face, FaceModels, Pack, find_models
+from ..port import Made, Reporter
+from ..unit.infotext import likeness_key, unit_key
+from ..unit.unit import Unit, read_units
+from ..weights.adapter_file import AdapterFile
 from .likeness import LOW, Likeness, faces_of, likenesses
-from .measures import measures_of_faces
-from .plan import Plan
-from .preparation import Preparation
-from .units import Unit, read_units
+from .reference_metrics import measures_of_faces
+from .thresholds import advice_on
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .advice import advice_on
-from .checkpoint import AdapterFile
-from .crops import padded_box, to_picture
-from .errors import IPAdapterError, UnitError
-from .faces import PACKS, RECOGNISED, Face, align, choose
-from .features import views
-from .fields import read_object
+from ..base.errors import IPAdapterError, UnitError
+from ..engine.features import views
+from ..engine.prepare import Preparation, references_alone, refuse_idle_fields
+from ..engine.session import Session
+from ..engine.token_plan import Shot, faces_alone, plan_of, whole_pictures
+from ..faces.insightface_models import PACKS, RECOGNISED, Face, align, choose
+from ..pictures.image_file import Reference, decode, picture_url
+from ..pictures.preprocess import padded_box, to_picture
+from ..unit.fields import read_object
+from ..unit.unit import Unit, read_own_unit
+from ..weights.adapter_file import AdapterFile
+from .face_preview import NO_FACE
 from .likeness import LOW, cosines
-from .measures import (
+from .reference_metrics import (
     SHOWN_BLOCKS,
     measures_of_compression,
     measures_of_faces,
@@ -24,12 +29,7 @@ from .measures import (
     measures_of_views,
     pixels_seen,
 )
-from .plan import Shot, faces_alone, plan_of, whole_pictures
-from .preparation import Preparation, references_alone, refuse_idle_fields
-from .preview import NO_FACE
-from .reference import Reference, decode, picture_url
-from .session import Session
-from .units import Unit, read_own_unit
+from .thresholds import advice_on
 
 USUAL_SIZE = 224
 """Side in pixels of the square that most encoders see, to measure in where the encoder itself is missing."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from PIL import Image
 
-from .faces import RECOGNISED, Face
-from .plan import Shot
-from .pose import pose_of
-from .quality import blockiness, contrast, jpeg_quality, levels_of, sharpness
-from .reference import Reference
+from ..engine.token_plan import Shot
+from ..faces.insightface_models import RECOGNISED, Face
+from ..faces.pose import pose_of
+from ..pictures.image_file import Reference
+from ..pictures.image_metrics import blockiness, contrast, jpeg_quality, levels_of, sharpness
 
 FACE_PART = 84 / RECOGNISED
 """Part of an aligned crop's side that a face has: arcface's template has the eyes 35 of 112 pixels apart."""

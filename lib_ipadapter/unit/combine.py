@@ -4,10 +4,13 @@ Modes are ComfyUI_IPAdapter_plus's (`IPAdapterPlus.ipadapter_execute` and its no
 each reference. "concat" and "average tokens" come after the projector, and are not here.
 """
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALLEST = 1e-12
 """Least norm, whose square float32 still holds."""
@@ -56,4 +59,4 @@ TOKENS_MERGED: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"average toke
 
 def merge(how: Callable[[Tensor, Tensor], Tensor], each: Tensor, weights: tuple[float, ...]) -> Tensor:
     """Return the references' features or tokens (references, ...) as one (1, ...), each with its weight."""
-    return how(each, torch.tensor(weights).view(-1, *[1] * (each.dim() - 1)))
+    return how(each, each.new_tensor(weights).view(-1, *[1] * (each.dim() - 1)))

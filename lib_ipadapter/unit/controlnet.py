@@ -7,7 +7,7 @@ are the same but for some names.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import UnitError, brief
+from ..base.errors import UnitError, brief
 
 RENAMED = {
     "guidance_start": "start",

@@ -1,12 +1,11 @@
 """What a field of a unit accepts: one small class per kind of value, each with a reader and a JSON Schema."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import IPAdapterError, UnitError, brief
-from .places import NAMED, SPREADS, read_places
+from ..base.errors import IPAdapterError, UnitError, brief
+from .region_text import NAMED, SPREADS, read_places
 
 MAX_TEXT = 2_000
 MAX_PICTURE_TEXT = 64 * 1024 * 1024
@@ -15,9 +14,6 @@ MAX_PICTURES = 16
 
 CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
 """How a reference becomes square for the encoder."""
-
-HASH = re.compile(r" \[([0-9a-fA-F]*)\]$")
-"""What may follow a file's name: the first digits of its hash."""
 
 
 @dataclass(frozen=True)

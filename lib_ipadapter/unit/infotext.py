@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..base.errors import UnitError
+from ..base.file_names import HASH
 from .controlnet import from_controlnet
-from .errors import UnitError
-from .fields import HASH, Mask, Picture, Pictures, Saved, read_crop
-from .units import FIELDS, Unit
+from .fields import Mask, Picture, Pictures, Saved, read_crop
+from .unit import FIELDS, Unit
 
 DIGEST_LENGTH = 12
 """Hexadecimal digits of a picture's SHA-256 that are written: enough to find it again among millions."""

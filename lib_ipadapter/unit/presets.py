@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import IPAdapterError, UnitError, brief
+from ..base.errors import IPAdapterError, UnitError, brief
 from .fields import Mask, Pictures, Region, Saved, refuse_unknown
-from .units import FIELDS, read_unit
+from .unit import FIELDS, read_unit
 
 MAX_NAME = 60
 MAX_PRESETS = 200

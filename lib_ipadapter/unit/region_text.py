@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-Box = tuple[float, float, float, float]
-"""Left, upper, right and lower edge, as fractions of a picture's width and height."""
+from ..base.boxes import Box
 
 NAMED: Mapping[str, Box] = {
     "left half": (0, 0, 1 / 2, 1),

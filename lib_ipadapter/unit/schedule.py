@@ -10,10 +10,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from .errors import UnitError
+from ..base.errors import UnitError
+from ..networks.unet_sites import SD, SDXL, Layout
 from .fields import points
-from .unet_map import SD, SDXL, Layout
-from .units import Unit
+from .unit import Unit
 
 
 @dataclass(frozen=True)

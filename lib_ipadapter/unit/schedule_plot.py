@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from ..networks.unet_sites import Layout
 from .schedule import acts_in, factor_at, layer_weights, of_pass
-from .unet_map import Layout
-from .units import Unit
+from .unit import Unit
 
 POINTS = 60
 """Places between the first step and the last at which the weight over the steps is told."""

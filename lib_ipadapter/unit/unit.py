@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.errors import IPAdapterError, UnitError, printable
 from .controlnet import from_controlnet
-from .errors import IPAdapterError, UnitError, printable
 from .fields import (
     CROPS,
     Choice,
@@ -32,7 +32,7 @@ from .fields import (
     brief,
     refuse_unknown,
 )
-from .places import read_places
+from .region_text import read_places
 
 SLOTS = 10
 """Args that the web UI passes through to the script; a list in one of them carries any number of units."""

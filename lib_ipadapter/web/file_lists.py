@@ -5,14 +5,14 @@ from typing import Any
 
 from torch import nn
 
-from .checkpoint import AdapterFile
-from .errors import IPAdapterError
-from .faces import PACKS, find_models
-from .fields import Flag, Text, read_object
-from .preparation import reason_against
-from .saved import SavedReference
-from .session import Session
-from .units import read_own_unit
+from ..base.errors import IPAdapterError
+from ..engine.prepare import reason_against
+from ..engine.session import Session
+from ..faces.insightface_models import PACKS, find_models
+from ..files.saved_embeds import SavedReference
+from ..unit.fields import Flag, Text, read_object
+from ..unit.unit import read_own_unit
+from ..weights.adapter_file import AdapterFile
 
 DAMAGED, NOT_YET = "damaged", "not in this version yet"
 """Reasons against an adapter in a word or two."""

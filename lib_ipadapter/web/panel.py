@@ -12,11 +12,11 @@ from typing import Any
 
 import gradio as gr
 
-from .families import FACE_FIELDS
-from .fields import MAX_PICTURES
-from .infotext import FaultOf, FindReference, no_fault, restored_units
-from .presets import INTENTS, SETTINGS
-from .units import FIELDS, SLOTS
+from ..unit.fields import MAX_PICTURES
+from ..unit.infotext import FaultOf, FindReference, no_fault, restored_units
+from ..unit.presets import INTENTS, SETTINGS
+from ..unit.unit import FIELDS, SLOTS
+from ..weights.families import FACE_FIELDS
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "": ("weight", "start", "end", "crop"),

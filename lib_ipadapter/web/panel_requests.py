@@ -7,12 +7,15 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .checking import check
-from .errors import IPAdapterError, brief
-from .listing import list_adapters, list_saved, save_reference
-from .plot import plotted
-from .preview import faces, keypoints
-from .session import Session
+from ..base.errors import IPAdapterError, brief
+from ..engine.session import Session
+from ..networks.unet_sites import SD, SDXL
+from ..review.face_preview import faces
+from ..review.reference_check import check
+from ..unit.schedule_plot import plotted
+from ..unit.unit import read_own_unit
+from .file_lists import list_adapters, list_saved, save_reference
+from .keypoints import keypoints
 from .subject_routes import (
     delete_subject,
     export_subject,
@@ -21,8 +24,6 @@ from .subject_routes import (
     read_subject,
     save_subject,
 )
-from .unet_map import SD, SDXL
-from .units import read_own_unit
 
 PanelFunction = Callable[[Session, dict[str, Any]], dict[str, Any]]
 

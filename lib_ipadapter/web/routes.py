@@ -3,12 +3,28 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .answers import Adapter, Checked, Counts, Encoder, Faces, Keypoints, Name, Saved, Subject, Subjects, Version, Zip
-from .checking import check
-from .errors import IPAdapterError
-from .listing import list_adapters, list_encoders, list_saved, save_reference
-from .preview import faces, keypoints
-from .session import Session
+from ..base.errors import IPAdapterError
+from ..base.version import VERSION
+from ..engine.session import Session
+from ..review.face_preview import faces
+from ..review.reference_check import check
+from ..unit.unit import schema
+from .file_lists import list_adapters, list_encoders, list_saved, save_reference
+from .keypoints import keypoints
+from .response_models import (
+    Adapter,
+    Checked,
+    Counts,
+    Encoder,
+    Faces,
+    Keypoints,
+    Name,
+    Saved,
+    Subject,
+    Subjects,
+    Version,
+    Zip,
+)
 from .subject_routes import (
     delete_subject,
     export_subject,
@@ -17,8 +33,6 @@ from .subject_routes import (
     read_subject,
     save_subject,
 )
-from .units import schema
-from .version import VERSION
 
 
 def rescan(session: Session) -> dict[str, int]:

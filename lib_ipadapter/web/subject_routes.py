@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from .errors import UnitError, brief
-from .fields import MAX_PICTURES, Flag, Text, read_object, read_picture_text, refuse_unknown
-from .reference import Reference, data_url, read_reference
-from .session import Session
-from .subject_zips import MAX_ZIP, from_zip, to_zip
-from .subjects import Subject, described, make_subject
+from ..base.errors import UnitError, brief
+from ..engine.session import Session
+from ..files.subject_zips import MAX_ZIP, from_zip, to_zip
+from ..files.subjects import Subject, described, make_subject
+from ..pictures.image_file import Reference, data_url, read_reference
+from ..unit.fields import MAX_PICTURES, Flag, Text, read_object, read_picture_text, refuse_unknown
 
 CHECKING = "looking at the pictures"
 """What the progress bar says of a subject that is saved."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import IPAdapterError, UnitError, brief
-from .fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures
-from .units import FIELDS, given_units, numbered
+from ..base.errors import IPAdapterError, UnitError, brief
+from ..unit.fields import Choice, Face, Flag, Mask, Number, OptionalNumber, Pictures
+from ..unit.unit import FIELDS, given_units, numbered
 
 LEAST_UNITS = 3
 """Units that have axes however few the panel shows, for programs send as many as they like."""

@@ -3,7 +3,6 @@
 Files are told by their content, never by their name. Data stays in the file until it is used: tensors are memory maps.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,10 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .archive import damaged, read_archive
-from .errors import IPAdapterError, UnitError, printable
+from ..base.errors import IPAdapterError, UnitError, printable
+from ..base.files import file_identity, sha256
 from .families import Shapes
 from .recognition import Recognised, recognise, tell_variant
+from .torch_archive import damaged, read_archive
 
 PREFIXES = {
     "image_proj_model.": "image_proj.",
@@ -146,24 +146,6 @@ def refuse_mismatch(path: Path, expected: Shapes, found: Shapes) -> None:
     ]
     if faults:
         raise IPAdapterError(f"{path.name} does not fit its own kind: {_some(faults)}. Download the file again.")
-
-
-def file_identity(path: Path) -> tuple[object, ...]:
-    """Return what tells this state of a file from any other: path, time of change and size."""
-    try:
-        state = path.stat()
-    except OSError as error:
-        raise IPAdapterError(f"{path.name} cannot be read: {error.strerror}.") from error
-    return path, state.st_mtime_ns, state.st_size
-
-
-def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _some(faults: list[str], limit: int = 5) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .checkpoint import refuse_mismatch
+from .adapter_file import refuse_mismatch
 from .families import Shape, Shapes
 
 HF_NAMES = (

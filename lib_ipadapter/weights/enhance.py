@@ -12,7 +12,7 @@ import torch
 from einops import rearrange, reduce
 from torch import Tensor
 
-from .encoders import Features
+from .clip_vision import Features
 
 
 def squares_of(levels: Tensor, count: int) -> list[Tensor]:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .checkpoint import AdapterFile, read_tensors, refuse_mismatch, refuse_unusable
+from ..networks.unet_sites import Layout, Site, sites
+from .adapter_file import AdapterFile, read_tensors, refuse_mismatch, refuse_unusable
 from .families import Shape, Shapes
-from .unet_map import Layout, Site, sites
 
 PARTS = {"to_q": "to_q", "to_k": "to_k", "to_v": "to_v", "to_out": "to_out.0"}
 """The linear layers of an attention as the files name them, and their names in a U-Net."""

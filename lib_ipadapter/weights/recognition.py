@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .errors import IPAdapterError, UnrecognisedError, printable
+from ..base.errors import IPAdapterError, UnrecognisedError, printable
 from .families import (
     BUFFALO,
     FACE,

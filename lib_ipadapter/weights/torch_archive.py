@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import IPAdapterError, UnrecognisedError, printable
+from ..base.errors import IPAdapterError, UnrecognisedError, printable
 
 TORCH_ERRORS = (
     RuntimeError,

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
-from lib_ipadapter.unet_map import SDXL
-from lib_ipadapter.version import VERSION
+from lib_ipadapter.base.version import VERSION
+from lib_ipadapter.networks.unet_sites import SDXL
 
 
 @pytest.fixture(scope="module")

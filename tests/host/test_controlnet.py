@@ -20,8 +20,8 @@ from safetensors import safe_open
 from host.conftest import FOLDER, PYTHON
 from host.test_engine import LONG, MANY
 from host.webui import REPOSITORY, SETTINGS, Files, Made, WebUI, kind_of, linked, reference, unet_sizes
-from lib_ipadapter.projectors import LinearProjector, Resampler
-from lib_ipadapter.unet_map import SD
+from lib_ipadapter.networks.unet_sites import SD
+from lib_ipadapter.weights.projectors import LinearProjector, Resampler
 
 CONTROLNET = os.environ.get("IP_ADAPTER_CONTROLNET")
 BUILT_IN = bool(FOLDER) and kind_of(Path(FOLDER)).forge

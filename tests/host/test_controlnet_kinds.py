@@ -16,7 +16,7 @@ from host.conftest import FOLDER
 from host.test_controlnet import BUILT_IN, CONTROLNET, beside_controlnet, controlnet_tensors
 from host.test_engine import LONG
 from host.webui import Files, Made, WebUI, reference, unet_sizes
-from lib_ipadapter.unet_map import SD
+from lib_ipadapter.networks.unet_sites import SD
 
 pytestmark = pytest.mark.skipif(
     not (CONTROLNET or BUILT_IN), reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"

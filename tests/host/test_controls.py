@@ -11,8 +11,8 @@ from PIL import Image
 
 from host.test_engine import OWN
 from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
-from lib_ipadapter.unet_map import SD, SDXL
-from lib_ipadapter.units import WEIGHT_TYPES
+from lib_ipadapter.networks.unet_sites import SD, SDXL
+from lib_ipadapter.unit.unit import WEIGHT_TYPES
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ pytest.importorskip("onnx", reason="face models are made with onnx, which is not
 from face_models import draw_faces, write_pack
 
 from host.webui import Files, RefusedError, WebUI, reference
-from lib_ipadapter.faces import PACKS
+from lib_ipadapter.faces.insightface_models import PACKS
 
 FACE = text_of(draw_faces((320, 320, 256)))
 TWO = text_of(draw_faces((150, 200, 128), (450, 400, 128), seed=3))

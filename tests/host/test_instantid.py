@@ -23,9 +23,9 @@ from host.conftest import FOLDER
 from host.test_controlnet import BUILT_IN, CONTROLNET, REFORGE, asked_for, beside_controlnet, controlnet_tensors
 from host.test_engine import LONG
 from host.webui import Files, Made, WebUI, unet_sizes
-from lib_ipadapter.faces import PACKS, find_faces, find_models
-from lib_ipadapter.projectors import FaceResampler
-from lib_ipadapter.unet_map import SDXL
+from lib_ipadapter.faces.insightface_models import PACKS, find_faces, find_models
+from lib_ipadapter.networks.unet_sites import SDXL
+from lib_ipadapter.weights.projectors import FaceResampler
 
 pytestmark = [
     pytest.mark.skipif(

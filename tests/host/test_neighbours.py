@@ -19,7 +19,7 @@ from PIL import Image
 from host.conftest import FOLDER, PYTHON, started
 from host.test_engine import LONG
 from host.webui import LINK, Files, RefusedError, WebUI, kind_of, reference, unet_sizes
-from lib_ipadapter.unet_map import SD
+from lib_ipadapter.networks.unet_sites import SD
 
 NEIGHBOURS = Path(os.environ.get("IP_ADAPTER_NEIGHBOURS", os.devnull))
 pytestmark = pytest.mark.skipif(

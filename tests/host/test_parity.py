@@ -12,7 +12,7 @@ import torch
 
 from host.conftest import started
 from host.webui import Files, WebUI, reference, unet_sizes
-from lib_ipadapter.unet_map import SD
+from lib_ipadapter.networks.unet_sites import SD
 
 FOLDER, PYTHON = os.environ.get("IP_ADAPTER_OTHER_HOST"), os.environ.get("IP_ADAPTER_OTHER_HOST_PYTHON")
 pytestmark = pytest.mark.skipif(not (FOLDER and PYTHON), reason="no second web UI: set IP_ADAPTER_OTHER_HOST")

@@ -16,8 +16,8 @@ pytest.importorskip("onnx", reason="face models are made with onnx, which is not
 from face_models import draw_faces, write_pack
 
 from host.webui import Files, Made, RefusedError, WebUI
-from lib_ipadapter.drift import LIKENESS
-from lib_ipadapter.faces import PACKS
+from lib_ipadapter.faces.insightface_models import PACKS
+from lib_ipadapter.review.likeness_report import LIKENESS
 
 ANNA, BERT = draw_faces((160, 160, 128), size=(320, 320), seed=1), draw_faces((160, 160, 128), size=(320, 320), seed=2)
 SMALL: dict[str, Any] = {"width": 128, "height": 128, "steps": 1}

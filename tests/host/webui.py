@@ -21,14 +21,14 @@ import torch
 from makers import adapter_tensors, lora_tensors, picture, save, text_of
 from PIL import Image
 
-from lib_ipadapter.checkpoint import open_adapter, read_shapes
-from lib_ipadapter.crops import resize_for, to_pixels
-from lib_ipadapter.encoders import encode, open_encoder, zero_pixels
-from lib_ipadapter.families import EMBED
-from lib_ipadapter.loras import places
-from lib_ipadapter.reference import decode
-from lib_ipadapter.tokens import project
-from lib_ipadapter.unet_map import SD, SDXL, sites
+from lib_ipadapter.engine.tokens import project
+from lib_ipadapter.networks.unet_sites import SD, SDXL, sites
+from lib_ipadapter.pictures.image_file import decode
+from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
+from lib_ipadapter.weights.adapter_file import open_adapter, read_shapes
+from lib_ipadapter.weights.clip_vision import encode, open_encoder, zero_pixels
+from lib_ipadapter.weights.families import EMBED
+from lib_ipadapter.weights.loras import places
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMON_FLAGS = "--skip-torch-cuda-test --skip-prepare-environment --skip-version-check --api"

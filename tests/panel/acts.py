@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from lib_ipadapter.units import FIELDS
+from lib_ipadapter.unit.unit import FIELDS
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"

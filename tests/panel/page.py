@@ -19,12 +19,12 @@ import gradio as gr
 from PIL import Image
 
 from demo.frame import framed_panel
-from lib_ipadapter.errors import IPAdapterError
-from lib_ipadapter.plot import plotted
-from lib_ipadapter.presets import Presets
-from lib_ipadapter.reference import picture_url
-from lib_ipadapter.unet_map import SD, SDXL
-from lib_ipadapter.units import read_unit
+from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.networks.unet_sites import SD, SDXL
+from lib_ipadapter.pictures.image_file import picture_url
+from lib_ipadapter.unit.presets import Presets
+from lib_ipadapter.unit.schedule_plot import plotted
+from lib_ipadapter.unit.unit import read_unit
 
 from .controlnet import draw_controlnet
 

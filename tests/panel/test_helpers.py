@@ -10,7 +10,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from lib_ipadapter.presets import INTENTS
+from lib_ipadapter.unit.presets import INTENTS
 
 from .acts import changed, choose, colour_of, coloured, colours, drop, drop_colours, given, rest, tick, unfold
 from .served import needs_chromium

@@ -17,7 +17,7 @@ pytestmark = needs_chromium
 
 def texts() -> dict[str, str]:
     """Return texts of the room that tells the lines, which needs torch to be imported."""
-    room = Path(__file__).resolve().parents[2] / "lib_ipadapter" / "drift.py"
+    room = Path(__file__).resolve().parents[2] / "lib_ipadapter" / "review" / "likeness_report.py"
     found: dict[str, str] = {}
     for node in ast.parse(room.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, (ast.Constant, ast.Tuple)):

@@ -10,7 +10,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from lib_ipadapter.units import FIELDS, read_unit
+from lib_ipadapter.unit.unit import FIELDS, read_unit
 
 from .acts import PNG, changed, choose, drop, given, rest, tick, unfold
 from .served import needs_chromium, opened
@@ -224,7 +224,7 @@ def test_every_control_reaches_the_script(page: Any) -> None:
 
 
 def test_the_panel_has_a_control_for_every_field_that_is_built() -> None:
-    from lib_ipadapter.ui import GROUPS
+    from lib_ipadapter.web.panel import GROUPS
 
     shown = {name for names in GROUPS.values() for name in names}
     assert shown == set(FIELDS) - {"enabled", "model", "images"}

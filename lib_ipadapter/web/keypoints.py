@@ -1,0 +1,46 @@
+"""The picture of a face's points, as a route and the panel ask for it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..base.errors import UnitError, brief
+from ..engine.session import Session
+from ..faces.insightface_models import PACKS, choose
+from ..faces.keypoints import Place, draw_keypoints, fitted, placed
+from ..pictures.image_file import decode, picture_url, read_reference
+from ..unit.fields import Face as FaceKind
+from ..unit.fields import Mask, Number, Whole, refuse_unknown
+from ..weights.families import ANTELOPE
+
+SIDE = Whole(64, 4096)
+FRACTION = Number(0, 1)
+HEIGHT = Number(0.02, 2)
+WHICH = FaceKind(tuple(place for place in FaceKind.places if place != "all"))
+
+
+def keypoints(session: Session, asked: Any) -> dict[str, Any]:
+    """Return the picture of the points of a face in `image`, `width` by `height` pixels, as a data URL in `image`, and
+    how many `faces` were found.
+
+    `face` says which one, as a unit's does; `place` [x, y, height] puts it elsewhere, as fractions of the picture,
+    where otherwise the photo is fitted in. Raises `IPAdapterError` for what cannot be.
+    """
+    if not isinstance(asked, Mapping):
+        raise UnitError("keypoints", asked, f"must be asked for with an object, not {brief(asked)}.")
+    refuse_unknown("", dict(asked), ("image", "width", "height", "face", "place"))
+    size = SIDE.read("width", asked.get("width")), SIDE.read("height", asked.get("height"))
+    which = WHICH.read("face", asked.get("face", "largest"))
+    place = None if asked.get("place") is None else _place(asked["place"])
+    file = read_reference("image", Mask().read("image", asked.get("image", "")) or "")
+    found = session.preparation.faces.find("image", file, PACKS[ANTELOPE])
+    (face,) = choose("image", found, which)
+    photo = decode("image", file.content).size
+    points = placed(face, place, size) if place else fitted(face, photo, size)
+    return {"image": picture_url(draw_keypoints(points, size)), "faces": len(found)}
+
+
+def _place(given: Any) -> Place:
+    if not isinstance(given, (list, tuple)) or len(given) != 3:
+        raise UnitError("place", given, f"must be three numbers, x, y and height of the face; not {brief(given)}.")
+    x, y = (FRACTION.read(f"place[{i}]", each) for i, each in enumerate(given[:2]))
+    return Place(x, y, HEIGHT.read("place[2]", given[2]))
