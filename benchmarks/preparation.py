@@ -12,9 +12,9 @@ from makers import file_of, layer_tensors, picture, projector_tensors, save
 from torch import nn
 
 from lib_ipadapter.engine.prepare import Preparation
-from lib_ipadapter.engine.session import Run
+from lib_ipadapter.engine.session import SamplingRun
 from lib_ipadapter.networks.unet_sites import SDXL, sites
-from lib_ipadapter.port import COND, UNCOND, Folders, PassFacts, Row
+from lib_ipadapter.port import COND, UNCOND, Folders, PassInfo, Row
 from lib_ipadapter.unit.unit import read_unit
 from lib_ipadapter.weights.clip_vision import open_encoder
 from lib_ipadapter.weights.projectors import Resampler
@@ -91,7 +91,7 @@ def measure() -> dict[str, Any]:
         opened = timed(lambda: open_encoder(folder / "vit-h.safetensors"))
         cold, warm = timed(lambda: preparation.prepare(unit, unet)), timed(lambda: preparation.prepare(unit, unet))
         again = timed(lambda: preparation.prepare(other, unet))
-        run = Run([preparation.prepare(unit, unet)], PassFacts())
+        run = SamplingRun([preparation.prepare(unit, unet)], PassInfo())
         run.inject(unet)
         run.arm((Row(COND, 0), Row(UNCOND, 0)), 0.0, (128, 128))
         for site in sites(SDXL):

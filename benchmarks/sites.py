@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lib_ipadapter.base.boxes import WHOLE, Size
 from lib_ipadapter.engine.region_weights import of_mask
 from lib_ipadapter.networks.attention import Bank, Term, make_bank
-from lib_ipadapter.networks.unet_injection import Call, Injection
+from lib_ipadapter.networks.unet_injection import DenoiserCall, Injection
 from lib_ipadapter.networks.unet_sites import SD, SDXL, Site, sites
 
 SIZES = {"SD1.5 at 512²": (SD, 768, 8, None), "SDXL at 1024²": (SDXL, 2048, None, 64)}
@@ -42,7 +42,7 @@ class Way:
     processor: Any
     text: Any
     injection: Injection | None = None
-    call: Call | None = None
+    call: DenoiserCall | None = None
     more: dict[str, Any] = field(default_factory=dict)
 
     def put_on(self) -> None:
@@ -139,7 +139,7 @@ def controlled(subject: Subject, site: Site, weights: Weights, tokens: list[Tens
     injection = Injection(nn.Identity(), {site: subject.attention})
     injection.kinds = (0, 1)
     plain = subject.attention.processor
-    return Way(subject.attention, subject.hidden, plain, subject.text, injection, Call((0, 1), bank))
+    return Way(subject.attention, subject.hidden, plain, subject.text, injection, DenoiserCall((0, 1), bank))
 
 
 def diffusers(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Way:
@@ -163,7 +163,7 @@ def ours(subject: Subject, site: Site, weights: Weights, tokens: list[Tensor]) -
     bank = make_bank(units, subject.attention.heads, subject.hidden)
     injection = Injection(nn.Identity(), {site: subject.attention})
     injection.kinds = (0, 1)
-    plain, call = subject.attention.processor, Call((0, 1), lambda *_: bank)
+    plain, call = subject.attention.processor, DenoiserCall((0, 1), lambda *_: bank)
     return Way(subject.attention, subject.hidden, plain, subject.text, injection, call)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lib_ipadapter.base.boxes import Size
 from lib_ipadapter.base.errors import IPAdapterError
-from lib_ipadapter.port import COND, UNCOND, Folders, Memory, PassFacts, Row, SamplingRun
+from lib_ipadapter.port import COND, UNCOND, CacheLimits, Folders, PassInfo, Row, SamplingRunPort
 from lib_ipadapter.unit.unit import Unit
 
 
@@ -51,7 +51,7 @@ class Generation:
     steps: int = 20
     guidance: float = 7.0
     extra_generation_params: dict[str, str] = field(default_factory=dict[str, str])
-    run: SamplingRun | None = None
+    run: SamplingRunPort | None = None
 
 
 class Demo:
@@ -76,14 +76,14 @@ class Demo:
     def unconditional(self) -> str:
         return "mean"
 
-    def memory(self) -> Memory:
-        return Memory()
+    def memory(self) -> CacheLimits:
+        return CacheLimits()
 
-    def shelter(self) -> None:
+    def reference_store(self) -> None:
         """Nothing of a reference is kept."""
 
-    def pass_of(self, p: Generation) -> PassFacts:
-        return PassFacts()
+    def pass_info(self, p: Generation) -> PassInfo:
+        return PassInfo()
 
     def unet_of(self, p: Generation) -> nn.Module:
         return self.model.unet
@@ -115,7 +115,7 @@ class Demo:
     def await_passes(self, p: Generation) -> None:
         """Every pass is told of."""
 
-    def while_sampling(self, p: Generation, run: SamplingRun | None) -> None:
+    def while_sampling(self, p: Generation, run: SamplingRunPort | None) -> None:
         p.run = run
 
     def sample(self, p: Generation) -> list[Image.Image]:

@@ -47,7 +47,7 @@ RowsOf = Callable[[torch.Tensor], Sequence[Row]]
 
 
 @dataclass(frozen=True)
-class PassFacts:
+class PassInfo:
     """One pass of sampling, as far as units care."""
 
     hires: bool = False
@@ -64,7 +64,7 @@ class PassFacts:
     """Whether ControlNets may ask for the image tokens of units, to see them in the place of the text."""
 
 
-class Shelter(NamedTuple):
+class ReferenceStoreConfig(NamedTuple):
     """Where references are kept between generations."""
 
     folder: Path
@@ -72,7 +72,7 @@ class Shelter(NamedTuple):
     """Bytes; with 0 nothing is kept."""
 
 
-class Memory(NamedTuple):
+class CacheLimits(NamedTuple):
     """Bytes of what is kept in memory between generations, so that it is computed once."""
 
     features: int = 256 << 20
@@ -81,7 +81,7 @@ class Memory(NamedTuple):
     """Of image keys and values: about ten units of SDXL Plus."""
 
 
-class Made(NamedTuple):
+class GeneratedPicture(NamedTuple):
     """A picture that a generation has just made."""
 
     number: int
@@ -93,7 +93,7 @@ class Made(NamedTuple):
     seed: int
 
 
-class Reporting(NamedTuple):
+class ReportSettings(NamedTuple):
     """What is told of pictures once they are made."""
 
     likeness: bool
@@ -107,11 +107,11 @@ class Reporting(NamedTuple):
 class Reporter(Protocol):
     """The web UI, as far as something is told of pictures once they are made."""
 
-    def reporting(self, p: Any) -> Reporting:
+    def reporting(self, p: Any) -> ReportSettings:
         """Return what is told of the pictures of a generation."""
         ...
 
-    def made(self, p: Any) -> Made:
+    def made(self, p: Any) -> GeneratedPicture:
         """Return which picture of the generation it is that was just made."""
         ...
 
@@ -120,7 +120,7 @@ class Reporter(Protocol):
         ...
 
 
-class SamplingRun(Protocol):
+class SamplingRunPort(Protocol):
     """One pass of sampling, as a door drives it."""
 
     @property
@@ -161,15 +161,15 @@ class Host(Protocol):
         """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
         ...
 
-    def memory(self) -> Memory:
+    def memory(self) -> CacheLimits:
         """Return how much is kept in memory; it is asked for once, when a session begins."""
         ...
 
-    def shelter(self) -> Shelter | None:
+    def reference_store(self) -> ReferenceStoreConfig | None:
         """Return where references are kept, or None where that is nowhere."""
         ...
 
-    def pass_of(self, p: Any) -> PassFacts:
+    def pass_info(self, p: Any) -> PassInfo:
         """Return what the pass is that is about to begin."""
         ...
 
@@ -213,7 +213,7 @@ class Host(Protocol):
         """Refuse from now on whatever samples in the generation of `p` without a call of `while_sampling` before it."""
         ...
 
-    def while_sampling(self, p: Any, run: SamplingRun | None) -> None:
+    def while_sampling(self, p: Any, run: SamplingRunPort | None) -> None:
         """Let `run` act during the pass of sampling that is about to begin, and not a moment longer.
 
         With None no unit acts in this pass.

@@ -56,7 +56,7 @@ class IPAdapterScript(scripts.Script):
             accordion=ui_components.InputAccordion,
             answer=lambda asked: room("web.panel_requests").panel_answer(session(), asked),
             find_reference=lambda digits: session().references.find(digits),
-            fault_of=lambda field, name: session().preparation.library.fault_of(field, name),
+            fault_of=lambda field, name: session().preparation.files.fault_of(field, name),
         )
         self.infotext_fields = panel.infotext_fields
         return panel.texts
@@ -134,7 +134,7 @@ def args_of(p):
 def add_axes():
     grid = next((data.module for data in scripts.scripts_data if data.script_class.__module__ == "xyz_grid.py"), None)
     if grid:
-        xyz, listing, library = room("web.xyz"), room("web.file_lists"), session().preparation.library
+        xyz, listing, library = room("web.xyz"), room("web.file_lists"), session().preparation.files
         files = {
             "model": xyz.Files(lambda: listing.usable(listing.list_adapters(session())), library.adapter),
             "encoder": xyz.Files(

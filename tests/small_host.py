@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SDXL
-from lib_ipadapter.port import COND, UNCOND, Folders, Memory, PassFacts, Row, Shelter
+from lib_ipadapter.port import COND, UNCOND, CacheLimits, Folders, PassInfo, ReferenceStoreConfig, Row
 from lib_ipadapter.unit.unit import Unit
 from lib_ipadapter.web.panel_requests import panel_answer
 
@@ -68,9 +68,9 @@ class SmallHost:
         self.told: tuple[set[str], list[str]] = set(), []
         self.run: Any = None
         self.convention = "mean"
-        self.facts = PassFacts()
-        self.kept: Shelter | None = None
-        self.limits = Memory()
+        self.facts = PassInfo()
+        self.kept: ReferenceStoreConfig | None = None
+        self.limits = CacheLimits()
         self.progress: list[tuple[str, int, int]] = []
         self.interrupted_at = 0
 
@@ -90,13 +90,13 @@ class SmallHost:
     def unconditional(self) -> str:
         return self.convention
 
-    def memory(self) -> Memory:
+    def memory(self) -> CacheLimits:
         return self.limits
 
-    def shelter(self) -> Shelter | None:
+    def reference_store(self) -> ReferenceStoreConfig | None:
         return self.kept
 
-    def pass_of(self, p: Any) -> PassFacts:
+    def pass_info(self, p: Any) -> PassInfo:
         return self.facts
 
     def unet_of(self, p: Any) -> nn.Module:

@@ -452,11 +452,11 @@ def test_the_settings_say_how_much_is_kept_in_memory(door) -> None:
 def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypatch) -> None:
     p = SimpleNamespace(is_hr_pass=False)
     monkeypatch.delitem(sys.modules, "networks", raising=False)
-    assert door.pass_of(p).loras == frozenset()
+    assert door.pass_info(p).loras == frozenset()
     files = ("/models/Lora/Faces/ip-adapter-faceid_sd15_lora.safetensors", "/models/Lora/Detail.v2.safetensors")
     loaded = [SimpleNamespace(network_on_disk=SimpleNamespace(filename=name)) for name in files]
     monkeypatch.setitem(sys.modules, "networks", SimpleNamespace(loaded_networks=loaded))
-    assert door.pass_of(p).loras == {"ip-adapter-faceid_sd15_lora", "detail.v2"}
+    assert door.pass_info(p).loras == {"ip-adapter-faceid_sd15_lora", "detail.v2"}
 
 
 def unit(**more: Any) -> Unit:
@@ -590,8 +590,8 @@ def test_rows_in_another_order_are_an_error_where_each_picture_has_its_reference
 
 
 def test_a_generation_of_adetailers_is_an_inner_one(door) -> None:
-    assert not door.pass_of(SimpleNamespace()).inner
-    assert door.pass_of(SimpleNamespace(_ad_inner=True)).inner
+    assert not door.pass_info(SimpleNamespace()).inner
+    assert door.pass_info(SimpleNamespace(_ad_inner=True)).inner
 
 
 def test_an_alternative_unet_is_refused(door) -> None:

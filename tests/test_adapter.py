@@ -10,7 +10,7 @@ from unets import call_of, ldm_unet, with_units
 
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine.tokens import KeysValues
-from lib_ipadapter.networks.unet_injection import Call, Injection, context_dim, find_attentions, widths
+from lib_ipadapter.networks.unet_injection import DenoiserCall, Injection, context_dim, find_attentions, widths
 from lib_ipadapter.networks.unet_sites import SD, SDXL, sites
 
 CONTEXT = 24
@@ -137,7 +137,7 @@ def test_rows_that_the_text_tells_may_come_in_windows(unet, given, unit) -> None
 
     injection = Injection(unet, attentions)
     injection.inject()
-    injection.call = Call(call.kinds, call.bank, told)
+    injection.call = DenoiserCall(call.kinds, call.bank, told)
     try:
         assert torch.allclose(run(unet, given, window), whole[window], rtol=1e-4, atol=1e-5)
     finally:
@@ -209,7 +209,7 @@ def test_a_region_of_a_part_of_the_picture_is_an_error_not_a_guess(unet, given, 
     for whole, refused in (((8, 8), False), ((8, 12), True), (None, False)):
         injection = Injection(unet, attentions)
         injection.inject()
-        injection.call = Call(call.kinds, call.bank, whole=whole)
+        injection.call = DenoiserCall(call.kinds, call.bank, whole=whole)
         expected = (
             pytest.raises(IPAdapterError, match=r"of 8 x 12 latent .* parts of 8 x 8") if refused else nullcontext()
         )

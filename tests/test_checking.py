@@ -100,8 +100,8 @@ UNITS: dict[str, dict[str, Any]] = {
 def test_what_is_shown_has_the_features_that_a_generation_uses(blind: Session, how: str) -> None:
     given = {"model": "plus", "images": [text_of(picture(500, 340, 4))], **UNITS[how]}
     preparation, unit = blind.preparation, read_unit(given)
-    adapter = preparation.library.adapter("plus")
-    encoder = preparation.library.encoder_for(adapter, "auto")
+    adapter = preparation.files.adapter("plus")
+    encoder = preparation.files.encoder_for(adapter, "auto")
     assert encoder
     plan = preparation._plan(unit, adapter, None, ())
     kept = preparation._features.encode(encoder, plan)
@@ -147,7 +147,7 @@ def test_the_vector_is_what_the_recognition_model_makes_of_the_crop_that_is_show
     vector = model.run(None, {"face": ((levels - 127.5) / 127.5).transpose(2, 0, 1)[None]})[0][0]
     file = seeing.preparation.pictures.reference("image", one)
     (face,) = seeing.preparation.faces.look("image", file, PACKS["buffalo_l"])
-    assert np.asarray(face.vector) == pytest.approx(vector, rel=1e-4, abs=1e-4)
+    assert np.asarray(face.embedding) == pytest.approx(vector, rel=1e-4, abs=1e-4)
 
 
 # Measures and advice
@@ -303,7 +303,7 @@ def test_references_agree_as_insightface_says(seeing: Session) -> None:
         np.asarray(
             seeing.preparation.faces.look("", seeing.preparation.pictures.reference("", image), PACKS["buffalo_l"])[
                 0
-            ].vector
+            ].embedding
         )
         for image in images
     ]

@@ -32,7 +32,7 @@ from torch import Tensor, nn  # noqa: E402
 from unets import ldm_unet  # noqa: E402
 
 from lib_ipadapter.engine.session import Session  # noqa: E402
-from lib_ipadapter.port import COND, UNCOND, PassFacts, Row  # noqa: E402
+from lib_ipadapter.port import COND, UNCOND, PassInfo, Row  # noqa: E402
 
 ALMOST = 1e-4
 """Rows together and apart are summed in another order, in float32, at values of about 1, which guidance enlarges."""
@@ -67,7 +67,7 @@ def one_row_at_a_time(folder, unet: nn.Module, p: Processing) -> Tensor:
         p.iteration = number
         latents = noise_of(p)
         for hires in (False, True) if p.enable_hr else (False,):
-            host.run, host.facts = None, PassFacts(hires)
+            host.run, host.facts = None, PassInfo(hires)
             session.before_sampling(Processing(), p.args[TITLE])
             assert not host.refused
             latents = _pass(host, unet, p, enlarged(latents) if hires else latents)

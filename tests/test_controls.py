@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from unets import ldm_unet
 
 from lib_ipadapter.engine.session import Session
-from lib_ipadapter.port import COND, UNCOND, PassFacts, Row
+from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
 from lib_ipadapter.unit.unit import WEIGHT_TYPES
 
 CONTEXT = 24
@@ -194,9 +194,9 @@ def test_a_grey_mask_is_a_weight(host, session) -> None:
 def test_a_mask_is_cut_where_the_picture_is(host, session) -> None:
     """Inpainting "only masked" samples a part of the picture; masks are drawn for the whole."""
     mask = half("left")
-    host.facts = PassFacts(box=(0.0, 0.0, 0.5, 1.0))
+    host.facts = PassInfo(box=(0.0, 0.0, 0.5, 1.0))
     assert torch.allclose(added(host, session, [unit(mask=mask)]), added(host, session, [unit()]), atol=1e-5)
-    host.facts = PassFacts(box=(0.5, 0.25, 1.0, 0.75))
+    host.facts = PassInfo(box=(0.5, 0.25, 1.0, 0.75))
     assert not added(host, session, [unit(mask=mask)]).any()
 
 
@@ -246,7 +246,7 @@ def test_units_that_unfold_differently_and_one_that_does_not_go_together(host, s
 
 def test_a_unit_acts_in_the_passes_that_it_names(host, session) -> None:
     for hires in (False, True):
-        host.facts = PassFacts(hires=hires)
+        host.facts = PassInfo(hires=hires)
         acts = {name: added(host, session, [unit() | {"pass": name}]).any() for name in ("both", "base", "hires")}
         assert acts == {"both": True, "base": not hires, "hires": hires}
 
@@ -254,7 +254,7 @@ def test_a_unit_acts_in_the_passes_that_it_names(host, session) -> None:
 def test_a_unit_acts_on_the_picture_in_inner_generations_or_both(host, session) -> None:
     choices = ("all", "picture only", "inner only")
     for inner, expected in ((False, [True, True, False]), (True, [True, False, True])):
-        host.facts = PassFacts(inner=inner)
+        host.facts = PassInfo(inner=inner)
         assert [bool(added(host, session, [unit(inner=choice)]).any()) for choice in choices] == expected
 
 
@@ -268,12 +268,12 @@ def test_the_host_is_told_which_adapters_and_units_act(host, session) -> None:
 def test_the_hires_pass_can_have_a_weight_of_its_own(host, session) -> None:
     two = unit(weight=0.8, hires_weight=0.3)
     first = added(host, session, [two])
-    host.facts = PassFacts(hires=True)
+    host.facts = PassInfo(hires=True)
     second = added(host, session, [two])
-    host.facts = PassFacts()
+    host.facts = PassInfo()
     assert torch.allclose(first, added(host, session, [unit(weight=0.8)]), atol=1e-6)
     assert torch.allclose(second, added(host, session, [unit(weight=0.3)]), atol=1e-6)
-    host.facts = PassFacts(hires=True)
+    host.facts = PassInfo(hires=True)
     assert not added(host, session, [unit(hires_weight=0)]).any()
 
 

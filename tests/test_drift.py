@@ -15,8 +15,8 @@ from small_host import SmallHost, save_tower
 
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SD
-from lib_ipadapter.port import Made, Reporting
-from lib_ipadapter.review.likeness_report import COLUMNS, LIKENESS, RUN, TITLE, Drift
+from lib_ipadapter.port import GeneratedPicture, ReportSettings
+from lib_ipadapter.review.likeness_report import COLUMNS, LIKENESS, RUN, TITLE, LikenessReport
 from lib_ipadapter.unit.infotext import restored_units, without_units
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
@@ -47,14 +47,14 @@ class Teller:
     """A host that can be told."""
 
     def __init__(self, folder: Path) -> None:
-        self.wanted = Reporting(True, "none", folder / "log")
-        self.now = Made(0, 0, 1, 7)
+        self.wanted = ReportSettings(True, "none", folder / "log")
+        self.now = GeneratedPicture(0, 0, 1, 7)
         self.comments: list[str] = []
 
-    def reporting(self, p: Any) -> Reporting:
+    def reporting(self, p: Any) -> ReportSettings:
         return self.wanted
 
-    def made(self, p: Any) -> Made:
+    def made(self, p: Any) -> GeneratedPicture:
         return self.now
 
     def comment(self, p: Any, text: str) -> None:
@@ -80,15 +80,25 @@ def session(folder: Path) -> Session:
 
 
 @pytest.fixture
-def drift(session: Session, tmp_path: Path) -> Drift:
-    return Drift(Teller(tmp_path), session.preparation)
+def drift(session: Session, tmp_path: Path) -> LikenessReport:
+    return LikenessReport(Teller(tmp_path), session.preparation)
 
 
 def unit(*images: Any, model: str = "faceid", **more: Any) -> dict[str, Any]:
     return {"model": model, "images": [text_of(each) for each in images], **more}
 
 
-def tell(drift: Drift, p: P, made: Image.Image, *units: dict[str, Any], at: Made = Made(0, 0, 1, 7)) -> None:  # noqa: B008
+FIRST = GeneratedPicture(0, 0, 1, 7)
+"""The only picture of its batch."""
+
+
+def tell(
+    drift: LikenessReport,
+    p: P,
+    made: Image.Image,
+    *units: dict[str, Any],
+    at: GeneratedPicture = FIRST,
+) -> None:
     drift.host.now = at
     drift.after_picture(p, made, iter(units))  # as the cell of a plot is read
 
@@ -98,7 +108,9 @@ def own(folder: Path, first: Image.Image, second: Image.Image, pack: str = "buff
     from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
     one, other = (find_faces(each, *find_models(PACKS[pack], [folder / "faces"])) for each in (first, second))
-    return [[float(ArcFaceONNX.compute_sim(None, np.array(a.vector), np.array(b.vector))) for b in other] for a in one]
+    return [
+        [float(ArcFaceONNX.compute_sim(None, np.array(a.embedding), np.array(b.embedding))) for b in other] for a in one
+    ]
 
 
 def side_by_side(*pictures: Image.Image) -> Image.Image:
@@ -115,7 +127,7 @@ def half(side: int) -> str:
     return text_of(mask)
 
 
-def test_the_likeness_is_insightfaces_cosine(drift: Drift, folder: Path) -> None:
+def test_the_likeness_is_insightfaces_cosine(drift: LikenessReport, folder: Path) -> None:
     blurred = ANNA.filter(ImageFilter.GaussianBlur(2))
     for made in (ANNA, blurred, BERT):
         p = P()
@@ -125,7 +137,7 @@ def test_the_likeness_is_insightfaces_cosine(drift: Drift, folder: Path) -> None
     assert p.told != {"IP-Adapter 1 likeness": ["1.00"]}
 
 
-def test_each_family_is_compared_by_its_own_face_models(drift: Drift, folder: Path) -> None:
+def test_each_family_is_compared_by_its_own_face_models(drift: LikenessReport, folder: Path) -> None:
     p = P()
     tell(drift, p, BERT, unit(ANNA), unit(ANNA, model="instantid"))
     expected = [f"{own(folder, BERT, ANNA, pack)[0][0]:.2f}" for pack in ("buffalo_l", "antelopev2")]
@@ -133,7 +145,7 @@ def test_each_family_is_compared_by_its_own_face_models(drift: Drift, folder: Pa
     assert expected[0] != expected[1]
 
 
-def test_every_face_is_told_the_largest_first_and_by_its_best_reference(drift: Drift, folder: Path) -> None:
+def test_every_face_is_told_the_largest_first_and_by_its_best_reference(drift: LikenessReport, folder: Path) -> None:
     made = draw_faces((150, 200, 128), (450, 400, 176), seed=3)
     p = P()
     tell(drift, p, made, unit(ANNA, BERT))
@@ -142,7 +154,9 @@ def test_every_face_is_told_the_largest_first_and_by_its_best_reference(drift: D
 
 
 @pytest.mark.parametrize("how", ["masks", "reference masks", "region"])
-def test_a_face_is_compared_with_the_references_in_whose_region_it_stands(drift: Drift, folder: Path, how) -> None:
+def test_a_face_is_compared_with_the_references_in_whose_region_it_stands(
+    drift: LikenessReport, folder: Path, how
+) -> None:
     made = side_by_side(ANNA, BERT)
     found = find_faces(made, *find_models(PACKS["buffalo_l"], [folder / "faces"]))
     assert len(found) == 2
@@ -154,7 +168,7 @@ def test_a_face_is_compared_with_the_references_in_whose_region_it_stands(drift:
         ],
         "region": [unit(ANNA, BERT, region="left to right")],
     }
-    drift.host.wanted = Reporting(True, "JSON", drift.host.wanted.folder)
+    drift.host.wanted = ReportSettings(True, "JSON", drift.host.wanted.folder)
     p = P()
     tell(drift, p, made, *ways[how])
     rows = p.__dict__[RUN].rows
@@ -171,15 +185,15 @@ def test_a_face_is_compared_with_the_references_in_whose_region_it_stands(drift:
     )
 
 
-def test_of_unfolded_references_each_picture_has_its_own(drift: Drift, folder: Path) -> None:
+def test_of_unfolded_references_each_picture_has_its_own(drift: LikenessReport, folder: Path) -> None:
     p = P()
     for i in range(4):
-        tell(drift, p, ANNA, unit(ANNA, BERT, unfold=True), at=Made(i, i, 4, 7 + i))
+        tell(drift, p, ANNA, unit(ANNA, BERT, unfold=True), at=GeneratedPicture(i, i, 4, 7 + i))
     other = f"{own(folder, ANNA, BERT)[0][0]:.2f}"
     assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", other, "1.00", other]
 
 
-def test_no_face_is_said_so(drift: Drift) -> None:
+def test_no_face_is_said_so(drift: LikenessReport) -> None:
     p = P()
     tell(drift, p, picture(200, 200), unit(ANNA))
     assert p.told == {"IP-Adapter 1 likeness": ["no face"]}
@@ -188,21 +202,21 @@ def test_no_face_is_said_so(drift: Drift) -> None:
     assert p.told == {"IP-Adapter 1 likeness": ["no face in its region"]}
 
 
-def test_the_next_batch_begins_a_list_anew(drift: Drift) -> None:
+def test_the_next_batch_begins_a_list_anew(drift: LikenessReport) -> None:
     """The web UI looks a list up by the place in the batch."""
     p = P()
-    tell(drift, p, ANNA, unit(ANNA), at=Made(0, 0, 2, 7))
+    tell(drift, p, ANNA, unit(ANNA), at=GeneratedPicture(0, 0, 2, 7))
     assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", None]
-    tell(drift, p, picture(), unit(ANNA), at=Made(1, 1, 2, 8))
+    tell(drift, p, picture(), unit(ANNA), at=GeneratedPicture(1, 1, 2, 8))
     assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", "no face"]
-    tell(drift, p, ANNA, unit(ANNA), at=Made(2, 0, 2, 9))
+    tell(drift, p, ANNA, unit(ANNA), at=GeneratedPicture(2, 0, 2, 9))
     assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", None]
 
 
-def test_comments_say_plainly_that_nobody_is_identified(drift: Drift) -> None:
+def test_comments_say_plainly_that_nobody_is_identified(drift: LikenessReport) -> None:
     p = P()
     for i in range(2):
-        tell(drift, p, ANNA, unit(ANNA), at=Made(i, i, 2, 7))
+        tell(drift, p, ANNA, unit(ANNA), at=GeneratedPicture(i, i, 2, 7))
     assert drift.host.comments == [TITLE, "Picture 1, unit 1: 1.00", "Picture 2, unit 1: 1.00"]
     assert "no identity verification" in TITLE
     assert "no identity verification" in LIKENESS
@@ -217,7 +231,7 @@ LOWS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("why", LOWS)
-def test_a_low_likeness_comes_with_what_is_known_to_lower_it(drift: Drift, why: str) -> None:
+def test_a_low_likeness_comes_with_what_is_known_to_lower_it(drift: LikenessReport, why: str) -> None:
     more, words = LOWS[why]
     tell(drift, P(), picture(100, 100), unit(ANNA, **more))
     assert drift.host.comments[1] == f"Picture 1, unit 1: no face. Low: {words}"
@@ -226,19 +240,21 @@ def test_a_low_likeness_comes_with_what_is_known_to_lower_it(drift: Drift, why: 
     assert drift.host.comments[1] == "Picture 1, unit 1: 1.00"
 
 
-def test_a_small_reference_is_what_lowers_it(drift: Drift) -> None:
+def test_a_small_reference_is_what_lowers_it(drift: LikenessReport) -> None:
     small = draw_faces((100, 100, 64), size=(200, 200))
     tell(drift, P(), picture(100, 100), unit(small))
     assert "pixels wide: use a closer picture." in drift.host.comments[1]
 
 
 @pytest.mark.parametrize("kind", ["CSV", "JSON"])
-def test_a_run_leaves_one_file_with_a_row_for_each_face_and_no_vector(drift: Drift, folder: Path, kind: str) -> None:
+def test_a_run_leaves_one_file_with_a_row_for_each_face_and_no_vector(
+    drift: LikenessReport, folder: Path, kind: str
+) -> None:
     log = drift.host.wanted.folder
-    drift.host.wanted = Reporting(True, kind, log)
+    drift.host.wanted = ReportSettings(True, kind, log)
     p, two = P(), draw_faces((150, 200, 128), (450, 400, 176), seed=3)
     for i, made in enumerate((two, picture(64, 64))):
-        tell(drift, p, made, unit(ANNA), at=Made(i, i, 2, 70 + i))
+        tell(drift, p, made, unit(ANNA), at=GeneratedPicture(i, i, 2, 70 + i))
     assert not log.exists(), "before the run has ended"
     drift.after_generation(p)
     assert RUN not in p.__dict__
@@ -257,11 +273,13 @@ def test_a_run_leaves_one_file_with_a_row_for_each_face_and_no_vector(drift: Dri
     assert len(text) < 1500, "a vector has 512 numbers"
 
 
-def test_files_of_the_same_second_do_not_replace_each_other(drift: Drift, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_the_same_second_do_not_replace_each_other(
+    drift: LikenessReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import time
 
     monkeypatch.setattr(time, "strftime", lambda _: "now")
-    drift.host.wanted = Reporting(True, "CSV", drift.host.wanted.folder)
+    drift.host.wanted = ReportSettings(True, "CSV", drift.host.wanted.folder)
     for _ in range(3):
         p = P()
         tell(drift, p, ANNA, unit(ANNA))
@@ -273,27 +291,27 @@ def test_files_of_the_same_second_do_not_replace_each_other(drift: Drift, monkey
     ]
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_the_log(drift: Drift, tmp_path: Path, caplog) -> None:
+def test_a_folder_that_cannot_be_written_is_told_in_the_log(drift: LikenessReport, tmp_path: Path, caplog) -> None:
     (tmp_path / "file").write_text("")
-    drift.host.wanted = Reporting(True, "CSV", tmp_path / "file" / "log")
+    drift.host.wanted = ReportSettings(True, "CSV", tmp_path / "file" / "log")
     p = P()
     tell(drift, p, ANNA, unit(ANNA))
     drift.after_generation(p)
     assert "could not write the likeness" in caplog.text
 
 
-def test_a_copy_has_a_run_of_its_own(drift: Drift) -> None:
+def test_a_copy_has_a_run_of_its_own(drift: LikenessReport) -> None:
     """Cells of a plot are copies, and ADetailer ends a copy while its own generation goes on."""
-    drift.host.wanted = Reporting(True, "CSV", drift.host.wanted.folder)
+    drift.host.wanted = ReportSettings(True, "CSV", drift.host.wanted.folder)
     p = P()
-    tell(drift, p, ANNA, unit(ANNA), at=Made(0, 0, 2, 7))
+    tell(drift, p, ANNA, unit(ANNA), at=GeneratedPicture(0, 0, 2, 7))
     drift.after_generation(copy.copy(p))
     assert not drift.host.wanted.folder.exists()
     cell = copy.copy(p)
     cell.extra_generation_params = dict(cell.extra_generation_params)
-    tell(drift, cell, ANNA, unit(ANNA), at=Made(1, 1, 2, 8))
+    tell(drift, cell, ANNA, unit(ANNA), at=GeneratedPicture(1, 1, 2, 8))
     assert len(cell.__dict__[RUN].rows) == 1
-    tell(drift, p, ANNA, unit(ANNA), at=Made(1, 1, 2, 8))
+    tell(drift, p, ANNA, unit(ANNA), at=GeneratedPicture(1, 1, 2, 8))
     drift.after_generation(p)
     (path,) = drift.host.wanted.folder.iterdir()
     assert len(path.read_text().splitlines()) == 3
@@ -309,12 +327,12 @@ OFF: dict[str, tuple[bool, Any]] = {
 
 
 @pytest.mark.parametrize("why", OFF)
-def test_no_trace_where_nothing_is_to_be_told(drift: Drift, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_trace_where_nothing_is_to_be_told(drift: LikenessReport, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from lib_ipadapter.review import likeness_report as room
 
     wanted, given = OFF[why]
     monkeypatch.setattr(room, "FaceModels", None)  # nothing may be loaded
-    drift.host.wanted = Reporting(wanted, "CSV", drift.host.wanted.folder)
+    drift.host.wanted = ReportSettings(wanted, "CSV", drift.host.wanted.folder)
     p = P()
     tell(drift, p, ANNA, given)
     drift.after_generation(p)
@@ -323,7 +341,7 @@ def test_no_trace_where_nothing_is_to_be_told(drift: Drift, why: str, monkeypatc
     assert not drift.host.wanted.folder.exists()
 
 
-def test_a_picture_stays_though_its_likeness_cannot_be_told(drift: Drift, caplog) -> None:
+def test_a_picture_stays_though_its_likeness_cannot_be_told(drift: LikenessReport, caplog) -> None:
     tell(drift, P(), ANNA, unit(picture()))
     assert "The likeness of faces is not told." in caplog.text
     assert "shows no face" in caplog.text

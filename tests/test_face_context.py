@@ -21,7 +21,7 @@ from lib_ipadapter.engine.session import Session
 from lib_ipadapter.hosts.instantid_a1111 import CONTEXTS, contexts_of, is_instantids, listen
 from lib_ipadapter.hosts.instantid_a1111 import ENTRY as ENTRY_OF_THE_EXTENSION
 from lib_ipadapter.networks.unet_sites import SDXL
-from lib_ipadapter.port import COND, UNCOND, PassFacts, Row
+from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
 from lib_ipadapter.weights.projectors import FaceResampler
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
@@ -178,7 +178,7 @@ class Generation:
 
     def tell(self) -> "Generation":
         contexts = contexts_of(self.p)
-        self.host.facts, self.host.run = PassFacts(contexts=contexts is not None), None
+        self.host.facts, self.host.run = PassInfo(contexts=contexts is not None), None
         self.session.before_sampling(self.p, self.units)
         assert not self.host.refused, self.host.refused
         if contexts:

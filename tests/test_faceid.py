@@ -19,7 +19,7 @@ from lib_ipadapter.engine.session import Session
 from lib_ipadapter.engine.tokens import project
 from lib_ipadapter.networks.unet_sites import SD, SDXL
 from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
-from lib_ipadapter.port import COND, UNCOND, PassFacts, Row
+from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
 from lib_ipadapter.unit.unit import read_unit
 from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.loras import lora_apart, places
@@ -81,7 +81,7 @@ def given() -> tuple[Tensor, Tensor, Tensor]:
 def vectors(folder: Path, image=FACE) -> Tensor:
     """Return the faces' vectors, the largest first, as the recognition model gives them."""
     found = find_faces(image, *find_models(PACKS["buffalo_l"], [folder / "faces"]))
-    return torch.tensor([face.vector for face in found])
+    return torch.tensor([face.embedding for face in found])
 
 
 def unit(model: str, **more: Any) -> dict[str, Any]:
@@ -348,9 +348,9 @@ def plain(host, given) -> Tensor:
 
 def test_a_lora_that_the_prompt_asks_for_is_left_to_the_web_ui(host, given) -> None:
     on, off = (sample(host, given, unit("faceid", lora_weight=weight)) for weight in (1, 0))
-    host.facts = PassFacts(loras=frozenset(["faceid_lora", "other"]))
+    host.facts = PassInfo(loras=frozenset(["faceid_lora", "other"]))
     assert torch.equal(sample(host, given, unit("faceid")), off)
-    host.facts = PassFacts(loras=frozenset(["faceid", "faceid_lora2"]))
+    host.facts = PassInfo(loras=frozenset(["faceid", "faceid_lora2"]))
     assert torch.equal(sample(host, given, unit("faceid")), on)
 
 
@@ -392,7 +392,7 @@ def test_five_hundred_generations_leave_the_unet_as_it_was(host, given) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_the_side_path_follows_what_its_layer_returns(dtype: torch.dtype) -> None:
     """Under autocast, and with weights stored in eight bits, what enters a layer is not of the dtype that leaves it."""
-    from lib_ipadapter.networks.unet_injection import SidePaths
+    from lib_ipadapter.networks.unet_injection import LoraHooks
 
     class Casting(nn.Linear):
         def forward(self, entering: Tensor) -> Tensor:
@@ -400,7 +400,7 @@ def test_the_side_path_follows_what_its_layer_returns(dtype: torch.dtype) -> Non
 
     net = nn.ModuleDict({"layer": Casting(6, 5)})
     down, up = torch.randn(3, 6).half(), torch.randn(5, 3).half()
-    side = SidePaths(net, [{"layer": (down, up), "absent": (down, up)}])
+    side = LoraHooks(net, [{"layer": (down, up), "absent": (down, up)}])
     entering = torch.randn(2, 7, 6)
     plain = net["layer"](entering)
     side.inject()

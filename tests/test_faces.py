@@ -13,7 +13,7 @@ from PIL import Image
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
 from lib_ipadapter.faces import insightface_models as room
 from lib_ipadapter.faces.insightface_models import PACKS, Face, FaceFinder, align, choose, find_faces, find_models
-from lib_ipadapter.pictures.image_file import Reference
+from lib_ipadapter.pictures.image_file import ImageFile
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 
@@ -36,8 +36,8 @@ def found_in(picture: Image.Image, models: Path) -> tuple[Face, ...]:
     return find_faces(picture, *find_models(BUFFALO, [models]))
 
 
-def file_with(picture: Image.Image, digest: str = "a") -> Reference:
-    return Reference(file_of(picture), digest)
+def file_with(picture: Image.Image, digest: str = "a") -> ImageFile:
+    return ImageFile(file_of(picture), digest)
 
 
 def pixels_of(picture: Image.Image) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_faces_equal_those_of_insightfaces_own_analysis(models: Path, theirs) ->
         assert face.box == pytest.approx(other.bbox.tolist(), abs=1e-3)
         assert np.asarray(face.points) == pytest.approx(other.kps, abs=1e-3)
         assert face.score == pytest.approx(float(other.det_score), abs=1e-6)
-        ours_vector = np.asarray(face.vector)
+        ours_vector = np.asarray(face.embedding)
         cosine = ours_vector @ other.embedding / np.linalg.norm(ours_vector) / np.linalg.norm(other.embedding)
         assert cosine == pytest.approx(1, abs=1e-6)
         assert ours_vector == pytest.approx(other.embedding, rel=1e-4, abs=1e-4)
@@ -77,8 +77,8 @@ def test_the_vector_sees_blue_first_as_insightface_does(models: Path, theirs) ->
     picture = draw_faces((320, 320, 256))
     swapped = Image.fromarray(np.asarray(picture)[:, :, ::-1])
     expected = theirs.get(pixels_of(picture))[0].embedding
-    assert np.asarray(found_in(picture, models)[0].vector) == pytest.approx(expected, rel=1e-4, abs=1e-4)
-    assert not np.allclose(found_in(swapped, models)[0].vector, expected, rtol=1e-2)
+    assert np.asarray(found_in(picture, models)[0].embedding) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert not np.allclose(found_in(swapped, models)[0].embedding, expected, rtol=1e-2)
 
 
 @pytest.mark.parametrize("size", [112, 224, 256])
@@ -184,7 +184,7 @@ def test_what_was_found_is_kept_until_the_models_change(models: Path, tmp_path: 
     write_pack(folder, BUFFALO, seed=1)
     assert finder.find("images[0]", file, BUFFALO) != first
     write_pack(folder, ANTELOPE, seed=2)
-    assert finder.find("images[0]", file, ANTELOPE)[0].vector != finder.find("images[0]", file, BUFFALO)[0].vector
+    assert finder.find("images[0]", file, ANTELOPE)[0].embedding != finder.find("images[0]", file, BUFFALO)[0].embedding
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=list(PACKS))
@@ -278,5 +278,5 @@ def test_the_picture_of_the_field_is_upright_and_on_neutral_ground(models: Path)
     exif = turned.getexif()
     exif[0x0112] = 6  # to be shown turned clockwise by 90 degrees
     turned.save(kept, "PNG", exif=exif)
-    (face,) = finder.find("images[0]", Reference(kept.getvalue(), "turned"), BUFFALO)
+    (face,) = finder.find("images[0]", ImageFile(kept.getvalue(), "turned"), BUFFALO)
     assert face.centre == pytest.approx((200, 450), abs=10)

@@ -487,7 +487,7 @@ def test_instantids_controlnet_is_fed_where_it_would_see_the_text(door, case: st
     p = Processing()
     script, p.script_args = beside(*models)
     p.scripts = SimpleNamespace(alwayson_scripts=[script])
-    assert door.pass_of(p).contexts == fed
+    assert door.pass_info(p).contexts == fed
     assert door.before_process(p, True) is None
 
 

@@ -84,7 +84,7 @@ def sample(host: SmallHost, given, *units: dict[str, Any]) -> Tensor:
 def vectors(folder: Path, pack: str, image=FACE) -> Tensor:
     """Return the faces' vectors, the largest first, as the recognition model gives them."""
     found = find_faces(image, *find_models(PACKS[pack], [folder / "faces"]))
-    return torch.tensor([face.vector for face in found])
+    return torch.tensor([face.embedding for face in found])
 
 
 def authors_resampler(folder: Path) -> nn.Module:

@@ -8,7 +8,7 @@ import torch
 from published import PUBLISHED, SD_WIDTHS, Shapes, layers, resampler, sparse, under
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
-from lib_ipadapter.files.model_files import Library
+from lib_ipadapter.files.model_files import ModelFiles
 from lib_ipadapter.port import Folders
 
 BASE = PUBLISHED["ip-adapter_sd15"].shapes
@@ -49,15 +49,15 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def library(models: Path) -> Library:
-    return Library(lambda: Folders((models, models.parent / "second"), (models.parent / "encoders",)))
+def library(models: Path) -> ModelFiles:
+    return ModelFiles(lambda: Folders((models, models.parent / "second"), (models.parent / "encoders",)))
 
 
-def chosen(library: Library, name: str) -> Path:
+def chosen(library: ModelFiles, name: str) -> Path:
     return library.adapter(name).path
 
 
-def refusal(library: Library, name: str) -> str:
+def refusal(library: ModelFiles, name: str) -> str:
     with pytest.raises(UnitError) as caught:
         library.adapter(name)
     assert caught.value.field == "model"
@@ -78,19 +78,19 @@ def refusal(library: Library, name: str) -> str:
         "  ip-adapter_sd15.v1  ",
     ],
 )
-def test_a_file_answers_to_every_spelling_of_its_name(name: str, models: Path, library: Library) -> None:
+def test_a_file_answers_to_every_spelling_of_its_name(name: str, models: Path, library: ModelFiles) -> None:
     wanted = put(models / "sd" / "ip-adapter_sd15.v1.safetensors")
     put(models / "sd" / "ip-adapter_sd15.safetensors")
     assert chosen(library, name) == wanted
 
 
 @pytest.mark.parametrize("name", ["ip-adapter", "sd15", "ip-adapter_sd15.safe", "x/ip-adapter_sd15", "", "..", "[ab]"])
-def test_a_part_of_a_name_is_not_the_name(name: str, models: Path, library: Library) -> None:
+def test_a_part_of_a_name_is_not_the_name(name: str, models: Path, library: ModelFiles) -> None:
     put(models / "sd" / "ip-adapter_sd15.safetensors")
     assert "is no file that was found" in refusal(library, name)
 
 
-def test_several_files_that_fit_are_all_named(models: Path, library: Library) -> None:
+def test_several_files_that_fit_are_all_named(models: Path, library: ModelFiles) -> None:
     for name in ("one/plus.bin", "two/plus.bin", "two/plus.safetensors"):
         put(models / name)
     sentence = refusal(library, "plus")
@@ -98,14 +98,14 @@ def test_several_files_that_fit_are_all_named(models: Path, library: Library) ->
     assert "Give the folder and the extension" in sentence
 
 
-def test_a_whole_name_wins_over_the_same_name_in_a_folder(models: Path, library: Library) -> None:
+def test_a_whole_name_wins_over_the_same_name_in_a_folder(models: Path, library: ModelFiles) -> None:
     whole, below, longer = put(models / "a.bin"), put(models / "sub" / "a.bin"), put(models / "a.bin.safetensors")
     assert chosen(library, "a.bin") == whole
     assert chosen(library, "sub/a.bin") == below
     assert chosen(library, "a.bin.safetensors") == longer
 
 
-def test_names_that_differ_in_case_alone_are_told_apart(models: Path, library: Library) -> None:
+def test_names_that_differ_in_case_alone_are_told_apart(models: Path, library: ModelFiles) -> None:
     upper, lower = put(models / "Plus.bin"), put(models / "plus.bin")
     if upper.samefile(lower):
         pytest.skip("this disk does not tell case apart")
@@ -114,7 +114,7 @@ def test_names_that_differ_in_case_alone_are_told_apart(models: Path, library: L
     assert "fits several files: Plus.bin, plus.bin" in refusal(library, "PLUS.BIN")
 
 
-def test_of_one_name_below_two_folders_that_of_the_first_folder_counts(models: Path, library: Library) -> None:
+def test_of_one_name_below_two_folders_that_of_the_first_folder_counts(models: Path, library: ModelFiles) -> None:
     first = put(models / "a.bin", PLUS)
     put(models.parent / "second" / "a.bin")
     other = put(models.parent / "second" / "b.bin")
@@ -126,28 +126,28 @@ def test_of_one_name_below_two_folders_that_of_the_first_folder_counts(models: P
 @pytest.mark.parametrize(
     "wanted", ["ip-adapter-plus_sd15", "IP_ADAPTER_PLUS_SD15.bin", "sd\\ip-adapter-plus_sd15 [ab]"]
 )
-def test_close_names_are_suggested(wanted: str, models: Path, library: Library) -> None:
+def test_close_names_are_suggested(wanted: str, models: Path, library: ModelFiles) -> None:
     put(models / "IP-Adapter-Plus_sd15_v2.safetensors")
     assert "Did you mean IP-Adapter-Plus_sd15_v2.safetensors?" in refusal(library, wanted)
 
 
-def test_where_nothing_is_close_the_folder_is_told(models: Path, library: Library) -> None:
+def test_where_nothing_is_close_the_folder_is_told(models: Path, library: ModelFiles) -> None:
     put(models / "ip-adapter_sd15.safetensors")
     assert f"Put it into {models} and press refresh." in refusal(library, "qqq")
 
 
-def test_only_model_files_are_listed(models: Path, library: Library) -> None:
+def test_only_model_files_are_listed(models: Path, library: ModelFiles) -> None:
     for name in ("a.safetensors", "b.BIN", "c.pt", "d.pth", "e.ckpt", "f.txt", "g.json", "h", "i.png", "j.bin.part"):
         put(models / name)
     assert list(library.adapters.paths().values()) == ["a.safetensors", "b.BIN", "c.pt", "d.pth", "e.ckpt"]
 
 
 def test_folders_that_do_not_exist_are_fine(tmp_path: Path) -> None:
-    library = Library(lambda: Folders((tmp_path / "x",), (tmp_path / "y",)))
+    library = ModelFiles(lambda: Folders((tmp_path / "x",), (tmp_path / "y",)))
     assert library.adapters.all() == ({}, {})
 
 
-def test_files_below_links_are_found_and_those_linked_twice_are_listed_once(models: Path, library: Library) -> None:
+def test_files_below_links_are_found_and_those_linked_twice_are_listed_once(models: Path, library: ModelFiles) -> None:
     elsewhere = models.parent / "disk"
     put(elsewhere / "deep" / "far.bin")
     (models / "linked").symlink_to(elsewhere)
@@ -165,11 +165,11 @@ def test_files_below_links_are_found_and_those_linked_twice_are_listed_once(mode
 
 def test_a_folder_below_another_one_of_the_list_is_listed_once(models: Path) -> None:
     put(models / "sub" / "a.bin")
-    library = Library(lambda: Folders((models, models / "sub", models), ()))
+    library = ModelFiles(lambda: Folders((models, models / "sub", models), ()))
     assert list(library.adapters.paths().values()) == ["sub/a.bin"]
 
 
-def test_links_in_a_circle_end(models: Path, library: Library) -> None:
+def test_links_in_a_circle_end(models: Path, library: ModelFiles) -> None:
     put(models / "sub" / "a.bin")
     (models / "sub" / "up").symlink_to(models)
     (models / "sub" / "here").symlink_to(models / "sub")
@@ -181,7 +181,7 @@ def test_links_in_a_circle_end(models: Path, library: Library) -> None:
     assert all("cannot be read" in fault for fault in damaged.values())
 
 
-def test_damaged_files_are_reported_and_other_models_are_left_out(models: Path, library: Library) -> None:
+def test_damaged_files_are_reported_and_other_models_are_left_out(models: Path, library: ModelFiles) -> None:
     put(models / "good.bin")
     put(models / "control_v11p_sd15_openpose.pth", CONTROLNET)
     torch.save([1, 2], models / "list.pth")
@@ -196,7 +196,7 @@ def test_damaged_files_are_reported_and_other_models_are_left_out(models: Path, 
     assert damaged["gone.bin"] == "gone.bin cannot be read: No such file or directory."
 
 
-def test_a_file_is_opened_once_until_it_changes(models: Path, library: Library) -> None:
+def test_a_file_is_opened_once_until_it_changes(models: Path, library: ModelFiles) -> None:
     path = put(models / "a.bin")
     first = library.adapter("a")
     assert library.adapter("a.bin") is first
@@ -207,7 +207,7 @@ def test_a_file_is_opened_once_until_it_changes(models: Path, library: Library) 
     assert library.adapter("a").identity != first.identity
 
 
-def test_a_damaged_file_is_opened_anew_when_it_is_replaced(models: Path, library: Library) -> None:
+def test_a_damaged_file_is_opened_anew_when_it_is_replaced(models: Path, library: ModelFiles) -> None:
     (models / "a.bin").write_bytes(b"<html>")
     with pytest.raises(IPAdapterError, match="web page"):
         library.adapter("a")
@@ -215,7 +215,7 @@ def test_a_damaged_file_is_opened_anew_when_it_is_replaced(models: Path, library
     assert library.adapter("a").recognised.family.name == "base"
 
 
-def test_a_kept_error_is_raised_anew_each_time(models: Path, library: Library) -> None:
+def test_a_kept_error_is_raised_anew_each_time(models: Path, library: ModelFiles) -> None:
     """An error that is raised again grows by each raise, and would keep the number of the unit that met it first."""
     (models / "a.bin").write_bytes(b"<html>")
     caught: list[IPAdapterError] = []
@@ -229,7 +229,7 @@ def test_a_kept_error_is_raised_anew_each_time(models: Path, library: Library) -
     assert caught[0].sentence == caught[1].sentence
 
 
-def test_a_file_that_was_removed_is_called_missing(models: Path, library: Library) -> None:
+def test_a_file_that_was_removed_is_called_missing(models: Path, library: ModelFiles) -> None:
     put(models / "a.bin")
     library.adapter("a")
     (models / "a.bin").unlink()
@@ -237,7 +237,7 @@ def test_a_file_that_was_removed_is_called_missing(models: Path, library: Librar
         library.adapter("a")
 
 
-def test_a_rescan_finds_what_was_added_and_removed(models: Path, library: Library) -> None:
+def test_a_rescan_finds_what_was_added_and_removed(models: Path, library: ModelFiles) -> None:
     put(models / "old.bin")
     assert list(library.adapters.all()[0]) == ["old.bin"]
     put(models / "new.bin")
@@ -248,7 +248,7 @@ def test_a_rescan_finds_what_was_added_and_removed(models: Path, library: Librar
     assert "is no file that was found" in refusal(library, "old")
 
 
-def test_a_name_that_is_not_found_is_looked_for_once_more(models: Path, library: Library) -> None:
+def test_a_name_that_is_not_found_is_looked_for_once_more(models: Path, library: ModelFiles) -> None:
     put(models / "old.bin")
     assert list(library.adapters.all()[0]) == ["old.bin"]
     added = put(models / "new.bin")
@@ -258,7 +258,7 @@ def test_a_name_that_is_not_found_is_looked_for_once_more(models: Path, library:
 def test_a_rescan_follows_a_change_of_the_folders(tmp_path: Path) -> None:
     put(tmp_path / "two" / "b.bin")
     folders = [tmp_path / "one"]
-    library = Library(lambda: Folders(tuple(folders), ()))
+    library = ModelFiles(lambda: Folders(tuple(folders), ()))
     assert library.adapters.all()[0] == {}
     folders[:] = [tmp_path / "two"]
     library.rescan()
@@ -292,13 +292,13 @@ def encoders(models: Path) -> Path:
     ],
 )
 def test_auto_finds_the_encoder_that_fits(
-    shapes: Shapes, encoder: str, models: Path, library: Library, encoders: Path
+    shapes: Shapes, encoder: str, models: Path, library: ModelFiles, encoders: Path
 ) -> None:
     put(models / "a.bin", shapes)
     assert library.encoder_for(library.adapter("a"), "auto").path == encoders / encoder
 
 
-def test_an_encoder_is_chosen_by_name(models: Path, library: Library, encoders: Path) -> None:
+def test_an_encoder_is_chosen_by_name(models: Path, library: ModelFiles, encoders: Path) -> None:
     put(models / "a.bin")
     adapter = library.adapter("a")
     assert library.encoder_for(adapter, "H [0123abcd]").path == encoders / "h.safetensors"
@@ -317,7 +317,7 @@ def test_an_encoder_is_chosen_by_name(models: Path, library: Library, encoders: 
     ],
 )
 def test_a_wrong_encoder_is_refused_with_both_names(
-    shapes: Shapes, encoder: str, is_named: str, needs_named: str, models: Path, library: Library, encoders: Path
+    shapes: Shapes, encoder: str, is_named: str, needs_named: str, models: Path, library: ModelFiles, encoders: Path
 ) -> None:
     assert encoders.is_dir()
     put(models / "a.bin", shapes)
@@ -328,14 +328,14 @@ def test_a_wrong_encoder_is_refused_with_both_names(
     assert f"a.bin needs {needs_named}" in caught.value.sentence
 
 
-def test_a_file_that_is_no_encoder_is_refused_by_name(models: Path, library: Library, encoders: Path) -> None:
+def test_a_file_that_is_no_encoder_is_refused_by_name(models: Path, library: ModelFiles, encoders: Path) -> None:
     assert encoders.is_dir()
     put(models / "a.bin")
     with pytest.raises(IPAdapterError, match=r"controlnet\.pth is no CLIP vision encoder"):
         library.encoder_for(library.adapter("a"), "controlnet")
 
 
-def test_without_an_encoder_that_fits_the_one_needed_and_the_folder_are_told(models: Path, library: Library) -> None:
+def test_without_an_encoder_that_fits_the_one_needed_and_the_folder_are_told(models: Path, library: ModelFiles) -> None:
     put(models / "a.bin", VIT_G)
     put(models.parent / "encoders" / "h.safetensors", H)
     with pytest.raises(
@@ -345,6 +345,6 @@ def test_without_an_encoder_that_fits_the_one_needed_and_the_folder_are_told(mod
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_reported(models: Path, library: Library) -> None:
+def test_a_file_without_permission_is_reported(models: Path, library: ModelFiles) -> None:
     put(models / "a.bin").chmod(0)
     assert "ermission" in library.adapters.all()[1]["a.bin"]

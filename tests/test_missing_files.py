@@ -134,7 +134,7 @@ PHOTOS = [draw_faces((320, 320, 256), seed=seed) for seed in range(10)]
 
 def vectors(files: Path, pack: str, count: int) -> torch.Tensor:
     paths = find_models(PACKS[pack], [files / "faces"])
-    return torch.tensor([find_faces(each, *paths)[0].vector for each in PHOTOS[:count]])
+    return torch.tensor([find_faces(each, *paths)[0].embedding for each in PHOTOS[:count]])
 
 
 def image_tokens(files: Path, unet: nn.Module, model: str, images: list[Any], **more: Any) -> torch.Tensor:

@@ -18,7 +18,7 @@ from lib_ipadapter.base.errors import UnitError
 from lib_ipadapter.engine.region_weights import of_area
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SD
-from lib_ipadapter.port import PassFacts
+from lib_ipadapter.port import PassInfo
 from lib_ipadapter.unit.region_text import NAMED, SPREADS, Area, Places, read_places
 from lib_ipadapter.unit.unit import read_unit
 
@@ -214,7 +214,7 @@ def test_a_place_a_mask_and_a_references_own_mask_count_together(host, session) 
 
 
 def test_a_place_is_of_the_whole_picture_where_a_part_is_sampled(host, session) -> None:
-    host.facts = PassFacts(box=(0.5, 0.0, 1.0, 1.0))
+    host.facts = PassInfo(box=(0.5, 0.0, 1.0, 1.0))
     everywhere = added(host, session, [unit()])
     assert same(added(host, session, [unit(region="right half")]), everywhere)
     assert not added(host, session, [unit(region="left half")]).any()

@@ -22,7 +22,7 @@ from PIL import EpsImagePlugin, Image
 from lib_ipadapter.base.errors import UnitError
 from lib_ipadapter.pictures import image_file as reference
 from lib_ipadapter.pictures import preprocess as crops
-from lib_ipadapter.pictures.image_file import MAX_MASK_SIDE, decode, decode_mask, read_reference
+from lib_ipadapter.pictures.image_file import MAX_MASK_SIDE, decode, decode_mask, read_image_file
 from lib_ipadapter.pictures.preprocess import CROPS, MAX_ASPECT, normalise, resize_for, to_levels, to_pixels
 from lib_ipadapter.unit import unit as units
 
@@ -39,7 +39,7 @@ def text_of(content: bytes) -> str:
 
 
 def load(text: str) -> Image.Image:
-    return decode(FIELD, read_reference(FIELD, text).content)
+    return decode(FIELD, read_image_file(FIELD, text).content)
 
 
 def refused(call: Callable[[], object]) -> UnitError:
@@ -453,7 +453,7 @@ def test_a_picture_is_the_same_as_bare_base64_as_a_data_url_and_in_lines() -> No
     ]
     assert len(content) % 57  # so that the last line is a short one
     for text in texts:
-        read = read_reference(FIELD, text)
+        read = read_image_file(FIELD, text)
         assert read.content == content
         assert read.digest == hashlib.sha256(content).hexdigest()
 

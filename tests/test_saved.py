@@ -167,7 +167,7 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     assert torch.equal(call(host, session, [pasted]), call(host, session, [unit()]))
     keep(session, overwrite=True, images=[photo(9)])
     sentence = refusal(host, session, pasted)
-    told = restored(p.extra_generation_params["IP-Adapter 1"], lambda _: None, session.preparation.library.fault_of)
+    told = restored(p.extra_generation_params["IP-Adapter 1"], lambda _: None, session.preparation.files.fault_of)
     assert told["note"] in sentence
     assert "was another one when this was written down" in sentence
     assert "Give the name without the hash" in sentence

@@ -16,10 +16,10 @@ from unets import ldm_unet
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine import features, tokens
 from lib_ipadapter.engine import prepare as preparation
-from lib_ipadapter.engine.session import Run, Session
+from lib_ipadapter.engine.session import SamplingRun, Session
 from lib_ipadapter.networks.unet_injection import find_attentions
 from lib_ipadapter.networks.unet_sites import SDXL, sites
-from lib_ipadapter.port import Memory, PassFacts
+from lib_ipadapter.port import CacheLimits, PassInfo
 from lib_ipadapter.unit.unit import read_unit
 from lib_ipadapter.web.file_lists import list_adapters, list_encoders
 from lib_ipadapter.weights import clip_vision as encoders
@@ -55,8 +55,8 @@ def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, en
     assert encoded == [2, 1, 1]
 
 
-@pytest.mark.parametrize("limits", [Memory(), Memory(features=0)])
-def test_no_more_features_are_kept_than_the_host_has_memory_for(host, encoded, limits: Memory) -> None:
+@pytest.mark.parametrize("limits", [CacheLimits(), CacheLimits(features=0)])
+def test_no_more_features_are_kept_than_the_host_has_memory_for(host, encoded, limits: CacheLimits) -> None:
     host.limits = limits
     session = Session(host)
     for seed in (1, 2):
@@ -66,8 +66,8 @@ def test_no_more_features_are_kept_than_the_host_has_memory_for(host, encoded, l
     assert bool(encoded) == (limits.features == 0)
 
 
-@pytest.mark.parametrize("limits", [Memory(), Memory(keys_values=0)])
-def test_no_more_keys_and_values_are_kept_than_the_host_has_memory_for(host, monkeypatch, limits: Memory) -> None:
+@pytest.mark.parametrize("limits", [CacheLimits(), CacheLimits(keys_values=0)])
+def test_no_more_keys_and_values_are_kept_than_the_host_has_memory_for(host, monkeypatch, limits: CacheLimits) -> None:
     made: list[int] = []
     monkeypatch.setattr(preparation, "project", lambda *args, **more: made.append(1) or tokens.project(*args, **more))
     host.limits = limits
@@ -180,7 +180,7 @@ def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, hos
 
 def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet, caplog) -> None:
     prepared = session.preparation.prepare(read_unit(unit()), unet)
-    run = Run([prepared], PassFacts())
+    run = SamplingRun([prepared], PassInfo())
     other = ldm_unet(context_dim=CONTEXT, channels=64)
     run.inject(other)
     run.arm(ROWS, 0.0, (8, 8))
@@ -194,7 +194,7 @@ def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet,
 def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, unet) -> None:
     """As where a compiled U-Net computes in the place of the one that was injected into."""
     prepared = session.preparation.prepare(read_unit(unit(start=0.5)), unet)
-    run = Run([prepared], PassFacts())
+    run = SamplingRun([prepared], PassInfo())
     run.inject(unet)
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
     run.arm(ROWS, 0.0, (8, 8))
@@ -241,7 +241,7 @@ def pruned_sdxl(widths: dict[str, int]) -> nn.Module:
 
 
 def test_a_pruned_sdxl_takes_the_sites_that_it_has(session) -> None:
-    adapter = session.preparation.library.adapter("sdxl")
+    adapter = session.preparation.files.adapter("sdxl")
     fitting, other = (pruned_sdxl({"outer": outer, "inner": 128}) for outer in (64, 96))
     assert len(find_attentions(fitting)) == 2 * 2 + 2 * 4 + 3 * 4 + 3 * 2
     assert preparation.reason_against(adapter, fitting) is None
@@ -268,7 +268,7 @@ def test_a_checkpoint_that_is_no_unet_is_told_what_to_load_instead(session, host
 def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> None:
     prepared = session.preparation.prepare(read_unit(unit(model="plus")), unet)
     before = {name for name, _ in unet.named_modules()} | set(unet.state_dict())
-    run = Run([prepared], PassFacts())
+    run = SamplingRun([prepared], PassInfo())
     run.inject(unet)
     run.arm(ROWS, 0.0, (8, 8))
     unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
@@ -338,10 +338,10 @@ def test_parameters_of_a_generation_are_its_own(host, session) -> None:
 
 
 def test_every_picture_of_a_unit_comes_back_from_the_parameters(host, session, tmp_path) -> None:
-    from lib_ipadapter.port import Shelter
+    from lib_ipadapter.port import ReferenceStoreConfig
     from lib_ipadapter.unit.infotext import restored_units
 
-    host.kept = Shelter(tmp_path / "kept", 1 << 20)
+    host.kept = ReferenceStoreConfig(tmp_path / "kept", 1 << 20)
     images = [photo(1), {"image": photo(2), "weight": 0.5, "mask": photo(3)}]
     given = unit(images=images, negative_images=[photo(4)], mask=photo(5), weight=0.7)
     first = Processing()

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from makers import file_of, picture, text_of
 
-from lib_ipadapter.files.reference_store import Store
-from lib_ipadapter.pictures.image_file import Reference, read_reference
-from lib_ipadapter.port import Shelter
+from lib_ipadapter.files.reference_store import ReferenceStore
+from lib_ipadapter.pictures.image_file import ImageFile, read_image_file
+from lib_ipadapter.port import ReferenceStoreConfig
 
 
-def reference(seed: int) -> Reference:
-    return read_reference("images[0]", text_of(picture(20, 20, seed)))
+def reference(seed: int) -> ImageFile:
+    return read_image_file("images[0]", text_of(picture(20, 20, seed)))
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_a_kept_reference_is_found_by_its_first_digits(folder: Path) -> None:
-    store, kept = Store(lambda: Shelter(folder, 1 << 20)), reference(1)
+    store, kept = ReferenceStore(lambda: ReferenceStoreConfig(folder, 1 << 20)), reference(1)
     assert store.find(kept.digest[:12]) is None
     store.keep(kept)
     store.keep(kept)
@@ -34,20 +34,22 @@ def test_a_kept_reference_is_found_by_its_first_digits(folder: Path) -> None:
     for digits in (kept.digest[:12], kept.digest):
         url = store.find(digits)
         assert url == f"data:image/png;base64,{base64.b64encode(kept.content).decode()}"
-        assert read_reference("images[0]", url) == kept
+        assert read_image_file("images[0]", url) == kept
     assert store.find(reference(2).digest[:12]) is None
 
 
 @pytest.mark.parametrize("digits", ["", "*", "../../etc/passwd", "abc", "0" * 11, "G" * 12, "0" * 65, "?" * 12])
 def test_nothing_but_a_hash_is_looked_for(folder: Path, digits: str) -> None:
-    store = Store(lambda: Shelter(folder, 1 << 20))
+    store = ReferenceStore(lambda: ReferenceStoreConfig(folder, 1 << 20))
     store.keep(reference(1))
     assert store.find(digits) is None
 
 
 def test_what_was_used_longest_ago_leaves_first(folder: Path) -> None:
     first, second, third = (reference(seed) for seed in (1, 2, 3))
-    store = Store(lambda: Shelter(folder, 2 * max(len(each.content) for each in (first, second, third))))
+    store = ReferenceStore(
+        lambda: ReferenceStoreConfig(folder, 2 * max(len(each.content) for each in (first, second, third)))
+    )
     for age, kept in ((300, first), (200, second)):
         store.keep(kept)
         path = folder / f"{kept.digest}.png"
@@ -61,7 +63,7 @@ def test_what_was_used_longest_ago_leaves_first(folder: Path) -> None:
 
 def test_a_limit_of_zero_keeps_nothing_and_empties(folder: Path) -> None:
     limit = 1 << 20
-    store = Store(lambda: Shelter(folder, limit))
+    store = ReferenceStore(lambda: ReferenceStoreConfig(folder, limit))
     store.keep(reference(1))
     (folder / "note.txt").write_text("mine")
     (folder / "0123.png").write_text("mine too")
@@ -71,15 +73,15 @@ def test_a_limit_of_zero_keeps_nothing_and_empties(folder: Path) -> None:
 
 
 def test_a_picture_larger_than_the_limit_drives_nothing_out(folder: Path) -> None:
-    small, large = reference(1), Reference(b"BM" + bytes(5000), "f" * 64)
-    store = Store(lambda: Shelter(folder, len(small.content) + 100))
+    small, large = reference(1), ImageFile(b"BM" + bytes(5000), "f" * 64)
+    store = ReferenceStore(lambda: ReferenceStoreConfig(folder, len(small.content) + 100))
     store.keep(small)
     store.keep(large)
     assert names(folder) == {f"{small.digest}.png"}
 
 
 def test_a_file_that_was_changed_is_not_restored(folder: Path) -> None:
-    store, kept = Store(lambda: Shelter(folder, 1 << 20)), reference(1)
+    store, kept = ReferenceStore(lambda: ReferenceStoreConfig(folder, 1 << 20)), reference(1)
     store.keep(kept)
     (folder / f"{kept.digest}.png").write_bytes(file_of(picture(20, 20, 9)))
     assert store.find(kept.digest) is None
@@ -87,18 +89,18 @@ def test_a_file_that_was_changed_is_not_restored(folder: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_to_is_told_and_harms_nothing(tmp_path: Path, caplog) -> None:
     (tmp_path / "kept").write_text("a file where the folder should be")
-    Store(lambda: Shelter(tmp_path / "kept", 1 << 20)).keep(reference(1))
+    ReferenceStore(lambda: ReferenceStoreConfig(tmp_path / "kept", 1 << 20)).keep(reference(1))
     assert "could not keep a reference" in caplog.text
 
 
 def test_without_a_shelter_nothing_is_kept_or_found() -> None:
-    store = Store(lambda: None)
+    store = ReferenceStore(lambda: None)
     store.keep(reference(1))
     assert store.find(reference(1).digest) is None
 
 
 @pytest.mark.parametrize(("start", "name"), [(b"\xff\xd8\xff", "jpg"), (b"GIF89a", "gif"), (b"?", "picture")])
 def test_extensions_are_told_by_content(folder: Path, start: bytes, name: str) -> None:
-    kept = Reference(start, "a" * 64)
-    Store(lambda: Shelter(folder, 1 << 20)).keep(kept)
+    kept = ImageFile(start, "a" * 64)
+    ReferenceStore(lambda: ReferenceStoreConfig(folder, 1 << 20)).keep(kept)
     assert names(folder) == {f"{kept.digest}.{name}"}

@@ -23,7 +23,7 @@ from lib_ipadapter.base.errors import IPAdapterError, UnitError
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.files import subject_zips, subjects
 from lib_ipadapter.files.subjects import RECORD
-from lib_ipadapter.port import Shelter
+from lib_ipadapter.port import ReferenceStoreConfig
 from lib_ipadapter.unit.infotext import restored
 from lib_ipadapter.unit.unit import read_unit
 from lib_ipadapter.web.subject_routes import (
@@ -132,20 +132,20 @@ def test_what_does_not_go_together_is_refused(host, session, more: dict[str, Any
 
 
 def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none(host, session, tmp_path) -> None:
-    host.kept = Shelter(tmp_path / "kept", 1 << 20)
+    host.kept = ReferenceStoreConfig(tmp_path / "kept", 1 << 20)
     digest = keep(session)["sha256"]
     p = Processing()
     session.before_generation(p, [unit(images=[photo(3)], subject="anna")])
     told = p.extra_generation_params["IP-Adapter 1"]
     assert f"Subject: anna [{digest[:12]}], " in told
     assert len(list((tmp_path / "kept").iterdir())) == 1, "a subject's pictures are not kept twice"
-    pasted = restored(told, session.references.find, session.preparation.library.fault_of)
+    pasted = restored(told, session.references.find, session.preparation.files.fault_of)
     assert pasted["subject"] == f"anna [{digest[:12]}]"
     assert torch.equal(call(host, session, [pasted]), call(host, session, [unit(images=[photo(3), *OWN])]))
     keep(session, overwrite=True, pictures=[{**SEVERAL[1], "weight": 1}])
     sentence = "was another one when this was written down"
     assert sentence in refusal(host, session, pasted)
-    again = restored(told, session.references.find, session.preparation.library.fault_of)
+    again = restored(told, session.references.find, session.preparation.files.fault_of)
     assert sentence in again.pop("note")
     assert again == pasted, "it is for the person to say whether the new one will do"
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from lib_ipadapter.engine.active_unit import of_kinds
-from lib_ipadapter.engine.token_plan import Group
+from lib_ipadapter.engine.token_plan import AttentionGroup
 from lib_ipadapter.engine.tokens import KeysValues
 from lib_ipadapter.networks.attention import Bank, Term, make_bank
-from lib_ipadapter.networks.unet_injection import Call, Injection
+from lib_ipadapter.networks.unet_injection import DenoiserCall, Injection
 from lib_ipadapter.networks.unet_sites import Layout, Site, sites
 
 DIFFUSERS_BLOCKS = {
@@ -134,18 +134,18 @@ def as_diffusers(unet: nn.Module, channels: int = 32, context_dim: int = 768, he
     return there
 
 
-def call_of(units: Sequence[tuple[KeysValues, float]], kinds: Sequence[int]) -> Call:
+def call_of(units: Sequence[tuple[KeysValues, float]], kinds: Sequence[int]) -> DenoiserCall:
     """Return an armed call with the banks of `units`, each with all its references under one softmax."""
 
     def term(keys_values: KeysValues, site: Site, weight: float) -> Term:
         keys, values = keys_values.of_site[site]
         references = tuple(range(1, len(keys)))
-        return Term(*of_kinds(keys, values, Group(references, (1.0,) * len(references)), False), weight)
+        return Term(*of_kinds(keys, values, AttentionGroup(references, (1.0,) * len(references)), False), weight)
 
     def bank(site: Site, heads: int, query: Tensor, _size: object) -> Bank:
         return make_bank([term(keys_values, site, weight) for keys_values, weight in units], heads, query)
 
-    return Call(tuple(kinds), bank)
+    return DenoiserCall(tuple(kinds), bank)
 
 
 def with_units(

@@ -11,20 +11,20 @@ from torch import Tensor
 from ..base.boxes import Size
 from ..networks.attention import Term
 from ..networks.unet_sites import Site
-from ..port import UNCOND, PassFacts
+from ..port import UNCOND, PassInfo
 from ..unit.schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass
 from ..weights.loras import Lora
-from .prepare import Prepared
+from .prepare import PreparedUnit
 from .region_weights import grid_of, of_area, of_boxes, of_mask
-from .token_plan import Group
+from .token_plan import AttentionGroup
 
 
 @dataclass(frozen=True)
-class Acting:
+class ActiveUnit:
     """A unit in one pass of sampling."""
 
-    prepared: Prepared
-    facts: PassFacts
+    prepared: PreparedUnit
+    facts: PassInfo
 
     @cached_property
     def layers(self) -> dict[int, LayerWeight]:
@@ -88,7 +88,7 @@ class Acting:
         return {}
 
     @cached_property
-    def _regions(self) -> dict[tuple[Group | None, Size], Tensor | None]:
+    def _regions(self) -> dict[tuple[AttentionGroup | None, Size], Tensor | None]:
         return {}
 
     def _at_full_weight(self, site: Site, at: LayerWeight, period: int, grid: Size) -> Iterator[Term]:
@@ -104,7 +104,7 @@ class Acting:
             keys, values = (part.repeat(period, 1, 1) for part in of_kinds(*pair, group, at.inverted))
             yield Term(keys, values, 1.0, scaling, self._region(group, grid))
 
-    def _region(self, group: Group | None, grid: Size) -> Tensor | None:
+    def _region(self, group: AttentionGroup | None, grid: Size) -> Tensor | None:
         """Return how far a group acts at each position of a grid, or None where it does so everywhere."""
         if (group, grid) not in self._regions:
             masks = [mask for mask in (self.prepared.plan.mask, group and group.mask) if mask]
@@ -117,7 +117,7 @@ class Acting:
         return self._regions[group, grid]
 
 
-def of_kinds(keys: Tensor, values: Tensor, group: Group, inverted: bool) -> tuple[Tensor, Tensor]:
+def of_kinds(keys: Tensor, values: Tensor, group: AttentionGroup, inverted: bool) -> tuple[Tensor, Tensor]:
     """Return the keys and values of a group's sets for rows under the prompt and under the negative prompt.
 
     (sets, tokens, width) -> (2 kinds, tokens of all sets of the group, width). Where a layer is inverted, the negative
@@ -132,11 +132,11 @@ def of_kinds(keys: Tensor, values: Tensor, group: Group, inverted: bool) -> tupl
     return torch.stack([cond[0], uncond[0]]), torch.stack([cond[1], uncond[1]])
 
 
-def _all_sets(groups: Sequence[Group]) -> tuple[int, ...]:
+def _all_sets(groups: Sequence[AttentionGroup]) -> tuple[int, ...]:
     return tuple(number for group in groups for number in group.sets)
 
 
-def period_of(units: Sequence[Acting]) -> int:
+def period_of(units: Sequence[ActiveUnit]) -> int:
     """Return after how many pictures of a batch all units' references begin again."""
     return lcm(*(unit.pictures for unit in units))
 

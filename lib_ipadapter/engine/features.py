@@ -14,7 +14,7 @@ from torch.nn import functional
 from ..base.cache import Cache
 from ..faces.insightface_models import align
 from ..files.saved_embeds import SavedReference
-from ..pictures.image_file import Reference, decode
+from ..pictures.image_file import ImageFile, decode
 from ..pictures.noise import add_noise
 from ..pictures.preprocess import normalise, resize_for, to_levels
 from ..pictures.tiles import cut
@@ -22,7 +22,7 @@ from ..port import Host
 from ..weights.clip_vision import UNCONDITIONAL, EncoderFile, Features, encode
 from ..weights.enhance import enhanced, squares_of
 from ..weights.families import NORMED, RAW, Family
-from .token_plan import EMPTY_SHOT, AnyShot, Plan, Shot
+from .token_plan import UNCONDITIONAL_INPUT, AnyInput, EncoderInput, TokenPlan
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ class FeatureMaker:
         return self.host.compute_device(), self.host.compute_dtype()
 
     def parts(
-        self, family: Family, encoder: EncoderFile | None, plan: Plan, saved: SavedReference | None
-    ) -> dict[AnyShot, Parts]:
+        self, family: Family, encoder: EncoderFile | None, plan: TokenPlan, saved: SavedReference | None
+    ) -> dict[AnyInput, Parts]:
         """Return what the family's projector takes of a plan's shots, and of the empty one for unconditional rows.
 
         Features of shots of `saved` come from its file.
@@ -61,21 +61,21 @@ class FeatureMaker:
         seen = self.encode(encoder, plan) if encoder else {}
         known = saved.features(family.takes).split(1) if saved else ()
 
-        def of(shot: AnyShot) -> Parts:
-            if not isinstance(shot, Shot):
+        def of(shot: AnyInput) -> Parts:
+            if not isinstance(shot, EncoderInput):
                 return (known[shot.index],)
-            face = (VECTORS[family.vector](_vector(shot)),) if family.vector else ()
+            face = (VECTORS[family.face_embedding](_vector(shot)),) if family.face_embedding else ()
             return (*face, seen[shot].of(family.takes)) if encoder else face
 
-        return {shot: of(shot) for shot in (EMPTY_SHOT, *plan.shots)}
+        return {shot: of(shot) for shot in (UNCONDITIONAL_INPUT, *plan.shots)}
 
-    def encode(self, encoder: EncoderFile, plan: Plan) -> dict[Shot, Features]:
+    def encode(self, encoder: EncoderFile, plan: TokenPlan) -> dict[EncoderInput, Features]:
         """Return the features of a plan's shots and of the empty picture; only what is new is encoded."""
         convention = self.host.unconditional()
         files = {file.digest: (field, file) for field, file in plan.files.items()}
-        pixels = {EMPTY_SHOT: lambda: [UNCONDITIONAL[convention](encoder)]}
+        pixels = {UNCONDITIONAL_INPUT: lambda: [UNCONDITIONAL[convention](encoder)]}
         for shot in plan.shots:
-            if isinstance(shot, Shot):
+            if isinstance(shot, EncoderInput):
                 pixels[shot] = partial(_pixels, *files[shot.digest], encoder, shot)
         keys = {shot: (shot, convention, encoder.identity, *self.precision) for shot in pixels}
         features = {shot: found for shot, key in keys.items() if (found := self._kept.find(key))}
@@ -85,9 +85,9 @@ class FeatureMaker:
             whole, *parts = itertools.islice(encoded, len(squares))
             mixed = enhanced(whole, parts, *shot.enhance) if shot.enhance else whole
             features[shot] = self._kept.keep(keys[shot], mixed)
-        empty = features[EMPTY_SHOT]
+        empty = features[UNCONDITIONAL_INPUT]
         # an empty picture has hidden states, but no image embedding: for that, unconditional rows see zeros
-        return features | {EMPTY_SHOT: replace(empty, embed=torch.zeros_like(empty.embed))}
+        return features | {UNCONDITIONAL_INPUT: replace(empty, embed=torch.zeros_like(empty.embed))}
 
     def _run(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
         if not pixels:
@@ -115,12 +115,12 @@ class FeatureMaker:
         self.host.tell("encoding", len(pixels), len(pixels))
 
 
-def _vector(shot: Shot) -> Tensor:
+def _vector(shot: EncoderInput) -> Tensor:
     """Return the vector of a shot's face, or zeros where it has none: (1, 512)."""
-    return torch.tensor([shot.face.vector]) if shot.face else torch.zeros(1, VECTOR)
+    return torch.tensor([shot.face.embedding]) if shot.face else torch.zeros(1, VECTOR)
 
 
-def views(field: str, reference: Reference, size: int, shot: Shot) -> list[Tensor]:
+def views(field: str, reference: ImageFile, size: int, shot: EncoderInput) -> list[Tensor]:
     """Return the levels 0..1 of what an encoder sees of a shot: the whole, then its squares, if it has any.
 
     Each is (3, size, size). Noise is seeded by the picture, so that it is the same every time.
@@ -139,6 +139,6 @@ def views(field: str, reference: Reference, size: int, shot: Shot) -> list[Tenso
     return levels
 
 
-def _pixels(field: str, reference: Reference, encoder: EncoderFile, shot: Shot) -> list[Tensor]:
+def _pixels(field: str, reference: ImageFile, encoder: EncoderFile, shot: EncoderInput) -> list[Tensor]:
     """Return a shot's pixels, normalised, and those of its squares."""
     return [normalise(each) for each in views(field, reference, encoder.image_size, shot)]

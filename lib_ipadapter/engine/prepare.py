@@ -14,13 +14,13 @@ from ..base.cache import Cache
 from ..base.errors import IPAdapterError, UnitError
 from ..base.files import file_identity
 from ..faces.insightface_models import PACKS, Face, FaceFinder, choose
-from ..files.model_files import Library
+from ..files.model_files import ModelFiles
 from ..files.saved_embeds import SavedPicture, SavedReference, write_saved
 from ..files.subjects import Subject
 from ..networks.unet_injection import context_dim, find_attentions, widths
 from ..networks.unet_sites import Layout, sites
-from ..pictures.image_cache import PictureFiles
-from ..pictures.image_file import Reference
+from ..pictures.image_cache import ImageCache
+from ..pictures.image_file import ImageFile
 from ..port import Host
 from ..unit.combine import MERGED, TOKENS_MERGED, merge
 from ..unit.fields import Picture
@@ -31,7 +31,16 @@ from ..weights.clip_vision import EncoderFile, fingerprint
 from ..weights.families import EMBED, FACE_FIELDS, HIDDEN, adapters_for, base_name, network_without_unet
 from ..weights.loras import Lora, lora_apart, lora_inside, partner
 from .features import FeatureMaker
-from .token_plan import EMPTY_SHOT, Given, Plan, Recipe, Shot, faces_alone, plan_of, whole_pictures
+from .token_plan import (
+    UNCONDITIONAL_INPUT,
+    EncoderInput,
+    Given,
+    TokenPlan,
+    TokenRecipe,
+    faces_alone,
+    plan_of,
+    whole_pictures,
+)
 from .tokens import KeysValues, keys_and_values, project, refuse_unsound, usable_tensors
 
 Settings = Mapping[str, float]
@@ -47,13 +56,13 @@ WORDS = {EMBED: "an image embedding", HIDDEN: "hidden states"}
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedUnit:
     """A unit whose files were read and whose references were encoded."""
 
     unit: Unit
     adapter: AdapterFile
     layout: Layout
-    plan: Plan
+    plan: TokenPlan
     keys_values: KeysValues
     """The unconditional set, then the plan's images, then its compositions."""
     saved: SavedReference | None = None
@@ -71,7 +80,7 @@ class Prepared:
         return {field: file.digest for field, file in self.plan.files.items()} | saved | subject
 
     @property
-    def own_files(self) -> list[Reference]:
+    def own_files(self) -> list[ImageFile]:
         """The pictures that the unit was sent itself; those of a subject have their place already."""
         return [file for field, file in self.plan.files.items() if not field.startswith("subject")]
 
@@ -81,33 +90,35 @@ class Preparation:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.library = Library(host.folders)
+        self.files = ModelFiles(host.folders)
         self._saving = threading.Lock()
-        self.pictures = PictureFiles()
+        self.pictures = ImageCache()
         self.faces = FaceFinder(lambda: host.folders().faces)
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
         self._keys_values: Cache[KeysValues] = Cache(host.memory().keys_values, lambda kept: kept.bytes)
 
-    def prepare(self, unit: Unit, unet: nn.Module) -> Prepared:
+    def prepare(self, unit: Unit, unet: nn.Module) -> PreparedUnit:
         """Return the unit ready for `unet`; raises `IPAdapterError` with a sentence where it cannot run."""
-        adapter = self.library.adapter(unit.model).as_variant(unit.variant)
+        adapter = self.files.adapter(unit.model).as_variant(unit.variant)
         if reason := reason_against(adapter, unet):
             raise IPAdapterError(reason)
         layout = refuse_unsound(adapter)
         _refuse_idle_composition(unit, layout)
         refuse_idle_fields(unit, adapter)
-        encoder = self.library.encoder_for(adapter, unit.encoder)
-        saved = self.library.saved_reference(unit.embeds) if unit.embeds else None
+        encoder = self.files.encoder_for(adapter, unit.encoder)
+        saved = self.files.saved_reference(unit.embeds) if unit.embeds else None
         if saved:
             _refuse_wrong_pair(unit, saved, adapter, encoder)
-        subject = self.library.subjects.find("subject", unit.subject) if unit.subject else None
+        subject = self.files.subjects.find("subject", unit.subject) if unit.subject else None
         plan = self._plan(unit, adapter, saved, self._of_subject(unit, subject))
         with lasting():
             keys_values = self._kept(unit, adapter, encoder, plan, saved)
-            return Prepared(unit, adapter, layout, plan, keys_values, saved, self._lora(unit, adapter, layout), subject)
+            return PreparedUnit(
+                unit, adapter, layout, plan, keys_values, saved, self._lora(unit, adapter, layout), subject
+            )
 
-    def plan(self, unit: Unit, adapter: AdapterFile) -> Plan:
+    def plan(self, unit: Unit, adapter: AdapterFile) -> TokenPlan:
         """Return the plan of a unit whose references are pictures, in which every face is found; it encodes nothing."""
         return self._plan(unit, adapter, None, self.pictures_of_subject(unit))
 
@@ -116,23 +127,23 @@ class Preparation:
 
         Of the unit, its references with their weights count, and how they are encoded: adapter, encoder, crop, tiles.
         """
-        adapter = self.library.adapter(unit.model)
-        encoder = self.library.encoder_for(adapter, unit.encoder)
-        if encoder is None or adapter.recognised.family.vector:
+        adapter = self.files.adapter(unit.model)
+        encoder = self.files.encoder_for(adapter, unit.encoder)
+        if encoder is None or adapter.recognised.family.face_embedding:
             why = f"is {adapter.recognised.title}, which sees faces; these are not saved. Choose another one."
             raise UnitError("model", unit.model, why)
         _refuse_unsavable(unit)
         alone = references_alone(unit)
         with self._saving, lasting():
-            path = self.library.path_to_save(name, overwrite)
+            path = self.files.path_to_save(name, overwrite)
             plan = plan_of(alone, self.pictures, whole_pictures(alone), more=self.pictures_of_subject(alone))
             encoded = self._features.encode(encoder, plan)
-            squares = [encoded[shot] for shot in plan.images.shots if isinstance(shot, Shot)]
+            squares = [encoded[shot] for shot in plan.images.shots if isinstance(shot, EncoderInput)]
             features = {takes: torch.cat([each.of(takes) for each in squares]) for takes in (EMBED, HIDDEN)}
             pictures = [SavedPicture(motif.weight, motif.places) for motif in plan.motifs]
             write_saved(path, pictures, features, encoder.path.name, fingerprint(encoder))
-            self.library.saved.rescan()
-        return self.library.saved.open(path)
+            self.files.saved.rescan()
+        return self.files.saved.open(path)
 
     @property
     def encoding_seconds(self) -> float:
@@ -141,7 +152,7 @@ class Preparation:
 
     def pictures_of_subject(self, unit: Unit) -> Given:
         """Return the references of the subject that a unit names, if any."""
-        return self._of_subject(unit, self.library.subjects.find("subject", unit.subject) if unit.subject else None)
+        return self._of_subject(unit, self.files.subjects.find("subject", unit.subject) if unit.subject else None)
 
     def _of_subject(self, unit: Unit, subject: Subject | None) -> Given:
         """Return the references of a unit's subject, each with the picture that it would be in the unit.
@@ -152,18 +163,18 @@ class Preparation:
             return ()
         given = [
             (f"subject[{i}]", Picture("", each.weight, crop=each.crop), file)
-            for i, (each, file) in enumerate(zip(subject.pictures, self.library.subjects.files(subject), strict=True))
+            for i, (each, file) in enumerate(zip(subject.pictures, self.files.subjects.files(subject), strict=True))
         ]
         refuse_contradictions(replace(unit, images=(*unit.images, *(picture for _, picture, _ in given))))
         return [entry for entry in given if entry[1].weight]
 
-    def _plan(self, unit: Unit, adapter: AdapterFile, saved: SavedReference | None, more: Given) -> Plan:
+    def _plan(self, unit: Unit, adapter: AdapterFile, saved: SavedReference | None, more: Given) -> TokenPlan:
         """Return the unit's plan; an adapter that takes faces sees those that the unit means, of every picture."""
-        if not adapter.recognised.family.vector:
+        if not adapter.recognised.family.face_embedding:
             return plan_of(unit, self.pictures, whole_pictures(unit), saved, more)
         pack = PACKS[adapter.recognised.pack]
 
-        def faces_of(field: str, file: Reference) -> Sequence[Face]:
+        def faces_of(field: str, file: ImageFile) -> Sequence[Face]:
             return choose(field, self.faces.find(field, file, pack), unit.face)
 
         return plan_of(unit, self.pictures, faces_alone(faces_of), saved, more)
@@ -172,7 +183,7 @@ class Preparation:
         """Return the LoRA that the adapter was trained with, from its own file or else from one of its own."""
         if "lora_weight" not in adapter.recognised.family.fields or not unit.lora_weight:
             return None
-        path = None if adapter.recognised.lora else self.library.lora_of(adapter)
+        path = None if adapter.recognised.lora else self.files.lora_of(adapter)
         if path is None and not adapter.recognised.lora:
             _miss_lora(unit, adapter)
             return None
@@ -184,7 +195,12 @@ class Preparation:
         return self._loras.keep(key, lora)
 
     def _kept(
-        self, unit: Unit, adapter: AdapterFile, encoder: EncoderFile | None, plan: Plan, saved: SavedReference | None
+        self,
+        unit: Unit,
+        adapter: AdapterFile,
+        encoder: EncoderFile | None,
+        plan: TokenPlan,
+        saved: SavedReference | None,
     ) -> KeysValues:
         recipes, identity = (plan.negatives, plan.images, plan.compositions), encoder and encoder.identity
         settings = _settings(unit, adapter)
@@ -197,14 +213,14 @@ class Preparation:
         self,
         adapter: AdapterFile,
         encoder: EncoderFile | None,
-        plan: Plan,
+        plan: TokenPlan,
         saved: SavedReference | None,
         settings: Settings,
     ) -> KeysValues:
         layout, tensors = refuse_unsound(adapter), usable_tensors(adapter)
         parts = self._features.parts(adapter.recognised.family, encoder, plan, saved)
 
-        def tokens_of(recipe: Recipe) -> Tensor:
+        def tokens_of(recipe: TokenRecipe) -> Tensor:
             """Return a recipe's sets of image tokens: (sets, tokens, context dim)."""
             features = [torch.cat(column) for column in zip(*(parts[shot] for shot in recipe.shots), strict=True)]
             if how := MERGED.get(recipe.combine):
@@ -213,7 +229,7 @@ class Preparation:
             how = TOKENS_MERGED.get(recipe.combine)
             return merge(how, tokens, recipe.weights) if how else tokens
 
-        nothing = Recipe((EMPTY_SHOT,))
+        nothing = TokenRecipe((UNCONDITIONAL_INPUT,))
         recipes = [plan.negatives if plan.negatives.shots else nothing, plan.images, plan.compositions]
         sets = torch.cat([tokens_of(recipe) for recipe in recipes if recipe.shots])
         return keys_and_values(tensors, layout, sets, self.host.compute_device())
@@ -303,7 +319,7 @@ def _refuse_unsavable(unit: Unit) -> None:
 
 def _refuse_wrong_pair(unit: Unit, saved: SavedReference, adapter: AdapterFile, encoder: EncoderFile | None) -> None:
     """Raise a `UnitError` where a saved reference holds nothing that the adapter takes, or another encoder's."""
-    if encoder is None or adapter.recognised.family.vector:
+    if encoder is None or adapter.recognised.family.face_embedding:
         why = f'"{saved.name}" holds what an image encoder saw, but {adapter.path.name} sees faces. Send pictures.'
         raise UnitError("embeds", unit.embeds, why)
     takes = adapter.recognised.family.takes
@@ -333,7 +349,7 @@ def refuse_idle_fields(unit: Unit, adapter: AdapterFile) -> None:
     idle = set(FACE_FIELDS) - set(found.family.fields)
     if found.variant and "structure_weight" not in found.variant.settings:
         idle.add("structure_weight")
-    if found.family.vector:
+    if found.family.face_embedding:
         idle |= {"tiles", "noise", "enhance"}
     for name in sorted(idle):
         value, default = getattr(unit, name), FIELDS[name].default

@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from ..base.boxes import Size
 from ..base.errors import IPAdapterError
-from ..files.reference_store import Store
+from ..files.reference_store import ReferenceStore
 from ..networks.attention import Bank, make_bank
-from ..networks.unet_injection import Call, Injection, SidePaths, find_attentions
+from ..networks.unet_injection import DenoiserCall, Injection, LoraHooks, find_attentions
 from ..networks.unet_sites import Site
-from ..port import Host, PassFacts, Row, RowsOf
+from ..port import Host, PassInfo, Row, RowsOf
 from ..unit.infotext import describe, unit_key, without_units
 from ..unit.presets import Presets
 from ..unit.unit import read_units
 from ..weights.loras import Lora
-from .active_unit import Acting, kind_of, period_of
-from .prepare import Preparation, Prepared, reason_against
+from .active_unit import ActiveUnit, kind_of, period_of
+from .prepare import Preparation, PreparedUnit, reason_against
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Session:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.preparation = Preparation(host)
-        self.references = Store(host.shelter)
+        self.references = ReferenceStore(host.reference_store)
         self.presets = Presets(lambda: host.folders().presets)
 
     def feeds_controlnet(self, args: Iterable[Any]) -> bool:
@@ -41,7 +41,7 @@ class Session:
         """
         try:
             units = read_units(list(args)).values()
-            adapters = [self.preparation.library.adapter(unit.model).as_variant(unit.variant) for unit in units]
+            adapters = [self.preparation.files.adapter(unit.model).as_variant(unit.variant) for unit in units]
         except IPAdapterError:
             return False
         return any(adapter.recognised.controlnet for adapter in adapters)
@@ -71,14 +71,14 @@ class Session:
         prepared = self._prepare(p, args)
         if not prepared:
             return
-        run = Run(list(prepared.values()), self.host.pass_of(p))
+        run = SamplingRun(list(prepared.values()), self.host.pass_info(p))
         self.host.while_sampling(p, run if run.acts else None)
         if run.acts:
             for number, each in prepared.items():
                 log.debug("%s: %s", unit_key(number), describe(each.unit, each.adapter.path.name, each.digests))
 
-    def _prepare(self, p: Any, args: Iterable[Any]) -> Mapping[int, Prepared]:
-        prepared: dict[int, Prepared] = {}
+    def _prepare(self, p: Any, args: Iterable[Any]) -> Mapping[int, PreparedUnit]:
+        prepared: dict[int, PreparedUnit] = {}
         with self.host.refusing(p):
             for number, unit in read_units(list(args)).items():
                 with self.host.refusing(p, number):
@@ -86,7 +86,7 @@ class Session:
         return prepared
 
 
-def costs(prepared: Collection[Prepared], encoding: float, rest: float) -> str:
+def costs(prepared: Collection[PreparedUnit], encoding: float, rest: float) -> str:
     """Return what the units of a generation are in numbers, and the seconds they took, in a line for the log."""
     tokens = sum(each.keys_values.tokens * (each.plan.images.sets + each.plan.compositions.sets) for each in prepared)
     size = sum(each.keys_values.bytes for each in prepared)
@@ -96,19 +96,19 @@ def costs(prepared: Collection[Prepared], encoding: float, rest: float) -> str:
     )
 
 
-class Run:
+class SamplingRun:
     """One pass of sampling with some units. Inject it, arm it for each call of the denoiser, eject it."""
 
-    def __init__(self, prepared: Sequence[Prepared], facts: PassFacts) -> None:
-        acting = [Acting(each, facts) for each in prepared]
+    def __init__(self, prepared: Sequence[PreparedUnit], facts: PassInfo) -> None:
+        acting = [ActiveUnit(each, facts) for each in prepared]
         self._units = [unit for unit in acting if unit.acts]
         self._asked = [unit for unit in acting if facts.contexts and unit.prepared.adapter.recognised.controlnet]
         self._rows: Sequence[Row] = ()
-        self._acting: list[Acting] = []
+        self._acting: list[ActiveUnit] = []
         self._period = 1
         self._unet: nn.Module | None = None
         self._injection: Injection | None = None
-        self._side: SidePaths | None = None
+        self._side: LoraHooks | None = None
         self._factors: tuple[float, ...] = ()
         self._to_act = self._acted = False
         self._banks: dict[tuple[Site, torch.device, torch.dtype, Size, int], Bank | None] = {}
@@ -139,7 +139,7 @@ class Run:
         self._acting = [unit for unit, reason in zip(self._units, reasons, strict=True) if not reason]
         self._period = period_of(self._acting)
         self._unet, self._injection = unet, Injection(unet, find_attentions(unet))
-        self._side = SidePaths(unet, [lora.layers for lora in self._loras(self._acting)])
+        self._side = LoraHooks(unet, [lora.layers for lora in self._loras(self._acting)])
         self._side.inject()  # first, for the query that the other hooks keep has the LoRA in it
         self._injection.inject()
 
@@ -166,7 +166,7 @@ class Run:
         if self._injection and any(factors):
             by_text = None if told is None or self._period > 1 else lambda text: self._kinds(told(text))
             regional = any(unit.regional for unit, factor in zip(self._acting, factors, strict=True) if factor)
-            self._injection.call = Call(self._kinds(rows), self._bank, by_text, size if regional else None)
+            self._injection.call = DenoiserCall(self._kinds(rows), self._bank, by_text, size if regional else None)
             self._to_act = True
         if self._side:
             at_work = [unit for unit, factor in zip(self._acting, factors, strict=True) if factor]
@@ -201,7 +201,7 @@ class Run:
         return unit.contexts[kinds * copies]
 
     @staticmethod
-    def _loras(units: Sequence[Acting]) -> dict[Lora, float]:
+    def _loras(units: Sequence[ActiveUnit]) -> dict[Lora, float]:
         """Return the units' LoRAs with their strengths; one that several units bring counts once, at the largest."""
         strengths: dict[Lora, float] = {}
         for unit in units:

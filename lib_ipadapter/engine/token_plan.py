@@ -11,8 +11,8 @@ from ..base.boxes import Box
 from ..base.errors import UnitError
 from ..faces.insightface_models import Face
 from ..files.saved_embeds import SavedReference
-from ..pictures.image_cache import PictureFiles
-from ..pictures.image_file import Reference
+from ..pictures.image_cache import ImageCache
+from ..pictures.image_file import ImageFile
 from ..pictures.tiles import Tile
 from ..unit.fields import Picture
 from ..unit.region_text import DOWN, Area, Places, read_places
@@ -20,7 +20,7 @@ from ..unit.unit import PICTURE_FIELDS, Unit
 
 
 @dataclass(frozen=True)
-class Shot:
+class EncoderInput:
     """One square picture as an encoder gets it; equal shots have equal features."""
 
     digest: str
@@ -35,12 +35,12 @@ class Shot:
     """The face that an adapter sees instead of the picture."""
 
 
-EMPTY_SHOT = Shot("", "")
+UNCONDITIONAL_INPUT = EncoderInput("", "")
 """Stands for the picture that unconditional rows see where there is no other."""
 
 
 @dataclass(frozen=True)
-class SavedShot:
+class SavedInput:
     """One square of a saved reference, whose features need not be made."""
 
     digest: str
@@ -49,14 +49,14 @@ class SavedShot:
     """Its place among the squares there."""
 
 
-AnyShot = Shot | SavedShot
+AnyInput = EncoderInput | SavedInput
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TokenRecipe:
     """How some shots become sets of image tokens: one each, or all of them merged into one."""
 
-    shots: tuple[AnyShot, ...] = ()
+    shots: tuple[AnyInput, ...] = ()
     combine: str = "concat"
     weights: tuple[float, ...] = ()
     """Of each shot, where they are merged."""
@@ -68,7 +68,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class AttentionGroup:
     """Sets of image tokens that are attended together, under one softmax, and where."""
 
     sets: tuple[int, ...]
@@ -83,10 +83,10 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False)
-class Motif:
+class PreparedReference:
     """One reference as what stands for it: a square, its tiles, or its faces."""
 
-    shots: tuple[AnyShot, ...]
+    shots: tuple[AnyInput, ...]
     weight: float
     mask: Image.Image | None = None
     places: tuple[Box, ...] = ()
@@ -96,52 +96,52 @@ class Motif:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TokenPlan:
     """What is to be encoded for a unit, and how its image tokens are attended."""
 
-    files: Mapping[str, Reference]
+    files: Mapping[str, ImageFile]
     """Each picture's file, by its field, such as `images[0]` or `mask`."""
-    negatives: Recipe
+    negatives: TokenRecipe
     """What unconditional rows see; without shots, the empty picture."""
-    images: Recipe
-    compositions: Recipe
-    groups: tuple[Group, ...]
-    composition_groups: tuple[Group, ...]
+    images: TokenRecipe
+    compositions: TokenRecipe
+    groups: tuple[AttentionGroup, ...]
+    composition_groups: tuple[AttentionGroup, ...]
     """What composition layers see instead, where the unit has composition references."""
     mask: Image.Image | None
     area: Area | None
     """Where the unit acts as a whole, besides the mask."""
-    motifs: tuple[Motif, ...]
+    motifs: tuple[PreparedReference, ...]
     """The images one by one."""
 
     @property
-    def shots(self) -> tuple[AnyShot, ...]:
+    def shots(self) -> tuple[AnyInput, ...]:
         """All whose features are needed."""
         return self.negatives.shots + self.images.shots + self.compositions.shots
 
 
-ShotsOf = Callable[[str, Picture, Reference], Sequence[Shot]]
+InputsOf = Callable[[str, Picture, ImageFile], Sequence[EncoderInput]]
 """(field, picture, file) -> what an adapter sees of a picture."""
 
 
-def whole_pictures(unit: Unit) -> ShotsOf:
+def whole_pictures(unit: Unit) -> InputsOf:
     """Return how an adapter sees pictures: each as one square."""
     enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
-    return lambda _, picture, file: [Shot(file.digest, picture.crop or unit.crop, enhance=enhance)]
+    return lambda _, picture, file: [EncoderInput(file.digest, picture.crop or unit.crop, enhance=enhance)]
 
 
-def faces_alone(faces_of: Callable[[str, Reference], Sequence[Face]]) -> ShotsOf:
+def faces_alone(faces_of: Callable[[str, ImageFile], Sequence[Face]]) -> InputsOf:
     """Return how an adapter sees faces: each as a picture of its own."""
-    return lambda field, _, file: [Shot(file.digest, "center", face=face) for face in faces_of(field, file)]
+    return lambda field, _, file: [EncoderInput(file.digest, "center", face=face) for face in faces_of(field, file)]
 
 
-Given = Sequence[tuple[str, Picture, Reference]]
+Given = Sequence[tuple[str, Picture, ImageFile]]
 """References that have a weight, each with its field and its file."""
 
 
 def plan_of(
-    unit: Unit, pictures: PictureFiles, shots_of: ShotsOf, saved: SavedReference | None = None, more: Given = ()
-) -> Plan:
+    unit: Unit, pictures: ImageCache, shots_of: InputsOf, saved: SavedReference | None = None, more: Given = ()
+) -> TokenPlan:
     """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read.
 
     `saved` is what the unit's `embeds` names, `more` are the references of its `subject`, which come after its own.
@@ -160,15 +160,15 @@ def plan_of(
     composing = _in_places(unit, places, "composition_images", composing)
     compositions, others = _sets(unit, composing, 1 + images.sets)
     negatives = _negatives(unit, given["negative_images"] or given["images"], shots_of)
-    return Plan(files, negatives, images, compositions, groups, others, masks.get("mask"), places.whole, motifs)
+    return TokenPlan(files, negatives, images, compositions, groups, others, masks.get("mask"), places.whole, motifs)
 
 
-def _given(name: str, all_pictures: Sequence[Picture], pictures: PictureFiles) -> Given:
+def _given(name: str, all_pictures: Sequence[Picture], pictures: ImageCache) -> Given:
     numbered = [(f"{name}[{i}]", picture) for i, picture in enumerate(all_pictures) if picture.weight]
     return [(field, picture, pictures.reference(field, picture.image)) for field, picture in numbered]
 
 
-def _mask_files(unit: Unit, given: Mapping[str, Given], pictures: PictureFiles) -> dict[str, Reference]:
+def _mask_files(unit: Unit, given: Mapping[str, Given], pictures: ImageCache) -> dict[str, ImageFile]:
     """Return the files of the unit's mask and of its references' masks, by field."""
     texts = {f"{field}.mask": picture.mask for each in given.values() for field, picture, _ in each}
     texts["mask"] = unit.mask
@@ -178,22 +178,22 @@ def _mask_files(unit: Unit, given: Mapping[str, Given], pictures: PictureFiles) 
 def _motif(
     unit: Unit,
     masks: Mapping[str, Image.Image],
-    pictures: PictureFiles,
-    shots_of: ShotsOf,
+    pictures: ImageCache,
+    shots_of: InputsOf,
     field: str,
     picture: Picture,
-    file: Reference,
-) -> Motif:
+    file: ImageFile,
+) -> PreparedReference:
     mask, shots = masks.get(f"{field}.mask"), tuple(shots_of(field, picture, file))
     if not unit.tiles:
-        return Motif(shots, picture.weight, mask)
+        return PreparedReference(shots, picture.weight, mask)
     (whole,) = shots  # faces have no tiles
     tiles = pictures.tiles(field, file)
     places = tuple(tile.place for tile in tiles)
-    return Motif(tuple(replace(whole, tile=tile) for tile in tiles), picture.weight, mask, places)
+    return PreparedReference(tuple(replace(whole, tile=tile) for tile in tiles), picture.weight, mask, places)
 
 
-def _saved_motifs(unit: Unit, saved: SavedReference) -> tuple[Motif, ...]:
+def _saved_motifs(unit: Unit, saved: SavedReference) -> tuple[PreparedReference, ...]:
     """Return the pictures of a saved reference; raises `UnitError` where they were encoded for another use."""
     for picture in saved.pictures:
         if bool(picture.places) != unit.tiles:
@@ -201,14 +201,16 @@ def _saved_motifs(unit: Unit, saved: SavedReference) -> tuple[Motif, ...]:
             raise UnitError("tiles", unit.tiles, f'does not go with "{saved.name}", which was saved {how}.')
     if unit.tiles and unit.combine != "concat" and len(saved.pictures) > 1:
         raise UnitError("tiles", True, "keeps references apart: set combine to concat.")
-    squares = (SavedShot(saved.digest, index) for index in itertools.count())
+    squares = (SavedInput(saved.digest, index) for index in itertools.count())
     return tuple(
-        Motif(tuple(itertools.islice(squares, picture.squares)), picture.weight, places=picture.places)
+        PreparedReference(tuple(itertools.islice(squares, picture.squares)), picture.weight, places=picture.places)
         for picture in saved.pictures
     )
 
 
-def _in_places(unit: Unit, places: Places, name: str, motifs: Sequence[Motif]) -> tuple[Motif, ...]:
+def _in_places(
+    unit: Unit, places: Places, name: str, motifs: Sequence[PreparedReference]
+) -> tuple[PreparedReference, ...]:
     """Return references each in its place, if the unit gives each its own; the faces of one picture are then apart.
 
     Raises `UnitError` where there are more or fewer of them than named places.
@@ -223,55 +225,57 @@ def _in_places(unit: Unit, places: Places, name: str, motifs: Sequence[Motif]) -
     return tuple(replace(one, area=area) for one, area in zip(each, areas, strict=True))
 
 
-def _persons(motif: Motif, places: Places) -> list[Motif]:
+def _persons(motif: PreparedReference, places: Places) -> list[PreparedReference]:
     """Return a reference's faces as references of their own, in the order of the places, from left to right or down."""
-    faces = [shot for shot in motif.shots if isinstance(shot, Shot) and shot.face]
+    faces = [shot for shot in motif.shots if isinstance(shot, EncoderInput) and shot.face]
     if len(faces) < 2:
         return [motif]
     faces.sort(key=lambda shot: shot.face.centre[places.axis == DOWN] if shot.face else 0.0)
     return [replace(motif, shots=(shot,)) for shot in faces]
 
 
-def _sets(unit: Unit, motifs: Sequence[Motif], first: int) -> tuple[Recipe, tuple[Group, ...]]:
+def _sets(
+    unit: Unit, motifs: Sequence[PreparedReference], first: int
+) -> tuple[TokenRecipe, tuple[AttentionGroup, ...]]:
     """Return how references become sets of image tokens, counted from `first`, and how these are attended."""
     shots = tuple(shot for motif in motifs for shot in motif.shots)
     if unit.tiles:
-        return Recipe(shots), _tiled(motifs, first)
+        return TokenRecipe(shots), _tiled(motifs, first)
     if unit.combine != "concat" and len(shots) > 1 and not unit.unfold:
         weights = tuple(motif.weight for motif in motifs for _ in motif.shots)
-        return Recipe(shots, unit.combine, weights), (Group((first,), (1.0,)),)
-    return Recipe(shots), tuple(_apart_or_together(unit, motifs, first))
+        return TokenRecipe(shots, unit.combine, weights), (AttentionGroup((first,), (1.0,)),)
+    return TokenRecipe(shots), tuple(_apart_or_together(unit, motifs, first))
 
 
-def _apart_or_together(unit: Unit, motifs: Sequence[Motif], first: int) -> Iterator[Group]:
+def _apart_or_together(unit: Unit, motifs: Sequence[PreparedReference], first: int) -> Iterator[AttentionGroup]:
     """Yield a group for each reference that acts alone, then one for all others."""
     numbers = itertools.count(first)
     sets = {motif: tuple(itertools.islice(numbers, len(motif.shots))) for motif in motifs}
     weights = {motif: (motif.weight,) * len(motif.shots) for motif in motifs}
     apart = [motif for motif in motifs if unit.unfold or motif.mask is not None or motif.area is not None]
     for motif in apart:
-        yield Group(sets[motif], weights[motif], motif.mask, area=motif.area)
+        yield AttentionGroup(sets[motif], weights[motif], motif.mask, area=motif.area)
     together = [motif for motif in motifs if motif not in apart]
     if together:
-        yield Group(sum((sets[each] for each in together), ()), sum((weights[each] for each in together), ()))
+        yield AttentionGroup(sum((sets[each] for each in together), ()), sum((weights[each] for each in together), ()))
 
 
-def _tiled(motifs: Sequence[Motif], first: int) -> tuple[Group, ...]:
+def _tiled(motifs: Sequence[PreparedReference], first: int) -> tuple[AttentionGroup, ...]:
     """Return every tile as a group of its own; several references share the strength, unless each has its place."""
     sets = itertools.count(first)
     sharing = {motif: 1 if motif.area else len(motifs) for motif in motifs}
     return tuple(
-        Group((next(sets),), (motif.weight / sharing[motif],), motif.mask, motif.places, i, motif.area)
+        AttentionGroup((next(sets),), (motif.weight / sharing[motif],), motif.mask, motif.places, i, motif.area)
         for motif in motifs
         for i in range(len(motif.places))
     )
 
 
-def _negatives(unit: Unit, given: Given, shots_of: ShotsOf) -> Recipe:
+def _negatives(unit: Unit, given: Given, shots_of: InputsOf) -> TokenRecipe:
     """Return what the unconditional rows see: negative references, noise made of references, or nothing."""
     if not unit.negative_images and not unit.noise:
-        return Recipe()
+        return TokenRecipe()
     noise = (unit.noise_type, unit.noise) if unit.noise else None
     seen = [(picture.weight, shot) for field, picture, file in given for shot in shots_of(field, picture, file)]
     shots = tuple(replace(shot, noise=noise, enhance=None) for _, shot in seen)
-    return Recipe(shots, "average", tuple(weight for weight, _ in seen))
+    return TokenRecipe(shots, "average", tuple(weight for weight, _ in seen))

@@ -17,7 +17,7 @@ from PIL import Image
 from ..base.cache import Cache
 from ..base.errors import IPAdapterError, UnitError
 from ..base.files import file_identity
-from ..pictures.image_file import Reference, decode
+from ..pictures.image_file import ImageFile, decode
 
 DETECTION_SIZES = (640, 576, 512, 448, 384, 320, 256)
 """Sides in pixels of the square in which faces are looked for; a face that fills the picture is only found in a small
@@ -68,7 +68,7 @@ class Face:
     """Left eye, right eye, nose, left and right corner of the mouth in pixels, as they stand in the picture."""
     score: float
     """How sure the detector is, 0.5..1."""
-    vector: tuple[float, ...]
+    embedding: tuple[float, ...]
     """512 numbers of the recognition model, not normalised."""
 
     @property
@@ -115,7 +115,7 @@ class FaceFinder:
         self._folders = folders
         self._found: Cache[tuple[Face, ...]] = Cache(FACES_LIMIT, len)
 
-    def look(self, field: str, file: Reference, pack: Pack) -> tuple[Face, ...]:
+    def look(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
         """Return the faces in a picture file, the largest first; none where none could be found.
 
         Raises `IPAdapterError` where a package or a model is missing.
@@ -125,7 +125,7 @@ class FaceFinder:
         found = self._found.find(key)
         return found if found is not None else self._found.keep(key, find_faces(decode(field, file.content), *paths))
 
-    def find(self, field: str, file: Reference, pack: Pack) -> tuple[Face, ...]:
+    def find(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
         """Return the faces as `look` does; raises `UnitError` with the field where there is none."""
         found = self.look(field, file, pack)
         if not found:
@@ -168,12 +168,12 @@ class FaceModels:
         """Return the faces in an RGB picture, the largest first; none where none is found at any size."""
         boxes, points = _detect(self._detector, _blue_first(picture))
         faces = [
-            Face(tuple(box[:4].tolist()), fives, float(box[4]), self._vector(_aligned(picture, fives, RECOGNISED)))
+            Face(tuple(box[:4].tolist()), fives, float(box[4]), self._embedding(_aligned(picture, fives, RECOGNISED)))
             for box, fives in zip(boxes, (tuple(map(tuple, five.tolist())) for five in points), strict=True)
         ]
         return tuple(sorted(faces, key=lambda face: face.area, reverse=True))
 
-    def _vector(self, crop: Image.Image) -> tuple[float, ...]:
+    def _embedding(self, crop: Image.Image) -> tuple[float, ...]:
         """Return the recognition model's 512 numbers for an aligned face."""
         return tuple(self._recogniser.get_feat(_blue_first(crop)).flatten().tolist())
 

@@ -26,7 +26,7 @@ EXTENSIONS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 Opened = TypeVar("Opened")
 
 
-class Shelf(Generic[Opened]):
+class FileIndex(Generic[Opened]):
     """The files of one sort below some folders; each is opened once, until it changes on the disk."""
 
     def __init__(
@@ -106,15 +106,15 @@ class Shelf(Generic[Opened]):
         return f" Put it into {next(iter(self._folders()), 'a model folder')} and press refresh."
 
 
-class Library:
+class ModelFiles:
     """All adapter and encoder files of a web UI, its saved references and its subjects."""
 
     def __init__(self, folders: Callable[[], Folders]) -> None:
         self._folders = folders
-        self.adapters = Shelf(lambda: folders().adapters, open_adapter)
-        self.encoders = Shelf(lambda: folders().encoders, open_encoder)
-        self.loras = Shelf(lambda: folders().loras, lambda path: path)
-        self.saved = Shelf(lambda: folders().saved, open_saved, SAVED_EXTENSIONS)
+        self.adapters = FileIndex(lambda: folders().adapters, open_adapter)
+        self.encoders = FileIndex(lambda: folders().encoders, open_encoder)
+        self.loras = FileIndex(lambda: folders().loras, lambda path: path)
+        self.saved = FileIndex(lambda: folders().saved, open_saved, SAVED_EXTENSIONS)
         self.subjects = Subjects(lambda: folders().subjects)
 
     def rescan(self) -> None:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ..pictures.image_file import Reference, data_url, file_format
-from ..port import Shelter
+from ..pictures.image_file import ImageFile, data_url, file_format
+from ..port import ReferenceStoreConfig
 
 log = logging.getLogger(__name__)
 
@@ -16,34 +16,34 @@ NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 """Names of the store's files: SHA-256 and extension. Nothing else in its folder is ever opened or removed."""
 
 
-class Store:
+class ReferenceStore:
     """Picture files in one folder, as many as its limit allows; those not used for longest leave first."""
 
-    def __init__(self, shelter: Callable[[], Shelter | None]) -> None:
-        self._shelter = shelter
+    def __init__(self, config: Callable[[], ReferenceStoreConfig | None]) -> None:
+        self._config = config
 
-    def keep(self, reference: Reference) -> None:
+    def keep(self, reference: ImageFile) -> None:
         """Keep a reference, or note that it was used again; with a limit of 0 keep nothing and remove what was kept.
 
         A folder that cannot be written to is told in the log: a picture is never refused for it.
         """
-        shelter = self._shelter()
-        if shelter is None:
+        config = self._config()
+        if config is None:
             return
-        path = shelter.folder / f"{reference.digest}.{file_format(reference.content)[0]}"
+        path = config.folder / f"{reference.digest}.{file_format(reference.content)[0]}"
         try:
-            if len(reference.content) <= shelter.limit:
+            if len(reference.content) <= config.limit:
                 _write(path, reference.content)
-            _trim(shelter)
+            _trim(config)
         except OSError as error:
-            log.warning("IP-Adapter could not keep a reference in %s: %s", shelter.folder, error)
+            log.warning("IP-Adapter could not keep a reference in %s: %s", config.folder, error)
 
     def find(self, digits: str) -> str | None:
         """Return the picture whose SHA-256 begins with these 12 or more hexadecimal digits, as a data URL, or None."""
-        shelter = self._shelter()
-        if shelter is None or not re.fullmatch(r"[0-9a-f]{12,64}", digits):
+        config = self._config()
+        if config is None or not re.fullmatch(r"[0-9a-f]{12,64}", digits):
             return None
-        for path in _files(shelter.folder):
+        for path in _files(config.folder):
             if path.name.startswith(digits):
                 content = path.read_bytes()
                 if hashlib.sha256(content).hexdigest() == path.stem:  # else it was damaged since
@@ -66,11 +66,11 @@ def _write(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def _trim(shelter: Shelter) -> None:
+def _trim(config: ReferenceStoreConfig) -> None:
     """Remove the files not used for longest until the rest is within the limit."""
-    facts = sorted(((path.stat().st_mtime_ns, path) for path in _files(shelter.folder)), reverse=True)
+    facts = sorted(((path.stat().st_mtime_ns, path) for path in _files(config.folder)), reverse=True)
     total = 0
     for _, path in facts:
         total += path.stat().st_size
-        if total > shelter.limit:
+        if total > config.limit:
             path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 
 from ..base.errors import IPAdapterError, printable
-from ..pictures.image_file import Reference, reference_of
+from ..pictures.image_file import ImageFile, image_file_of
 from ..unit.fields import MAX_PICTURES
 from .subjects import MAX_FILE, MAX_RECORD, RECORD, Subject, read_record, record_of
 
@@ -29,7 +29,7 @@ BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, Loo
 """What the readers raise on a zip that is damaged or forged."""
 
 
-def to_zip(subject: Subject, files: Sequence[Reference]) -> bytes:
+def to_zip(subject: Subject, files: Sequence[ImageFile]) -> bytes:
     """Return a subject as a zip with its folder."""
     kept = io.BytesIO()
     with zipfile.ZipFile(kept, "w") as archive:  # pictures do not get smaller
@@ -39,7 +39,7 @@ def to_zip(subject: Subject, files: Sequence[Reference]) -> bytes:
     return kept.getvalue()
 
 
-def from_zip(content: bytes) -> tuple[Subject, list[Reference]]:
+def from_zip(content: bytes) -> tuple[Subject, list[ImageFile]]:
     """Return the subject in a zip with its picture files, which are yet to be decoded.
 
     Raises `IPAdapterError` for anything but one folder with a record and the pictures that it names.
@@ -55,7 +55,7 @@ def from_zip(content: bytes) -> tuple[Subject, list[Reference]]:
         raise _refusal(printable(str(error)) or type(error).__name__) from error
 
 
-def _read(archive: zipfile.ZipFile) -> tuple[Subject, list[Reference]]:
+def _read(archive: zipfile.ZipFile) -> tuple[Subject, list[ImageFile]]:
     name, entries = _entries(archive.infolist())
     if RECORD not in entries:
         raise _refusal(f"it has no {RECORD}")
@@ -64,9 +64,9 @@ def _read(archive: zipfile.ZipFile) -> tuple[Subject, list[Reference]]:
     if sorted(named) != sorted(entries):
         odd = next(iter(set(named) ^ set(entries)), "one picture")
         raise _refusal(f"the record and the files do not agree on {printable(odd)}")
-    left, files = MAX_ZIP, list[Reference]()
+    left, files = MAX_ZIP, list[ImageFile]()
     for file in named:
-        files.append(reference_of(_content(archive, entries[file], min(MAX_FILE, left))))
+        files.append(image_file_of(_content(archive, entries[file], min(MAX_FILE, left))))
         left -= len(files[-1].content)
     return subject, files
 

@@ -20,7 +20,7 @@ from typing import Any
 from ..base.cache import Cache
 from ..base.errors import IPAdapterError, UnitError, printable
 from ..base.file_names import alike, close_names, refuse_changed, refuse_name, refuse_taken, without_hash
-from ..pictures.image_file import Reference, data_url, decode, file_format, reference_of
+from ..pictures.image_file import ImageFile, data_url, decode, file_format, image_file_of
 from ..unit.fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, Text, read_crop, refuse_unknown
 
 RECORD = "subject.json"
@@ -76,7 +76,7 @@ class Subject:
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
 
-Described = tuple[Mapping[str, Any], Reference]
+Described = tuple[Mapping[str, Any], ImageFile]
 """A picture with its weight, crop and note, as JSON has them and unchecked."""
 
 
@@ -106,7 +106,7 @@ def _read_more(field: str, more: Mapping[str, Any]) -> tuple[float, str | None, 
     )
 
 
-def _thumbnail(field: str, reference: Reference) -> str:
+def _thumbnail(field: str, reference: ImageFile) -> str:
     """Return a small picture as a data URL; raises `UnitError` for a file that is no picture."""
     if len(reference.content) > MAX_FILE:
         raise UnitError(field, f"{len(reference.content)} bytes", f"must have at most {MAX_FILE} bytes.")
@@ -168,7 +168,7 @@ class Subjects:
     def __init__(self, folders: Callable[[], Sequence[Path]]) -> None:
         self._folders = folders
         self._lock = threading.Lock()
-        self._files: Cache[Reference] = Cache(FILES_LIMIT, lambda kept: len(kept.content))
+        self._files: Cache[ImageFile] = Cache(FILES_LIMIT, lambda kept: len(kept.content))
 
     def all(self) -> tuple[dict[str, Subject], dict[str, str]]:
         """Return all subjects by name, and beside them the damaged ones by name with their fault."""
@@ -190,12 +190,12 @@ class Subjects:
         refuse_changed(field, wanted, subject.name, subject.digest)
         return subject
 
-    def files(self, subject: Subject) -> list[Reference]:
+    def files(self, subject: Subject) -> list[ImageFile]:
         """Return a subject's picture files; raises `IPAdapterError` for one that is missing or was changed."""
         folder = self._folder("subject", subject.name)
         return [self._file(folder, subject, picture) for picture in subject.pictures]
 
-    def save(self, subject: Subject, files: Sequence[Reference], overwrite: bool) -> None:
+    def save(self, subject: Subject, files: Sequence[ImageFile], overwrite: bool) -> None:
         """Write a subject, all of it or nothing; one of its name is replaced only where that is wanted."""
         folders = self._folders()
         if not folders:
@@ -236,13 +236,13 @@ class Subjects:
             raise UnitError(field, wanted, f'"{wanted}" is no subject that was found.{advice}')
         return folder
 
-    def _file(self, folder: Path, subject: Subject, picture: SubjectPicture) -> Reference:
+    def _file(self, folder: Path, subject: Subject, picture: SubjectPicture) -> ImageFile:
         key = (folder, picture.file, picture.digest)
         if (kept := self._files.find(key)) is not None:
             return kept
         there = {path.name: path for path in folder.iterdir() if path.is_file()}
         path = there.get(picture.file)
-        reference = reference_of(read_at_most(path, MAX_FILE)) if path else None
+        reference = image_file_of(read_at_most(path, MAX_FILE)) if path else None
         if reference is None or reference.digest != picture.digest:
             what = "is missing" if reference is None else "was changed since the subject was saved"
             raise IPAdapterError(
@@ -268,7 +268,7 @@ def read_at_most(path: Path, limit: int) -> bytes:
     return content
 
 
-def _named(subject: Subject, files: Sequence[Reference]) -> Iterator[tuple[str, bytes]]:
+def _named(subject: Subject, files: Sequence[ImageFile]) -> Iterator[tuple[str, bytes]]:
     for picture, file in zip(subject.pictures, files, strict=True):
         yield picture.file, file.content
 

@@ -10,12 +10,12 @@ import torch
 from modules import devices, lowvram, sd_models, sd_unet, shared
 
 from ..base.errors import IPAdapterError
-from ..port import COND, UNCOND, PassFacts, Row, SamplingRun
+from ..port import COND, UNCOND, PassInfo, Row, SamplingRunPort
 from .cond_text import same_text, seen_texts
 from .instantid_a1111 import contexts_of, listen
 from .sampling import Pass, act, forget, progress, refusal
 from .webui import *  # noqa: F403 (what every door has from there)
-from .webui import pass_of as common_pass_of
+from .webui import pass_info as common_pass_of
 
 
 def compute_device() -> torch.device:
@@ -61,11 +61,11 @@ def before_process(p: Any, feeding: bool) -> None:
     listen(p, feeding, refusal)
 
 
-def pass_of(p: Any) -> PassFacts:
+def pass_info(p: Any) -> PassInfo:
     return replace(common_pass_of(p), contexts=contexts_of(p) is not None)
 
 
-def while_sampling(p: Any, run: SamplingRun | None) -> None:
+def while_sampling(p: Any, run: SamplingRunPort | None) -> None:
     contexts = contexts_of(p)
     if contexts:
         contexts.run = run

@@ -17,14 +17,14 @@ from fastapi.responses import JSONResponse
 from modules import devices, sd_models, shared
 
 from ..base.errors import IPAdapterError
-from ..port import COND, UNCOND, PassFacts, Row, SamplingRun
+from ..port import COND, UNCOND, PassInfo, Row, SamplingRunPort
 from .cond_text import same_text, seen_texts
 from .instantid_a1111 import unfed
 from .instantid_forge import Feeding, networks_of
 from .other_extensions import controlnets_models
 from .sampling import Pass, Refusal, act, forget, progress, refusing
 from .webui import *  # noqa: F403 (what every door has from there)
-from .webui import pass_of as common_pass_of
+from .webui import pass_info as common_pass_of
 
 MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
 """The memory management of Forge and Forge Neo, and of reForge and Forge Classic."""
@@ -113,7 +113,7 @@ def before_process(p: Any, feeding: bool) -> None:
     forget(p)
 
 
-def pass_of(p: Any) -> PassFacts:
+def pass_info(p: Any) -> PassInfo:
     """Return what is known of the pass; InstantID's ControlNet is not fed beside an adapter of ControlNet's own.
 
     That one says what all ControlNets see (sd_forge_ipadapter, lib_ipadapter/IPAdapterPlus.py).
@@ -121,7 +121,7 @@ def pass_of(p: Any) -> PassFacts:
     return replace(common_pass_of(p), contexts=bool(unfed(controlnets_models(p))))
 
 
-def while_sampling(p: Any, run: SamplingRun | None) -> None:
+def while_sampling(p: Any, run: SamplingRunPort | None) -> None:
     with refusing(p):
         act(p, run and ForgePass(p, run, networks_of(p) if run.feeds else ()))
 
@@ -129,7 +129,7 @@ def while_sampling(p: Any, run: SamplingRun | None) -> None:
 class ForgePass(Pass):
     """Sees the U-Net itself, to which Forge tells with each call what the rows are."""
 
-    def __init__(self, p: Any, run: SamplingRun, networks: Sequence[Any]) -> None:
+    def __init__(self, p: Any, run: SamplingRunPort, networks: Sequence[Any]) -> None:
         super().__init__(p, run)
         self._feeding = Feeding(networks, self._tokens)
 
@@ -197,7 +197,7 @@ def told_by_text(rows: list[Row], params: Any, text: torch.Tensor) -> list[Row]:
     return [row._replace(role=UNCOND) if negative(seen) else row for row, seen in zip(rows, text, strict=True)]
 
 
-def around(patches: Mapping[str, Any], run: SamplingRun) -> dict[str, Any]:
+def around(patches: Mapping[str, Any], run: SamplingRunPort) -> dict[str, Any]:
     """Return the patches with ours first and last around attn2, for others between may change the number of rows.
 
     Source: backend/nn/unet.py, `BasicTransformerBlock._forward`.

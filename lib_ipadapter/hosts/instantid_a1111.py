@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from ..base.errors import IPAdapterError
-from ..port import SamplingRun
+from ..port import SamplingRunPort
 
 CONTEXTS = "ip_adapter_contexts"
 """Attribute of a generation's record that holds what its ControlNets see."""
@@ -47,7 +47,7 @@ class Contexts:
     """What InstantID's ControlNets of one generation see: image tokens of the run that is at work."""
 
     def __init__(self, refusal: Refusal) -> None:
-        self.run: SamplingRun | None = None
+        self.run: SamplingRunPort | None = None
         self._refusal = refusal
 
     def of(self, number: int, rows: int) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 from modules import processing, shared
 
 from ..base.errors import IPAdapterError, UnitError
-from ..pictures.image_file import decode, read_reference
+from ..pictures.image_file import decode, read_image_file
 from ..unit.fields import Picture, Text, read_picture, read_weights
 from ..unit.unit import with_reference
 
@@ -31,7 +31,7 @@ def make_series(p: Any, given: Iterable[Any] | None, weights: str, script: Any) 
         raise IPAdapterError("There is no picture to go through. Drop some, or choose another script.")
     pictures = list(_weighted(pictures, Text().read("weights", weights) if _is_whole(p) else ""))
     for name, picture in pictures:
-        decode(name, read_reference(name, picture.image).content)
+        decode(name, read_image_file(name, picture.image).content)
     processing.fix_seed(p)
     p.do_not_save_grid = True
     shared.state.job_count = len(pictures) * p.n_iter

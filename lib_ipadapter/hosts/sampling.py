@@ -11,7 +11,7 @@ from modules import shared
 
 from ..base.boxes import Size
 from ..base.errors import STATUS, IPAdapterError
-from ..port import SamplingRun
+from ..port import SamplingRunPort
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Pass:
     A door says in its own subclass which module that is, and what rows each call has.
     """
 
-    def __init__(self, p: Any, run: SamplingRun) -> None:
+    def __init__(self, p: Any, run: SamplingRunPort) -> None:
         self.run = run
         self.first_picture = p.iteration * p.batch_size
         self.params: Any = None

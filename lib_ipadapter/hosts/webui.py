@@ -13,7 +13,7 @@ from modules import progress as tasks
 
 from ..base.boxes import WHOLE, Box
 from ..base.errors import IPAdapterError
-from ..port import Folders, Made, Memory, PassFacts, Reporting, Shelter
+from ..port import CacheLimits, Folders, GeneratedPicture, PassInfo, ReferenceStoreConfig, ReportSettings
 from .other_extensions import begin, is_inner, loras_of_prompt
 from .sampling import await_passes, refusal, refusing
 
@@ -25,12 +25,12 @@ __all__ = [
     "in_turn",
     "made",
     "memory",
-    "pass_of",
+    "pass_info",
+    "reference_store",
     "refusal",
     "refusing",
     "reporting",
     "route_guards",
-    "shelter",
     "tell",
     "unconditional",
 ]
@@ -90,32 +90,36 @@ def unconditional() -> str:
     return shared.opts.data.get(UNCONDITIONAL, "mean")
 
 
-def memory() -> Memory:
-    kept = zip((FEATURES, KEYS_VALUES), Memory(), strict=True)
-    return Memory(*(shared.opts.data.get(option, default >> 20) << 20 for option, default in kept))
+def memory() -> CacheLimits:
+    kept = zip((FEATURES, KEYS_VALUES), CacheLimits(), strict=True)
+    return CacheLimits(*(shared.opts.data.get(option, default >> 20) << 20 for option, default in kept))
 
 
-def shelter() -> Shelter:
-    return Shelter(Path(shared.data_path, "cache", "ipadapter-references"), shared.opts.data.get(KEPT, 256) << 20)
+def reference_store() -> ReferenceStoreConfig:
+    return ReferenceStoreConfig(
+        Path(shared.data_path, "cache", "ipadapter-references"), shared.opts.data.get(KEPT, 256) << 20
+    )
 
 
-def reporting(p: Any) -> Reporting:
+def reporting(p: Any) -> ReportSettings:
     likeness = shared.opts.data.get(LIKENESS, False) and not is_inner(p)
     folder = Path(shared.data_path, "log", "ipadapter-likeness")
-    return Reporting(likeness, shared.opts.data.get(LIKENESS_LOG, "none"), folder)
+    return ReportSettings(likeness, shared.opts.data.get(LIKENESS_LOG, "none"), folder)
 
 
-def made(p: Any) -> Made:
+def made(p: Any) -> GeneratedPicture:
     """Source: modules/processing.py, `process_images_inner`, which goes through a batch's pictures one by one."""
-    return Made(p.iteration * p.batch_size + p.batch_index, p.batch_index, len(p.seeds), p.seeds[p.batch_index])
+    return GeneratedPicture(
+        p.iteration * p.batch_size + p.batch_index, p.batch_index, len(p.seeds), p.seeds[p.batch_index]
+    )
 
 
 def comment(p: Any, text: str) -> None:
     p.comment(text)
 
 
-def pass_of(p: Any) -> PassFacts:
-    return PassFacts(bool(getattr(p, "is_hr_pass", False)), is_inner(p), box_of(p), loras_of_prompt())
+def pass_info(p: Any) -> PassInfo:
+    return PassInfo(bool(getattr(p, "is_hr_pass", False)), is_inner(p), box_of(p), loras_of_prompt())
 
 
 def box_of(p: Any) -> Box:

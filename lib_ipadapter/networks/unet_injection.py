@@ -22,7 +22,7 @@ from .unet_sites import LAYOUTS, Site, sites
 
 
 @dataclass(frozen=True)
-class Call:
+class DenoiserCall:
     """What one call of the denoiser needs: the kind of each row, and the bank of any site, made to fit a query."""
 
     kinds: tuple[int, ...]
@@ -88,7 +88,7 @@ class Injection:
     """
 
     def __init__(self, unet: nn.Module, attentions: Mapping[Site, nn.Module]) -> None:
-        self.call: Call | None = None
+        self.call: DenoiserCall | None = None
         self.kinds: tuple[int, ...] = ()
         self.size: Size = (0, 0)
         self._unet = unet
@@ -200,7 +200,7 @@ class _SiteHooks:
         bank = self._bank(call, query)
         return None if bank is None else (add_image_attention(attended, query, bank, kinds), *args[1:])
 
-    def _image_term(self, hidden: Tensor, call: Call) -> Tensor | None:
+    def _image_term(self, hidden: Tensor, call: DenoiserCall) -> Tensor | None:
         self._injection.call = None  # our own hooks stay silent below
         try:
             query = self._attention.to_q(hidden)
@@ -214,7 +214,7 @@ class _SiteHooks:
         finally:
             self._injection.call = call
 
-    def _bank(self, call: Call, query: Tensor) -> Bank | None:
+    def _bank(self, call: DenoiserCall, query: Tensor) -> Bank | None:
         return call.bank(self._site, self._attention.heads, query, self._injection.size)
 
 
@@ -222,7 +222,7 @@ Linears = Mapping[str, tuple[Tensor, Tensor]]
 """A LoRA's down (rank, entering) and up (leaving, rank), by the path of the linear layer that it stands beside."""
 
 
-class SidePaths:
+class LoraHooks:
     """LoRAs beside the linear layers of one U-Net: to what a layer returns for x, `strength * up(down(x))` is added.
 
     No weight is touched, so that nothing has to be put back, whatever their dtype is and whoever moves them. Inject

@@ -3,7 +3,7 @@
 from PIL import Image
 
 from ..base.cache import Cache
-from .image_file import Reference, decode, decode_mask, read_reference
+from .image_file import ImageFile, decode, decode_mask, read_image_file
 from .tiles import Tile, tiles_of
 
 FILES_LIMIT = 64 << 20
@@ -14,22 +14,22 @@ TILES_LIMIT = 1000
 """Tiles whose places are kept, so that a reference is not decoded again for its size."""
 
 
-class PictureFiles:
+class ImageCache:
     """Reads references, masks and the places of tiles; each raises `UnitError` with the field for what it cannot."""
 
     def __init__(self) -> None:
-        self._references: Cache[Reference] = Cache(FILES_LIMIT, lambda kept: len(kept.content))
+        self._references: Cache[ImageFile] = Cache(FILES_LIMIT, lambda kept: len(kept.content))
         self._masks: Cache[Image.Image] = Cache(MASKS_LIMIT, lambda kept: 4 * kept.width * kept.height)
         self._tiles: Cache[tuple[Tile, ...]] = Cache(TILES_LIMIT, len)
 
-    def reference(self, field: str, text: str) -> Reference:
-        return self._references.find(text) or self._references.keep(text, read_reference(field, text))
+    def reference(self, field: str, text: str) -> ImageFile:
+        return self._references.find(text) or self._references.keep(text, read_image_file(field, text))
 
-    def mask(self, field: str, file: Reference) -> Image.Image:
+    def mask(self, field: str, file: ImageFile) -> Image.Image:
         """Return a mask's brightness, as floats from 0 to 1."""
         found = self._masks.find(file.digest)
         return found or self._masks.keep(file.digest, decode_mask(field, file.content))
 
-    def tiles(self, field: str, file: Reference) -> tuple[Tile, ...]:
+    def tiles(self, field: str, file: ImageFile) -> tuple[Tile, ...]:
         found = self._tiles.find(file.digest)
         return found or self._tiles.keep(file.digest, tiles_of(*decode(field, file.content).size))

@@ -68,7 +68,7 @@ OTHER = ("picture", "application/octet-stream")
 
 
 @dataclass(frozen=True)
-class Reference:
+class ImageFile:
     """One picture file as the user gave it."""
 
     content: bytes
@@ -76,7 +76,7 @@ class Reference:
     """SHA-256 of the file, in hexadecimal."""
 
 
-def read_reference(field: str, text: str) -> Reference:
+def read_image_file(field: str, text: str) -> ImageFile:
     """Return the picture file that `text` holds as base64, with or without a `data:` header.
 
     Raises `UnitError` for anything else; a path or an address is never followed.
@@ -95,11 +95,11 @@ def read_reference(field: str, text: str) -> Reference:
         ) from error
     if not content:
         raise UnitError(field, text, "is empty; it must be a picture as base64.")
-    return reference_of(content)
+    return image_file_of(content)
 
 
-def reference_of(content: bytes) -> Reference:
-    return Reference(content, hashlib.sha256(content).hexdigest())
+def image_file_of(content: bytes) -> ImageFile:
+    return ImageFile(content, hashlib.sha256(content).hexdigest())
 
 
 def file_format(content: bytes) -> tuple[str, str]:

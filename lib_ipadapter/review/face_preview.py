@@ -32,9 +32,11 @@ def faces(session: Session, asked: Any) -> dict[str, Any]:
         raise UnitError("image", None, "is required: a picture as base64 text.")
     file = preparation.pictures.reference("image", text)
     picture = decode("image", file.content)
-    adapter = preparation.library.adapter(name) if name else None
+    adapter = preparation.files.adapter(name) if name else None
     found = preparation.faces.look("image", file, _pack(preparation, adapter))[:MOST_FACES]
-    size = FACE_SIZE if adapter and adapter.recognised.family.vector and adapter.recognised.width else RECOGNISED
+    size = (
+        FACE_SIZE if adapter and adapter.recognised.family.face_embedding and adapter.recognised.width else RECOGNISED
+    )
     measured = [measures_of_face(face) for face in found]
     advice = [f"Face {number}: {words}" for number, each in enumerate(measured) for words in advice_on(each)]
     return {
@@ -64,7 +66,7 @@ def _place(face: Face) -> dict[str, Any]:
 
 def _pack(preparation: Preparation, adapter: AdapterFile | None) -> Pack:
     """Return the adapter's face models or, where it has none, the first ones that are there."""
-    if adapter and adapter.recognised.family.vector:
+    if adapter and adapter.recognised.family.face_embedding:
         return PACKS[adapter.recognised.pack]
     first, *others = PACKS.values()
     return next((pack for pack in (first, *others) if _is_there(preparation, pack)), first)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..base.boxes import Box
 from ..engine.region_weights import of_area, of_mask
-from ..engine.token_plan import Motif, Plan, Shot
+from ..engine.token_plan import EncoderInput, PreparedReference, TokenPlan
 from ..faces.insightface_models import Face
 from ..unit.unit import Unit
 
@@ -38,16 +38,18 @@ def cosines(first: Sequence[Face], second: Sequence[Face]) -> np.ndarray:
 
 
 def _normed(faces: Sequence[Face]) -> np.ndarray:
-    vectors = np.array([face.vector for face in faces])
+    vectors = np.array([face.embedding for face in faces])
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def faces_of(motif: Motif) -> list[Face]:
+def faces_of(motif: PreparedReference) -> list[Face]:
     """Return the faces that stand for a reference."""
-    return [shot.face for shot in motif.shots if isinstance(shot, Shot) and shot.face]
+    return [shot.face for shot in motif.shots if isinstance(shot, EncoderInput) and shot.face]
 
 
-def likenesses(unit: Unit, plan: Plan, made: Sequence[Face], size: tuple[int, int], picture: int) -> Iterator[Likeness]:
+def likenesses(
+    unit: Unit, plan: TokenPlan, made: Sequence[Face], size: tuple[int, int], picture: int
+) -> Iterator[Likeness]:
     """Yield how alike each face is, in a picture of `size` pixels, that stands where the unit acts.
 
     `picture` is its number among all that the generation makes, by which `unfold` has chosen one reference. A face is
@@ -78,7 +80,7 @@ def _part_of_picture(face: Face, size: tuple[int, int]) -> Box:
     return left, upper, right, lower
 
 
-def _acts_on(box: Box, plan: Plan, motif: Motif) -> bool:
+def _acts_on(box: Box, plan: TokenPlan, motif: PreparedReference) -> bool:
     """Tell whether a reference acts on a part of the picture."""
     held = [of_mask(mask, box, (1, 1)) for mask in (plan.mask, motif.mask) if mask]
     held += [of_area(area, box, (1, 1)) for area in (plan.area, motif.area) if area]

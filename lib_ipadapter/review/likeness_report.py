@@ -19,9 +19,9 @@ from PIL import Image
 
 from ..base.errors import IPAdapterError
 from ..engine.prepare import Preparation
-from ..engine.token_plan import Plan
+from ..engine.token_plan import TokenPlan
 from ..faces.insightface_models import PACKS, Face, FaceModels, Pack, find_models
-from ..port import Made, Reporter
+from ..port import GeneratedPicture, Reporter
 from ..unit.infotext import likeness_key, unit_key
 from ..unit.unit import Unit, read_units
 from ..weights.adapter_file import AdapterFile
@@ -75,7 +75,7 @@ class Run:
     models: dict[Pack, FaceModels] = field(default_factory=dict[Pack, FaceModels])
 
 
-class Drift:
+class LikenessReport:
     """Tells of the pictures of any generation, for a host that can be told."""
 
     def __init__(self, host: Reporter, preparation: Preparation) -> None:
@@ -106,13 +106,13 @@ class Drift:
 
     def _units_that_see_faces(self, p: Any, args: Iterable[Any]) -> dict[int, tuple[Unit, AdapterFile]]:
         """Return the units, with their adapters, of those that the picture was made with, as its parameters say."""
-        library = self._preparation.library
+        library = self._preparation.files
         units = {
             number: (unit, library.adapter(unit.model).as_variant(unit.variant))
             for number, unit in read_units(list(args)).items()
             if unit_key(number) in p.extra_generation_params
         }
-        return {number: each for number, each in units.items() if each[1].recognised.family.vector}
+        return {number: each for number, each in units.items() if each[1].recognised.family.face_embedding}
 
     def _tell(self, p: Any, picture: Image.Image, units: Mapping[int, tuple[Unit, AdapterFile]]) -> None:
         made = self.host.made(p)
@@ -137,7 +137,7 @@ class Drift:
         return run.models[pack].find(picture)
 
     @staticmethod
-    def _note(p: Any, run: Run, made: Made, unit: int, words: str) -> None:
+    def _note(p: Any, run: Run, made: GeneratedPicture, unit: int, words: str) -> None:
         """Write a picture's likeness where its parameters come from: a list by place in the batch."""
         key = likeness_key(unit)
         if made.place == 0 or key not in run.lines:
@@ -158,11 +158,11 @@ def _words(alike: Sequence[Likeness], faces: Sequence[Face]) -> str:
 
 
 def _sentence(
-    made: Made,
+    made: GeneratedPicture,
     number: int,
     unit: Unit,
     adapter: AdapterFile,
-    plan: Plan,
+    plan: TokenPlan,
     alike: Sequence[Likeness],
     faces: Sequence[Face],
 ) -> str:
@@ -172,7 +172,7 @@ def _sentence(
     return f"{line}. Low: {' '.join(remedies(unit, adapter, plan))}" if low else line
 
 
-def remedies(unit: Unit, adapter: AdapterFile, plan: Plan) -> list[str]:
+def remedies(unit: Unit, adapter: AdapterFile, plan: TokenPlan) -> list[str]:
     """Return what may be wrong where a likeness is low, by what is known of the unit and its references."""
     found = {
         f"Its LoRA is off (lora_weight {unit.lora_weight:g}).": "lora_weight" in adapter.recognised.family.fields
@@ -186,7 +186,7 @@ def remedies(unit: Unit, adapter: AdapterFile, plan: Plan) -> list[str]:
     return causes or ["Another reference may help, or a prompt whose style leaves room for a likeness."]
 
 
-def _rows(made: Made, unit: int, adapter: AdapterFile, alike: Sequence[Likeness]) -> list[Row]:
+def _rows(made: GeneratedPicture, unit: int, adapter: AdapterFile, alike: Sequence[Likeness]) -> list[Row]:
     of_picture: Row = {"picture": made.number + 1, "seed": made.seed, "unit": unit, "adapter": adapter.path.name}
     nothing: Row = dict.fromkeys(COLUMNS[4:])
     rows: list[Row] = []

@@ -12,9 +12,9 @@ from ..base.errors import IPAdapterError, UnitError
 from ..engine.features import views
 from ..engine.prepare import Preparation, references_alone, refuse_idle_fields
 from ..engine.session import Session
-from ..engine.token_plan import Shot, faces_alone, plan_of, whole_pictures
+from ..engine.token_plan import EncoderInput, faces_alone, plan_of, whole_pictures
 from ..faces.insightface_models import PACKS, RECOGNISED, Face, align, choose
-from ..pictures.image_file import Reference, decode, picture_url
+from ..pictures.image_file import ImageFile, decode, picture_url
 from ..pictures.preprocess import padded_box, to_picture
 from ..unit.fields import read_object
 from ..unit.unit import Unit, read_own_unit
@@ -56,7 +56,7 @@ def check(session: Session, asked: Any) -> dict[str, Any]:
     unit = read_own_unit(given, " with the pictures to check", enabled=True)
     if not unit.images and not unit.subject:
         raise UnitError("images", [], "is required: the pictures to check.")
-    look = Look(session.preparation, unit)
+    look = ReferenceCheck(session.preparation, unit)
     references = [look.reference(number) for number in range(len(look.fields))]
     told = {"references": references, "advice": look.lacking}
     firsts = look.first_faces
@@ -74,14 +74,14 @@ def _disagreements(alike: np.ndarray) -> Iterator[str]:
             yield UNLIKE.format(number, mean)
 
 
-class Look:
+class ReferenceCheck:
     """A look at a unit's images as its adapter will see them, which goes on where something is missing."""
 
     def __init__(self, preparation: Preparation, unit: Unit) -> None:
         self.lacking: list[str] = []
         """Sentences on what is missing."""
         self._preparation = preparation
-        self._adapter = preparation.library.adapter(unit.model).as_variant(unit.variant)
+        self._adapter = preparation.files.adapter(unit.model).as_variant(unit.variant)
         refuse_idle_fields(unit, self._adapter)
         every = tuple(replace(each, weight=1.0, mask=None) for each in unit.images)
         self._unit = replace(references_alone(unit), images=every)
@@ -96,12 +96,12 @@ class Look:
 
     @property
     def _takes_faces(self) -> bool:
-        return bool(self._adapter.recognised.family.vector)
+        return bool(self._adapter.recognised.family.face_embedding)
 
     @property
     def first_faces(self) -> list[Face]:
         """The first of the faces that stand for each image, where there is one."""
-        faces = [shot.face for each in self._plan.motifs for shot in each.shots[:1] if isinstance(shot, Shot)]
+        faces = [shot.face for each in self._plan.motifs for shot in each.shots[:1] if isinstance(shot, EncoderInput)]
         return [face for face in faces if face]
 
     @contextmanager
@@ -118,11 +118,11 @@ class Look:
     def _side(self, adapter: AdapterFile) -> int:
         """Return the side of the square that the encoder sees, or 0 where none takes part."""
         with self._lacking():
-            encoder = self._preparation.library.encoder_for(adapter, self._unit.encoder)
+            encoder = self._preparation.files.encoder_for(adapter, self._unit.encoder)
             return encoder.image_size if encoder else 0
         return USUAL_SIZE
 
-    def _chosen(self, field: str, file: Reference) -> Sequence[Face]:
+    def _chosen(self, field: str, file: ImageFile) -> Sequence[Face]:
         """Return the faces that the unit means; none where there are none, or nobody can look for them."""
         pack = PACKS[self._adapter.recognised.pack]
         with self._lacking():
@@ -138,11 +138,11 @@ class Look:
         (field, given), motif = self.fields[number], self._plan.motifs[number]
         file, crop = self._plan.files[field], given.crop or self._unit.crop
         picture = decode(field, file.content)
-        shots = [shot for shot in motif.shots if isinstance(shot, Shot)]
+        shots = [shot for shot in motif.shots if isinstance(shot, EncoderInput)]
         faces = [shot.face for shot in shots if shot.face]
         crops = [align(picture, face, RECOGNISED) for face in faces]
         squares = [self._squares(field, file, shot, self._size) for shot in shots if self._size]
-        whole = Shot(file.digest, crop)
+        whole = EncoderInput(file.digest, crop)
         wholes = [each[0] for each in squares] or crops or self._squares(field, file, whole, USUAL_SIZE)
         shown = crops + [square for each in squares for square in each]
         measures = dict(self._measures(picture, file, crop, shots or [whole], wholes))
@@ -157,7 +157,7 @@ class Look:
         }
 
     @staticmethod
-    def _squares(field: str, file: Reference, shot: Shot, size: int) -> list[Image.Image]:
+    def _squares(field: str, file: ImageFile, shot: EncoderInput, size: int) -> list[Image.Image]:
         """Return what an encoder sees of a shot."""
         return [to_picture(levels) for levels in views(field, file, size, shot)]
 
@@ -174,9 +174,9 @@ class Look:
     def _measures(
         self,
         picture: Image.Image,
-        file: Reference,
+        file: ImageFile,
         crop: str,
-        shots: Sequence[Shot],
+        shots: Sequence[EncoderInput],
         wholes: Sequence[Image.Image],
     ) -> Iterator[tuple[str, float]]:
         """Yield the measures of an image whose shots are seen as `wholes`."""

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from PIL import Image
 
-from ..engine.token_plan import Shot
+from ..engine.token_plan import EncoderInput
 from ..faces.insightface_models import RECOGNISED, Face
 from ..faces.pose import pose_of
-from ..pictures.image_file import Reference
+from ..pictures.image_file import ImageFile
 from ..pictures.image_metrics import blockiness, contrast, jpeg_quality, levels_of, sharpness
 
 FACE_PART = 84 / RECOGNISED
@@ -49,13 +49,13 @@ def measures_of_framing(picture: Image.Image, crop: str, tiles: bool, size: int)
         yield ("squashed" if crop == "squash" else "lost"), 1 - short / long
 
 
-def measures_of_compression(picture: Image.Image, file: Reference) -> Measured:
+def measures_of_compression(picture: Image.Image, file: ImageFile) -> Measured:
     """Yield a JPEG file's quality, or how far the blocks of an earlier compression stand out of any other."""
     quality = jpeg_quality(file.content)
     yield ("compression", quality) if quality else ("blockiness", blockiness(levels_of(picture)))
 
 
-def pixels_seen(picture: Image.Image, shot: Shot, size: int) -> float:
+def pixels_seen(picture: Image.Image, shot: EncoderInput, size: int) -> float:
     """Return how many pixels an encoder, whose square has `size` a side, sees for each of a picture's."""
     if shot.face:
         return FACE_PART * size / (shot.face.box[2] - shot.face.box[0])

@@ -34,7 +34,7 @@ def save_reference(session: Session, asked: Any) -> dict[str, Any]:
 
 def list_saved(session: Session) -> list[dict[str, Any]]:
     """Return every saved reference, and damaged ones with their fault."""
-    opened, damaged = session.preparation.library.saved.all()
+    opened, damaged = session.preparation.files.saved.all()
     listed = [_saved_entry(name, reference) for name, reference in opened.items()]
     return listed + [{"name": name, "reason": fault} for name, fault in damaged.items()]
 
@@ -54,7 +54,7 @@ def _saved_entry(name: str, reference: SavedReference) -> dict[str, Any]:
 def list_adapters(session: Session) -> list[dict[str, Any]]:
     """Return every adapter file, those that fit the loaded checkpoint first, and damaged files with their fault."""
     unet = session.host.loaded_unet()
-    opened, damaged = session.preparation.library.adapters.all()
+    opened, damaged = session.preparation.files.adapters.all()
     listed = [_adapter_entry(session, name, adapter, unet) for name, adapter in opened.items()]
     listed += [{"name": name, "reason": fault, "short": DAMAGED} for name, fault in damaged.items()]
     return sorted(listed, key=lambda entry: (bool(entry["reason"]), entry["name"].lower()))
@@ -80,14 +80,14 @@ def _adapter_entry(session: Session, name: str, adapter: AdapterFile, unet: nn.M
 def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
     """Say what an adapter is, how that is known where files look alike, and what it will see references with; or what
     it misses."""
-    library, found = session.preparation.library, adapter.recognised
+    library, found = session.preparation.files, adapter.recognised
     try:
         encoder = library.encoder_for(adapter, "auto")
-        if found.family.vector:
+        if found.family.face_embedding:
             find_models(PACKS[found.pack], session.host.folders().faces)
     except IPAdapterError as error:
         return {"note": error.sentence, "missing": True}
-    sees = [f"face models {found.pack}"] if found.family.vector else []
+    sees = [f"face models {found.pack}"] if found.family.face_embedding else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
     told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
         found.told_by, ""
@@ -103,7 +103,7 @@ def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def list_encoders(session: Session) -> list[dict[str, Any]]:
     """Return every image encoder file."""
-    opened, damaged = session.preparation.library.encoders.all()
+    opened, damaged = session.preparation.files.encoders.all()
     listed: list[dict[str, Any]] = [
         {
             "name": name,

@@ -7,7 +7,7 @@ from ..base.errors import UnitError, brief
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, choose
 from ..faces.keypoints import Place, draw_keypoints, fitted, placed
-from ..pictures.image_file import decode, picture_url, read_reference
+from ..pictures.image_file import decode, picture_url, read_image_file
 from ..unit.fields import Face as FaceKind
 from ..unit.fields import Mask, Number, Whole, refuse_unknown
 from ..weights.families import ANTELOPE
@@ -31,7 +31,7 @@ def keypoints(session: Session, asked: Any) -> dict[str, Any]:
     size = SIDE.read("width", asked.get("width")), SIDE.read("height", asked.get("height"))
     which = WHICH.read("face", asked.get("face", "largest"))
     place = None if asked.get("place") is None else _place(asked["place"])
-    file = read_reference("image", Mask().read("image", asked.get("image", "")) or "")
+    file = read_image_file("image", Mask().read("image", asked.get("image", "")) or "")
     found = session.preparation.faces.find("image", file, PACKS[ANTELOPE])
     (face,) = choose("image", found, which)
     photo = decode("image", file.content).size

@@ -47,7 +47,7 @@ def panel_list(session: Session, _asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def panel_rescan(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return these files after a new look at the folders."""
-    session.preparation.library.rescan()
+    session.preparation.files.rescan()
     return panel_list(session, asked)
 
 

@@ -37,7 +37,7 @@ from .subject_routes import (
 
 def rescan(session: Session) -> dict[str, int]:
     """Look for files again; return how many there are."""
-    session.preparation.library.rescan()
+    session.preparation.files.rescan()
     return {"models": len(list_adapters(session)), "encoders": len(list_encoders(session))}
 
 

@@ -13,7 +13,7 @@ from ..base.errors import UnitError, brief
 from ..engine.session import Session
 from ..files.subject_zips import MAX_ZIP, from_zip, to_zip
 from ..files.subjects import Subject, described, make_subject
-from ..pictures.image_file import Reference, data_url, read_reference
+from ..pictures.image_file import ImageFile, data_url, read_image_file
 from ..unit.fields import MAX_PICTURES, Flag, Text, read_object, read_picture_text, refuse_unknown
 
 CHECKING = "looking at the pictures"
@@ -23,7 +23,7 @@ CHECKING = "looking at the pictures"
 def list_subjects(session: Session, asked: Any = None) -> dict[str, Any]:
     """Return every subject with thumbnails of its pictures, and damaged ones with their fault."""
     read_object("What is asked", asked or {}, ())
-    opened, damaged = session.preparation.library.subjects.all()
+    opened, damaged = session.preparation.files.subjects.all()
     listed = [_entry(subject) for subject in opened.values()]
     listed += [_entry(Subject(name, ())) | {"sha256": "", "reason": fault} for name, fault in damaged.items()]
     return {"subjects": listed}
@@ -51,7 +51,7 @@ def save_subject(session: Session, asked: Any) -> dict[str, Any]:
 
 def delete_subject(session: Session, asked: Any) -> dict[str, Any]:
     """Remove the subject called `name`, with its folder."""
-    name = session.preparation.library.subjects.delete(
+    name = session.preparation.files.subjects.delete(
         Text().read("name", read_object("What is asked", asked, ("name",)).get("name"))
     )
     return {"name": name}
@@ -75,19 +75,19 @@ def import_subject(session: Session, asked: Any) -> dict[str, Any]:
     return _saved(session, asked, name, subject.notes, pictures)
 
 
-def _found(session: Session, asked: Mapping[str, Any]) -> tuple[Subject, list[Reference]]:
-    subjects = session.preparation.library.subjects
+def _found(session: Session, asked: Mapping[str, Any]) -> tuple[Subject, list[ImageFile]]:
+    subjects = session.preparation.files.subjects
     subject = subjects.find("name", Text().read("name", asked.get("name")))
     return subject, subjects.files(subject)
 
 
-def _picture(field: str, given: Any) -> tuple[dict[str, Any], Reference]:
+def _picture(field: str, given: Any) -> tuple[dict[str, Any], ImageFile]:
     given = dict(given) if isinstance(given, dict) else {"image": given}
     if given.get("mask") is not None:
         why = "cannot be saved: a region belongs to a unit. Leave it out, and give the unit a mask."
         raise UnitError(f"{field}.mask", "a picture", why)
     refuse_unknown(field, given, ("image", "weight", "mask", "crop", "note"))
-    return given, read_reference(field, read_picture_text(field, given.get("image")))
+    return given, read_image_file(field, read_picture_text(field, given.get("image")))
 
 
 def _zip(given: Any) -> bytes:
@@ -105,7 +105,7 @@ def _saved(session: Session, asked: Mapping[str, Any], name: str, notes: Any, pi
     overwrite = Flag().read("overwrite", asked.get("overwrite", False))
     with session.host.in_turn(Text().read("task", asked.get("task", ""))):
         subject = make_subject(name, notes, pictures, partial(session.host.tell, CHECKING))
-        session.preparation.library.subjects.save(subject, [file for _, file in pictures], overwrite)
+        session.preparation.files.subjects.save(subject, [file for _, file in pictures], overwrite)
     return _entry(subject)
 
 

@@ -60,7 +60,7 @@ class Family:
     """What a file may be in particular; the first is what it is taken for where nothing tells."""
     fields: tuple[str, ...] = ()
     """Fields of a unit that have a meaning for some families only, this one among them."""
-    vector: str = ""
+    face_embedding: str = ""
     """How a face's vector enters the projector, where one does."""
 
 
@@ -207,7 +207,7 @@ FAMILIES = (
         ),
         variants=FACE_PLUS_VARIANTS,
         fields=("variant", "face", "structure_weight", "lora_weight"),
-        vector=NORMED,
+        face_embedding=NORMED,
     ),
     Family(
         "full-face",
@@ -230,7 +230,7 @@ FAMILIES = (
         needs=("norm_out.weight", "proj_out.weight", "layers.0.0.to_q.weight"),
         variants=FACE_RESAMPLER_VARIANTS,
         fields=("variant", "face"),
-        vector=RAW,
+        face_embedding=RAW,
     ),
     Family(
         "kolors-plus", "a Plus adapter for Kolors", _kolors, _size("latents", 1), HIDDEN, _size("proj_in.weight", 1)
@@ -263,7 +263,7 @@ FAMILIES = (
         runs=True,
         needs=("norm.weight",),
         fields=("face",),
-        vector=NORMED,
+        face_embedding=NORMED,
     ),
     Family(
         "faceid",
@@ -275,7 +275,7 @@ FAMILIES = (
         runs=True,
         needs=("norm.weight",),
         fields=("face", "lora_weight"),
-        vector=NORMED,
+        face_embedding=NORMED,
     ),
     Family(
         "base",

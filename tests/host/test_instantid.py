@@ -114,7 +114,7 @@ def pair(webui: WebUI, folder: Path) -> list[dict[str, Any]]:
         return [unit | {"module": "InsightFace (InstantID)", "image": text_of(FACE)}, control(webui)]
     (face,) = find_faces(FACE, *find_models(PACKS["antelopev2"], [folder / "insightface" / "models"]))
     kept = io.BytesIO()
-    torch.save(torch.tensor([face.vector]), kept)
+    torch.save(torch.tensor([face.embedding]), kept)
     vector = base64.b64encode(kept.getvalue()).decode()
     return [unit | {"module": "instant_id_face_embedding", "ipadapter_input": vector}, control(webui)]
 
