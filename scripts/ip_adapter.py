@@ -39,7 +39,7 @@ def session():
 
 @functools.cache
 def drift():
-    return room("review.likeness_report").Drift(door(), session().preparation)
+    return room("review.likeness_report").LikenessReport(door(), session().preparation)
 
 
 class IPAdapterScript(scripts.Script):
