@@ -1,13 +1,16 @@
-"""Files on the disk, whatever is in them: their state and their digest."""
+"""Files on disk, whatever they hold: their state, their digest, and writing one whole or not at all."""
 
 import hashlib
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import IPAdapterError
 
 
 def file_identity(path: Path) -> tuple[object, ...]:
-    """Return what tells this state of a file from any other: path, time of change and size."""
+    """Return what distinguishes this state of a file from any other: path, time of change and size."""
     try:
         state = path.stat()
     except OSError as error:
@@ -22,3 +25,25 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file completely or leave what was there; raises `OSError`."""
+    with written_whole(path) as part:
+        part.write_bytes(content)
+
+
+@contextmanager
+def written_whole(path: Path) -> Generator[Path, None, None]:
+    """Yield a path to write to, which replaces `path` when the block ends without an error and is gone otherwise.
+
+    Missing folders are made. A link stays a link: the file that it points to is replaced. Raises `OSError`.
+    """
+    target = path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
