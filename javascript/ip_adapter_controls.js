@@ -1,10 +1,10 @@
-/* The controls of a unit's fields, one way to draw each kind of value of the field table. */
+/* The controls of a unit's fields, one way to draw each widget that the field table names. */
 
 (() => {
     const {element, say, button, sign, choice, option} = ipAdapter;
 
     /* Controls that hold labels or buttons of their own, so that no label may be around them. */
-    const WHOLE = ["pictures", "mask", "saved", "subject"];
+    const WHOLE = ["pictures", "mask", "saved-reference", "subject"];
 
     ipAdapter.Controls = class {
         constructor(panel) {
@@ -17,24 +17,23 @@
 
         draw(control) {
             const draw = {
+                checkbox: this.drawFlag,
                 choice: this.drawChoice,
                 face: this.drawFace,
-                flag: this.drawFlag,
                 mask: this.drawMask,
-                number: this.drawNumber,
-                optionalnumber: this.drawOptionalNumber,
+                "optional-slider": this.drawOptionalNumber,
                 pictures: this.drawPictures,
                 points: this.drawText,
                 region: this.drawText,
-                saved: this.drawSaved,
+                "saved-reference": this.drawSaved,
+                slider: this.drawNumber,
                 subject: this.drawSubject,
-                whole: this.drawNumber,
                 text: this.drawText,
-            }[control.kind];
+            }[control.widget];
             return element(
-                WHOLE.includes(control.kind) ? "div" : "label",
-                {className: `ipadapter-field ${control.kind}`, title: say(control.help)},
-                ...(control.label === control.group && WHOLE.includes(control.kind) ? [] : [element("span", {}, say(control.label))]),
+                WHOLE.includes(control.widget) ? "div" : "label",
+                {className: `ipadapter-field ${control.widget}`, title: say(control.help)},
+                ...(control.label === control.group && WHOLE.includes(control.widget) ? [] : [element("span", {}, say(control.label))]),
                 element("div", {className: "ipadapter-row"}, ...draw.call(this, control, say(control.label))),
             );
         }

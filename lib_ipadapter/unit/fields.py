@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..base.errors import IPAdapterError, UnitError, brief
 from .region_text import NAMED, SPREADS, read_places
@@ -20,6 +20,9 @@ CROPS = ("center", "pad", "squash", "top", "bottom", "left", "right")
 class Kind:
     """A kind of value; `read` returns the value as the unit keeps it or raises a `UnitError` that names the field."""
 
+    widget: ClassVar[str]
+    """The browser's control for it, one of those in javascript/ip_adapter_controls.js."""
+
     def read(self, field: str, value: Any) -> Any:
         raise NotImplementedError
 
@@ -33,6 +36,8 @@ class Kind:
 
 @dataclass(frozen=True)
 class Flag(Kind):
+    widget: ClassVar[str] = "checkbox"
+
     def read(self, field: str, value: Any) -> bool:
         if not isinstance(value, bool):
             raise UnitError(field, value, f"must be true or false, not {brief(value)}.")
@@ -47,6 +52,7 @@ class Flag(Kind):
 
 @dataclass(frozen=True)
 class Number(Kind):
+    widget: ClassVar[str] = "slider"
     minimum: float
     maximum: float
     step: float = 0.01
@@ -84,6 +90,7 @@ class Whole(Number):
 
 @dataclass(frozen=True)
 class Choice(Kind):
+    widget: ClassVar[str] = "choice"
     options: tuple[str, ...]
 
     def read(self, field: str, value: Any) -> str:
@@ -97,6 +104,8 @@ class Choice(Kind):
 
 @dataclass(frozen=True)
 class Text(Kind):
+    widget: ClassVar[str] = "text"
+
     def read(self, field: str, value: Any) -> str:
         if not isinstance(value, str):
             raise UnitError(field, value, f"must be text, not {brief(value)}.")
@@ -114,16 +123,21 @@ class Text(Kind):
 class Saved(Text):
     """Name of a saved reference, which the first digits of its hash may follow, in brackets."""
 
+    widget: ClassVar[str] = "saved-reference"
+
 
 @dataclass(frozen=True)
 class Subject(Saved):
     """Name of a subject, which the first digits of its hash may follow, in brackets."""
+
+    widget: ClassVar[str] = "subject"
 
 
 @dataclass(frozen=True)
 class OptionalNumber(Kind):
     """A number, or None where another field's value stands in for it."""
 
+    widget: ClassVar[str] = "optional-slider"
     minimum: float
     maximum: float
     step: float = 0.01
@@ -150,6 +164,7 @@ def points(text: str) -> tuple[tuple[float, float], ...]:
 class Points(Kind):
     """Text of pairs `at:value`, or one of some names, or nothing; values run from -5 to 5."""
 
+    widget: ClassVar[str] = "points"
     first: float
     last: float
     whole: bool
@@ -194,6 +209,7 @@ class Points(Kind):
 class Face(Kind):
     """Which of several faces: a place or a number counted from 0 in order of size."""
 
+    widget: ClassVar[str] = "face"
     places: tuple[str, ...] = ("largest", "left", "right", "top", "bottom", "all")
 
     def read(self, field: str, value: Any) -> str | int:
@@ -215,6 +231,7 @@ class Face(Kind):
 class Region(Kind):
     """Where in the picture, in words or numbers; see `places`."""
 
+    widget: ClassVar[str] = "region"
     names: tuple[str, ...] = (*SPREADS, *NAMED)
     example: str = "0, 0, 0.5, 1; feather 0.05"
 
@@ -249,6 +266,8 @@ class Picture:
 class Mask(Kind):
     """One optional picture, as text."""
 
+    widget: ClassVar[str] = "mask"
+
     def read(self, field: str, value: Any) -> str | None:
         return None if value is None else read_picture_text(field, value)
 
@@ -259,6 +278,8 @@ class Mask(Kind):
 @dataclass(frozen=True)
 class Pictures(Kind):
     """Any number of pictures up to `MAX_PICTURES`: each a text or an object with `image` and more."""
+
+    widget: ClassVar[str] = "pictures"
 
     def read(self, field: str, value: Any) -> tuple[Picture, ...]:
         entries = value if isinstance(value, (list, tuple)) else [value]

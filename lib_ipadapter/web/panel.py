@@ -126,13 +126,13 @@ def spec(units: int) -> dict[str, Any]:
 
 
 def control(name: str, group: str) -> dict[str, Any]:
-    """Return one control: its kind, where it stands, its texts, its default and its kind's own facts."""
+    """Return one control: the widget that draws it, where it stands, its texts, its default and its kind's own facts."""
     facts = FIELDS[name].metadata
     default = FIELDS[name].default
     return {
         "name": name,
         "group": group,
-        "kind": type(facts["kind"]).__name__.lower(),
+        "widget": facts["kind"].widget,
         "label": facts["label"],
         "help": facts["help"],
         "default": list(default) if isinstance(default, tuple) else default,
