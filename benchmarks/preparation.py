@@ -81,7 +81,7 @@ def measure() -> dict[str, Any]:
             folders=lambda: Folders((folder,), (folder,)),
             compute_device=lambda: torch.device("cpu"),
             compute_dtype=lambda: torch.float32,
-            make_room=lambda needed: None,
+            free_memory=lambda needed: None,
             unconditional=lambda: "mean",
         )
         photo = base64.b64encode(file_of(picture(1600, 1200), "JPEG", quality=95)).decode()
@@ -93,7 +93,7 @@ def measure() -> dict[str, Any]:
         again = timed(lambda: preparation.prepare(other, unet))
         run = SamplingRun([preparation.prepare(unit, unet)], PassInfo())
         run.inject(unet)
-        run.arm((Row(COND, 0), Row(UNCOND, 0)), 0.0, (128, 128))
+        run.begin_call((Row(COND, 0), Row(UNCOND, 0)), 0.0, (128, 128))
         for site in sites(SDXL):
             attention = unet.get_submodule(site.path)
             query = torch.empty(2, (128 >> site.level) ** 2, 0, dtype=torch.float16)

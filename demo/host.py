@@ -70,13 +70,13 @@ class Demo:
     def compute_dtype(self) -> torch.dtype:
         return self.model.signal_left.dtype
 
-    def make_room(self, needed: int) -> None:
+    def free_memory(self, needed: int) -> None:
         """There is no low-memory mode."""
 
     def unconditional(self) -> str:
         return "mean"
 
-    def memory(self) -> CacheLimits:
+    def cache_limits(self) -> CacheLimits:
         return CacheLimits()
 
     def reference_store(self) -> None:
@@ -85,23 +85,23 @@ class Demo:
     def pass_info(self, p: Generation) -> PassInfo:
         return PassInfo()
 
-    def unet_of(self, p: Generation) -> nn.Module:
+    def sampling_unet(self, p: Generation) -> nn.Module:
         return self.model.unet
 
     def loaded_unet(self) -> nn.Module:
         return self.model.unet
 
-    def in_turn(self, task: str = "") -> AbstractContextManager[None]:
+    def exclusive(self, task: str = "") -> AbstractContextManager[None]:
         return nullcontext()
 
-    def tell(self, what: str, done: int, total: int) -> None:
+    def report_progress(self, what: str, done: int, total: int) -> None:
         """There is no progress bar, and nothing interrupts."""
 
-    def refusal(self, error: IPAdapterError) -> Exception:
+    def http_error(self, error: IPAdapterError) -> Exception:
         return error
 
     @contextmanager
-    def refusing(self, p: Generation, unit: int | None = None) -> Generator[None, None, None]:
+    def stop_on_error(self, p: Generation, unit: int | None = None) -> Generator[None, None, None]:
         """Let an error through, with the number of its unit: nothing here swallows it."""
         try:
             yield
@@ -109,10 +109,10 @@ class Demo:
             error.unit = error.unit or unit
             raise
 
-    def begin(self, p: Generation, adapters: Collection[str], units: Collection[Unit]) -> None:
+    def check_other_extensions(self, p: Generation, adapters: Collection[str], units: Collection[Unit]) -> None:
         """There are no other extensions."""
 
-    def await_passes(self, p: Generation) -> None:
+    def expect_passes(self, p: Generation) -> None:
         """Every pass is told of."""
 
     def while_sampling(self, p: Generation, run: SamplingRunPort | None) -> None:
@@ -125,7 +125,7 @@ class Demo:
             return self._sample(p, _nothing)
         run.inject(self.model.unet)
         try:
-            return self._sample(p, run.arm)
+            return self._sample(p, run.begin_call)
         finally:
             run.eject()
 

@@ -60,7 +60,7 @@ class PassInfo:
     loras: frozenset[str] = frozenset()
     """LoRAs that the web UI applies in this pass because the prompt asks for them: names of files in lower case,
     without folder and extension."""
-    contexts: bool = False
+    feeds_controlnet: bool = False
     """Whether ControlNets may ask for the image tokens of units, to see them in the place of the text."""
 
 
@@ -107,11 +107,11 @@ class ReportSettings(NamedTuple):
 class Reporter(Protocol):
     """The web UI, as far as something is told of pictures once they are made."""
 
-    def reporting(self, p: Any) -> ReportSettings:
+    def report_settings(self, p: Any) -> ReportSettings:
         """Return what is told of the pictures of a generation."""
         ...
 
-    def made(self, p: Any) -> GeneratedPicture:
+    def generated_picture(self, p: Any) -> GeneratedPicture:
         """Return which picture of the generation it is that was just made."""
         ...
 
@@ -124,16 +124,16 @@ class SamplingRunPort(Protocol):
     """One pass of sampling, as a door drives it."""
 
     @property
-    def passed_by(self) -> bool: ...
+    def bypassed(self) -> bool: ...
     @property
     def unfolds(self) -> bool: ...
     @property
-    def feeds(self) -> bool: ...
+    def feeds_controlnet(self) -> bool: ...
     def inject(self, unet: torch.nn.Module) -> None: ...
     def eject(self) -> None: ...
-    def arm(self, rows: Sequence[Row], progress: float, size: Size, told: RowsOf | None = None) -> None: ...
-    def disarm(self) -> None: ...
-    def contexts(self, number: int, rows: int) -> torch.Tensor: ...
+    def begin_call(self, rows: Sequence[Row], progress: float, size: Size, text_rows: RowsOf | None = None) -> None: ...
+    def end_call(self) -> None: ...
+    def face_tokens(self, number: int, rows: int) -> torch.Tensor: ...
     def enter(self, path: str, hidden: torch.Tensor) -> None: ...
     def leave(self, path: str, output: torch.Tensor) -> torch.Tensor: ...
 
@@ -153,7 +153,7 @@ class Host(Protocol):
         """Return the dtype in which encoders run on that device."""
         ...
 
-    def make_room(self, needed: int) -> None:
+    def free_memory(self, needed: int) -> None:
         """Take off the device what may leave it, before an encoder of `needed` bytes goes on it."""
         ...
 
@@ -161,7 +161,7 @@ class Host(Protocol):
         """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
         ...
 
-    def memory(self) -> CacheLimits:
+    def cache_limits(self) -> CacheLimits:
         """Return how much is kept in memory; it is asked for once, when a session begins."""
         ...
 
@@ -173,7 +173,7 @@ class Host(Protocol):
         """Return what the pass is that is about to begin."""
         ...
 
-    def unet_of(self, p: Any) -> torch.nn.Module:
+    def sampling_unet(self, p: Any) -> torch.nn.Module:
         """Return the U-Net that will sample `p`; raises `IPAdapterError` where something else computes in its place."""
         ...
 
@@ -181,26 +181,26 @@ class Host(Protocol):
         """Return the loaded checkpoint's U-Net, or None where no checkpoint is loaded yet; never loads one."""
         ...
 
-    def in_turn(self, task: str = "") -> AbstractContextManager[Any]:
+    def exclusive(self, task: str = "") -> AbstractContextManager[Any]:
         """Return a context in which no generation runs, for work between generations; it waits for its turn.
 
         The web UI's progress bar knows the work as `task`, and its interruption ends the work as it ends a generation.
         """
         ...
 
-    def tell(self, what: str, done: int, total: int) -> None:
+    def report_progress(self, what: str, done: int, total: int) -> None:
         """Show how much of some work is done, in a generation too; raises `IPAdapterError` where it was interrupted."""
         ...
 
-    def refusal(self, error: IPAdapterError) -> Exception:
+    def http_error(self, error: IPAdapterError) -> Exception:
         """Return what a route raises, so that its caller is answered with the sentence."""
         ...
 
-    def refusing(self, p: Any, unit: int | None = None) -> AbstractContextManager[None]:
+    def stop_on_error(self, p: Any, unit: int | None = None) -> AbstractContextManager[None]:
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
         ...
 
-    def begin(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
+    def check_other_extensions(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
         """Look at what other extensions do in the generation of `p`, where these units with these adapters' files act.
 
         Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where units would be left out:
@@ -209,7 +209,7 @@ class Host(Protocol):
         """
         ...
 
-    def await_passes(self, p: Any) -> None:
+    def expect_passes(self, p: Any) -> None:
         """Refuse from now on whatever samples in the generation of `p` without a call of `while_sampling` before it."""
         ...
 

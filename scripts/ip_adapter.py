@@ -104,7 +104,7 @@ class IPAdapterSeriesScript(scripts.Script):
         try:
             return room("hosts.many_references").make_series(p, files, weights or "", own)
         except room("base.errors").IPAdapterError as error:
-            raise door().refusal(error) from error
+            raise door().http_error(error) from error
 
 
 @contextlib.contextmanager
@@ -145,7 +145,7 @@ def add_axes():
             ),
             "embeds": xyz.Files(lambda: listing.usable(listing.list_saved(session())), library.saved_reference),
         }
-        plot = xyz.Plot(grid, files, args_of, door().refusal)
+        plot = xyz.Plot(grid, files, args_of, door().http_error)
         xyz.add_axes(plot, shared.opts.data.get("ipadapter_units", 3))
 
 

@@ -85,12 +85,12 @@ class SmallHost:
     def compute_dtype(self) -> torch.dtype:
         return torch.float32
 
-    def make_room(self, needed: int) -> None: ...
+    def free_memory(self, needed: int) -> None: ...
 
     def unconditional(self) -> str:
         return self.convention
 
-    def memory(self) -> CacheLimits:
+    def cache_limits(self) -> CacheLimits:
         return self.limits
 
     def reference_store(self) -> ReferenceStoreConfig | None:
@@ -99,37 +99,37 @@ class SmallHost:
     def pass_info(self, p: Any) -> PassInfo:
         return self.facts
 
-    def unet_of(self, p: Any) -> nn.Module:
+    def sampling_unet(self, p: Any) -> nn.Module:
         return self.unet
 
     def loaded_unet(self) -> nn.Module | None:
         return self.unet
 
-    def in_turn(self, task: str = "") -> contextlib.AbstractContextManager[None]:
+    def exclusive(self, task: str = "") -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def tell(self, what: str, done: int, total: int) -> None:
+    def report_progress(self, what: str, done: int, total: int) -> None:
         self.progress.append((what, done, total))
         if len(self.progress) == self.interrupted_at:
             raise IPAdapterError("Interrupted.")
 
-    def refusal(self, error: IPAdapterError) -> Exception:
+    def http_error(self, error: IPAdapterError) -> Exception:
         from fastapi import HTTPException
 
         return HTTPException(422, str(error))
 
     @contextlib.contextmanager
-    def refusing(self, p: Any, unit: int | None = None) -> Iterator[None]:
+    def stop_on_error(self, p: Any, unit: int | None = None) -> Iterator[None]:
         try:
             yield
         except IPAdapterError as error:
             error.unit = error.unit or unit
             self.refused.append(str(error))
 
-    def begin(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
+    def check_other_extensions(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
         self.told = set(adapters), [unit.inner for unit in units]
 
-    def await_passes(self, p: Any) -> None: ...
+    def expect_passes(self, p: Any) -> None: ...
 
     def while_sampling(self, p: Any, run: Any) -> None:
         self.run = run
@@ -173,7 +173,7 @@ def call(
     assert not host.refused, host.refused
     if host.run:
         host.run.inject(host.unet)
-        host.run.arm(rows, progress, size)
+        host.run.begin_call(rows, progress, size)
     seen: list[Tensor] = []
     watched = host.unet.get_submodule(watch).register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
     torch.manual_seed(5)

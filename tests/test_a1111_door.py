@@ -164,7 +164,7 @@ class Processing:
 
 def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> None:
     p = Processing()
-    with door.refusing(p, 2):
+    with door.stop_on_error(p, 2):
         raise UnitError("weight", 9, "must be smaller.")
     for call in (p.sample, lambda: p.sampler.launch_sampling(1, lambda: None)):
         with pytest.raises(fastapi.HTTPException) as refused:
@@ -178,11 +178,11 @@ def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> No
 
 def test_what_is_told_of_pictures_is_a_setting_and_nothing_of_inner_generations(door, tmp_path) -> None:
     p = Processing()
-    assert door.reporting(p) == (False, "none", tmp_path / "log" / "ipadapter-likeness")
+    assert door.report_settings(p) == (False, "none", tmp_path / "log" / "ipadapter-likeness")
     door.shared.opts.data.update(ipadapter_likeness=True, ipadapter_likeness_log="CSV")
-    assert door.reporting(p)[:2] == (True, "CSV")
+    assert door.report_settings(p)[:2] == (True, "CSV")
     p._ad_inner = True
-    assert not door.reporting(p).likeness
+    assert not door.report_settings(p).likeness
     door.comment(p, "Picture 1")
     assert p.comments == ["Picture 1"]
 
@@ -190,20 +190,20 @@ def test_what_is_told_of_pictures_is_a_setting_and_nothing_of_inner_generations(
 def test_a_picture_that_was_made_has_its_number_its_place_and_its_seed(door) -> None:
     p = Processing()
     p.iteration, p.batch_size, p.batch_index, p.seeds = 2, 3, 1, [16, 17, 18]
-    assert door.made(p) == (7, 1, 3, 17)
+    assert door.generated_picture(p) == (7, 1, 3, 17)
 
 
 def test_work_between_generations_holds_the_web_uis_lock_and_moves_its_progress_bar(door) -> None:
     common = sys.modules["lib_ipadapter.hosts.webui"]
     lock, state, tasks = common.call_queue.queue_lock, common.shared.state, common.tasks
     state.interrupted = True  # of the generation before, which is no reason to end this work
-    with door.in_turn("task(1)"):
+    with door.exclusive("task(1)"):
         assert lock.locked()
         assert (state.job, tasks.steps) == ("task(1)", [("queued", "task(1)"), ("started", "task(1)")])
-        door.tell("encoding", 2, 8)
+        door.report_progress("encoding", 2, 8)
         assert (state.job_count, state.sampling_step, state.sampling_steps) == (1, 2, 8)
         assert state.textinfo == "IP-Adapter: encoding, 2 of 8"
-        door.tell("encoding", 8, 8)
+        door.report_progress("encoding", 8, 8)
         assert (state.sampling_step, state.textinfo) == (0, None)
     assert not lock.locked()
     assert (state.job, tasks.steps[-1]) == ("", ("finished", "task(1)"))
@@ -212,10 +212,10 @@ def test_work_between_generations_holds_the_web_uis_lock_and_moves_its_progress_
 @pytest.mark.parametrize("how", ["interrupted", "stopping_generation"])
 def test_work_ends_where_the_web_ui_is_interrupted(door, how: str) -> None:
     def work() -> None:
-        with door.in_turn():
-            door.tell("encoding", 0, 3)
+        with door.exclusive():
+            door.report_progress("encoding", 0, 3)
             setattr(door.shared.state, how, True)
-            door.tell("encoding", 1, 3)
+            door.report_progress("encoding", 1, 3)
 
     with pytest.raises(IPAdapterError, match="Interrupted while encoding, of which 1 of 3 were done"):
         work()
@@ -225,7 +225,7 @@ def test_work_ends_where_the_web_ui_is_interrupted(door, how: str) -> None:
 
 def test_an_unforeseen_error_stops_the_generation_and_is_logged(door, caplog) -> None:
     p = Processing()
-    with door.refusing(p):
+    with door.stop_on_error(p):
         raise ZeroDivisionError("oops")
     assert "Traceback" in caplog.text
     with pytest.raises(fastapi.HTTPException, match="ZeroDivisionError: oops"):
@@ -235,14 +235,14 @@ def test_an_unforeseen_error_stops_the_generation_and_is_logged(door, caplog) ->
 def test_the_setting_turns_a_refusal_into_a_warning(door) -> None:
     p = Processing()
     door.shared.opts.data["ipadapter_warn_only"] = True
-    with door.refusing(p, 1):
+    with door.stop_on_error(p, 1):
         raise IPAdapterError("does not fit.")
     assert p.sample() == "sampled"
     assert p.comments == ["IP-Adapter unit 1: does not fit. The picture was made without it."]
 
 
 class Run:
-    passed_by = unfolds = False
+    bypassed = unfolds = False
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -253,12 +253,12 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def arm(self, rows: Any, progress: float, size: Any, told: Any) -> None:
+    def begin_call(self, rows: Any, progress: float, size: Any, told: Any) -> None:
         assert size == (2, 2)
-        self.calls.append(("arm", tuple(rows), progress))
+        self.calls.append(("begin_call", tuple(rows), progress))
 
-    def disarm(self) -> None:
-        self.calls.append("disarm")
+    def end_call(self) -> None:
+        self.calls.append("end_call")
 
 
 class Inner(torch.nn.Module):
@@ -291,9 +291,9 @@ def test_the_run_is_armed_for_each_call_of_the_model_and_ejected_after_the_pass(
             inner(rows)
 
     sampling(door, run, inner, work)
-    both, uncond = ("arm", ((COND, 2), (UNCOND, 2)), 0.25), ("arm", ((UNCOND, 2),), 0.25)
+    both, uncond = ("begin_call", ((COND, 2), (UNCOND, 2)), 0.25), ("begin_call", ((UNCOND, 2),), 0.25)
     injected = ("inject", "the U-Net")
-    assert run.calls == [injected, both, "disarm", injected, uncond, "disarm", "eject"]
+    assert run.calls == [injected, both, "end_call", injected, uncond, "end_call", "eject"]
     assert not inner._forward_hooks
     assert not inner._forward_pre_hooks
 
@@ -344,7 +344,9 @@ def test_the_model_after_the_refiners_switch_is_followed(door) -> None:
             params.denoiser.inner_model(params.x)
 
     sampling(door, run, first, work)
-    assert [call for call in run.calls if call[0] == "arm"] == [("arm", ((COND, 2), (UNCOND, 2)), 0.25)] * 2
+    assert [call for call in run.calls if call[0] == "begin_call"] == [
+        ("begin_call", ((COND, 2), (UNCOND, 2)), 0.25)
+    ] * 2
     assert not first._forward_hooks
 
 
@@ -371,7 +373,7 @@ def test_a_sampler_that_nobody_told_of_is_refused_as_it_calls_the_model(door) ->
     p = Processing()
     sample = untold(door, p)
     sample()  # nothing is awaited
-    door.await_passes(p)
+    door.expect_passes(p)
     with pytest.raises(fastapi.HTTPException, match="samples in a way of its own, as DemoFusion"):
         sample()
     door.before_process(p, False)
@@ -380,9 +382,9 @@ def test_a_sampler_that_nobody_told_of_is_refused_as_it_calls_the_model(door) ->
 
 def test_a_refusal_holds_where_another_extension_replaces_how_to_sample(door) -> None:
     p = Processing()
-    with door.refusing(p, 1):
+    with door.stop_on_error(p, 1):
         raise IPAdapterError("does not fit.")
-    door.await_passes(p)  # for the other units
+    door.expect_passes(p)  # for the other units
     p.sample = untold(door, p)
     with pytest.raises(fastapi.HTTPException, match=r"IP-Adapter unit 1: does not fit\."):
         p.sample()
@@ -391,7 +393,7 @@ def test_a_refusal_holds_where_another_extension_replaces_how_to_sample(door) ->
 def test_a_sampler_that_nobody_told_of_is_a_warning_where_the_setting_says_so(door) -> None:
     p = Processing()
     door.shared.opts.data["ipadapter_warn_only"] = True
-    door.await_passes(p)
+    door.expect_passes(p)
     sample = untold(door, p)
     for _ in range(2):
         sample()
@@ -406,7 +408,7 @@ def test_a_sampler_that_is_used_again_is_left_alone_where_no_unit_acts(door) -> 
     p.sampler.sampler_extra_args = params.denoiser.sampler.sampler_extra_args
     params.denoiser.inner_model, params.denoiser.sampler, p.sampler.model_wrap_cfg = inner, p.sampler, params.denoiser
     door.shared.sd_model = SimpleNamespace(model=SimpleNamespace(diffusion_model="the U-Net"))
-    door.await_passes(p)
+    door.expect_passes(p)
 
     def work() -> None:
         door.on_cfg_denoiser(params)
@@ -415,7 +417,7 @@ def test_a_sampler_that_is_used_again_is_left_alone_where_no_unit_acts(door) -> 
     for acting in (None, run, None, run):
         door.while_sampling(p, acting)
         p.sampler.launch_sampling(1, work)
-    assert [call[0] for call in run.calls if call[0] == "arm"] == ["arm", "arm"]
+    assert [call[0] for call in run.calls if call[0] == "begin_call"] == ["begin_call", "begin_call"]
 
 
 def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
@@ -444,9 +446,9 @@ def test_what_is_saved_goes_into_the_folder_that_was_chosen_and_is_found_in_both
 
 
 def test_the_settings_say_how_much_is_kept_in_memory(door) -> None:
-    assert door.memory() == (256 << 20, 256 << 20)
+    assert door.cache_limits() == (256 << 20, 256 << 20)
     door.shared.opts.data |= {"ipadapter_kept_features": 64, "ipadapter_kept_keys_values": 0}
-    assert door.memory() == (64 << 20, 0)
+    assert door.cache_limits() == (64 << 20, 0)
 
 
 def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypatch) -> None:
@@ -499,10 +501,10 @@ NAME = "Faces/ip-adapter_SD15 [abcdef01]"
 )
 def test_an_adapter_that_controlnet_applies_too_is_told_once(door, caplog, unit, told) -> None:
     p = beside_controlnet(unit, unit)
-    door.begin(p, {"ip-adapter_sd15.safetensors"}, [])
+    door.check_other_extensions(p, {"ip-adapter_sd15.safetensors"}, [])
     assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == told
     p._ad_inner = True
-    door.begin(p, {"ip-adapter_sd15.safetensors"}, [])
+    door.check_other_extensions(p, {"ip-adapter_sd15.safetensors"}, [])
     assert len(p.comments) == told
 
 
@@ -519,8 +521,8 @@ def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(door, option
     door.shared.opts.data.update(options)
     p = beside_controlnet()
     with contextlib.nullcontext() if runs else pytest.raises(IPAdapterError, match="add ip_adapter to the names"):
-        door.begin(p, {"a.safetensors"}, [unit(inner="inner only")])
-    door.begin(p, {"a.safetensors"}, [unit()])
+        door.check_other_extensions(p, {"a.safetensors"}, [unit(inner="inner only")])
+    door.check_other_extensions(p, {"a.safetensors"}, [unit()])
 
 
 @pytest.mark.parametrize("named", ["None", "img2img alternative test"])
@@ -528,7 +530,7 @@ def test_a_script_that_the_apis_infotext_names_does_not_run(door, named: str) ->
     """The web UI's API puts the parameters' text into the args, and runs what `script_name` says."""
     p = beside_controlnet()
     p.script_args = (named, *p.script_args[1:])
-    door.begin(p, {"a.safetensors"}, ())
+    door.check_other_extensions(p, {"a.safetensors"}, ())
     assert p.comments == []
 
 
@@ -536,10 +538,10 @@ def test_a_script_that_samples_in_a_way_of_its_own_is_refused(door) -> None:
     p = beside_controlnet()
     for chosen in (0, 1):
         p.script_args = (chosen, *p.script_args[1:])
-        door.begin(p, {"a.safetensors"}, [unit()])
+        door.check_other_extensions(p, {"a.safetensors"}, [unit()])
     p.script_args = (2, *p.script_args[1:])
     with pytest.raises(IPAdapterError, match="img2img alternative test samples in a way of its own"):
-        door.begin(p, {"a.safetensors"}, [unit()])
+        door.check_other_extensions(p, {"a.safetensors"}, [unit()])
 
 
 def job(label: str, scripts: list[str], pictures: int = 1, master: bool = False) -> Any:
@@ -557,15 +559,15 @@ def test_machines_without_this_extension_are_named(door) -> None:
     distribute = Script("Distribute", 0, 0)
     distribute.world = world
     p.scripts.alwayson_scripts.append(distribute)
-    door.begin(p, {"a.safetensors"}, [unit()])
+    door.check_other_extensions(p, {"a.safetensors"}, [unit()])
     world.jobs += [job("c", ["controlnet"]), job("b", []), job("idle", [], pictures=0)]
     with pytest.raises(IPAdapterError, match=r"lack this extension: b, c\."):
-        door.begin(p, {"a.safetensors"}, [unit()])
+        door.check_other_extensions(p, {"a.safetensors"}, [unit()])
     world.enabled = False
-    door.begin(p, {"a.safetensors"}, [unit()])
+    door.check_other_extensions(p, {"a.safetensors"}, [unit()])
     p.init_images = ["a picture"]
     with pytest.raises(IPAdapterError, match=r"lack this extension: a, b, c\."):
-        door.begin(p, {"a.safetensors"}, [unit()])
+        door.check_other_extensions(p, {"a.safetensors"}, [unit()])
 
 
 def test_unfolded_references_are_not_shared_with_other_machines(door) -> None:
@@ -573,11 +575,11 @@ def test_unfolded_references_are_not_shared_with_other_machines(door) -> None:
     distribute = Script("Distribute", 0, 0)
     distribute.world = SimpleNamespace(enabled=True, enabled_i2i=True, jobs=[job("here", [], master=True)])
     p.scripts.alwayson_scripts.append(distribute)
-    door.begin(p, {"a.safetensors"}, [unit(unfold=True)])
+    door.check_other_extensions(p, {"a.safetensors"}, [unit(unfold=True)])
     distribute.world.jobs.append(job("a", ["ip-adapter"]))
-    door.begin(p, {"a.safetensors"}, [unit()])
+    door.check_other_extensions(p, {"a.safetensors"}, [unit()])
     with pytest.raises(IPAdapterError, match="cannot be shared with other machines"):
-        door.begin(p, {"a.safetensors"}, [unit(), unit(unfold=True)])
+        door.check_other_extensions(p, {"a.safetensors"}, [unit(), unit(unfold=True)])
 
 
 def test_rows_in_another_order_are_an_error_where_each_picture_has_its_reference(door) -> None:
@@ -597,7 +599,7 @@ def test_a_generation_of_adetailers_is_an_inner_one(door) -> None:
 def test_an_alternative_unet_is_refused(door) -> None:
     door.sd_unet.current_unet = SimpleNamespace(option=SimpleNamespace(label="[TRT] model"))
     with pytest.raises(IPAdapterError, match=r"\[TRT\] model.*SD Unet"):
-        door.unet_of(SimpleNamespace())
+        door.sampling_unet(SimpleNamespace())
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def _prediction(host: SmallHost, unet: nn.Module, p: Processing, latents: Tensor
         row = latents[picture : picture + 1]
         if host.run:
             size = (latents.shape[-2], latents.shape[-1])
-            host.run.arm([Row(role, p.iteration * p.batch_size + picture)], progress, size)
+            host.run.begin_call([Row(role, p.iteration * p.batch_size + picture)], progress, size)
         return unet(row, times(row), contexts([text]))
 
     def over_pictures(role: int, text: str) -> Tensor:

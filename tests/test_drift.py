@@ -51,10 +51,10 @@ class Teller:
         self.now = GeneratedPicture(0, 0, 1, 7)
         self.comments: list[str] = []
 
-    def reporting(self, p: Any) -> ReportSettings:
+    def report_settings(self, p: Any) -> ReportSettings:
         return self.wanted
 
-    def made(self, p: Any) -> GeneratedPicture:
+    def generated_picture(self, p: Any) -> GeneratedPicture:
         return self.now
 
     def comment(self, p: Any, text: str) -> None:

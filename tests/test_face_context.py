@@ -178,7 +178,7 @@ class Generation:
 
     def tell(self) -> "Generation":
         contexts = contexts_of(self.p)
-        self.host.facts, self.host.run = PassInfo(contexts=contexts is not None), None
+        self.host.facts, self.host.run = PassInfo(feeds_controlnet=contexts is not None), None
         self.session.before_sampling(self.p, self.units)
         assert not self.host.refused, self.host.refused
         if contexts:
@@ -187,7 +187,7 @@ class Generation:
 
     def see(self, rows: Any = ROWS, count: int = 0) -> list[Any]:
         self.host.run.inject(self.host.unet)
-        self.host.run.arm(rows, 0.0, (8, 8))
+        self.host.run.begin_call(rows, 0.0, (8, 8))
         try:
             assert self.extension.latest_network
             return self.extension.latest_network.see(count or len(rows))

@@ -96,7 +96,7 @@ def sample(host: SmallHost, given, *units: dict[str, Any], progress: float = 0.0
         return host.unet(*given)
     host.run.inject(host.unet)
     try:
-        host.run.arm(ROWS, progress, (8, 8))
+        host.run.begin_call(ROWS, progress, (8, 8))
         return host.unet(*given)
     finally:
         host.run.eject()
@@ -378,7 +378,7 @@ def test_five_hundred_generations_leave_the_unet_as_it_was(host, given) -> None:
         host.run = None
         session.before_sampling(Processing(), [unit("faceid", lora_weight=i % 3 - 1)])
         host.run.inject(host.unet)
-        host.run.arm(ROWS, 0.0, (8, 8))
+        host.run.begin_call(ROWS, 0.0, (8, 8))
         if i % 100 < 2:
             host.unet(*given)
         host.run.eject()

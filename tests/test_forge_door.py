@@ -141,7 +141,7 @@ def test_where_both_prompts_are_equal_or_there_is_one_marks_count(door) -> None:
 class Run:
     """Writes down what it is told, in order."""
 
-    passed_by = feeds = False
+    bypassed = feeds_controlnet = False
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -153,15 +153,15 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def arm(self, rows: Any, progress: float, size: Any) -> None:
+    def begin_call(self, rows: Any, progress: float, size: Any) -> None:
         assert size == (2, 2)
-        self.calls.append(("arm", tuple(rows), progress))
+        self.calls.append(("begin_call", tuple(rows), progress))
 
-    def disarm(self) -> None:
-        self.calls.append("disarm")
+    def end_call(self) -> None:
+        self.calls.append("end_call")
 
-    def contexts(self, number: int, rows: int) -> Tensor:
-        self.calls.append(("contexts", number, rows))
+    def face_tokens(self, number: int, rows: int) -> Tensor:
+        self.calls.append(("face_tokens", number, rows))
         return torch.ones(rows, 3, 5)
 
     def enter(self, path: str, hidden: Tensor) -> None:
@@ -218,8 +218,8 @@ def test_the_run_is_armed_for_each_call_of_the_unet_and_ejected_after_the_pass(d
             call(unet, chunks)
 
     p.sampler.launch_sampling(1, work)
-    both, cond = ("arm", ((UNCOND, 2), (COND, 2)), 0.25), ("arm", ((COND, 2),), 0.25)
-    assert run.calls == [("inject", unet), both, "disarm", cond, "disarm", "eject"]
+    both, cond = ("begin_call", ((UNCOND, 2), (COND, 2)), 0.25), ("begin_call", ((COND, 2),), 0.25)
+    assert run.calls == [("inject", unet), both, "end_call", cond, "end_call", "eject"]
     assert hooks(unet) == 0
     call(unet, [0])
     assert run.calls[-1] == "eject"
@@ -237,7 +237,7 @@ def test_the_later_of_two_calls_before_a_pass_counts(door) -> None:
 
     p.sampler.launch_sampling(1, work)
     assert first.calls == []
-    assert [each for each in second.calls if each[0] == "arm"]
+    assert [each for each in second.calls if each[0] == "begin_call"]
     assert second.calls[-1] == "eject"
     assert hooks(unet) == 0
 
@@ -271,13 +271,13 @@ def test_the_unet_after_the_refiners_switch_is_followed(door) -> None:
 
     p.sampler.launch_sampling(1, work)
     assert [each[1] for each in run.calls if each[0] == "inject"] == [first, second]
-    assert len([each for each in run.calls if each[0] == "arm"]) == 2
+    assert len([each for each in run.calls if each[0] == "begin_call"]) == 2
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["blocks compiled", "whole U-Net compiled"])
 def test_a_pass_in_which_something_else_computed_is_refused(door, seen) -> None:
     p, run, unet = Processing(), Run(), unet_of(door)
-    run.passed_by = seen  # its cross-attentions were not called
+    run.bypassed = seen  # its cross-attentions were not called
     door.while_sampling(p, run)
 
     def work() -> str:
@@ -372,16 +372,16 @@ def test_the_loaded_network_is_found_once_there_is_one(door) -> None:
     unet = UNet()
     door.sd_models.model_data.sd_model = checkpoint(unet)
     assert door.loaded_unet() is unet
-    assert door.unet_of(SimpleNamespace(sd_model=checkpoint(unet))) is unet
+    assert door.sampling_unet(SimpleNamespace(sd_model=checkpoint(unet))) is unet
 
 
 def test_encoders_run_where_and_how_forge_computes(door) -> None:
     assert (door.compute_device(), door.compute_dtype()) == (torch.device("cpu"), torch.float32)
-    door.make_room(5)
+    door.free_memory(5)
     assert door.memory.freed == []
     door.memory.device = torch.device("cuda", 1)
     assert (door.compute_device(), door.compute_dtype()) == (torch.device("cuda", 1), torch.float16)
-    door.make_room(5)
+    door.free_memory(5)
     assert door.memory.freed == [(1005, torch.device("cuda", 1))]
 
 
@@ -487,7 +487,7 @@ def test_instantids_controlnet_is_fed_where_it_would_see_the_text(door, case: st
     p = Processing()
     script, p.script_args = beside(*models)
     p.scripts = SimpleNamespace(alwayson_scripts=[script])
-    assert door.pass_info(p).contexts == fed
+    assert door.pass_info(p).feeds_controlnet == fed
     assert door.before_process(p, True) is None
 
 
@@ -497,7 +497,7 @@ def test_what_instantids_controlnet_sees_is_told_before_the_unet_is_called(door,
     p, run, unet = Processing(), Run(), unet_of(door)
     script, p.script_args = beside("control_instant_id_sdxl")
     p.scripts = SimpleNamespace(alwayson_scripts=[script])
-    run.feeds = feeds
+    run.feeds_controlnet = feeds
     controlnet = script.current_params[0].model.model_patcher
     door.shared.sd_model.forge_objects.unet.list_controlnets = lambda: [controlnet]
     text, before = torch.zeros(2, 3, 5, dtype=torch.float16), sorted(vars(controlnet))
@@ -519,9 +519,9 @@ def test_what_instantids_controlnet_sees_is_told_before_the_unet_is_called(door,
     else:
         with pytest.raises(expected):
             p.sampler.launch_sampling(1, work)
-    both = ("arm", ((UNCOND, 2), (COND, 2)), 0.25)
-    own = [both, ("contexts", 0, 2)] if feeds else []
-    assert run.calls[:-1] == [("inject", unet), *own, both, "disarm"]
+    both = ("begin_call", ((UNCOND, 2), (COND, 2)), 0.25)
+    own = [both, ("face_tokens", 0, 2)] if feeds else []
+    assert run.calls[:-1] == [("inject", unet), *own, both, "end_call"]
     assert controlnet.seen[0].tolist() == (text + 1 if feeds else text).tolist()
     assert controlnet.seen[0].dtype == torch.float16
     assert sorted(vars(controlnet)) == before
@@ -533,7 +533,7 @@ def test_a_unit_of_controlnet_with_another_kind_of_model_of_that_name_stops_the_
     script, p.script_args = beside("control_instant_id_sdxl")
     script.current_params[0].model = SimpleNamespace()
     p.scripts = SimpleNamespace(alwayson_scripts=[script])
-    run.feeds = True
+    run.feeds_controlnet = True
     door.while_sampling(p, run)
     with pytest.raises(fastapi.HTTPException, match="to be InstantID's ControlNet, by its name"):
         p.sampler.launch_sampling(1, lambda: None)

@@ -75,7 +75,7 @@ def sample(host: SmallHost, given, *units: dict[str, Any]) -> Tensor:
     assert not host.refused, host.refused
     host.run.inject(host.unet)
     try:
-        host.run.arm(ROWS, 0.0, tuple(given[0].shape[-2:]))
+        host.run.begin_call(ROWS, 0.0, tuple(given[0].shape[-2:]))
         return host.unet(*given)
     finally:
         host.run.eject()

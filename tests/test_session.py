@@ -167,7 +167,7 @@ def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, hos
         session.before_sampling(Processing(), args)
         if host.run:
             host.run.inject(unet)
-            host.run.arm(ROWS, 0.0, (8, 8))
+            host.run.begin_call(ROWS, 0.0, (8, 8))
         handle = to_out.register_forward_pre_hook(lambda _m, args: seen.append(args[0].clone()))
         torch.manual_seed(5)
         unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
@@ -183,7 +183,7 @@ def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet,
     run = SamplingRun([prepared], PassInfo())
     other = ldm_unet(context_dim=CONTEXT, channels=64)
     run.inject(other)
-    run.arm(ROWS, 0.0, (8, 8))
+    run.begin_call(ROWS, 0.0, (8, 8))
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
     resting = other(*given)
     run.eject()
@@ -197,12 +197,12 @@ def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, 
     run = SamplingRun([prepared], PassInfo())
     run.inject(unet)
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
-    run.arm(ROWS, 0.0, (8, 8))
-    assert not run.passed_by, "no unit was to act"
-    run.arm(ROWS, 0.5, (8, 8))
-    assert run.passed_by
+    run.begin_call(ROWS, 0.0, (8, 8))
+    assert not run.bypassed, "no unit was to act"
+    run.begin_call(ROWS, 0.5, (8, 8))
+    assert run.bypassed
     unet(*given)
-    assert not run.passed_by
+    assert not run.bypassed
     run.eject()
 
 
@@ -217,7 +217,7 @@ def test_what_is_kept_is_not_of_the_hosts_inference_mode(session, unet) -> None:
 
 def test_the_host_is_told_how_much_room_an_encoder_needs(session, host, tmp_path, monkeypatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(host, "make_room", asked.append)
+    monkeypatch.setattr(host, "free_memory", asked.append)
     sample(host, session, [unit()])
     sample(host, session, [unit(weight=0.5)])
     assert asked == [sum(tensor.numel() * 4 for tensor in load_file(tmp_path / "tower.safetensors").values())]
@@ -270,7 +270,7 @@ def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> No
     before = {name for name, _ in unet.named_modules()} | set(unet.state_dict())
     run = SamplingRun([prepared], PassInfo())
     run.inject(unet)
-    run.arm(ROWS, 0.0, (8, 8))
+    run.begin_call(ROWS, 0.0, (8, 8))
     unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
     widths = [32] * 5 + [64] * 5 + [128] * 6
     assert run.bytes == sum(2 * 2 * 8 * width * 4 for width in widths)
@@ -375,7 +375,7 @@ def test_rows_known_by_their_text_serve_units_that_are_alike_for_all_pictures(ho
     """AnimateDiff shows the U-Net some of the frames; which of them they are is not told."""
     session.before_sampling(Processing(), [unit(images=[photo(1), photo(2)], unfold=unfold)])
     host.run.inject(host.unet)
-    host.run.arm(ROWS * 2, 0.0, (8, 8), lambda text: (ROWS * 2)[: len(text)])
+    host.run.begin_call(ROWS * 2, 0.0, (8, 8), lambda text: (ROWS * 2)[: len(text)])
     given = torch.randn(3, 4, 8, 8), torch.full((3,), 9), torch.randn(3, 7, CONTEXT)
     refused = pytest.raises(IPAdapterError, match="rows, or whole copies") if unfold else contextlib.nullcontext()
     try:

@@ -45,7 +45,7 @@ class FeatureMaker:
         self.host = host
         self.seconds = 0.0
         """Spent in encoders since the start."""
-        self._kept: Cache[Features] = Cache(host.memory().features, lambda kept: kept.bytes)
+        self._kept: Cache[Features] = Cache(host.cache_limits().features, lambda kept: kept.bytes)
 
     @property
     def precision(self) -> tuple[torch.device, torch.dtype]:
@@ -100,7 +100,7 @@ class FeatureMaker:
 
     def _on_device(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
         """Encode on the host's device, or on the CPU where that is too full."""
-        self.host.make_room(encoder.parameters * self.host.compute_dtype().itemsize)
+        self.host.free_memory(encoder.parameters * self.host.compute_dtype().itemsize)
         try:
             return encode(encoder, self._told(pixels), *self.precision)
         except torch.cuda.OutOfMemoryError:
@@ -110,9 +110,9 @@ class FeatureMaker:
     def _told(self, pixels: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield pictures one by one, and tell the host how many are done."""
         for done, each in enumerate(pixels):
-            self.host.tell("encoding", done, len(pixels))
+            self.host.report_progress("encoding", done, len(pixels))
             yield each
-        self.host.tell("encoding", len(pixels), len(pixels))
+        self.host.report_progress("encoding", len(pixels), len(pixels))
 
 
 def _vector(shot: EncoderInput) -> Tensor:

@@ -96,7 +96,7 @@ class Preparation:
         self.faces = FaceFinder(lambda: host.folders().faces)
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
-        self._keys_values: Cache[KeysValues] = Cache(host.memory().keys_values, lambda kept: kept.bytes)
+        self._keys_values: Cache[KeysValues] = Cache(host.cache_limits().keys_values, lambda kept: kept.bytes)
 
     def prepare(self, unit: Unit, unet: nn.Module) -> PreparedUnit:
         """Return the unit ready for `unet`; raises `IPAdapterError` with a sentence where it cannot run."""

@@ -51,10 +51,10 @@ class Session:
         started, encoded = time.perf_counter(), self.preparation.encoding_seconds
         prepared = self._prepare(p, args)
         if prepared:
-            with self.host.refusing(p):
+            with self.host.stop_on_error(p):
                 names = {each.adapter.path.name for each in prepared.values()}
-                self.host.begin(p, names, [each.unit for each in prepared.values()])
-                self.host.await_passes(p)
+                self.host.check_other_extensions(p, names, [each.unit for each in prepared.values()])
+                self.host.expect_passes(p)
             encoding = self.preparation.encoding_seconds - encoded
             log.info("IP-Adapter: %s", costs(prepared.values(), encoding, time.perf_counter() - started - encoding))
         described = {
@@ -79,10 +79,10 @@ class Session:
 
     def _prepare(self, p: Any, args: Iterable[Any]) -> Mapping[int, PreparedUnit]:
         prepared: dict[int, PreparedUnit] = {}
-        with self.host.refusing(p):
+        with self.host.stop_on_error(p):
             for number, unit in read_units(list(args)).items():
-                with self.host.refusing(p, number):
-                    prepared[number] = self.preparation.prepare(unit, self.host.unet_of(p))
+                with self.host.stop_on_error(p, number):
+                    prepared[number] = self.preparation.prepare(unit, self.host.sampling_unet(p))
         return prepared
 
 
@@ -102,7 +102,9 @@ class SamplingRun:
     def __init__(self, prepared: Sequence[PreparedUnit], facts: PassInfo) -> None:
         acting = [ActiveUnit(each, facts) for each in prepared]
         self._units = [unit for unit in acting if unit.acts]
-        self._asked = [unit for unit in acting if facts.contexts and unit.prepared.adapter.recognised.controlnet]
+        self._asked = [
+            unit for unit in acting if facts.feeds_controlnet and unit.prepared.adapter.recognised.controlnet
+        ]
         self._rows: Sequence[Row] = ()
         self._acting: list[ActiveUnit] = []
         self._period = 1
@@ -124,7 +126,7 @@ class SamplingRun:
         return bool(self._units or self._asked)
 
     @property
-    def feeds(self) -> bool:
+    def feeds_controlnet(self) -> bool:
         """Whether ControlNets see image tokens of any unit in this pass."""
         return bool(self._asked)
 
@@ -152,11 +154,11 @@ class SamplingRun:
         self._unet = self._injection = self._side = None
         self._banks.clear()
 
-    def arm(self, rows: Sequence[Row], progress: float, size: Size, told: RowsOf | None = None) -> None:
+    def begin_call(self, rows: Sequence[Row], progress: float, size: Size, text_rows: RowsOf | None = None) -> None:
         """Act on the next call of the denoiser, with these rows, at this fraction 0..1 of the steps.
 
-        `size` is that of the whole latent picture, of which the U-Net may get parts. `told` returns the rows of which
-        the text is known, where the U-Net gets some of them; which picture they are of it cannot always tell.
+        `size` is that of the whole latent picture, of which the U-Net may get parts. `text_rows` returns the rows whose
+        text is given, where the U-Net gets some of them; which picture they are of it cannot always tell.
         """
         self._rows = rows
         factors = tuple(unit.factor(progress) for unit in self._acting)
@@ -164,7 +166,7 @@ class SamplingRun:
             self._banks.clear()
             self._factors = factors
         if self._injection and any(factors):
-            by_text = None if told is None or self._period > 1 else lambda text: self._kinds(told(text))
+            by_text = None if text_rows is None or self._period > 1 else lambda text: self._kinds(text_rows(text))
             regional = any(unit.regional for unit, factor in zip(self._acting, factors, strict=True) if factor)
             self._injection.call = DenoiserCall(self._kinds(rows), self._bank, by_text, size if regional else None)
             self._to_act = True
@@ -176,7 +178,7 @@ class SamplingRun:
     def _kinds(self, rows: Sequence[Row]) -> tuple[int, ...]:
         return tuple(kind_of(row.role, row.picture, self._period) for row in rows)
 
-    def disarm(self) -> None:
+    def end_call(self) -> None:
         """Do nothing until armed again."""
         self._rows = ()
         if self._injection:
@@ -184,7 +186,7 @@ class SamplingRun:
         if self._side:
             self._side.strengths = ()
 
-    def contexts(self, number: int, rows: int) -> Tensor:
+    def face_tokens(self, number: int, rows: int) -> Tensor:
         """Return the image tokens that a ControlNet sees in the place of the text in each row of the current call.
 
         The first ControlNet, `number` 0, sees those of the first unit that has one, and so on; further ones see the
@@ -219,7 +221,7 @@ class SamplingRun:
         return self._injection.leave(path, output) if self._injection else output
 
     @property
-    def passed_by(self) -> bool:
+    def bypassed(self) -> bool:
         """Whether the U-Net was called while units were to act, and yet not one of its cross-attentions."""
         return self._to_act and not self._acted
 

@@ -13,7 +13,7 @@ from ..base.errors import IPAdapterError
 from ..port import COND, UNCOND, PassInfo, Row, SamplingRunPort
 from .cond_text import same_text, seen_texts
 from .instantid_a1111 import contexts_of, listen
-from .sampling import Pass, act, forget, progress, refusal
+from .sampling import Pass, act, forget, http_error, progress
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import pass_info as common_pass_of
 
@@ -26,13 +26,13 @@ def compute_dtype() -> torch.dtype:
     return torch.float32 if compute_device().type == "cpu" else devices.dtype
 
 
-def make_room(needed: int) -> None:
+def free_memory(needed: int) -> None:
     if getattr(shared.sd_model, "lowvram", False):
         lowvram.send_everything_to_cpu()
         devices.torch_gc()
 
 
-def unet_of(p: Any) -> torch.nn.Module:
+def sampling_unet(p: Any) -> torch.nn.Module:
     """Return the U-Net that will sample `p`; raises `IPAdapterError` where another program computes in its place."""
     if sd_unet.current_unet is not None:
         raise IPAdapterError(
@@ -58,11 +58,11 @@ def show_refusals() -> None:
 def before_process(p: Any, feeding: bool) -> None:
     """Prepare a generation in which units may feed ControlNets, before any script does anything for it."""
     forget(p)
-    listen(p, feeding, refusal)
+    listen(p, feeding, http_error)
 
 
 def pass_info(p: Any) -> PassInfo:
-    return replace(common_pass_of(p), contexts=contexts_of(p) is not None)
+    return replace(common_pass_of(p), feeds_controlnet=contexts_of(p) is not None)
 
 
 def while_sampling(p: Any, run: SamplingRunPort | None) -> None:
@@ -87,7 +87,7 @@ class A1111Pass(Pass):
         rows = rows_by_place(table, self.params.x, args[0])
         if rows is None:
             rows = rows_by_text(table, self.params, kwargs["cond"] if "cond" in kwargs else args[2])
-        self.run.arm(rows, progress(self.params.denoiser), self.size, partial(rows_by_text, table, self.params))
+        self.run.begin_call(rows, progress(self.params.denoiser), self.size, partial(rows_by_text, table, self.params))
 
 
 on_cfg_denoiser = A1111Pass.on_cfg_denoiser

@@ -22,7 +22,7 @@ from .cond_text import same_text, seen_texts
 from .instantid_a1111 import unfed
 from .instantid_forge import Feeding, networks_of
 from .other_extensions import controlnets_models
-from .sampling import Pass, Refusal, act, forget, progress, refusing
+from .sampling import Pass, Refusal, act, forget, progress, stop_on_error
 from .webui import *  # noqa: F403 (what every door has from there)
 from .webui import pass_info as common_pass_of
 
@@ -49,14 +49,14 @@ def compute_dtype() -> torch.dtype:
     return torch.float32 if compute_device().type == "cpu" else devices.dtype
 
 
-def make_room(needed: int) -> None:
+def free_memory(needed: int) -> None:
     """Let Forge move models off the device until `needed` bytes and what it keeps for computing are free there."""
     device = compute_device()
     if device.type != "cpu":
         _memory().free_memory(needed + _memory().minimum_inference_memory(), device)
 
 
-def unet_of(p: Any) -> torch.nn.Module:
+def sampling_unet(p: Any) -> torch.nn.Module:
     """Return what will sample `p`, whatever kind of network it is; adapters say themselves whether they fit."""
     return p.sd_model.forge_objects.unet.model.diffusion_model
 
@@ -118,12 +118,12 @@ def pass_info(p: Any) -> PassInfo:
 
     That one says what all ControlNets see (sd_forge_ipadapter, lib_ipadapter/IPAdapterPlus.py).
     """
-    return replace(common_pass_of(p), contexts=bool(unfed(controlnets_models(p))))
+    return replace(common_pass_of(p), feeds_controlnet=bool(unfed(controlnets_models(p))))
 
 
 def while_sampling(p: Any, run: SamplingRunPort | None) -> None:
-    with refusing(p):
-        act(p, run and ForgePass(p, run, networks_of(p) if run.feeds else ()))
+    with stop_on_error(p):
+        act(p, run and ForgePass(p, run, networks_of(p) if run.feeds_controlnet else ()))
 
 
 class ForgePass(Pass):
@@ -149,10 +149,10 @@ class ForgePass(Pass):
     def _tokens(self, number: int, options: Mapping[str, Any], text: torch.Tensor) -> torch.Tensor:
         """Return what one of InstantID's ControlNets sees, which is called before the U-Net, with the same rows."""
         self._tell(rows_of(options, self.first_picture), text)
-        return self.run.contexts(number, len(text)).to(text)
+        return self.run.face_tokens(number, len(text)).to(text)
 
     def _tell(self, rows: list[Row], text: torch.Tensor) -> None:
-        self.run.arm(told_by_text(rows, self.params, text), progress(self.params.denoiser), self.size)
+        self.run.begin_call(told_by_text(rows, self.params, text), progress(self.params.denoiser), self.size)
 
     def arm(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         options: Mapping[str, Any] = kwargs.get("transformer_options", {})

@@ -55,7 +55,7 @@ class Contexts:
         try:
             if self.run is None:
                 raise IPAdapterError(UNITS_ABSENT)
-            return self.run.contexts(number, rows)
+            return self.run.face_tokens(number, rows)
         except IPAdapterError as error:
             raise self._refusal(error) from error
 

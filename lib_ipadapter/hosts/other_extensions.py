@@ -24,7 +24,7 @@ ENTRY = "ip_adapter"
 """Name of this extension's entry file, by which ADetailer knows it."""
 
 
-def begin(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
+def check_other_extensions(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
     if is_inner(p):
         return
     refuse_own_sampling(p)

@@ -47,12 +47,12 @@ class Refusal(HTTPException):
         return str(self.detail)
 
 
-def refusal(error: IPAdapterError) -> Exception:
+def http_error(error: IPAdapterError) -> Exception:
     return Refusal(error)
 
 
 @contextmanager
-def refusing(p: Any, unit: int | None = None) -> Generator[None, None, None]:
+def stop_on_error(p: Any, unit: int | None = None) -> Generator[None, None, None]:
     """Let any error in the context stop the generation of `p`, or with the setting for it become a comment.
 
     The script runner swallows what a script raises, and a picture made without its image prompt is a wrong picture.
@@ -144,9 +144,9 @@ class Pass:
         return self.params.x.shape[-2], self.params.x.shape[-1]
 
     @property
-    def passed_by(self) -> bool:
+    def bypassed(self) -> bool:
         """Whether the denoiser called a model, but not the one that is watched, or not with its cross-attentions."""
-        return self.params is not None and (not self._armed or self.run.passed_by)
+        return self.params is not None and (not self._armed or self.run.bypassed)
 
     def end(self) -> None:
         self._release()
@@ -165,7 +165,7 @@ class Pass:
             raise self.refusal from error
 
     def _disarm(self, *_: Any) -> None:
-        self.run.disarm()
+        self.run.end_call()
 
 
 def act(p: Any, current: Pass | None) -> None:
@@ -190,7 +190,7 @@ def act(p: Any, current: Pass | None) -> None:
             made = launch(*args, **kwargs)
             if acting.refusal:
                 raise acting.refusal
-            if acting.passed_by and not _warned(p, error := IPAdapterError(PASSED_BY)):
+            if acting.bypassed and not _warned(p, error := IPAdapterError(PASSED_BY)):
                 raise Refusal(error)
             return made
         except IPAdapterError as error:  # of a hook inside the model
@@ -202,7 +202,7 @@ def act(p: Any, current: Pass | None) -> None:
     sampler.launch_sampling = launch_sampling
 
 
-def await_passes(p: Any) -> None:
+def expect_passes(p: Any) -> None:
     vars(p).setdefault(AWAITED, IPAdapterError(UNTOLD))
 
 

@@ -14,24 +14,24 @@ from modules import progress as tasks
 from ..base.boxes import WHOLE, Box
 from ..base.errors import IPAdapterError
 from ..port import CacheLimits, Folders, GeneratedPicture, PassInfo, ReferenceStoreConfig, ReportSettings
-from .other_extensions import begin, is_inner, loras_of_prompt
-from .sampling import await_passes, refusal, refusing
+from .other_extensions import check_other_extensions, is_inner, loras_of_prompt
+from .sampling import expect_passes, http_error, stop_on_error
 
 __all__ = [
-    "await_passes",
-    "begin",
+    "cache_limits",
+    "check_other_extensions",
     "comment",
+    "exclusive",
+    "expect_passes",
     "folders",
-    "in_turn",
-    "made",
-    "memory",
+    "generated_picture",
+    "http_error",
     "pass_info",
     "reference_store",
-    "refusal",
-    "refusing",
-    "reporting",
+    "report_progress",
+    "report_settings",
     "route_guards",
-    "tell",
+    "stop_on_error",
     "unconditional",
 ]
 """What every door has from here, so that it offers all of `host.Host`."""
@@ -90,7 +90,7 @@ def unconditional() -> str:
     return shared.opts.data.get(UNCONDITIONAL, "mean")
 
 
-def memory() -> CacheLimits:
+def cache_limits() -> CacheLimits:
     kept = zip((FEATURES, KEYS_VALUES), CacheLimits(), strict=True)
     return CacheLimits(*(shared.opts.data.get(option, default >> 20) << 20 for option, default in kept))
 
@@ -101,13 +101,13 @@ def reference_store() -> ReferenceStoreConfig:
     )
 
 
-def reporting(p: Any) -> ReportSettings:
+def report_settings(p: Any) -> ReportSettings:
     likeness = shared.opts.data.get(LIKENESS, False) and not is_inner(p)
     folder = Path(shared.data_path, "log", "ipadapter-likeness")
     return ReportSettings(likeness, shared.opts.data.get(LIKENESS_LOG, "none"), folder)
 
 
-def made(p: Any) -> GeneratedPicture:
+def generated_picture(p: Any) -> GeneratedPicture:
     """Source: modules/processing.py, `process_images_inner`, which goes through a batch's pictures one by one."""
     return GeneratedPicture(
         p.iteration * p.batch_size + p.batch_index, p.batch_index, len(p.seeds), p.seeds[p.batch_index]
@@ -165,7 +165,7 @@ def _knows(accounts: dict[str, str], given: HTTPBasicCredentials) -> bool:
 
 
 @contextmanager
-def in_turn(task: str = "") -> Generator[None, None, None]:
+def exclusive(task: str = "") -> Generator[None, None, None]:
     """Hold the web UI's lock as a generation does (modules/call_queue.py, `wrap_gradio_gpu_call`)."""
     task = task or "IP-Adapter"
     tasks.add_task_to_queue(task)
@@ -180,7 +180,7 @@ def in_turn(task: str = "") -> Generator[None, None, None]:
             shared.state.end()
 
 
-def tell(what: str, done: int, total: int) -> None:
+def report_progress(what: str, done: int, total: int) -> None:
     state, over = shared.state, done == total
     state.textinfo = None if over else f"IP-Adapter: {what}, {done} of {total}"
     state.sampling_step, state.sampling_steps = (0, 0) if over else (done, total)

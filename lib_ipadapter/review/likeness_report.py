@@ -84,7 +84,7 @@ class LikenessReport:
 
     def after_picture(self, p: Any, picture: Image.Image, args: Iterable[Any]) -> None:
         """Compare the faces in a picture that was just made; nothing where no unit sees faces, or nobody wants it."""
-        if not self.host.reporting(p).likeness:
+        if not self.host.report_settings(p).likeness:
             return
         try:
             units = self._units_that_see_faces(p, args)
@@ -95,7 +95,7 @@ class LikenessReport:
 
     def after_generation(self, p: Any) -> None:
         """Write what a run has told into a file, where that is wanted, and forget it."""
-        run, reporting = _run_of(p), self.host.reporting(p)
+        run, reporting = _run_of(p), self.host.report_settings(p)
         p.__dict__.pop(RUN, None)
         if run and reporting.log in WRITERS:
             name = f"{time.strftime('%Y-%m-%d %H-%M-%S')} {run.seed}"
@@ -115,7 +115,7 @@ class LikenessReport:
         return {number: each for number, each in units.items() if each[1].recognised.family.face_embedding}
 
     def _tell(self, p: Any, picture: Image.Image, units: Mapping[int, tuple[Unit, AdapterFile]]) -> None:
-        made = self.host.made(p)
+        made = self.host.generated_picture(p)
         run = _run_of(p)
         if run is None or made.number == 0:
             run = Run(weakref.ref(p), made.seed)

@@ -27,7 +27,7 @@ def save_reference(session: Session, asked: Any) -> dict[str, Any]:
     name = Text().read("name", given.get("name"))
     overwrite = Flag().read("overwrite", given.get("overwrite", False))
     read = read_own_unit(given.get("unit"), " with the pictures to save", enabled=True)
-    with session.host.in_turn(Text().read("task", asked.get("task", ""))):
+    with session.host.exclusive(Text().read("task", asked.get("task", ""))):
         saved = session.preparation.save(name, read, overwrite)
     return _saved_entry(saved.path.name, saved)
 

@@ -108,6 +108,6 @@ def _answering(session: Session, function: Callable[[Session, Any], Any], body: 
         try:
             return function(session, asked)
         except IPAdapterError as error:
-            raise session.host.refusal(error) from error
+            raise session.host.http_error(error) from error
 
     return answer

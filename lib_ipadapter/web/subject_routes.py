@@ -103,8 +103,8 @@ def _zip(given: Any) -> bytes:
 
 def _saved(session: Session, asked: Mapping[str, Any], name: str, notes: Any, pictures: Any) -> dict[str, Any]:
     overwrite = Flag().read("overwrite", asked.get("overwrite", False))
-    with session.host.in_turn(Text().read("task", asked.get("task", ""))):
-        subject = make_subject(name, notes, pictures, partial(session.host.tell, CHECKING))
+    with session.host.exclusive(Text().read("task", asked.get("task", ""))):
+        subject = make_subject(name, notes, pictures, partial(session.host.report_progress, CHECKING))
         session.preparation.files.subjects.save(subject, [file for _, file in pictures], overwrite)
     return _entry(subject)
 
