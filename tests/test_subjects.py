@@ -21,8 +21,8 @@ from small_host import Processing, SmallHost, call, photo, unit
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
 from lib_ipadapter.engine.session import Session
-from lib_ipadapter.files import subject_zips, subjects
-from lib_ipadapter.files.subjects import RECORD
+from lib_ipadapter.files import subject_record, subject_zips
+from lib_ipadapter.files.subject_record import RECORD
 from lib_ipadapter.port import ReferenceStoreConfig
 from lib_ipadapter.unit.infotext import restored
 from lib_ipadapter.unit.unit import read_unit
@@ -261,10 +261,10 @@ def test_what_cannot_be_saved_is_refused_by_field(host, session, more: dict[str,
 def test_a_subject_is_written_whole_or_not_at_all(host, session, monkeypatch) -> None:
     keep(session)
     before = everything(host.folder)
-    write = Path.write_bytes
+    write, second = Path.write_bytes, base64.b64decode(photo(4))
 
     def full(path: Path, content: bytes) -> int:
-        if path.name == "2.png":
+        if content == second:
             raise OSError(28, "No space left on device")
         return write(path, content)
 
@@ -276,19 +276,21 @@ def test_a_subject_is_written_whole_or_not_at_all(host, session, monkeypatch) ->
     assert [path.name for path in (host.folder / "subjects").iterdir()] == ["anna"]
 
 
-def test_the_old_one_comes_back_where_the_new_one_cannot_take_its_place(host, session, monkeypatch) -> None:
+def test_the_old_one_stays_where_the_new_record_cannot_take_its_place(host, session, monkeypatch) -> None:
     keep(session)
-    before, rename = everything(host.folder), Path.rename
+    before, replace = everything(host.folder), Path.replace
 
     def failing(path: Path, target: Path) -> Path:
-        if path.suffix == ".part":
+        if target.name == RECORD:
             raise OSError(13, "Permission denied")
-        return rename(path, target)
+        return replace(path, target)
 
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(IPAdapterError, match="Permission denied"):
-        keep(session, overwrite=True, pictures=[photo(3)])
+    monkeypatch.setattr(Path, "replace", failing)
+    for name in ("anna", "b"):
+        with pytest.raises(IPAdapterError, match="Permission denied"):
+            keep(session, name, overwrite=True, pictures=[photo(3)])
     assert everything(host.folder) == before
+    assert not (host.folder / "subjects" / "b").exists()
 
 
 def test_saving_is_told_picture_by_picture_and_an_interruption_leaves_nothing(host, session) -> None:
@@ -297,6 +299,135 @@ def test_saving_is_told_picture_by_picture_and_an_interruption_leaves_nothing(ho
         keep(session)
     assert [told[1:] for told in host.progress] == [(0, 2), (1, 2)]
     assert not (host.folder / "subjects").exists()
+
+
+# Files of the user's own in a subject's folder
+
+
+def own_photos(host: SmallHost, **more: bytes) -> dict[str, bytes]:
+    """Put three photos and a text into the folder `anna`, and return them."""
+    folder = host.folder / "subjects" / "anna"
+    folder.mkdir(parents=True, exist_ok=True)
+    photos = {f"holiday {i}.png": file_of(picture(20 + i, 20, i)) for i in range(3)} | {"notes.txt": b"mine"} | more
+    for file, content in photos.items():
+        (folder / file).write_bytes(content)
+    return photos
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_is_no_subject_is_refused_and_left_alone(host, session, overwrite: bool) -> None:
+    photos = own_photos(host)
+    keep(session, "b")
+    content = rezipped(zip_of(session, "b"), lambda entries: renamed(entries, "anna/", "b/"))
+    sentence = r'"anna" is a folder in .* that is no subject, with 4 files\. Choose another name, or set adopt to true'
+    for act in (lambda: keep(session, overwrite=overwrite), lambda: send(session, content, overwrite=overwrite)):
+        with pytest.raises(UnitError, match=sentence) as refused:
+            act()
+        assert refused.value.field == "name"
+        assert everything(host.folder / "subjects" / "anna") == photos
+    assert names(session) == ["b"]
+
+
+@pytest.mark.parametrize("name", ["anna", "ANNA"])
+def test_a_subject_that_lost_its_record_is_refused_and_left_alone(host, session, name: str) -> None:
+    keep(session)
+    folder = host.folder / "subjects" / "anna"
+    (folder / RECORD).unlink()
+    before = everything(folder)
+    with pytest.raises(UnitError, match=r"that is no subject, with 2 files|too much like anna"):
+        keep(session, name, overwrite=True)
+    assert everything(folder) == before
+
+
+def test_a_file_of_that_name_is_refused(host, session) -> None:
+    (host.folder / "subjects").mkdir()
+    (host.folder / "subjects" / "anna").write_text("mine")
+    for adopt in (False, True):
+        with pytest.raises(UnitError, match='"anna" is a file in'):
+            keep(session, adopt=adopt)
+    assert (host.folder / "subjects" / "anna").read_text() == "mine"
+
+
+def test_an_empty_folder_may_become_a_subject(host, session) -> None:
+    (host.folder / "subjects" / "anna").mkdir(parents=True)
+    (host.folder / "subjects" / "anna" / ".DS_Store").write_bytes(b"mine")
+    keep(session)
+    assert names(session) == ["anna"]
+
+
+def test_the_pictures_of_a_folder_become_part_of_a_subject_on_request(host, session) -> None:
+    photos = own_photos(host)
+    saved = keep(session, adopt=True, pictures=[photo(7), base64.b64encode(photos["holiday 1.png"]).decode()])
+    whole = read_subject(session, {"name": "anna"})
+    contents = [base64.b64decode(each["image"].split(",")[1]) for each in whole["pictures"]]
+    expected = [base64.b64decode(photo(7)), *(photos[f"holiday {i}.png"] for i in (1, 0, 2))]
+    assert contents == expected, "a picture that is given and in the folder counts once"
+    after = everything(host.folder / "subjects" / "anna")
+    assert {name: after[name] for name in photos} == photos
+    assert set(after) - set(photos) == {"1.png", RECORD}
+    assert send(session, zip_of(session), name="b") == saved | {"name": "b"}
+
+
+def test_a_folder_alone_makes_a_subject(host, session) -> None:
+    own_photos(host)
+    assert len(save_subject(session, {"name": "anna", "adopt": True})["pictures"]) == 3
+    with pytest.raises(UnitError, match="must be 1 to 16, not 0"):
+        save_subject(session, {"name": "nobody", "adopt": True})
+    with pytest.raises(UnitError, match="must be 1 to 60 characters"):
+        save_subject(session, {"name": "../saved", "adopt": True})
+
+
+@pytest.mark.parametrize("more", [{}, {"pictures": [photo(5)]}, {"pictures": [photo(5), photo(6), photo(7)]}])
+def test_overwriting_a_subject_keeps_what_its_record_does_not_name(host, session, more: dict[str, Any]) -> None:
+    keep(session)
+    photos = own_photos(host, **{"3.png": file_of(picture(9, 9, 9))})
+    keep(session, overwrite=True, **more)
+    after, count = everything(host.folder / "subjects" / "anna"), len(more.get("pictures", SEVERAL))
+    assert {name: after[name] for name in photos} == photos
+    assert len(after) == len(photos) + 1 + count, "the old pictures of its own are gone"
+    assert len(read_subject(session, {"name": "anna"})["pictures"]) == count
+
+
+def test_a_picture_that_the_user_put_in_the_place_of_one_is_kept(host, session) -> None:
+    keep(session)
+    path = host.folder / "subjects" / "anna" / "2.png"
+    path.write_bytes(mine := file_of(picture(20, 20, 9)))
+    keep(session, overwrite=True, pictures=[photo(5), photo(6)])
+    assert path.read_bytes() == mine
+    assert len(read_subject(session, {"name": "anna"})["pictures"]) == 2
+
+
+def test_adopted_pictures_stay_when_the_subject_no_longer_has_them(host, session) -> None:
+    photos = own_photos(host)
+    keep(session, adopt=True, pictures=[photo(7)])
+    whole = read_subject(session, {"name": "anna"})["pictures"]
+    keep(session, overwrite=True, pictures=whole[:2])
+    after = everything(host.folder / "subjects" / "anna")
+    assert {name: after[name] for name in photos} == photos
+    assert set(after) - set(photos) == {"1.png", RECORD}, "what is there is not written twice"
+    assert delete_subject(session, {"name": "anna"}) == {"name": "anna", "kept": sorted(photos)}
+    assert everything(host.folder / "subjects" / "anna") == photos
+
+
+def test_deleting_a_subject_keeps_what_is_not_its_own(host, session) -> None:
+    keep(session)
+    photos = own_photos(host)
+    (host.folder / "subjects" / "anna" / "more").mkdir()
+    assert delete_subject(session, {"name": "anna"}) == {"name": "anna", "kept": sorted([*photos, "more"])}
+    assert everything(host.folder / "subjects" / "anna") == photos
+    assert names(session) == []
+
+
+def test_a_damaged_record_costs_no_picture(host, session) -> None:
+    keep(session)
+    folder = host.folder / "subjects" / "anna"
+    (folder / RECORD).write_text("{}")
+    before = {name: content for name, content in everything(folder).items() if name != RECORD}
+    keep(session, overwrite=True, pictures=[photo(5)])
+    assert everything(folder).items() >= before.items()
+    (folder / RECORD).write_text("{}")
+    delete_subject(session, {"name": "anna"})
+    assert everything(folder).items() >= before.items()
 
 
 # Files that were changed
@@ -316,7 +447,7 @@ def test_a_record_leads_to_no_other_file(host, session, file: str) -> None:
     keep(session)
     change_record(host, file=file)
     sentence = refusal(host, session, unit(images=[], subject="anna"))
-    assert "Put the picture back, or save the subject anew" in sentence
+    assert "Put the picture back, or save the subject again" in sentence
 
 
 def test_a_picture_that_was_changed_or_is_gone_is_refused(host, session) -> None:
@@ -353,7 +484,7 @@ JSON = st.recursive(
 @example(b"[" * 100_000)
 def test_no_record_is_more_than_a_damaged_one(content: bytes) -> None:
     with contextlib.suppress(IPAdapterError):
-        subjects.read_record("anna", content)
+        subject_record.read_record("anna", content)
 
 
 def test_a_thumbnail_is_nothing_but_a_small_picture(session, host) -> None:
@@ -417,9 +548,9 @@ def picture_with(entries: dict[str, Any], **more: Any) -> None:
     entries[f"anna/{RECORD}"] = json.dumps(record).encode()
 
 
-def renamed(entries: dict[str, Any], folder: str) -> None:
+def renamed(entries: dict[str, Any], folder: str, before: str = "anna") -> None:
     for name in list(entries):
-        entries[name.replace("anna", folder)] = entries.pop(name)
+        entries[name.replace(before, folder, 1)] = entries.pop(name)
 
 
 SMALL = file_of(picture(4, 4))

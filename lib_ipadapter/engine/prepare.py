@@ -16,7 +16,7 @@ from ..base.files import file_identity
 from ..faces.insightface_models import PACKS, Face, FaceFinder, choose
 from ..files.model_files import ModelFiles
 from ..files.saved_embeds import SavedPicture, SavedReference, write_saved
-from ..files.subjects import Subject
+from ..files.subject_record import Subject
 from ..networks.unet_injection import context_dim, find_attentions, widths
 from ..networks.unet_sites import Layout, sites
 from ..pictures.image_cache import ImageCache

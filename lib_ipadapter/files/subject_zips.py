@@ -1,5 +1,5 @@
-"""A subject as one zip, and back. Nothing in a zip is believed: its files are read into memory, each up to a limit, and
-what is written afterwards has names of our own."""
+"""A subject as one zip, and back. Nothing in a zip is trusted: its files are read into memory, each up to a limit, and
+what is written afterwards has new names."""
 
 import io
 import stat
@@ -7,11 +7,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..base.errors import IPAdapterError, printable
-from ..pictures.image_file import ImageFile, image_file_of
+from ..pictures.image_file import ImageFile, file_format, image_file_of
 from ..unit.fields import MAX_PICTURES
-from .subjects import MAX_FILE, MAX_RECORD, RECORD, Subject, read_record, record_of
+from .subject_record import MAX_FILE, MAX_RECORD, RECORD, Subject, read_record, record_of
 
 MAX_ZIP = 256 << 20
 """Bytes of a zip, and of all that is in it."""
@@ -31,10 +32,14 @@ BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, Loo
 
 def to_zip(subject: Subject, files: Sequence[ImageFile]) -> bytes:
     """Return a subject as a zip with its folder."""
+    pictures = tuple(
+        replace(picture, file=f"{i}.{file_format(file.content)[0]}", adopted=False)
+        for i, (picture, file) in enumerate(zip(subject.pictures, files, strict=True), 1)
+    )
     kept = io.BytesIO()
     with zipfile.ZipFile(kept, "w") as archive:  # pictures do not get smaller
-        archive.writestr(f"{subject.name}/{RECORD}", record_of(subject))
-        for picture, file in zip(subject.pictures, files, strict=True):
+        archive.writestr(f"{subject.name}/{RECORD}", record_of(replace(subject, pictures=pictures)))
+        for picture, file in zip(pictures, files, strict=True):
             archive.writestr(f"{subject.name}/{picture.file}", file.content)
     return kept.getvalue()
 
@@ -102,4 +107,4 @@ def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> byt
 
 
 def _refusal(why: str) -> IPAdapterError:
-    return IPAdapterError(f"This is no zip of a subject: {why}. Export the subject anew and send that.")
+    return IPAdapterError(f"This is not a zip of a subject: {why}. Export the subject again and send that.")

@@ -48,8 +48,9 @@ class Encoder(BaseModel):
     projection: int | None = Field(None, description="Width of its embedding.")
 
 
-class Name(BaseModel):
+class Deleted(BaseModel):
     name: str = Field(description="Of the subject.")
+    kept: list[str] | None = Field(None, description="Files in its folder that are not its own and stay, if any.")
 
 
 class Zip(BaseModel):

@@ -15,10 +15,10 @@ from .response_models import (
     Adapter,
     Checked,
     Counts,
+    Deleted,
     Encoder,
     Faces,
     Keypoints,
-    Name,
     Saved,
     Subject,
     Subjects,
@@ -54,8 +54,11 @@ TOLD: tuple[tuple[str, str, Callable[[Session], Any], Any, str], ...] = (
 
 NAMED = "An object: `name`"
 SAVING = "An object: `name`, `unit`, and `overwrite`, whether to replace one of that name"
-PICTURES = "An object: `name`, `pictures` (each with `image`, `weight`, `crop`, `note`), `notes`, `overwrite`"
-ZIPPED = "An object: `zip` in base64, `name` where it is to have another one, `overwrite`"
+PICTURES = (
+    "An object: `name`, `pictures` (each with `image`, `weight`, `crop`, `note`), `notes`, `overwrite`, and `adopt`, "
+    "whether to add the pictures that are in a folder of that name"
+)
+ZIPPED = "An object: `zip` in base64, `name` for another name, `overwrite`, `adopt`"
 PICTURE = "An object: `image`, and `model`, the adapter whose face models look, if any"
 UNIT = "An object: `unit`, whose pictures are checked"
 POINTS = "An object: `image`, `width`, `height`, and if wanted `face` and `place` [x, y, height]"
@@ -64,7 +67,7 @@ ASKED: tuple[tuple[str, Callable[[Session, Any], Any], str, Any, str], ...] = (
     ("embeds", save_reference, SAVING, Saved, "Save the references of a unit under a name, unless it is taken"),
     ("subjects", save_subject, PICTURES, Subject, "Save pictures as a subject, unless the name is taken"),
     ("subjects/read", read_subject, NAMED, Subject, "A subject with its whole pictures"),
-    ("subjects/delete", delete_subject, NAMED, Name, "Remove a subject"),
+    ("subjects/delete", delete_subject, NAMED, Deleted, "Remove a subject"),
     ("subjects/export", export_subject, NAMED, Zip, "A subject as a zip"),
     ("subjects/import", import_subject, ZIPPED, Subject, "Save the subject in a zip, unless its name is taken"),
     ("faces", faces, PICTURE, Faces, "Find the faces in a picture, numbered as a unit's face means them"),

@@ -5,14 +5,14 @@ All raise `IPAdapterError` for what cannot be done.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ..base.errors import UnitError, brief
 from ..engine.session import Session
+from ..files.subject_record import GivenPicture, Subject, make_subject, pictures_as_json
 from ..files.subject_zips import MAX_ZIP, from_zip, to_zip
-from ..files.subjects import Subject, described, make_subject
 from ..pictures.image_file import ImageFile, data_url, read_image_file
 from ..unit.fields import MAX_PICTURES, Flag, Text, read_object, read_picture_text, refuse_unknown
 
@@ -32,17 +32,19 @@ def list_subjects(session: Session, asked: Any = None) -> dict[str, Any]:
 def read_subject(session: Session, asked: Any) -> dict[str, Any]:
     """Return the subject called `name` with its whole pictures, each as a unit takes it but for its note."""
     subject, files = _found(session, read_object("What is asked", asked, ("name",)))
-    return _entry(subject) | {"pictures": described(subject, [data_url(file.content) for file in files])}
+    return _entry(subject) | {"pictures": pictures_as_json(subject, [data_url(file.content) for file in files])}
 
 
 def save_subject(session: Session, asked: Any) -> dict[str, Any]:
-    """Save `pictures` under `name`, with `notes`; one of that name is replaced only where `overwrite` is true.
+    """Save `pictures` under `name`, with `notes`; an existing subject is replaced only with `overwrite`.
 
-    Each picture is a text, or an object with `image`, `weight`, `crop` and `note`.
+    Each picture is a text, or an object with `image`, `weight`, `crop` and `note`. With `adopt` the picture files that
+    are in a folder of that name come after them; without it such a folder is refused.
     """
-    asked = read_object("What is asked", asked, ("name", "pictures", "notes", "overwrite", "task"))
-    given = asked.get("pictures")
-    if not isinstance(given, list) or not 1 <= len(given) <= MAX_PICTURES:
+    asked = read_object("What is asked", asked, ("name", "pictures", "notes", "overwrite", "adopt", "task"))
+    adopt = Flag().read("adopt", asked.get("adopt", False))
+    given = asked.get("pictures", [] if adopt else None)
+    if not isinstance(given, list) or not (0 if adopt else 1) <= len(given) <= MAX_PICTURES:
         raise UnitError("pictures", given, f"must be a list of 1 to {MAX_PICTURES} pictures, not {brief(given)}.")
     pictures = [_picture(f"pictures[{i}]", entry) for i, entry in enumerate(given)]
     name = Text().read("name", asked.get("name"))
@@ -50,11 +52,10 @@ def save_subject(session: Session, asked: Any) -> dict[str, Any]:
 
 
 def delete_subject(session: Session, asked: Any) -> dict[str, Any]:
-    """Remove the subject called `name`, with its folder."""
-    name = session.preparation.files.subjects.delete(
-        Text().read("name", read_object("What is asked", asked, ("name",)).get("name"))
-    )
-    return {"name": name}
+    """Remove the subject called `name`; files in its folder that are not its own stay and are listed in `kept`."""
+    wanted = Text().read("name", read_object("What is asked", asked, ("name",)).get("name"))
+    name, kept = session.preparation.files.subjects.delete(wanted)
+    return {"name": name} | ({"kept": kept} if kept else {})
 
 
 def export_subject(session: Session, asked: Any) -> dict[str, Any]:
@@ -64,13 +65,13 @@ def export_subject(session: Session, asked: Any) -> dict[str, Any]:
 
 
 def import_subject(session: Session, asked: Any) -> dict[str, Any]:
-    """Save the subject in `zip`, base64, under its own name or `name`; with `overwrite` as in `save_subject`."""
-    asked = read_object("What is asked", asked, ("zip", "name", "overwrite", "task"))
+    """Save the subject in `zip`, base64, under its own name or `name`; `overwrite` and `adopt` as in `save_subject`."""
+    asked = read_object("What is asked", asked, ("zip", "name", "overwrite", "adopt", "task"))
     subject, files = from_zip(_zip(asked.get("zip")))
     name = Text().read("name", asked.get("name", subject.name))
     pictures = [
-        ({"weight": each.weight, "crop": each.crop, "note": each.note}, file)
-        for each, file in zip(subject.pictures, files, strict=True)
+        GivenPicture(f"pictures[{i}]", file, {"weight": each.weight, "crop": each.crop, "note": each.note})
+        for i, (each, file) in enumerate(zip(subject.pictures, files, strict=True))
     ]
     return _saved(session, asked, name, subject.notes, pictures)
 
@@ -81,13 +82,13 @@ def _found(session: Session, asked: Mapping[str, Any]) -> tuple[Subject, list[Im
     return subject, subjects.files(subject)
 
 
-def _picture(field: str, given: Any) -> tuple[dict[str, Any], ImageFile]:
+def _picture(field: str, given: Any) -> GivenPicture:
     given = dict(given) if isinstance(given, dict) else {"image": given}
     if given.get("mask") is not None:
         why = "cannot be saved: a region belongs to a unit. Leave it out, and give the unit a mask."
         raise UnitError(f"{field}.mask", "a picture", why)
     refuse_unknown(field, given, ("image", "weight", "mask", "crop", "note"))
-    return given, read_image_file(field, read_picture_text(field, given.get("image")))
+    return GivenPicture(field, read_image_file(field, read_picture_text(field, given.get("image"))), given)
 
 
 def _zip(given: Any) -> bytes:
@@ -101,18 +102,27 @@ def _zip(given: Any) -> bytes:
         raise UnitError("zip", brief(given), f"must be a zip as base64 text, which this is not ({error}).") from error
 
 
-def _saved(session: Session, asked: Mapping[str, Any], name: str, notes: Any, pictures: Any) -> dict[str, Any]:
-    overwrite = Flag().read("overwrite", asked.get("overwrite", False))
+def _saved(
+    session: Session, asked: Mapping[str, Any], name: str, notes: Any, pictures: Sequence[GivenPicture]
+) -> dict[str, Any]:
+    overwrite, adopt = (Flag().read(field, asked.get(field, False)) for field in ("overwrite", "adopt"))
+    subjects = session.preparation.files.subjects
     with session.host.exclusive(Text().read("task", asked.get("task", ""))):
-        subject = make_subject(name, notes, pictures, partial(session.host.report_progress, CHECKING))
-        session.preparation.files.subjects.save(subject, [file for _, file in pictures], overwrite)
-    return _entry(subject)
+        all_of_it = [*pictures, *(_adopted(subjects.adoptable(name), pictures) if adopt else [])]
+        subject = make_subject(name, notes, all_of_it, partial(session.host.report_progress, CHECKING))
+        return _entry(subjects.save(subject, [each.file for each in all_of_it], overwrite, adopt))
+
+
+def _adopted(in_folder: Mapping[str, ImageFile], given: Sequence[GivenPicture]) -> list[GivenPicture]:
+    """Return the pictures of a folder, without those that are given too."""
+    digests = {each.file.digest for each in given}
+    return [GivenPicture(name, file, {}) for name, file in in_folder.items() if file.digest not in digests]
 
 
 def _entry(subject: Subject) -> dict[str, Any]:
     return {
         "name": subject.name,
-        "pictures": described(subject, [picture.thumbnail for picture in subject.pictures]),
+        "pictures": pictures_as_json(subject, [picture.thumbnail for picture in subject.pictures]),
         "notes": subject.notes,
         "sha256": subject.digest,
         "reason": "",

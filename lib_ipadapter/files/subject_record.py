@@ -1,0 +1,169 @@
+"""What a subject is: a named set of reference pictures, and the JSON record that says how each of them counts."""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..base.errors import IPAdapterError, UnitError, printable
+from ..base.file_names import refuse_name
+from ..pictures.image_file import ImageFile, data_url, decode, file_format
+from ..unit.fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, Text, read_crop, refuse_unknown
+
+RECORD = "subject.json"
+VERSION = 1
+"""Of the record's layout."""
+
+MAX_FILE = MAX_PICTURE_TEXT * 3 // 4
+"""Bytes of a picture file: the same limit as for a picture in a unit."""
+MAX_RECORD = 256 << 10
+"""Bytes of a record: sixteen pictures with notes and thumbnails."""
+
+THUMBNAIL = 96
+"""Pixels of a thumbnail's longer side."""
+THUMBNAIL_URL = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/=]{0,12000}")
+
+BROKEN = (IPAdapterError, ValueError, TypeError, LookupError, RecursionError)
+"""What reading a damaged record raises."""
+
+Progress = Callable[[int, int], None]
+"""Gets how many of how many pictures are done; may raise `IPAdapterError` to stop the work."""
+
+
+@dataclass(frozen=True)
+class SubjectPicture:
+    """One picture of a subject, by its file."""
+
+    file: str
+    """Name of the file beside the record."""
+    digest: str
+    """SHA-256 of the file, in hexadecimal."""
+    weight: float = 1.0
+    crop: str | None = None
+    """One of `fields.CROPS`, or None to use the unit's crop."""
+    note: str = ""
+    thumbnail: str = ""
+    """A small picture as a data URL."""
+    adopted: bool = False
+    """Whether the file was in the folder before the subject; such a file is never deleted."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A named set of references."""
+
+    name: str
+    pictures: tuple[SubjectPicture, ...]
+    notes: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything a generation uses of it: its pictures in order, with their weights and crops."""
+        used = [[picture.digest, picture.weight, picture.crop] for picture in self.pictures]
+        return hashlib.sha256(json.dumps(used).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class GivenPicture:
+    """A picture that a subject is made of."""
+
+    field: str
+    """What errors call it."""
+    file: ImageFile
+    settings: Mapping[str, Any]
+    """Weight, crop and note as JSON has them, not validated yet."""
+
+
+def make_subject(name: str, notes: Any, given: Sequence[GivenPicture], progress: Progress) -> Subject:
+    """Return the subject made of these pictures; raises `UnitError` with the field for what cannot be used."""
+    refuse_name(name)
+    if not 1 <= len(given) <= MAX_PICTURES:
+        raise UnitError("pictures", f"{len(given)} pictures", f"must be 1 to {MAX_PICTURES}, not {len(given)}.")
+    pictures: list[SubjectPicture] = []
+    for i, each in enumerate(given):
+        progress(i, len(given))
+        thumbnail = _thumbnail(each.field, each.file)
+        wanted = f"{i + 1}.{file_format(each.file.content)[0]}"
+        pictures.append(SubjectPicture(wanted, each.file.digest, *_settings(each.field, each.settings), thumbnail))
+    progress(len(given), len(given))
+    if not any(picture.weight for picture in pictures):
+        raise UnitError("pictures", f"{len(pictures)} pictures", "all have weight 0; give one of them a weight.")
+    return Subject(name, tuple(pictures), Text().read("notes", notes))
+
+
+def _settings(field: str, given: Mapping[str, Any]) -> tuple[float, str | None, str]:
+    """Return weight, crop and note; raises `UnitError` for values that cannot be used."""
+    return (
+        PICTURE_WEIGHT.read(f"{field}.weight", given.get("weight", 1.0)),
+        read_crop(f"{field}.crop", given.get("crop")),
+        Text().read(f"{field}.note", given.get("note", "")),
+    )
+
+
+def _thumbnail(field: str, file: ImageFile) -> str:
+    """Return a small picture as a data URL; raises `UnitError` for a file that is not a picture."""
+    if len(file.content) > MAX_FILE:
+        raise UnitError(field, f"{len(file.content)} bytes", f"must have at most {MAX_FILE} bytes.")
+    picture = decode(field, file.content)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    kept = io.BytesIO()
+    picture.save(kept, "JPEG", quality=80)
+    return data_url(kept.getvalue())
+
+
+def record_of(subject: Subject) -> bytes:
+    """Return the content of a subject's JSON file."""
+    record = {"version": VERSION, "notes": subject.notes, "pictures": [_entry(picture) for picture in subject.pictures]}
+    return json.dumps(record, indent=1, ensure_ascii=False).encode()
+
+
+def _entry(picture: SubjectPicture) -> dict[str, Any]:
+    return {
+        "file": picture.file,
+        "sha256": picture.digest,
+        "weight": picture.weight,
+        "crop": picture.crop,
+        "note": picture.note,
+        "thumbnail": picture.thumbnail,
+    } | ({"adopted": True} if picture.adopted else {})
+
+
+def read_record(name: str, content: bytes) -> Subject:
+    """Return the subject that a JSON file describes; raises `IPAdapterError` for any other text."""
+    try:
+        record = json.loads(content)
+        if record["version"] != VERSION:
+            raise ValueError(f"version {record['version']}, not {VERSION}")
+        pictures = tuple(_picture(f"pictures[{i}]", entry) for i, entry in enumerate(record["pictures"]))
+        if not 1 <= len(pictures) <= MAX_PICTURES:
+            raise ValueError(f"{len(pictures)} pictures, where 1 to {MAX_PICTURES} can be")
+        return Subject(name, pictures, Text().read("notes", record["notes"]))
+    except BROKEN as error:
+        why = printable(str(error)) or type(error).__name__
+        raise IPAdapterError(
+            f'The record of the subject "{name}" is damaged ({why}). Save the subject again.'
+        ) from error
+
+
+def _picture(field: str, entry: Mapping[str, Any]) -> SubjectPicture:
+    """Return a picture as a record has it; raises `ValueError` and the like, and `UnitError`, for anything else."""
+    refuse_unknown(field, dict(entry), ("file", "sha256", "weight", "crop", "note", "thumbnail", "adopted"))
+    file, digest, thumbnail = entry["file"], entry["sha256"], entry["thumbnail"]
+    if not isinstance(file, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ValueError(f"{field} without a file or its hash")
+    if not THUMBNAIL_URL.fullmatch(thumbnail):
+        raise ValueError(f"{field} with an invalid thumbnail")
+    adopted = entry.get("adopted", False) is True
+    return SubjectPicture(file, digest, *_settings(field, entry), thumbnail, adopted)
+
+
+def pictures_as_json(subject: Subject, images: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a subject's pictures as JSON has them, with an image for each, whole or a thumbnail."""
+    return [
+        {"image": image, "weight": picture.weight, "note": picture.note}
+        | ({"crop": picture.crop} if picture.crop else {})
+        for image, picture in zip(images, subject.pictures, strict=True)
+    ]
