@@ -137,7 +137,7 @@ def controlled(subject: Subject, site: Site, weights: Weights, tokens: list[Tens
         return make_bank(terms, subject.attention.heads, subject.hidden)
 
     injection = Injection(nn.Identity(), {site: subject.attention})
-    injection.kinds = (0, 1)
+    injection.row_kinds = (0, 1)
     plain = subject.attention.processor
     return Way(subject.attention, subject.hidden, plain, subject.text, injection, DenoiserCall((0, 1), bank))
 
@@ -162,7 +162,7 @@ def ours(subject: Subject, site: Site, weights: Weights, tokens: list[Tensor]) -
     units = [Term(to_k(each), to_v(each), 0.7) for each, (to_k, to_v) in zip(tokens, weights, strict=True)]
     bank = make_bank(units, subject.attention.heads, subject.hidden)
     injection = Injection(nn.Identity(), {site: subject.attention})
-    injection.kinds = (0, 1)
+    injection.row_kinds = (0, 1)
     plain, call = subject.attention.processor, DenoiserCall((0, 1), lambda *_: bank)
     return Way(subject.attention, subject.hidden, plain, subject.text, injection, call)
 

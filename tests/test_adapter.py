@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from unets import call_of, ldm_unet, with_units
 
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine.tokens import KeysValues
-from lib_ipadapter.networks.unet_injection import DenoiserCall, Injection, context_dim, find_attentions, widths
-from lib_ipadapter.networks.unet_sites import SD, SDXL, sites
+from lib_ipadapter.networks.unet_injection import DenoiserCall, Injection
+from lib_ipadapter.networks.unet_modules import context_dim, find_attentions, widths
+from lib_ipadapter.networks.unet_sites import SD, SDXL, Site, sites
 
 CONTEXT = 24
 
@@ -132,12 +134,12 @@ def test_rows_that_the_text_tells_may_come_in_windows(unet, given, unit) -> None
     window = [1, 2, 4]
     call = call_of([(unit, 1.0)], ROLES)
 
-    def told(text: Tensor) -> tuple[int, ...]:
+    def by_text(text: Tensor) -> tuple[int, ...]:
         return tuple(ROLES[next(i for i, own in enumerate(given[2]) if torch.equal(own, row))] for row in text)
 
     injection = Injection(unet, attentions)
     injection.inject()
-    injection.call = DenoiserCall(call.kinds, call.bank, told)
+    injection.call = DenoiserCall(call.row_kinds, call.bank, by_text)
     try:
         assert torch.allclose(run(unet, given, window), whole[window], rtol=1e-4, atol=1e-5)
     finally:
@@ -188,7 +190,7 @@ def test_an_extension_that_mixes_results_inside_attn2_leaves_the_image_attention
     torch.manual_seed(3)
     x, context = torch.randn(5, 64, 32), given[2]
     injection = Injection(unet, {site: attention})
-    injection.kinds, injection.size = ROLES, (8, 8)
+    injection.row_kinds, injection.size = ROLES, (8, 8)
     forward = attention.forward
     plain, plain_mixed = attention(x, context), mixed(forward, x, context)
     injection.inject()
@@ -209,7 +211,7 @@ def test_a_region_of_a_part_of_the_picture_is_an_error_not_a_guess(unet, given, 
     for whole, refused in (((8, 8), False), ((8, 12), True), (None, False)):
         injection = Injection(unet, attentions)
         injection.inject()
-        injection.call = DenoiserCall(call.kinds, call.bank, whole=whole)
+        injection.call = DenoiserCall(call.row_kinds, call.bank, expected_size=whole)
         expected = (
             pytest.raises(IPAdapterError, match=r"of 8 x 12 latent .* parts of 8 x 8") if refused else nullcontext()
         )
@@ -248,6 +250,104 @@ def test_what_enters_and_leaves_around_an_extension_that_widens_rows_gets_the_im
         injection.eject()
         for handle in handles:
             handle.remove()
+
+
+def rows_changed_inside(attention: nn.Module) -> list[Any]:
+    """Double the rows of one attn2 once our hooks have seen them, and halve what leaves it; return the handles."""
+
+    def before(_module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> Any:
+        context = kwargs["context"] if "context" in kwargs else args[1]
+        return (torch.cat([args[0], args[0]]),), {"context": torch.cat([context, context])}
+
+    def after(_module: nn.Module, _args: Any, output: Tensor) -> Tensor:
+        return output[: len(output) // 2]
+
+    return [
+        attention.register_forward_pre_hook(before, with_kwargs=True),
+        attention.register_forward_hook(after),
+    ]
+
+
+def missed_with(unet: nn.Module, given: Any, call: DenoiserCall, site: Site) -> tuple[Site, ...]:
+    """Return the missed sites of one call of the U-Net where another extension changes the rows at one site."""
+    attentions = find_attentions(unet)
+    injection = Injection(unet, attentions)
+    injection.inject()
+    handles = rows_changed_inside(attentions[site])
+    injection.call = call
+    try:
+        run(unet, given)
+        return injection.missed
+    finally:
+        injection.eject()
+        for handle in handles:
+            handle.remove()
+
+
+def test_a_site_whose_rows_another_extension_changes_is_reported_as_missed(unet, given, unit) -> None:
+    for site in (sites(SD)[0], sites(SD)[7], sites(SD)[-1]):
+        assert missed_with(unet, given, call_of([(unit, 1.0)], ROLES), site) == (site,)
+
+
+def test_a_site_where_no_unit_acts_is_not_missed(unet, given, unit) -> None:
+    site, call = sites(SD)[7], call_of([(unit, 1.0)], ROLES)
+    here = DenoiserCall(ROLES, lambda at, *more: None if at is site else call.bank(at, *more))
+    assert missed_with(unet, given, here, site) == ()
+
+
+def test_no_site_is_missed_where_every_one_gets_its_term(unet, given, unit) -> None:
+    injection = Injection(unet, find_attentions(unet))
+    injection.inject()
+    assert injection.missed == ()
+    injection.call = call_of([(unit, 1.0)], ROLES)
+    run(unet, given)
+    assert injection.missed == ()
+    injection.eject()
+
+
+def test_an_attention_that_only_passes_the_projections_is_missed_where_its_rows_differ(unet, given, unit) -> None:
+    """As Forge's replaced attentions, which call `to_q` and `to_out` and never attn2 itself."""
+    site, attention = next(iter(find_attentions(unet).items()))
+    call = call_of([(unit, 1.0)], ROLES)
+    torch.manual_seed(3)
+    x, context = torch.randn(5, 64, 32), given[2]
+
+    class Around(nn.Module):
+        def forward(self, latents: Tensor) -> Tensor:
+            query, key, value = attention.to_q(x), attention.to_k(context), attention.to_v(context)
+            made = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+            return attention.to_out(torch.cat([made, made]) if latents.any() else made)
+
+    network = Around()
+    injection = Injection(network, {site: attention})
+    injection.inject()
+    injection.call = call
+    try:
+        network(torch.zeros(5, 4, 8, 8))
+        assert injection.missed == ()
+        network(torch.ones(5, 4, 8, 8))
+        assert injection.missed == (site,)
+    finally:
+        injection.eject()
+
+
+def test_a_call_that_ends_in_the_middle_of_a_site_misses_nothing(unet, given, unit) -> None:
+    site, attention = next(iter(find_attentions(unet).items()))
+    injection = Injection(unet, {site: attention})
+    injection.inject()
+    injection.call = call_of([(unit, 1.0)], ROLES)
+
+    def interrupt(*_: Any) -> None:
+        raise RuntimeError("interrupted")
+
+    handle = attention.to_k.register_forward_hook(interrupt)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        run(unet, given)
+    handle.remove()
+    assert injection.missed == ()
+    run(unet, given)
+    assert injection.missed == ()
+    injection.eject()
 
 
 def test_rows_changed_between_the_unet_and_attn2_are_an_error(unet, given, unit) -> None:

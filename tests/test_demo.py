@@ -17,7 +17,7 @@ from demo.networks import Autoencoder, TextModel, VisionTower, make_unet, plain_
 from demo.train import for_clip, to_tensor
 from demo.words import Tokenizer
 from demo.world import CAPTIONS, SIZE, Scene, draw, scenes
-from lib_ipadapter.networks.unet_injection import find_attentions
+from lib_ipadapter.networks.unet_modules import find_attentions
 from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
 from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.clip_vision import encode, open_encoder

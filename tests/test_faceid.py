@@ -22,7 +22,8 @@ from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
 from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
 from lib_ipadapter.unit.unit import read_unit
 from lib_ipadapter.weights.adapter_file import open_adapter
-from lib_ipadapter.weights.loras import lora_apart, places
+from lib_ipadapter.weights.lora_layers import lora_layers
+from lib_ipadapter.weights.loras import lora_apart
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
@@ -287,11 +288,11 @@ def test_missing_face_models_are_a_sentence(host, folder, tmp_path) -> None:
 def separate(tensors: Mapping[str, Tensor], alpha: float | None = None, layout=SD) -> dict[str, Tensor]:
     """Return a LoRA under the names of the files that are published beside the adapters."""
     made: dict[str, Tensor] = {}
-    for place in places(layout):
-        for inside, apart in zip(place.inside, place.apart, strict=True):
+    for layer in lora_layers(layout):
+        for inside, apart in zip(layer.inside, layer.separate, strict=True):
             made[apart] = tensors[inside]
         if alpha is not None:
-            made[place.alpha] = torch.tensor(alpha)
+            made[layer.alpha] = torch.tensor(alpha)
     return made
 
 
@@ -310,7 +311,7 @@ def test_a_lora_in_its_own_file_acts_as_the_one_inside(host, folder, given, wher
     assert not close(made, without, 1e-2)
 
 
-def test_the_published_names_of_a_lora_are_those_of_its_places() -> None:
+def test_the_published_names_of_a_lora_are_those_of_its_layers() -> None:
     from published import SD_ATTENTIONS, SD_WIDTHS, SDXL_ATTENTIONS, SDXL_WIDTHS, built_in_lora, separate_lora
 
     for layout, attentions, widths, dim in (
@@ -318,17 +319,17 @@ def test_the_published_names_of_a_lora_are_those_of_its_places() -> None:
         (SDXL, SDXL_ATTENTIONS, SDXL_WIDTHS, 2048),
     ):
         inside, apart = built_in_lora(widths, dim), separate_lora(attentions, dim, alpha=True)
-        of_places = {name for place in places(layout) for name in place.inside}
-        assert of_places == set(inside)
-        assert {name for place in places(layout) for name in (*place.apart, place.alpha)} == set(apart)
-        for place in places(layout):
-            assert [inside[name] for name in place.inside] == [apart[name] for name in place.apart]
+        of_layers = {name for layer in lora_layers(layout) for name in layer.inside}
+        assert of_layers == set(inside)
+        assert {name for layer in lora_layers(layout) for name in (*layer.separate, layer.alpha)} == set(apart)
+        for layer in lora_layers(layout):
+            assert [inside[name] for name in layer.inside] == [apart[name] for name in layer.separate]
 
 
 def test_a_lora_that_does_not_fit_is_a_sentence(folder, tmp_path) -> None:
     adapter = open_adapter(folder / "faceid.bin")
     tensors = separate(lora_tensors(SD, SIZE["widths"], 768))
-    first = places(SD)[0].apart[1]
+    first = lora_layers(SD)[0].separate[1]
     cases = {
         "is missing": {key: tensor for key, tensor in tensors.items() if key != first},
         "is not expected": tensors | {"lora_te_text_model": torch.zeros(2)},
@@ -392,7 +393,7 @@ def test_five_hundred_generations_leave_the_unet_as_it_was(host, given) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_the_side_path_follows_what_its_layer_returns(dtype: torch.dtype) -> None:
     """Under autocast, and with weights stored in eight bits, what enters a layer is not of the dtype that leaves it."""
-    from lib_ipadapter.networks.unet_injection import LoraHooks
+    from lib_ipadapter.networks.lora_hooks import LoraHooks
 
     class Casting(nn.Linear):
         def forward(self, entering: Tensor) -> Tensor:

@@ -29,9 +29,9 @@ from published import (
 )
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError, UnrecognisedError
-from lib_ipadapter.engine.tokens import refuse_unsound
+from lib_ipadapter.networks.unet_sites import sites
 from lib_ipadapter.unit.unit import VARIANTS
-from lib_ipadapter.weights.adapter_file import AdapterFile, canonical, open_adapter
+from lib_ipadapter.weights.adapter_file import AdapterFile, canonical, checked_adapter, open_adapter
 from lib_ipadapter.weights.families import FAMILIES
 from lib_ipadapter.weights.recognition import Recognised, recognise, tell_variant
 
@@ -60,7 +60,7 @@ def published(shapes: Shapes) -> Shapes:
 
 
 def adapter(shapes: Shapes) -> AdapterFile:
-    return AdapterFile(Path("a.bin"), recognise(shapes), shapes, ())
+    return checked_adapter(Path("a.bin"), recognise(shapes), shapes, ())
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -184,14 +184,16 @@ def test_a_forged_name_cannot_fill_a_message() -> None:
 
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_a_published_file_that_can_run_is_sound(name: str) -> None:
-    refuse_unsound(adapter(published(PUBLISHED[name].shapes)))
+    opened = adapter(published(PUBLISHED[name].shapes))
+    assert opened.reason == ""
+    assert len(sites(opened.layout)) == PUBLISHED[name].layers
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_family_that_cannot_run_yet_is_named(name: str, tmp_path: Path) -> None:
     found = open_adapter(sparse(tmp_path / "mystery.pt", PUBLISHED[name].shapes))
     with pytest.raises(IPAdapterError, match="cannot run yet") as caught:
-        refuse_unsound(found)
+        assert found.layout
     base, title = found.recognised.base, found.recognised.title
     assert caught.value.sentence.startswith(f"mystery.pt is {title} ({base}),")
 
@@ -262,9 +264,13 @@ def test_a_family_that_cannot_run_yet_has_a_title_that_tells_it() -> None:
 
 
 def refusal(shapes: Shapes) -> str:
-    with pytest.raises(IPAdapterError) as caught:
-        refuse_unsound(adapter(shapes))
-    return caught.value.sentence
+    """Return why a file cannot run: the error of recognising it, or the reason that it is kept with."""
+    try:
+        opened = adapter(shapes)
+    except IPAdapterError as error:
+        return error.sentence
+    assert opened.unet_layout is None
+    return opened.reason
 
 
 TELLING = {
@@ -369,4 +375,4 @@ def test_no_shape_raises_anything_but_our_own_error(name: str) -> None:
         changed = {name: shape for name, shape in shapes.items() if name != key}
         changed |= {key: wrong} if wrong is not None else {}
         with suppress(IPAdapterError):
-            refuse_unsound(adapter(changed))
+            adapter(changed)

@@ -18,9 +18,9 @@ from published import header
 from safetensors.torch import save_file
 
 from lib_ipadapter.base.errors import IPAdapterError, UnrecognisedError
-from lib_ipadapter.engine.tokens import refuse_unsound
-from lib_ipadapter.weights.adapter_file import open_adapter, refuse_unusable
+from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.clip_vision import open_encoder
+from lib_ipadapter.weights.tensor_file import refuse_unusable
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch says things about its own deprecated parts
 
@@ -30,7 +30,7 @@ TENSORS = adapter_tensors("base", widths=(2, 3, 4), context_dim=5, width=7, toke
 def look_through(path: Path) -> None:
     """Do all that is done with an adapter file before it is used."""
     opened = open_adapter(path)
-    refuse_unsound(opened)
+    assert opened.layout
     refuse_unusable(path, opened.tensors())
 
 

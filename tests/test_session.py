@@ -17,7 +17,7 @@ from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine import features, tokens
 from lib_ipadapter.engine import prepare as preparation
 from lib_ipadapter.engine.session import SamplingRun, Session
-from lib_ipadapter.networks.unet_injection import find_attentions
+from lib_ipadapter.networks.unet_modules import find_attentions
 from lib_ipadapter.networks.unet_sites import SDXL, sites
 from lib_ipadapter.port import CacheLimits, PassInfo
 from lib_ipadapter.unit.unit import read_unit
@@ -203,6 +203,30 @@ def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, 
     assert run.bypassed
     unet(*given)
     assert not run.bypassed
+    run.eject()
+
+
+def test_a_single_cross_attention_that_gets_nothing_is_noticed(session, host, unet) -> None:
+    """As where another extension changes the rows inside one attn2, and the units act everywhere else."""
+    run = SamplingRun([session.preparation.prepare(read_unit(unit()), unet)], PassInfo())
+    run.inject(unet)
+    attention = unet.get_submodule("middle_block.1.transformer_blocks.0.attn2")
+    handles = [
+        attention.register_forward_pre_hook(
+            lambda _m, args, more: (
+                (torch.cat([args[0]] * 2),),
+                {name: None if each is None else torch.cat([each] * 2) for name, each in more.items()},
+            ),
+            with_kwargs=True,
+        ),
+        attention.register_forward_hook(lambda _m, _args, output: output[: len(output) // 2]),
+    ]
+    given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
+    run.begin_call(ROWS, 0.5, (8, 8))
+    unet(*given)
+    assert run.bypassed
+    for handle in handles:
+        handle.remove()
     run.eject()
 
 

@@ -1,6 +1,7 @@
 """Whole U-Nets, all 16 or 70 sites, against the authors' processors and against diffusers."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,9 +10,9 @@ from torch import Tensor, nn
 from unets import as_diffusers, authors_processors, diffusers_attentions, diffusers_sdxl, ldm_unet, with_units
 
 from lib_ipadapter.engine.tokens import KeysValues, keys_and_values, project
-from lib_ipadapter.networks.unet_injection import find_attentions
+from lib_ipadapter.networks.unet_modules import find_attentions
 from lib_ipadapter.networks.unet_sites import SD, SDXL
-from lib_ipadapter.weights.adapter_file import AdapterFile
+from lib_ipadapter.weights.adapter_file import AdapterFile, checked_adapter
 from lib_ipadapter.weights.recognition import recognise
 
 pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
@@ -22,7 +23,7 @@ ROLES = (0, 0, 1, 1)
 
 def as_file(tensors: dict[str, Tensor]) -> AdapterFile:
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    return AdapterFile(None, recognise(shapes), shapes, ())
+    return checked_adapter(Path("a.bin"), recognise(shapes), shapes, ())
 
 
 def ours(tensors: dict[str, Tensor], layout, cond: Tensor, uncond: Tensor) -> KeysValues:

@@ -134,7 +134,7 @@ def as_diffusers(unet: nn.Module, channels: int = 32, context_dim: int = 768, he
     return there
 
 
-def call_of(units: Sequence[tuple[KeysValues, float]], kinds: Sequence[int]) -> DenoiserCall:
+def call_of(units: Sequence[tuple[KeysValues, float]], row_kinds: Sequence[int]) -> DenoiserCall:
     """Return an armed call with the banks of `units`, each with all its references under one softmax."""
 
     def term(keys_values: KeysValues, site: Site, weight: float) -> Term:
@@ -145,20 +145,20 @@ def call_of(units: Sequence[tuple[KeysValues, float]], kinds: Sequence[int]) -> 
     def bank(site: Site, heads: int, query: Tensor, _size: object) -> Bank:
         return make_bank([term(keys_values, site, weight) for keys_values, weight in units], heads, query)
 
-    return DenoiserCall(tuple(kinds), bank)
+    return DenoiserCall(tuple(row_kinds), bank)
 
 
 def with_units(
     unet: nn.Module,
     attentions: Mapping[Site, nn.Module],
     units: Sequence[tuple[KeysValues, float]],
-    kinds: Sequence[int],
+    row_kinds: Sequence[int],
     run: Callable[[], Tensor],
 ) -> Tensor:
     """Return what `run` returns with the units injected."""
     injection = Injection(unet, attentions)
     injection.inject()
-    injection.call = call_of(units, kinds)
+    injection.call = call_of(units, row_kinds)
     try:
         return run()
     finally:

@@ -17,7 +17,7 @@ from ..faces.insightface_models import PACKS, Face, FaceFinder, choose
 from ..files.model_files import ModelFiles
 from ..files.saved_embeds import SavedPicture, SavedReference, write_saved
 from ..files.subject_record import Subject
-from ..networks.unet_injection import context_dim, find_attentions, widths
+from ..networks.unet_modules import context_dim, find_attentions, widths
 from ..networks.unet_sites import Layout, sites
 from ..pictures.image_cache import ImageCache
 from ..pictures.image_file import ImageFile
@@ -41,7 +41,7 @@ from .token_plan import (
     plan_of,
     whole_pictures,
 )
-from .tokens import KeysValues, keys_and_values, project, refuse_unsound, usable_tensors
+from .tokens import KeysValues, keys_and_values, project, usable_tensors
 
 Settings = Mapping[str, float]
 """Fields of a unit that a projector takes."""
@@ -103,7 +103,7 @@ class Preparation:
         adapter = self.files.adapter(unit.model).as_variant(unit.variant)
         if reason := reason_against(adapter, unet):
             raise IPAdapterError(reason)
-        layout = refuse_unsound(adapter)
+        layout = adapter.layout
         _refuse_idle_composition(unit, layout)
         refuse_idle_fields(unit, adapter)
         encoder = self.files.encoder_for(adapter, unit.encoder)
@@ -217,7 +217,7 @@ class Preparation:
         saved: SavedReference | None,
         settings: Settings,
     ) -> KeysValues:
-        layout, tensors = refuse_unsound(adapter), usable_tensors(adapter)
+        layout, tensors = adapter.layout, usable_tensors(adapter)
         parts = self._features.parts(adapter.recognised.family, encoder, plan, saved)
 
         def tokens_of(recipe: TokenRecipe) -> Tensor:
@@ -252,10 +252,8 @@ def reason_against(adapter: AdapterFile, unet: nn.Module) -> str | None:
 
     A U-Net may lack some of its layout's sites, as pruned ones do; those that it has must fit in width.
     """
-    try:
-        layout = refuse_unsound(adapter)
-    except IPAdapterError as error:
-        return error.sentence
+    if adapter.reason:
+        return adapter.reason
     found, attentions = adapter.recognised, find_attentions(unet)
     if not attentions:
         return (
@@ -263,7 +261,7 @@ def reason_against(adapter: AdapterFile, unet: nn.Module) -> str | None:
             f"Load a checkpoint made from {found.base}."
         )
     own = widths(attentions)
-    theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.to_k_ip.weight"][0] for site in sites(layout)}
+    theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.to_k_ip.weight"][0] for site in sites(adapter.layout)}
     if own.items() <= theirs.items() and context_dim(attentions) == found.context_dim:
         return None
     loaded = base_name(context_dim(attentions), len(attentions))

@@ -12,7 +12,9 @@ from ..base.boxes import Size
 from ..base.errors import IPAdapterError
 from ..files.reference_store import ReferenceStore
 from ..networks.attention import Bank, make_bank
-from ..networks.unet_injection import DenoiserCall, Injection, LoraHooks, find_attentions
+from ..networks.lora_hooks import LoraHooks
+from ..networks.unet_injection import DenoiserCall, Injection
+from ..networks.unet_modules import find_attentions
 from ..networks.unet_sites import Site
 from ..port import Host, PassInfo, Row, RowsOf
 from ..unit.infotext import describe, unit_key, without_units
@@ -222,8 +224,9 @@ class SamplingRun:
 
     @property
     def bypassed(self) -> bool:
-        """Whether the U-Net was called while units were to act, and yet not one of its cross-attentions."""
-        return self._to_act and not self._acted
+        """Whether the U-Net was called while units were to act, and some cross-attention that has units got nothing."""
+        missed = self._injection is not None and bool(self._injection.missed)
+        return self._to_act and (missed or not self._acted)
 
     @property
     def bytes(self) -> int:

@@ -99,18 +99,18 @@ def make_bank(terms: Sequence[Term], heads: int, like: Tensor) -> Bank:
     return Bank(fit[0], fit[1], tuple(term.keys.shape[1] for term in terms), regions)
 
 
-def add_image_attention(attended: Tensor, query: Tensor, bank: Bank, kinds: Sequence[int]) -> Tensor:
+def add_image_attention(attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int]) -> Tensor:
     """Return `attended` plus the image attention of every term in `bank`.
 
     `attended` is the text's attention with merged heads before the output projection, `query` what `to_q` returned:
-    both (rows, queries, heads * dim). `kinds` names the kind of each row. The result is a new tensor.
+    both (rows, queries, heads * dim). `row_kinds` names the kind of each row. The result is a new tensor.
     """
     if query.device.type == "cpu" and query.dtype in (torch.float32, torch.float64):
-        return _add_by_runs(attended, query, bank, kinds)
-    return _add_by_rows(attended, query, bank, kinds)
+        return _add_by_runs(attended, query, bank, row_kinds)
+    return _add_by_rows(attended, query, bank, row_kinds)
 
 
-def _add_by_runs(attended: Tensor, query: Tensor, bank: Bank, kinds: Sequence[int]) -> Tensor:
+def _add_by_runs(attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int]) -> Tensor:
     """Full precision on a CPU: neighbouring rows of one kind are one long picture, so keys are never repeated.
 
     Tokens stand before queries in the logits: the softmax then runs along memory, and the heads stay where they are,
@@ -119,7 +119,7 @@ def _add_by_runs(attended: Tensor, query: Tensor, bank: Bank, kinds: Sequence[in
     heads, dim = bank.keys.shape[1], bank.keys.shape[3]
     out = attended.clone(memory_format=torch.contiguous_format)
     query = query.contiguous()
-    for kind, rows in _runs(kinds):
+    for kind, rows in _runs(row_kinds):
         q = query[rows].view(-1, heads, dim).permute(1, 2, 0)  # (heads, dim, queries of all rows)
         logits = torch.bmm(bank.keys[kind], q)  # (heads, tokens, queries)
         weights = _segment_softmax(logits, bank, rows.stop - rows.start)  # (heads, tokens, queries)
@@ -137,19 +137,20 @@ def _segment_softmax(logits: Tensor, bank: Bank, rows: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
-def _runs(kinds: Sequence[int]) -> Iterator[tuple[int, slice]]:
+def _runs(row_kinds: Sequence[int]) -> Iterator[tuple[int, slice]]:
     first = 0
-    for row in range(1, len(kinds) + 1):
-        if row == len(kinds) or kinds[row] != kinds[first]:
-            yield kinds[first], slice(first, row)
+    for row in range(1, len(row_kinds) + 1):
+        if row == len(row_kinds) or row_kinds[row] != row_kinds[first]:
+            yield row_kinds[first], slice(first, row)
             first = row
 
 
-def _add_by_rows(attended: Tensor, query: Tensor, bank: Bank, kinds: Sequence[int]) -> Tensor:
+def _add_by_rows(attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int]) -> Tensor:
     """Everywhere else: one fused attention a term, whose logits and softmax are float32 whatever the query is."""
     heads = bank.keys.shape[1]
     q = split_heads(query, heads)  # (rows, heads, queries, dim)
-    keys, values = (_of_rows(tensor, kinds).split(list(bank.segments), dim=2) for tensor in (bank.keys, bank.values))
+    segments = list(bank.segments)
+    keys, values = (_of_rows(tensor, row_kinds).split(segments, dim=2) for tensor in (bank.keys, bank.values))
     for k, v, region in zip(keys, values, bank.regions, strict=True):
         image = functional.scaled_dot_product_attention(q, k, v, scale=1.0)  # (rows, heads, queries, dim)
         image = image.transpose(1, 2).flatten(2)  # (rows, queries, heads * dim)
@@ -157,8 +158,8 @@ def _add_by_rows(attended: Tensor, query: Tensor, bank: Bank, kinds: Sequence[in
     return attended
 
 
-def _of_rows(tensor: Tensor, kinds: Sequence[int]) -> Tensor:
+def _of_rows(tensor: Tensor, row_kinds: Sequence[int]) -> Tensor:
     """Return (kinds, ...) as (rows, ...); a view where it can be one."""
-    if len(set(kinds)) == 1:
-        return tensor[kinds[0]].expand(len(kinds), *tensor.shape[1:])
-    return torch.stack([tensor[kind] for kind in kinds])
+    if len(set(row_kinds)) == 1:
+        return tensor[row_kinds[0]].expand(len(row_kinds), *tensor.shape[1:])
+    return torch.stack([tensor[kind] for kind in row_kinds])

@@ -1,114 +1,76 @@
-"""Inject into a U-Net and eject from it: the only room that touches one.
+"""Inject image attention into a U-Net and eject it: the hooks on its cross-attentions.
 
 The seam is two modules of each attn2: what `to_q` returns is kept, and what goes into `to_out[0]`, the text's attention
-with merged heads, gets the image attention added. Every attention path of every web UI calls both modules. A LoRA is a
-side path beside each linear layer.
+with merged heads, gets the image attention added. Every attention path of every web UI calls both modules.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from ..base.boxes import Size
 from ..base.errors import IPAdapterError
 from .attention import Bank, add_image_attention
-from .unet_sites import LAYOUTS, Site, sites
+from .unet_sites import Site
 
 
 @dataclass(frozen=True)
 class DenoiserCall:
     """What one call of the denoiser needs: the kind of each row, and the bank of any site, made to fit a query."""
 
-    kinds: tuple[int, ...]
+    row_kinds: tuple[int, ...]
     bank: Callable[[Site, int, Tensor, Size], Bank | None]
     """(site, heads, query, size of the latent picture) -> bank in the query's dtype and on its device, if any."""
-    told: Callable[[Tensor], tuple[int, ...]] | None = None
-    """What the text of each of the U-Net's rows tells of its kind; raises `IPAdapterError` where it tells nothing."""
-    whole: Size | None = None
-    """Size that the latent picture must have in the U-Net, where units act on regions; None where any may come."""
+    rows_by_text: Callable[[Tensor], tuple[int, ...]] | None = None
+    """(text that the U-Net's rows see) -> their kinds; raises `IPAdapterError` for text that it does not know.
 
-
-def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
-    """Return the cross-attentions that a U-Net really has, by their site; empty for anything but SD and SDXL.
-
-    The two layouts share the names of eight sites, and a pruned SDXL (SSD-1B) has only part of SDXL's; the layout of
-    which the U-Net has more sites is the one it was made from.
-    """
-    found = [{site: module for site in sites(layout) if (module := _submodule(unet, site.path))} for layout in LAYOUTS]
-    return max(found, key=len)
-
-
-def _submodule(root: nn.Module, path: str) -> nn.Module | None:
-    """Return the module at `path`, or None; a walk over all modules of a U-Net takes longer than all else here.
-
-    A module that other extensions have put around one, such as what scales a block's pictures, is seen through.
-    """
-    module: Any = root
-    for name in path.split("."):
-        while name not in module._modules and len(module._modules) == 1:
-            (module,) = module._modules.values()
-        module = module._modules.get(name)
-        if module is None:
-            return None
-    return module
-
-
-def context_dim(attentions: Mapping[Site, Any]) -> int:
-    """Return the width of the text context that a U-Net's cross-attentions take."""
-    return _shape(next(iter(attentions.values())).to_k)[1]
-
-
-def widths(attentions: Mapping[Site, Any]) -> dict[Site, int]:
-    """Return the width, heads times dim, of each cross-attention."""
-    return {site: _shape(attention.to_q)[0] for site, attention in attentions.items()}
-
-
-def _shape(linear: Any) -> tuple[int, int]:
-    """Return the widths of a linear layer's output and input.
-
-    Forge's quantised layers have no `in_features`. In 4 bits the weight is packed, and its state knows the true shape;
-    weights of GGUF files tell that themselves (backend/operations_bnb.py, operations_gguf.py).
-    """
-    if hasattr(linear, "in_features"):
-        return linear.out_features, linear.in_features
-    rows, columns = (getattr(linear.weight, "quant_state", None) or linear.weight).shape
-    return rows, columns
+    None where the text does not show which picture a row belongs to."""
+    expected_size: Size | None = None
+    """Size that the latent picture must have in the U-Net, where units act on regions; None where any is accepted."""
 
 
 class Injection:
     """The hooks on one U-Net. Constructing it changes nothing; `eject` takes off exactly what `inject` put on.
 
-    The hooks do nothing until `call` is set, which the host's door does for the length of one call of the denoiser.
+    The hooks do nothing until `call` is set, which the host adapter does for the length of one call of the denoiser.
     """
 
     def __init__(self, unet: nn.Module, attentions: Mapping[Site, nn.Module]) -> None:
         self.call: DenoiserCall | None = None
-        self.kinds: tuple[int, ...] = ()
+        self.row_kinds: tuple[int, ...] = ()
         self.size: Size = (0, 0)
         self._unet = unet
         self._sites = {site.path: _SiteHooks(self, site, attention) for site, attention in attentions.items()}
+        self._begun: DenoiserCall | None = None
+        self._missed: set[Site] = set()
         self._handles: list[RemovableHandle] = []
 
     def inject(self) -> None:
         if self._handles:
             return
-        self._handles.append(self._unet.register_forward_pre_hook(self._see_rows, with_kwargs=True))
+        self._handles.append(self._unet.register_forward_pre_hook(self._begin, with_kwargs=True))
+        self._handles.append(self._unet.register_forward_hook(self._finish))
         for site in self._sites.values():
             self._handles += site.register()
 
     def eject(self) -> None:
-        self.call = None
+        self.call = self._begun = None
         while self._handles:
             self._handles.pop().remove()
 
+    @property
+    def missed(self) -> tuple[Site, ...]:
+        """The sites that were called while units act there and yet got no image attention, in the files' order.
+
+        They are known after each whole call of the U-Net, and stay known until another `Injection` is made.
+        """
+        return tuple(sorted(self._missed))
+
     def enter(self, path: str, hidden: Tensor) -> None:
-        """Take note of what goes towards the cross-attention at `path`, before others may change its rows."""
+        """Note what goes towards the cross-attention at `path`, before other extensions may change its rows."""
         if path in self._sites:
             self._sites[path].enter(hidden)
 
@@ -116,31 +78,35 @@ class Injection:
         """Return what came from there, once the rows are as before, with the image attention if it was not added."""
         return self._sites[path].leave(output) if path in self._sites else output
 
-    def _see_rows(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Repeat the kinds where the denoiser's rows reach the U-Net as whole copies of the batch, as tiles do.
+    def _begin(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Repeat the row kinds where the denoiser's rows reach the U-Net as whole copies of the batch, as tiles do.
 
-        Where some of the rows come, as with AnimateDiff's windows of frames, their text tells what they are.
+        Where only some of the rows come, as with AnimateDiff's windows of frames, their text shows what they are.
         """
+        self._begun = self.call
         if self.call is None:
             return
+        for site in self._sites.values():
+            site.begin()
         rows, _, *size = (args[0] if args else kwargs["x"]).shape
-        copies, rest = divmod(rows, len(self.call.kinds))
-        kinds = self.call.kinds * copies
+        copies, rest = divmod(rows, len(self.call.row_kinds))
+        row_kinds = self.call.row_kinds * copies
         if rest or not copies:
-            if self.call.told is None:
-                raise _rows_error(f"{len(self.call.kinds)} rows, or whole copies of them, in the U-Net", rows)
-            kinds = self.call.told(kwargs["context"] if "context" in kwargs else args[2])
-        if self.call.whole not in (None, tuple(size)):
-            raise IPAdapterError(
-                f"expected a whole picture of {_sides(self.call.whole)} latent cells in the U-Net, for a unit has "
-                f"a region of it (mask, place, tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, and "
-                "nobody says where they are. Take the region away, or switch the tiling off."
-            )
-        self.kinds, self.size = kinds, (size[0], size[1])
+            if self.call.rows_by_text is None:
+                raise _rows_error(f"{len(self.call.row_kinds)} rows, or whole copies of them, in the U-Net", rows)
+            row_kinds = self.call.rows_by_text(kwargs["context"] if "context" in kwargs else args[2])
+        if self.call.expected_size not in (None, tuple(size)):
+            raise _size_error(self.call.expected_size, size)
+        self.row_kinds, self.size = row_kinds, (size[0], size[1])
+
+    def _finish(self, _unet: nn.Module, _args: Any, _output: Any) -> None:
+        """Note the sites that another extension kept from getting their image attention in this call of the U-Net."""
+        if call := self._begun:  # the host may have taken `call` away by now
+            self._missed |= {hooks.site for hooks in self._sites.values() if hooks.misses(call)}
 
 
 class _SiteHooks:
-    """The hooks of one site: keep the query, add to what enters the output projection, and see that it was done.
+    """The hooks of one site: keep the query, add to what enters the output projection, and check that it was done.
 
     Where another extension splits or widens the rows inside attn2 or around it, or has put a forward of its own in
     attn2's place, which may mix the output projection's results or leave out parts of them, what went in before that is
@@ -148,11 +114,13 @@ class _SiteHooks:
     """
 
     def __init__(self, injection: Injection, site: Site, attention: nn.Module) -> None:
+        self.site = site
         self._injection = injection
-        self._site = site
         self._attention: Any = attention
         self._query: Tensor | None = None
         self._entered: Tensor | None = None
+        self._called_with: Tensor | None = None
+        self._served = False
 
     def register(self) -> list[RemovableHandle]:
         return [
@@ -162,14 +130,26 @@ class _SiteHooks:
             self._attention.register_forward_hook(self._leave),
         ]
 
+    def begin(self) -> None:
+        """Forget the last call of the U-Net, which may have ended in the middle of this site."""
+        self._query = self._entered = self._called_with = None
+        self._served = False
+
+    def misses(self, call: DenoiserCall) -> bool:
+        """Return whether the site was called in this call of the U-Net, and a bank that it has was not used."""
+        if self._served or self._called_with is None:
+            return False
+        return self._bank(call, self._called_with) is not None
+
     def enter(self, hidden: Tensor) -> None:
         """Keep what the image attention is still to be computed for, if its rows are those of the call."""
         if self._injection.call is None:
             return
-        if len(hidden) == len(self._injection.kinds):
+        if len(hidden) == len(self._injection.row_kinds):
             self._entered = hidden
+            self._note_called(hidden)
         elif self._entered is None:
-            raise _rows_error(f"{len(self._injection.kinds)} rows in {self._site.path}", len(hidden))
+            raise _rows_error(f"{len(self._injection.row_kinds)} rows in {self.site.path}", len(hidden))
 
     def leave(self, output: Tensor) -> Tensor:
         """Return the output with the image attention, if that was not added on the way and its rows are right."""
@@ -188,26 +168,34 @@ class _SiteHooks:
 
     def _keep_query(self, _module: nn.Module, _args: Any, query: Tensor) -> None:
         self._query = query if self._injection.call else None
+        if self._query is not None:
+            self._note_called(query)
+
+    def _note_called(self, like: Tensor) -> None:
+        """Keep the shape, dtype and device of what the site was called with, and no row of it."""
+        self._called_with = like.new_empty(0, *like.shape[1:])
 
     def _add(self, _module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         query, self._query, call = self._query, None, self._injection.call
-        attended, kinds = args[0], self._injection.kinds
-        if call is None or query is None or query.shape != attended.shape or len(query) != len(kinds):
+        attended, row_kinds = args[0], self._injection.row_kinds
+        if call is None or query is None or query.shape != attended.shape or len(query) != len(row_kinds):
             return None
         if self._entered is not None and "forward" in vars(self._attention):
             return None
         self._entered = None
+        self._served = True
         bank = self._bank(call, query)
-        return None if bank is None else (add_image_attention(attended, query, bank, kinds), *args[1:])
+        return None if bank is None else (add_image_attention(attended, query, bank, row_kinds), *args[1:])
 
     def _image_term(self, hidden: Tensor, call: DenoiserCall) -> Tensor | None:
+        self._served = True
         self._injection.call = None  # our own hooks stay silent below
         try:
             query = self._attention.to_q(hidden)
             bank = self._bank(call, query)
             if bank is None:
                 return None
-            image = add_image_attention(query.new_zeros(query.shape), query, bank, self._injection.kinds)
+            image = add_image_attention(query.new_zeros(query.shape), query, bank, self._injection.row_kinds)
             # the projection's bias is in the output already; asked of the module, for it may be quantised or elsewhere
             project = self._attention.to_out[0]
             return project(image) - project(image.new_zeros(1, 1, image.shape[-1]))
@@ -215,55 +203,15 @@ class _SiteHooks:
             self._injection.call = call
 
     def _bank(self, call: DenoiserCall, query: Tensor) -> Bank | None:
-        return call.bank(self._site, self._attention.heads, query, self._injection.size)
+        return call.bank(self.site, self._attention.heads, query, self._injection.size)
 
 
-Linears = Mapping[str, tuple[Tensor, Tensor]]
-"""A LoRA's down (rank, entering) and up (leaving, rank), by the path of the linear layer that it stands beside."""
-
-
-class LoraHooks:
-    """LoRAs beside the linear layers of one U-Net: to what a layer returns for x, `strength * up(down(x))` is added.
-
-    No weight is touched, so that nothing has to be put back, whatever their dtype is and whoever moves them. Inject
-    before what needs the layers' results. They do nothing but with `strengths`, one for each LoRA.
-    """
-
-    def __init__(self, unet: nn.Module, loras: Sequence[Linears]) -> None:
-        self.strengths: Sequence[float] = ()
-        self._unet = unet
-        self._loras = loras
-        self._ready: dict[tuple[int, str, torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
-        self._handles: list[RemovableHandle] = []
-
-    def inject(self) -> None:
-        if self._handles:
-            return
-        for path in sorted({path for lora in self._loras for path in lora}):
-            if layer := _submodule(self._unet, path):  # pruned U-Nets lack some
-                self._handles.append(layer.register_forward_hook(partial(self._add, path)))
-
-    def eject(self) -> None:
-        self.strengths = ()
-        self._ready.clear()
-        while self._handles:
-            self._handles.pop().remove()
-
-    def _add(self, path: str, _module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        entering = args[0].to(output.dtype)
-        for i, strength in enumerate(self.strengths):
-            if strength and path in self._loras[i]:
-                down, up = self._on(i, path, output)
-                output = output + functional.linear(functional.linear(entering, down) * strength, up)
-        return output
-
-    def _on(self, i: int, path: str, output: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a layer's down and up as `output` is; they are there for one pass."""
-        key = (i, path, output.device, output.dtype)
-        if key not in self._ready:
-            down, up = self._loras[i][path]
-            self._ready[key] = down.to(output), up.to(output)
-        return self._ready[key]
+def _size_error(expected: Size | None, size: Sequence[int]) -> IPAdapterError:
+    return IPAdapterError(
+        f"expected a whole picture of {_sides(expected)} latent cells in the U-Net, for a unit has "
+        f"a region of it (mask, place, tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, and "
+        "nobody says where they are. Take the region away, or switch the tiling off."
+    )
 
 
 def _sides(size: Sequence[int] | None) -> str:

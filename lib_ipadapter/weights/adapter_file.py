@@ -1,22 +1,20 @@
-"""Read adapter and encoder files safely and strictly: headers for inspection, tensors for use.
+"""An adapter file: recognised, checked against what its projector and its U-Net expect, and read."""
 
-Files are told by their content, never by their name. Data stays in the file until it is used: tensors are memory maps.
-"""
-
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..base.errors import IPAdapterError, UnitError, printable
+from ..base.errors import IPAdapterError, UnitError
 from ..base.files import file_identity, sha256
-from .families import Shapes
+from ..networks.unet_sites import Layout, layout_of_count, sites
+from .lora_layers import lora_shapes, rows
+from .projectors import PROJECTORS
 from .recognition import Recognised, recognise, tell_variant
-from .torch_archive import damaged, read_archive
+from .shapes import Shape, Shapes
+from .tensor_file import read_shapes, read_tensors, refuse_mismatch
 
 PREFIXES = {
     "image_proj_model.": "image_proj.",
@@ -32,19 +30,31 @@ LAYER_NAMES = {".id_to_k.weight": ".to_k_ip.weight", ".id_to_v.weight": ".to_v_i
 IGNORED = ("unet.",)
 """What a raw trainer checkpoint holds beside the adapter."""
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2)
-"""What numbers may be stored as."""
-
 
 @dataclass(frozen=True, eq=False)
 class AdapterFile:
-    """An adapter file in one state, that was recognised; its tensors are read when asked for."""
+    """A recognised adapter file in one state; its tensors are read when they are asked for."""
 
     path: Path
     recognised: Recognised
     shapes: Shapes
     identity: tuple[object, ...]
-    """What tells this state of the file from any other."""
+    """What distinguishes this state of the file from any other."""
+    unet_layout: Layout | None
+    """The U-Net architecture whose sites it has keys and values for; None where it cannot run."""
+    reason: str
+    """Why it cannot run on any U-Net, a sentence that starts with the file's name; empty where it can."""
+
+    @property
+    def layout(self) -> Layout:
+        """The U-Net architecture that it is for; raises `IPAdapterError` with the reason where it cannot run."""
+        if self.unet_layout is None:
+            raise IPAdapterError(self.reason)
+        return self.unet_layout
+
+    def projector(self) -> nn.Module:
+        """Return its projector on the meta device, with shapes but without weights."""
+        return build_projector(self.recognised, self.shapes)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the file's tensors by canonical key, as memory maps in the file's own dtypes."""
@@ -84,7 +94,47 @@ def open_adapter(path: Path) -> AdapterFile:
     if found.family.variants:
         variant, told_by = tell_variant(found.family.variants, path.name, partial(sha256, path))
         found = replace(found, variant=variant, told_by=told_by)
-    return AdapterFile(path, found, shapes, identity)
+    return checked_adapter(path, found, shapes, identity)
+
+
+def checked_adapter(path: Path, found: Recognised, shapes: Shapes, identity: tuple[object, ...]) -> AdapterFile:
+    """Return the adapter file with these shapes, and with the reason where it cannot run."""
+    try:
+        layout = _checked_layout(path, found, shapes)
+    except IPAdapterError as error:
+        return AdapterFile(path, found, shapes, identity, None, error.sentence)
+    return AdapterFile(path, found, shapes, identity, layout, "")
+
+
+def _checked_layout(path: Path, found: Recognised, shapes: Shapes) -> Layout:
+    """Return the U-Net architecture that a file is for; raises `IPAdapterError` where a tensor is not as expected."""
+    if not found.runs:
+        raise IPAdapterError(f"{path.name} is {found.title} ({found.base}), which this version cannot run yet.")
+    layout = layout_of_count(found.layers)
+    if layout is None:
+        raise IPAdapterError(
+            f"{path.name} has image keys for {found.layers} layers, where SD1.x and SD2.x have 16 and SDXL 70. "
+            "The file is incomplete or made for another model."
+        )
+    refuse_mismatch(path, _expected_shapes(found, layout, shapes), shapes)
+    return layout
+
+
+def _expected_shapes(found: Recognised, layout: Layout, shapes: Shapes) -> Shapes:
+    projector = build_projector(found, shapes)
+    expected: dict[str, Shape] = {f"image_proj.{name}": tuple(t.shape) for name, t in projector.state_dict().items()}
+    for site in sites(layout):
+        width = rows(shapes, f"ip_adapter.{site.key}.to_k_ip.weight")
+        for name in ("to_k_ip", "to_v_ip"):
+            expected[f"ip_adapter.{site.key}.{name}.weight"] = (width, found.context_dim)
+    if found.lora and "lora_weight" in found.family.fields:
+        expected |= lora_shapes(shapes, found.context_dim, layout, lambda layer: layer.inside, shapes)
+    return expected
+
+
+def build_projector(found: Recognised, shapes: Shapes) -> nn.Module:
+    with torch.device("meta"):
+        return PROJECTORS[found.kind].of_shapes(shapes)
 
 
 def canonical(key: str) -> str:
@@ -95,96 +145,3 @@ def canonical(key: str) -> str:
     name = PREFIXES.get(prefix, "") + key[len(prefix) :]
     suffix = next((suffix for suffix in LAYER_NAMES if name.endswith(suffix)), None)
     return name if suffix is None else name[: -len(suffix)] + LAYER_NAMES[suffix]
-
-
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return each tensor's shape, reading the header alone."""
-    if is_torch(path):
-        return {key: tuple(tensor.shape) for key, tensor in read_archive(path).items()}
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise damaged(path, error) from error
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Return the texts in a safetensors file's header."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise damaged(path, error) from error
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return all tensors as memory maps, by the file's own keys with dots for nesting."""
-    if is_torch(path):
-        return read_archive(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, AttributeError) as error:  # the last for a dtype that this torch lacks
-        raise damaged(path, error) from error
-
-
-def refuse_unusable(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Raise `IPAdapterError` naming the first tensors that are empty, no floats, or hold NaN or infinity."""
-    bad = [f"{printable(key)} ({fault})" for key, tensor in tensors.items() if (fault := _fault(tensor)) is not None]
-    if bad:
-        raise IPAdapterError(f"{path.name} has unusable tensors: {_some(bad)}. Download the file again.")
-
-
-def refuse_mismatch(path: Path, expected: Shapes, found: Shapes) -> None:
-    """Raise `IPAdapterError` naming missing, unexpected and misshapen tensors, where there are any."""
-    faults = [f"{key} is missing" for key in expected if key not in found]
-    faults += [f"{printable(key)} is not expected" for key in found if key not in expected]
-    faults += [
-        f"{key} has shape {tuple(found[key])} where {tuple(expected[key])} is expected"
-        for key in expected
-        if key in found and tuple(found[key]) != tuple(expected[key])
-    ]
-    if faults:
-        raise IPAdapterError(f"{path.name} does not fit its own kind: {_some(faults)}. Download the file again.")
-
-
-def _some(faults: list[str], limit: int = 5) -> str:
-    rest = len(faults) - limit
-    return "; ".join(faults[:limit]) + (f"; and {rest} more" if rest > 0 else "")
-
-
-def _fault(tensor: Tensor) -> str | None:
-    if tensor.numel() == 0:
-        return "empty"
-    if tensor.dtype not in DTYPES:
-        return f"{tensor.dtype}".removeprefix("torch.")
-    if tensor.element_size() == 1:
-        tensor = tensor.float()  # torch has no sum of 8-bit floats
-    return (
-        None if torch.isfinite(tensor.sum(dtype=torch.float32)) or bool(tensor.isfinite().all()) else "NaN or infinity"
-    )
-
-
-def is_torch(path: Path) -> bool:
-    """Tell a torch archive from a safetensors file by its first bytes; raises for what is neither."""
-    if path.is_dir():
-        raise IPAdapterError(f"{path.name} is a folder; an adapter or encoder is a single file.")
-    try:
-        with path.open("rb") as file:
-            head = file.read(256)
-    except OSError as error:
-        raise IPAdapterError(f"{path.name} cannot be read: {error.strerror}.") from error
-    if head[4:9] == b"\0\0\0\0{":  # first of all: the length of a header, before it, may spell any of the others' marks
-        return False
-    if not head:
-        raise IPAdapterError(f"{path.name} is empty (0 bytes). Download the file again.")
-    if head.startswith(b"version https://git-lfs"):
-        raise IPAdapterError(f"{path.name} is a Git LFS pointer, not the file itself. Download it from its page.")
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise IPAdapterError(f"{path.name} is a web page, not a model. Download the file itself.")
-    if head[:1] == b"\x80":
-        raise IPAdapterError(
-            f"{path.name} is a pickle in torch's oldest format, which cannot be read safely. "
-            "Get the .safetensors version, or save it anew with a current torch."
-        )
-    return head.startswith(b"PK")

@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .adapter_file import refuse_mismatch
-from .families import Shape, Shapes
+from .shapes import Shape, Shapes
+from .tensor_file import refuse_mismatch
 
 HF_NAMES = (
     (r"vision_model\.embeddings\.class_embedding", "class_embedding"),

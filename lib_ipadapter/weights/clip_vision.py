@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from ..base.errors import UnrecognisedError
 from ..base.files import file_identity
 from ..pictures.preprocess import normalise
-from .adapter_file import read_shapes, read_tensors, refuse_mismatch, refuse_unusable
 from .clip_keys import named_shapes, named_tensors, vision_part
-from .families import EMBED, HIDDEN, Shape, Shapes, encoder_name
+from .families import EMBED, HIDDEN, encoder_name
+from .shapes import Shape, Shapes
+from .tensor_file import read_shapes, read_tensors, refuse_mismatch, refuse_unusable
 
 HEADS = {1280: 16, 1408: 16, 1664: 16, 1024: 16}
 """Attention heads by width, for the published towers H, g, bigG and L; shapes do not tell. Others have heads of 64."""

@@ -4,11 +4,10 @@ A file is described by its shapes alone: a mapping from canonical key to shape, 
 Canonical keys start with `image_proj.` (the projector) or `ip_adapter.` (keys and values of each layer).
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-Shape = tuple[int, ...]
-Shapes = Mapping[str, Shape]
+from .shapes import Shapes
 
 EMBED, HIDDEN, FACE, FACE_AND_HIDDEN, OTHER = "embed", "hidden", "face", "face and hidden", "other"
 """What a projector takes: the CLIP image embedding, the second last hidden states, a face vector, both, or else."""

@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .families import Shapes
+from .shapes import Shapes
 
 HEAD_DIM = 64
 

@@ -13,12 +13,11 @@ from .families import (
     SPECIAL_BASES,
     SPECIAL_ENCODERS,
     Family,
-    Shape,
-    Shapes,
     Variant,
     base_name,
     encoder_name,
 )
+from .shapes import Shape, Shapes
 
 AXES = {
     "latents": 3,

@@ -25,10 +25,11 @@ from lib_ipadapter.engine.tokens import project
 from lib_ipadapter.networks.unet_sites import SD, SDXL, sites
 from lib_ipadapter.pictures.image_file import decode
 from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
-from lib_ipadapter.weights.adapter_file import open_adapter, read_shapes
+from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.clip_vision import encode, open_encoder, zero_pixels
 from lib_ipadapter.weights.families import EMBED
-from lib_ipadapter.weights.loras import places
+from lib_ipadapter.weights.lora_layers import lora_layers
+from lib_ipadapter.weights.tensor_file import read_shapes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMON_FLAGS = "--skip-torch-cuda-test --skip-prepare-environment --skip-version-check --api"
@@ -312,8 +313,8 @@ class Files:
         tensors, layout = self.lora(checkpoint), unet_sizes(checkpoint)[0]
         named = {
             apart: tensors[key]
-            for place in places(layout)
-            for key, apart in zip(place.inside, place.apart, strict=True)
+            for layer in lora_layers(layout)
+            for key, apart in zip(layer.inside, layer.separate, strict=True)
         }
         save(named, self.loras / f"{name}.safetensors")
         return name

@@ -1,0 +1,58 @@
+"""LoRAs of a unit beside the linear layers of a U-Net, without touching its weights."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
+
+from .unet_modules import find_submodule
+
+LoraWeights = Mapping[str, tuple[Tensor, Tensor]]
+"""A LoRA's down (rank, entering) and up (leaving, rank), by the path of the linear layer that it stands beside."""
+
+
+class LoraHooks:
+    """LoRAs beside the linear layers of one U-Net: to what a layer returns for x, `strength * up(down(x))` is added.
+
+    No weight is touched, so that nothing has to be put back, whatever their dtype is and whoever moves them. Inject
+    before what needs the layers' results. They do nothing but with `strengths`, one for each LoRA.
+    """
+
+    def __init__(self, unet: nn.Module, loras: Sequence[LoraWeights]) -> None:
+        self.strengths: Sequence[float] = ()
+        self._unet = unet
+        self._loras = loras
+        self._ready: dict[tuple[int, str, torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
+        self._handles: list[RemovableHandle] = []
+
+    def inject(self) -> None:
+        if self._handles:
+            return
+        for path in sorted({path for lora in self._loras for path in lora}):
+            if layer := find_submodule(self._unet, path):  # pruned U-Nets lack some
+                self._handles.append(layer.register_forward_hook(partial(self._add, path)))
+
+    def eject(self) -> None:
+        self.strengths = ()
+        self._ready.clear()
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _add(self, path: str, _module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        entering = args[0].to(output.dtype)
+        for i, strength in enumerate(self.strengths):
+            if strength and path in self._loras[i]:
+                down, up = self._on(i, path, output)
+                output = output + functional.linear(functional.linear(entering, down) * strength, up)
+        return output
+
+    def _on(self, i: int, path: str, output: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a layer's down and up as `output` is; they are there for one pass."""
+        key = (i, path, output.device, output.dtype)
+        if key not in self._ready:
+            down, up = self._loras[i][path]
+            self._ready[key] = down.to(output), up.to(output)
+        return self._ready[key]

@@ -1,0 +1,56 @@
+"""What a loaded U-Net is made of: its cross-attentions by site, and their widths."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from .unet_sites import LAYOUTS, Site, sites
+
+
+def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
+    """Return the cross-attentions that a U-Net really has, by their site; empty for anything but SD and SDXL.
+
+    The two layouts share the names of eight sites, and a pruned SDXL (SSD-1B) has only part of SDXL's; the layout of
+    which the U-Net has more sites is the one it was made from.
+    """
+    found = [{site: find_submodule(unet, site.path) for site in sites(layout)} for layout in LAYOUTS]
+    there = [{site: module for site, module in each.items() if module} for each in found]
+    return max(there, key=len)
+
+
+def find_submodule(root: nn.Module, path: str) -> nn.Module | None:
+    """Return the module at `path`, or None; a walk over all modules of a U-Net takes longer than all else here.
+
+    A module that other extensions have put around one, such as what scales a block's pictures, is seen through.
+    """
+    module: Any = root
+    for name in path.split("."):
+        while name not in module._modules and len(module._modules) == 1:
+            (module,) = module._modules.values()
+        module = module._modules.get(name)
+        if module is None:
+            return None
+    return module
+
+
+def context_dim(attentions: Mapping[Site, Any]) -> int:
+    """Return the width of the text context that a U-Net's cross-attentions take."""
+    return _shape(next(iter(attentions.values())).to_k)[1]
+
+
+def widths(attentions: Mapping[Site, Any]) -> dict[Site, int]:
+    """Return the width, heads times dim, of each cross-attention."""
+    return {site: _shape(attention.to_q)[0] for site, attention in attentions.items()}
+
+
+def _shape(linear: Any) -> tuple[int, int]:
+    """Return the widths of a linear layer's output and input.
+
+    Forge's quantised layers have no `in_features`. In 4 bits the weight is packed, and its state knows the true shape;
+    weights of GGUF files tell that themselves (backend/operations_bnb.py, operations_gguf.py).
+    """
+    if hasattr(linear, "in_features"):
+        return linear.out_features, linear.in_features
+    rows, columns = (getattr(linear.weight, "quant_state", None) or linear.weight).shape
+    return rows, columns

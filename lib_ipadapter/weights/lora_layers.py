@@ -1,0 +1,71 @@
+"""The linear layers of a U-Net that a FaceID LoRA stands beside, and its tensors' names in both sorts of files."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+from ..networks.unet_sites import Layout, Site, sites
+from .shapes import Shape, Shapes
+
+PARTS = {"to_q": "to_q", "to_k": "to_k", "to_v": "to_v", "to_out": "to_out.0"}
+"""The linear layers of an attention as the files name them, and their names in a U-Net."""
+
+
+@dataclass(frozen=True)
+class LoraLayer:
+    """One linear layer that a LoRA stands beside, and the names of its two tensors."""
+
+    site: Site
+    path: str
+    """The layer in a U-Net, as the ldm and sgm code bases name it."""
+    inside: tuple[str, str]
+    """Down and up in an adapter's file (tencent-ailab/IP-Adapter, `attention_processor_faceid.py`)."""
+    separate: tuple[str, str]
+    """Down and up in a file of their own, named as Kohya's scripts name diffusers' modules."""
+    alpha: str
+    """An optional number in such a file: divided by the rank, it scales the LoRA."""
+    takes_context: bool
+    """Whether the layer's input is the text's context."""
+
+
+@cache
+def lora_layers(layout: Layout) -> tuple[LoraLayer, ...]:
+    """Return the layers that a LoRA stands beside: four for each attn1 and attn2, in the files' order."""
+    return tuple(_lora_layers(layout))
+
+
+def _lora_layers(layout: Layout) -> Iterator[LoraLayer]:
+    for site, (attention, number) in product(sites(layout), (("attn1", 0), ("attn2", 1))):
+        path, other = (name.removesuffix("attn2") + attention for name in (site.path, site.diffusers_path))
+        for part, linear in PARTS.items():
+            inside = f"ip_adapter.{2 * site.index + number}.{part}_lora"
+            separate = f"lora_unet_{other}.{linear}".replace(".", "_")
+            yield LoraLayer(
+                site,
+                f"{path}.{linear}",
+                (f"{inside}.down.weight", f"{inside}.up.weight"),
+                (f"{separate}.lora_down.weight", f"{separate}.lora_up.weight"),
+                f"{separate}.alpha",
+                attention == "attn2" and part in ("to_k", "to_v"),
+            )
+
+
+Names = Callable[[LoraLayer], tuple[str, str]]
+
+
+def lora_shapes(adapter: Shapes, context_dim: int, layout: Layout, names: Names, found: Shapes) -> dict[str, Shape]:
+    """Return the shapes that a LoRA's tensors must have: an adapter's widths, and the rank of the first of `found`."""
+    layers = lora_layers(layout)
+    rank = rows(found, names(layers[0])[0])
+    expected: dict[str, Shape] = {}
+    for layer in layers:
+        width = rows(adapter, f"ip_adapter.{layer.site.key}.to_k_ip.weight")
+        down, up = names(layer)
+        expected |= {down: (rank, context_dim if layer.takes_context else width), up: (width, rank)}
+    return expected
+
+
+def rows(shapes: Shapes, key: str) -> int:
+    """Return a tensor's rows, or 0 where it is missing or misshapen, which its own expected shape then shows."""
+    return (shapes.get(key) or (0,))[0]
