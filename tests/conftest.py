@@ -1,10 +1,13 @@
-"""What has to be so before any test module is imported."""
+"""What must be set before any test module is imported, the order of the tests, and what they share."""
 
 import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
+from known_skips import pytest_addoption, pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ["pytest_addoption", "pytest_make_collect_report", "pytest_runtest_makereport"]
 
 
 def declare_operators_that_torchvision_expects() -> Any:
@@ -27,24 +30,24 @@ def declare_operators_that_torchvision_expects() -> Any:
     return None
 
 
-if importlib.util.find_spec("torch"):  # the field table's tests run without it, too
+if importlib.util.find_spec("torch"):  # tests of the field table run without it too
     import torch
 
     DECLARED = declare_operators_that_torchvision_expects()
-    """Kept, for a library's operators go when it does."""
+    """Kept, because the operators are removed with the library object."""
 
-    torch.set_num_threads(1)  # for tensors as small as those here, threads cost more than they bring
+    torch.set_num_threads(1)  # for tensors as small as those here, threads cost more than they gain
 
 if importlib.util.find_spec("hypothesis"):
     from hypothesis import settings
 
-    # one commit, one answer; `--hypothesis-profile default` looks further each time
+    # the same examples for the same commit; `--hypothesis-profile default` tries new ones each time
     settings.register_profile("steady", derandomize=True, database=None)
     settings.load_profile("steady")
 
 
 LONGEST = ("test_meaning", "test_install", "test_demo_panel", "test_contract", "test_routes", "test_subjects")
-"""Begun with, for a file is one worker's alone: begun last, it would leave the others idle."""
+"""Files that run first: one worker runs a whole file, and a long one at the end would leave the others idle."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
