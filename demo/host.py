@@ -109,6 +109,9 @@ class Demo:
             error.unit = error.unit or unit
             raise
 
+    def comment(self, p: Generation, text: str) -> None:
+        """Nothing shows a comment."""
+
     def check_other_extensions(self, p: Generation, adapters: Collection[str], units: Collection[Unit]) -> None:
         """There are no other extensions."""
 

@@ -200,6 +200,10 @@ class Host(Protocol):
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
         ...
 
+    def comment(self, p: Any, text: str) -> None:
+        """Show a line below the pictures of a generation."""
+        ...
+
     def check_other_extensions(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
         """Look at what other extensions do in the generation of `p`, where these units with these adapters' files act.
 

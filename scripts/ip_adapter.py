@@ -63,7 +63,7 @@ class IPAdapterScript(scripts.Script):
 
     def before_process(self, p, *args, **kwargs):
         with stopping(p):
-            feeding = any(args) and session().feeds_controlnet(room("web.xyz").in_cell(p, args))
+            feeding = any(args) and session().feeds_controlnet(p, room("web.xyz").in_cell(p, args))
             door().before_process(p, feeding)
 
     def process(self, p, *args, **kwargs):

@@ -65,6 +65,7 @@ class SmallHost:
     def __init__(self, folder: Path, unet: nn.Module) -> None:
         self.folder, self.unet = folder, unet
         self.refused: list[str] = []
+        self.comments: list[str] = []
         self.told: tuple[set[str], list[str]] = set(), []
         self.run: Any = None
         self.convention = "mean"
@@ -125,6 +126,9 @@ class SmallHost:
         except IPAdapterError as error:
             error.unit = error.unit or unit
             self.refused.append(str(error))
+
+    def comment(self, p: Any, text: str) -> None:
+        self.comments.append(text)
 
     def check_other_extensions(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
         self.told = set(adapters), [unit.inner for unit in units]

@@ -243,6 +243,19 @@ def test_each_term_acts_as_far_as_its_own_region_says(roles: tuple, everywhere: 
     assert_close(made, plainly(attended, query, given, 6, roles))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("factors", [(1.0, 0.25), (-0.5, 1.0), (0.75, 0.3)], ids=str)
+def test_a_factor_multiplies_what_the_terms_of_its_unit_add(factors: tuple, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    roles = (COND, UNCOND, UNCOND)
+    attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
+    first, second, third = random_units((4, 1.0), (16, -2.0), (1, 0.5))
+    given = [first, replace(second, unit=1, region=regions(1)[0]), replace(third, unit=1)]
+    made = add_image_attention(attended, query, make_bank(given, 6, query), roles, factors)
+    weighted = [replace(term, weight=term.weight * factors[term.unit]) for term in given]
+    assert_close(made, plainly(attended, query, weighted, 6, roles))
+
+
 @pytest.mark.parametrize("scaling", SCALED)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_region_scales_what_a_scaling_gives(scaling: str, dtype: torch.dtype) -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from small_host import STATES, SmallHost, ask, save_tower
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.engine.features import encoding_settings
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SD
 from lib_ipadapter.pictures.preprocess import CROPS, normalise, to_levels
@@ -104,14 +105,14 @@ def test_what_is_shown_has_the_features_that_a_generation_uses(blind: Session, h
     encoder = preparation.files.encoder_for(adapter, "auto")
     assert encoder
     plan = preparation._plan(unit, adapter, None, ())
-    kept = preparation._features.encode(encoder, plan)
+    kept = preparation._features.encode(encoder, plan.inputs, plan.files, encoding_settings(blind.host)).features
     seen = [shown(url) for url in check(blind, {"unit": given})["references"][0]["seen"]]
     made = encode(encoder, [normalise(to_levels(each)) for each in seen], torch.device("cpu"), torch.float32)
     if unit.enhance > 1:
         made = [enhanced(made[0], made[1:], unit.enhance, unit.enhance_ratio)]
-    assert len(made) == len(plan.images.shots) == (2 if how == "tiles" else 1)
-    for shot, each in zip(plan.images.shots, made, strict=True):
-        assert torch.equal(kept[shot].hidden, each.hidden)
+    assert len(made) == len(plan.inputs) == (2 if how == "tiles" else 1)
+    for given, each in zip(plan.inputs, made, strict=True):
+        assert torch.equal(kept[given].hidden, each.hidden)
 
 
 def test_many_squares_are_not_all_shown(blind: Session) -> None:

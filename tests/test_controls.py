@@ -285,6 +285,34 @@ def test_a_curve_is_the_weight_over_the_steps(host, session) -> None:
     assert not added(host, session, [curved], progress=1.0).any()
 
 
+@pytest.mark.parametrize(("scaling", "banks"), [("V only", 1), ("K+V", 4)])
+def test_a_curve_makes_each_bank_once_where_it_can_multiply_what_is_added(
+    host, session, unet, monkeypatch, scaling: str, banks: int
+) -> None:
+    from lib_ipadapter.engine import sampling_run
+
+    made: list[int] = []
+    make = sampling_run.make_bank
+    monkeypatch.setattr(sampling_run, "make_bank", lambda *args: (made.append(1), make(*args))[1])
+    session.before_sampling(Processing(), [unit(curve="0:0.2, 1:1", scaling=scaling), unit(model="plus")])
+    host.run.inject(unet)
+    try:
+        for step in range(4):
+            host.run.begin_call([Row(COND, 0), Row(UNCOND, 0)], step / 4, (8, 8))
+            unet(torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT))
+    finally:
+        host.run.eject()
+    assert len(made) == 16 * banks
+
+
+@pytest.mark.parametrize("scaling", ["V only", "K+V", "K+mean(V) w/ C penalty"])
+def test_a_curve_of_one_unit_leaves_the_others_alone(host, session, scaling: str) -> None:
+    curved, other = unit(curve="0:1, 1:0.5", scaling=scaling), unit(model="plus", mask=half("left"))
+    both = added(host, session, [curved, other], progress=0.5)
+    same = unit(weight=0.75, scaling=scaling)
+    assert torch.allclose(both, added(host, session, [same, other]), atol=1e-5)
+
+
 @pytest.mark.parametrize("scaling", ["K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty"])
 def test_every_scaling_changes_what_a_weight_does(host, session, scaling) -> None:
     plain = added(host, session, [unit(weight=0.5)])

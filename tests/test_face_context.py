@@ -173,7 +173,7 @@ class Generation:
         return self.tell()
 
     def set_up(self, p: Any) -> None:
-        listen(p, self.session.feeds_controlnet(self.units), refused)
+        listen(p, self.session.feeds_controlnet(p, self.units), refused)
         self.extension.controlnet_main_entry(p)
 
     def tell(self) -> "Generation":
@@ -285,7 +285,7 @@ def test_without_an_instantid_unit_the_extension_is_left_alone(host, extension) 
         Generation(host, extension, NAME, units=[]).begin()
     assert ENTRY_OF_THE_EXTENSION not in vars(extension)
     for unreadable in ([{"model": "absent", "images": ["x"]}], [{"weight": "heavy"}], ["{"]):
-        assert not Session(host).feeds_controlnet(unreadable)
+        assert not Session(host).feeds_controlnet(Processing(), unreadable)
 
 
 def test_nothing_is_left_of_it(host, extension) -> None:

@@ -118,7 +118,7 @@ def test_another_encoders_features_are_refused(host, session) -> None:
     sentence = refusal(host, session, using(encoder="alike"))
     assert "embeds" in sentence
     assert '"anna" was made by tower.safetensors, but the unit uses alike.safetensors' in sentence
-    assert sentence.endswith("Choose that encoder or an adapter for it, or save the pictures anew.")
+    assert sentence.endswith("Choose that encoder or an adapter for it, or save the pictures again.")
     assert call(host, session, [using(encoder="tower")]).isfinite().all()
 
 

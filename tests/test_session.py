@@ -16,7 +16,9 @@ from unets import ldm_unet
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine import features, tokens
 from lib_ipadapter.engine import prepare as preparation
-from lib_ipadapter.engine.session import SamplingRun, Session
+from lib_ipadapter.engine.compatibility import loaded_network, mismatch
+from lib_ipadapter.engine.sampling_run import SamplingRun
+from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_modules import find_attentions
 from lib_ipadapter.networks.unet_sites import SDXL, sites
 from lib_ipadapter.port import CacheLimits, PassInfo
@@ -268,8 +270,8 @@ def test_a_pruned_sdxl_takes_the_sites_that_it_has(session) -> None:
     adapter = session.preparation.files.adapter("sdxl")
     fitting, other = (pruned_sdxl({"outer": outer, "inner": 128}) for outer in (64, 96))
     assert len(find_attentions(fitting)) == 2 * 2 + 2 * 4 + 3 * 4 + 3 * 2
-    assert preparation.reason_against(adapter, fitting) is None
-    assert "the loaded checkpoint is context width 32, 30 layers" in preparation.reason_against(adapter, other)
+    assert mismatch(adapter, loaded_network(fitting)) == ""
+    assert "the loaded checkpoint is context width 32, 30 layers" in mismatch(adapter, loaded_network(other))
 
 
 WITHOUT_UNET = {
@@ -407,3 +409,66 @@ def test_rows_known_by_their_text_serve_units_that_are_alike_for_all_pictures(ho
             host.unet(*given)
     finally:
         host.run.eject()
+
+
+def test_a_setting_that_changes_during_a_preparation_is_read_once(session, host, monkeypatch) -> None:
+    """The web UI's settings are read by another thread than the one that changes them."""
+    plus = unit(model="plus")  # sees the hidden states of the unconditional picture
+    read = iter(["mean"])
+    with monkeypatch.context() as patched:
+        patched.setattr(host, "unconditional", lambda: next(read, "black"))
+        sample(host, session, [plus])
+    mean = sample(host, session, [plus])
+    assert torch.equal(mean, sample(host, Session(host), [plus])), "what was kept is what it is kept for"
+    host.convention = "black"
+    black = sample(host, session, [plus])
+    assert torch.equal(black, sample(host, Session(host), [plus]))
+    assert not torch.allclose(mean, black, atol=1e-3)
+
+
+def test_what_the_cpu_encoded_for_a_full_device_is_kept_as_the_cpus(session, host, monkeypatch) -> None:
+    """The device has room again for the next generation, whose features must then be the device's own."""
+    used: list[torch.dtype] = []
+
+    def encode(encoder: Any, pictures: Any, device: Any, dtype: Any) -> Any:
+        used.append(dtype)
+        if len(used) == 1:
+            raise torch.cuda.OutOfMemoryError
+        return encoders.encode(encoder, pictures, device, dtype)
+
+    monkeypatch.setattr(features, "encode", encode)
+    monkeypatch.setattr(host, "compute_dtype", lambda: torch.bfloat16)
+    for _ in range(3):
+        sample(host, session, [unit()])
+    assert used == [torch.bfloat16, torch.float32, torch.bfloat16], "the third finds what the second kept"
+
+
+def test_what_makes_a_result_worse_is_shown_beside_the_picture(session, host, monkeypatch) -> None:
+    def full(encoder: Any, pictures: Any, device: Any, dtype: Any) -> Any:
+        if dtype == torch.bfloat16:
+            raise torch.cuda.OutOfMemoryError
+        return encoders.encode(encoder, pictures, device, dtype)
+
+    monkeypatch.setattr(features, "encode", full)
+    monkeypatch.setattr(host, "compute_dtype", lambda: torch.bfloat16)
+    session.before_generation(Processing(), [None, unit()])
+    assert host.comments == ["IP-Adapter 2: tower.safetensors did not fit on the device and ran on the CPU."]
+
+
+def test_units_are_read_once_a_generation(session, host, monkeypatch) -> None:
+    """Their pictures are megabytes of text, and the web UI asks before each pass and for each picture."""
+    import json
+
+    reads: list[int] = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda text, *more: (reads.append(len(text)), loads(text, *more))[1])
+    p, args = Processing(), [json.dumps(unit()), ""]
+    session.before_generation(p, args)
+    for _ in range(3):
+        session.before_sampling(p, args)
+        assert list(session.units(p, args)) == [1]
+    assert len(reads) == 1
+    session.before_sampling(p, [json.dumps(unit(weight=0.5)), ""])
+    assert len(reads) == 2, "other args are other units"
+    session.before_sampling(Processing(), args)
+    assert len(reads) == 3, "and another generation reads its own"

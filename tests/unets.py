@@ -6,8 +6,6 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from lib_ipadapter.engine.active_unit import of_kinds
-from lib_ipadapter.engine.token_plan import AttentionGroup
 from lib_ipadapter.engine.tokens import KeysValues
 from lib_ipadapter.networks.attention import Bank, Term, make_bank
 from lib_ipadapter.networks.unet_injection import DenoiserCall, Injection
@@ -135,12 +133,16 @@ def as_diffusers(unet: nn.Module, channels: int = 32, context_dim: int = 768, he
 
 
 def call_of(units: Sequence[tuple[KeysValues, float]], row_kinds: Sequence[int]) -> DenoiserCall:
-    """Return an armed call with the banks of `units`, each with all its references under one softmax."""
+    """Return a call with the banks of `units`, each with all its references under one softmax.
+
+    The first set of keys and values is the unconditional one.
+    """
 
     def term(keys_values: KeysValues, site: Site, weight: float) -> Term:
         keys, values = keys_values.of_site[site]
-        references = tuple(range(1, len(keys)))
-        return Term(*of_kinds(keys, values, AttentionGroup(references, (1.0,) * len(references)), False), weight)
+        unconditional = [0] * (len(keys) - 1)
+        pairs = [torch.stack([each[1:].flatten(0, 1), each[unconditional].flatten(0, 1)]) for each in (keys, values)]
+        return Term(pairs[0], pairs[1], weight)
 
     def bank(site: Site, heads: int, query: Tensor, _size: object) -> Bank:
         return make_bank([term(keys_values, site, weight) for keys_values, weight in units], heads, query)

@@ -1,7 +1,6 @@
-"""What the units of one pass add at a site: keys and values for each kind of row, weight and region."""
+"""A unit in one pass of sampling: what it adds at each site, for each kind of row."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from math import lcm
 
@@ -16,27 +15,28 @@ from ..unit.schedule import LayerWeight, acts_in, factor_at, layer_weights, of_p
 from ..weights.loras import Lora
 from .prepare import PreparedUnit
 from .region_weights import grid_of, of_area, of_boxes, of_mask
-from .token_plan import AttentionGroup
+from .token_plan import AttentionGroup, TokenSet, sets_of
 
 
-@dataclass(frozen=True)
 class ActiveUnit:
-    """A unit in one pass of sampling."""
+    """A prepared unit and the pass that it takes part in."""
 
-    prepared: PreparedUnit
-    facts: PassInfo
+    def __init__(self, prepared: PreparedUnit, info: PassInfo) -> None:
+        self.prepared = prepared
+        self.info = info
+        self._regions: dict[tuple[AttentionGroup | None, Size], Tensor | None] = {}
 
     @cached_property
     def layers(self) -> dict[int, LayerWeight]:
         """What the unit does at each layer in this pass."""
-        return layer_weights(of_pass(self.prepared.unit, self.facts.hires), self.prepared.layout)
+        return layer_weights(of_pass(self.prepared.unit, self.info.hires), self.prepared.layout)
 
     @property
     def acts(self) -> bool:
         """Whether the unit does anything in this pass."""
         unit = self.prepared.unit
-        here = unit.inner in ("all", "inner only" if self.facts.inner else "picture only")
-        return here and acts_in(unit, self.facts.hires) and bool(self.layers)
+        here = unit.inner in ("all", "inner only" if self.info.inner else "picture only")
+        return here and acts_in(unit, self.info.hires) and bool(self.layers)
 
     @property
     def pictures(self) -> int:
@@ -56,84 +56,82 @@ class ActiveUnit:
     def lora(self) -> Lora | None:
         """The LoRA that the unit brings, unless the prompt asks for the same one, which the web UI then applies."""
         lora = self.prepared.lora
-        return None if lora is None or lora.names & self.facts.loras else lora
+        return None if lora is None or lora.names & self.info.loras else lora
 
     @cached_property
-    def contexts(self) -> Tensor:
-        """The image tokens of each kind of row, for what sees them in the place of the text: (kinds, tokens, width).
+    def face_tokens(self) -> Tensor:
+        """The image tokens of each kind of row, for what sees them in place of the text: (row kinds, tokens, width).
 
         Weights have no part in that, as in InstantID, nor have places in the picture.
         """
-        sets, groups = self.prepared.keys_values.image_tokens, self.prepared.plan.groups
-        each = [group.sets for group in groups] if self.prepared.unit.unfold else [_all_sets(groups)]
-        kinds = [own for numbers in each for own in (sets[list(numbers)], sets[[0] * len(numbers)])]
+        groups, tokens_of = self.prepared.plan.groups, self.prepared.keys_values.tokens_of
+        each = [group.sets for group in groups] if self.prepared.unit.unfold else [sets_of(groups)]
+        kinds = [tokens_of(sets) for own in each for sets in (own, self._unconditional(own))]
         return torch.stack([kind.flatten(0, 1) for kind in kinds])
 
     def factor(self, progress: float) -> float:
+        """Return what multiplies the unit's weight after the fraction `progress` (0..1) of the pass's steps."""
         return factor_at(self.prepared.unit, progress)
 
-    def terms(self, site: Site, factor: float, period: int, size: Size, queries: int) -> list[Term]:
-        """Return what the unit adds at a site where `factor` multiplies its weight, for `period` kinds of pictures."""
+    def terms(self, site: Site, factor: float, period: int, size: Size, queries: int) -> Iterator[Term]:
+        """Yield what the unit adds at a site where `factor` multiplies its weight, for `period` kinds of pictures."""
         at = self.layers.get(site.layer)
-        if at is None or not factor:
-            return []
-        key = (site, period, size, queries)
-        if key not in self._kept:
-            self._kept[key] = list(self._at_full_weight(site, at, period, grid_of(size, site.level, queries)))
-        return [replace(term, weight=at.weight * factor) for term in self._kept[key]]
-
-    @cached_property
-    def _kept(self) -> dict[tuple[Site, int, Size, int], list[Term]]:
-        """Terms at weight 1: along a curve the weight changes at every step, and nothing else does."""
-        return {}
-
-    @cached_property
-    def _regions(self) -> dict[tuple[AttentionGroup | None, Size], Tensor | None]:
-        return {}
-
-    def _at_full_weight(self, site: Site, at: LayerWeight, period: int, grid: Size) -> Iterator[Term]:
-        plan = self.prepared.plan
+        if at is None:
+            return
+        plan, grid = self.prepared.plan, grid_of(size, site.level, queries)
         groups = (at.composition and plan.composition_groups) or plan.groups
-        pair, scaling = self.prepared.keys_values.of_site[site], self.prepared.unit.scaling
+        weight, scaling = at.weight * factor, self.prepared.unit.scaling
         if self.prepared.unit.unfold:
-            each = [of_kinds(*pair, groups[i % len(groups)], at.inverted) for i in range(period)]
+            each = [self._of_row_kinds(site, groups[i % len(groups)], at.inverted) for i in range(period)]
             keys, values = (torch.cat(parts) for parts in zip(*each, strict=True))
-            yield Term(keys, values, 1.0, scaling, self._region(None, grid))
+            yield Term(keys, values, weight, scaling, self._region(None, grid))
             return
         for group in groups:
-            keys, values = (part.repeat(period, 1, 1) for part in of_kinds(*pair, group, at.inverted))
-            yield Term(keys, values, 1.0, scaling, self._region(group, grid))
+            pair = self._of_row_kinds(site, group, at.inverted)
+            keys, values = (part.repeat(period, 1, 1) for part in pair)
+            yield Term(keys, values, weight, scaling, self._region(group, grid))
+
+    def _unconditional(self, sets: Sequence[TokenSet]) -> list[TokenSet]:
+        """Return what unconditional rows attend where others attend these sets: as many tokens."""
+        return [self.prepared.plan.unconditional] * len(sets)
+
+    def _of_row_kinds(self, site: Site, group: AttentionGroup, inverted: bool) -> tuple[Tensor, Tensor]:
+        """Return a group's keys and values for rows under the prompt and under the negative prompt.
+
+        (2 row kinds, tokens of all sets of the group, width). Where a layer is inverted, the negative prompt's rows get
+        what the prompt's would have got, and these get nothing.
+        """
+        keys_values = self.prepared.keys_values
+        conditional = _weighted(*keys_values.at(site, group.sets), group.weights)
+        if inverted:
+            nothing = torch.zeros_like(conditional[0]), torch.zeros_like(conditional[1])
+            return _stacked(nothing, conditional)
+        return _stacked(conditional, _weighted(*keys_values.at(site, self._unconditional(group.sets)), group.weights))
 
     def _region(self, group: AttentionGroup | None, grid: Size) -> Tensor | None:
         """Return how far a group acts at each position of a grid, or None where it does so everywhere."""
         if (group, grid) not in self._regions:
             masks = [mask for mask in (self.prepared.plan.mask, group and group.mask) if mask]
             areas = [area for area in (self.prepared.plan.area, group and group.area) if area]
-            parts = [of_mask(mask, self.facts.box, grid) for mask in masks]
-            parts += [of_area(area, self.facts.box, grid) for area in areas]
+            parts = [of_mask(mask, self.info.box, grid) for mask in masks]
+            parts += [of_area(area, self.info.box, grid) for area in areas]
             if group and group.tiles:
                 parts.append(of_boxes(group.tiles, group.tile, grid))
             self._regions[group, grid] = torch.stack(parts).prod(dim=0) if parts else None
         return self._regions[group, grid]
 
 
-def of_kinds(keys: Tensor, values: Tensor, group: AttentionGroup, inverted: bool) -> tuple[Tensor, Tensor]:
-    """Return the keys and values of a group's sets for rows under the prompt and under the negative prompt.
-
-    (sets, tokens, width) -> (2 kinds, tokens of all sets of the group, width). Where a layer is inverted, the negative
-    prompt's rows get what the prompt's would have got, and these get nothing.
-    """
-    weights = keys.new_tensor(group.weights).view(-1, 1, 1)
-    own, nothing = list(group.sets), [0] * len(group.sets)
-    cond = keys[own].flatten(0, 1), (values[own] * weights).flatten(0, 1)
-    uncond = keys[nothing].flatten(0, 1), (values[nothing] * weights).flatten(0, 1)
-    if inverted:
-        cond, uncond = (torch.zeros_like(cond[0]), torch.zeros_like(cond[1])), cond
-    return torch.stack([cond[0], uncond[0]]), torch.stack([cond[1], uncond[1]])
+Pair = tuple[Tensor, Tensor]
 
 
-def _all_sets(groups: Sequence[AttentionGroup]) -> tuple[int, ...]:
-    return tuple(number for group in groups for number in group.sets)
+def _weighted(keys: Tensor, values: Tensor, weights: tuple[float, ...]) -> Pair:
+    """Return the keys and values of several sets end to end, the values times each set's weight: (tokens, width)."""
+    return keys.flatten(0, 1), (values * keys.new_tensor(weights).view(-1, 1, 1)).flatten(0, 1)
+
+
+def _stacked(conditional: Pair, unconditional: Pair) -> Pair:
+    keys, values = (torch.stack(parts) for parts in zip(conditional, unconditional, strict=True))
+    return keys, values
 
 
 def period_of(units: Sequence[ActiveUnit]) -> int:
@@ -141,6 +139,6 @@ def period_of(units: Sequence[ActiveUnit]) -> int:
     return lcm(*(unit.pictures for unit in units))
 
 
-def kind_of(role: int, picture: int, period: int) -> int:
+def row_kind(role: int, picture: int, period: int) -> int:
     """Return the kind of a row: its place in a bank."""
     return 2 * (picture % period) + (role == UNCOND)

@@ -1,11 +1,10 @@
-"""Shots → what a projector takes of them: an image encoder's features, a face's vector, or both."""
+"""Encoder inputs → what a projector takes of them: an image encoder's features, a face embedding, or both."""
 
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,27 +18,56 @@ from ..pictures.noise import add_noise
 from ..pictures.preprocess import normalise, resize_for, to_levels
 from ..pictures.tiles import cut
 from ..port import Host
-from ..weights.clip_vision import UNCONDITIONAL, EncoderFile, Features, encode
+from ..weights.clip_vision import UNCONDITIONAL as UNCONDITIONAL_PIXELS
+from ..weights.clip_vision import EncoderFile, Features, encode
 from ..weights.enhance import enhanced, squares_of
-from ..weights.families import NORMED, RAW, Family
-from .token_plan import UNCONDITIONAL_INPUT, AnyInput, EncoderInput, TokenPlan
+from ..weights.families import EMBED, NORMED, RAW, Family
+from .token_plan import UNCONDITIONAL, AnyInput, EncoderInput, SavedInput, TokenPlan, TokenSet
 
 log = logging.getLogger(__name__)
 
 FACE_SIZE = 224
 """Side in pixels of the aligned face that an encoder sees (README of IP-Adapter's authors, FaceID Plus)."""
 
-VECTOR = 512
-"""Numbers in a face's vector."""
+FACE_EMBEDDING = 512
+"""Numbers in a face embedding."""
 
-Parts = tuple[Tensor, ...]
-"""All that a projector takes of one shot, each (1, ...)."""
+FACE_EMBEDDINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    NORMED: functional.normalize,
+    RAW: lambda embedding: embedding,
+}
+"""How a face embedding enters a projector."""
 
-VECTORS: Mapping[str, Callable[[Tensor], Tensor]] = {NORMED: functional.normalize, RAW: lambda vector: vector}
+Encodable = EncoderInput | TokenSet
+"""What an image encoder is given: the pixels of an input, or for `UNCONDITIONAL` the unconditional picture."""
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """What features and image tokens depend on apart from files; read once for each preparation of a unit."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """In which encoders run on that device."""
+    unconditional: str
+    """Which picture unconditional rows see without a negative reference, "mean" or "black"."""
+
+
+def encoding_settings(host: Host) -> EncodingSettings:
+    return EncodingSettings(host.compute_device(), host.compute_dtype(), host.unconditional())
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Features of some inputs."""
+
+    features: Mapping[Encodable, Features]
+    settings: EncodingSettings
+    """Those that were used: the CPU's where the device was too full."""
 
 
 class FeatureMaker:
-    """Encodes shots, and keeps what generations share of it."""
+    """Encodes inputs, and keeps their features for later generations."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -47,98 +75,119 @@ class FeatureMaker:
         """Spent in encoders since the start."""
         self._kept: Cache[Features] = Cache(host.cache_limits().features, lambda kept: kept.bytes)
 
-    @property
-    def precision(self) -> tuple[torch.device, torch.dtype]:
-        return self.host.compute_device(), self.host.compute_dtype()
+    def encode(
+        self,
+        encoder: EncoderFile,
+        wanted: Collection[Encodable],
+        files: Mapping[str, ImageFile],
+        settings: EncodingSettings,
+    ) -> Encoded:
+        """Return the features of some inputs of a plan's files; only what is new is encoded.
 
-    def parts(
-        self, family: Family, encoder: EncoderFile | None, plan: TokenPlan, saved: SavedReference | None
-    ) -> dict[AnyInput, Parts]:
-        """Return what the family's projector takes of a plan's shots, and of the empty one for unconditional rows.
-
-        Features of shots of `saved` come from its file.
+        Where the device is too full for the encoder, the CPU encodes in float32.
         """
-        seen = self.encode(encoder, plan) if encoder else {}
-        known = saved.features(family.takes).split(1) if saved else ()
+        try:
+            return Encoded(self._encode(encoder, wanted, files, settings), settings)
+        except torch.cuda.OutOfMemoryError:
+            log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
+        on_cpu = replace(settings, device=torch.device("cpu"), dtype=torch.float32)
+        return Encoded(self._encode(encoder, wanted, files, on_cpu), on_cpu)
 
-        def of(shot: AnyInput) -> Parts:
-            if not isinstance(shot, EncoderInput):
-                return (known[shot.index],)
-            face = (VECTORS[family.face_embedding](_vector(shot)),) if family.face_embedding else ()
-            return (*face, seen[shot].of(family.takes)) if encoder else face
-
-        return {shot: of(shot) for shot in (UNCONDITIONAL_INPUT, *plan.shots)}
-
-    def encode(self, encoder: EncoderFile, plan: TokenPlan) -> dict[EncoderInput, Features]:
-        """Return the features of a plan's shots and of the empty picture; only what is new is encoded."""
-        convention = self.host.unconditional()
-        files = {file.digest: (field, file) for field, file in plan.files.items()}
-        pixels = {UNCONDITIONAL_INPUT: lambda: [UNCONDITIONAL[convention](encoder)]}
-        for shot in plan.shots:
-            if isinstance(shot, EncoderInput):
-                pixels[shot] = partial(_pixels, *files[shot.digest], encoder, shot)
-        keys = {shot: (shot, convention, encoder.identity, *self.precision) for shot in pixels}
-        features = {shot: found for shot, key in keys.items() if (found := self._kept.find(key))}
-        new = {shot: made() for shot, made in pixels.items() if shot not in features}
-        encoded = iter(self._run(encoder, [square for squares in new.values() for square in squares]))
-        for shot, squares in new.items():
+    def _encode(
+        self,
+        encoder: EncoderFile,
+        wanted: Collection[Encodable],
+        files: Mapping[str, ImageFile],
+        settings: EncodingSettings,
+    ) -> dict[Encodable, Features]:
+        keys = {each: (each, encoder.identity, settings) for each in wanted}
+        features = {each: found for each, key in keys.items() if (found := self._kept.find(key))}
+        fields = {file.digest: (field, file) for field, file in files.items()}
+        new = {each: _pixels(each, fields, encoder, settings) for each in wanted if each not in features}
+        encoded = iter(self._run(encoder, [square for squares in new.values() for square in squares], settings))
+        for each, squares in new.items():
             whole, *parts = itertools.islice(encoded, len(squares))
-            mixed = enhanced(whole, parts, *shot.enhance) if shot.enhance else whole
-            features[shot] = self._kept.keep(keys[shot], mixed)
-        empty = features[UNCONDITIONAL_INPUT]
-        # an empty picture has hidden states, but no image embedding: for that, unconditional rows see zeros
-        return features | {UNCONDITIONAL_INPUT: replace(empty, embed=torch.zeros_like(empty.embed))}
+            mixed = enhanced(whole, parts, *each.enhance) if isinstance(each, EncoderInput) and each.enhance else whole
+            features[each] = self._kept.keep(keys[each], mixed)
+        return features
 
-    def _run(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
+    def _run(self, encoder: EncoderFile, pixels: Sequence[Tensor], settings: EncodingSettings) -> list[Features]:
         if not pixels:
             return []
         started = time.perf_counter()
         try:
-            return self._on_device(encoder, pixels)
+            self.host.free_memory(encoder.parameters * settings.dtype.itemsize)
+            return encode(encoder, self._with_progress(pixels), settings.device, settings.dtype)
         finally:
             self.seconds += time.perf_counter() - started
 
-    def _on_device(self, encoder: EncoderFile, pixels: Sequence[Tensor]) -> list[Features]:
-        """Encode on the host's device, or on the CPU where that is too full."""
-        self.host.free_memory(encoder.parameters * self.host.compute_dtype().itemsize)
-        try:
-            return encode(encoder, self._told(pixels), *self.precision)
-        except torch.cuda.OutOfMemoryError:
-            log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
-            return encode(encoder, self._told(pixels), torch.device("cpu"), torch.float32)
-
-    def _told(self, pixels: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Yield pictures one by one, and tell the host how many are done."""
+    def _with_progress(self, pixels: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield pictures one by one, and report to the host how many are done."""
         for done, each in enumerate(pixels):
             self.host.report_progress("encoding", done, len(pixels))
             yield each
         self.host.report_progress("encoding", len(pixels), len(pixels))
 
 
-def _vector(shot: EncoderInput) -> Tensor:
-    """Return the vector of a shot's face, or zeros where it has none: (1, 512)."""
-    return torch.tensor([shot.face.embedding]) if shot.face else torch.zeros(1, VECTOR)
+def taken_features(
+    family: Family, encoded: Mapping[Encodable, Features], plan: TokenPlan, saved: SavedReference | None
+) -> dict[AnyInput | TokenSet, Tensor]:
+    """Return what a family takes from an image encoder for each of a plan's inputs, encoded now or saved: (1, ...)."""
+    taken: dict[AnyInput | TokenSet, Tensor] = {each: found.of(family.takes) for each, found in encoded.items()}
+    if family.takes == EMBED and UNCONDITIONAL in taken:
+        # an empty picture has hidden states, but no image embedding: for that, unconditional rows see zeros
+        taken[UNCONDITIONAL] = torch.zeros_like(taken[UNCONDITIONAL])
+    if saved:
+        known = saved.features(family.takes).split(1)
+        taken |= {each: known[each.index] for each in plan.inputs if isinstance(each, SavedInput)}
+    return taken
 
 
-def views(field: str, reference: ImageFile, size: int, shot: EncoderInput) -> list[Tensor]:
-    """Return the levels 0..1 of what an encoder sees of a shot: the whole, then its squares, if it has any.
+def projector_inputs(
+    family: Family, token_set: TokenSet, taken: Mapping[AnyInput | TokenSet, Tensor]
+) -> tuple[Tensor, ...]:
+    """Return all that a family's projector takes of a token set's inputs, each (inputs, ...).
+
+    `UNCONDITIONAL` counts as one input. `taken` is what comes from an image encoder; nothing where the family has none.
+    """
+    parts: list[Sequence[Tensor]] = []
+    inputs = token_set.inputs or (UNCONDITIONAL,)
+    if family.face_embedding:
+        parts.append([FACE_EMBEDDINGS[family.face_embedding](_face_embedding(each)) for each in inputs])
+    if taken:
+        parts.append([taken[each] for each in inputs])
+    return tuple(torch.cat(list(part)) for part in parts)
+
+
+def _face_embedding(one: object) -> Tensor:
+    """Return the embedding of an input's face, or zeros where it has none: (1, 512)."""
+    face = one.face if isinstance(one, EncoderInput) else None
+    return torch.tensor([face.embedding]) if face else torch.zeros(1, FACE_EMBEDDING)
+
+
+def views(field: str, file: ImageFile, size: int, given: EncoderInput) -> list[Tensor]:
+    """Return what an encoder sees of an input, in pixels 0..1: the whole, then its squares, if it has any.
 
     Each is (3, size, size). Noise is seeded by the picture, so that it is the same every time.
     """
-    picture = decode(field, reference.content)
-    if shot.face:
-        picture = align(picture, shot.face, FACE_SIZE)
-    if shot.tile:
-        picture = cut(picture, shot.tile.source)
-    levels = [to_levels(resize_for(picture, size, shot.crop))]
-    if shot.noise:
-        levels = [add_noise(*shot.noise, levels[0], seed=int(shot.digest[:15], 16))]
-    if shot.enhance:
-        count, _ = shot.enhance
-        levels += squares_of(to_levels(resize_for(picture, count * size, shot.crop)), count)
-    return levels
+    picture = decode(field, file.content)
+    if given.face:
+        picture = align(picture, given.face, FACE_SIZE)
+    if given.tile:
+        picture = cut(picture, given.tile.source)
+    pixels = [to_levels(resize_for(picture, size, given.crop))]
+    if given.noise:
+        pixels = [add_noise(*given.noise, pixels[0], seed=int(given.digest[:15], 16))]
+    if given.enhance:
+        count, _ = given.enhance
+        pixels += squares_of(to_levels(resize_for(picture, count * size, given.crop)), count)
+    return pixels
 
 
-def _pixels(field: str, reference: ImageFile, encoder: EncoderFile, shot: EncoderInput) -> list[Tensor]:
-    """Return a shot's pixels, normalised, and those of its squares."""
-    return [normalise(each) for each in views(field, reference, encoder.image_size, shot)]
+def _pixels(
+    given: Encodable, fields: Mapping[str, tuple[str, ImageFile]], encoder: EncoderFile, settings: EncodingSettings
+) -> list[Tensor]:
+    """Return the normalised pixels of an input and of its squares, or those of the unconditional picture."""
+    if isinstance(given, TokenSet):
+        return [UNCONDITIONAL_PIXELS[settings.unconditional](encoder)]
+    return [normalise(each) for each in views(*fields[given.digest], encoder.image_size, given)]

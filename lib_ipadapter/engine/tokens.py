@@ -1,7 +1,8 @@
 """Features → image tokens → the keys and values of every site."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn import functional
 from ..networks.unet_sites import Layout, Site, sites
 from ..weights.adapter_file import AdapterFile
 from ..weights.tensor_file import refuse_unusable
+from .token_plan import TokenSet
 
 
 @dataclass(frozen=True)
@@ -17,9 +19,25 @@ class KeysValues:
     """The image keys and values of one unit at every site, without its weight, in float32 on the CPU."""
 
     of_site: Mapping[Site, tuple[Tensor, Tensor]]
-    """(sets, tokens, heads * dim) each: the unconditional set, then one a reference, or a part or a mixture of some."""
+    """(sets, tokens, heads * dim) each."""
     image_tokens: Tensor
     """(sets, tokens, context dim), of which they were made."""
+    sets: tuple[TokenSet, ...] = ()
+    """What each set is."""
+
+    def at(self, site: Site, wanted: Sequence[TokenSet]) -> tuple[Tensor, Tensor]:
+        """Return the keys and values of some sets at a site: (wanted, tokens, heads * dim)."""
+        keys, values = self.of_site[site]
+        places = [self._places[token_set] for token_set in wanted]
+        return keys[places], values[places]
+
+    def tokens_of(self, wanted: Sequence[TokenSet]) -> Tensor:
+        """Return the image tokens of some sets: (wanted, tokens, context dim)."""
+        return self.image_tokens[[self._places[token_set] for token_set in wanted]]
+
+    @cached_property
+    def _places(self) -> dict[TokenSet, int]:
+        return {token_set: place for place, token_set in enumerate(self.sets)}
 
     @property
     def tokens(self) -> int:
@@ -48,8 +66,14 @@ def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], *features: Tens
         return projector(*(part.float() for part in features), **settings)
 
 
-def keys_and_values(tensors: Mapping[str, Tensor], layout: Layout, tokens: Tensor, device: torch.device) -> KeysValues:
-    """Return each site's keys and values of `tokens` (sets, tokens, context dim), in float32 via `device`."""
+def keys_and_values(
+    tensors: Mapping[str, Tensor],
+    layout: Layout,
+    tokens: Tensor,
+    device: torch.device,
+    sets: tuple[TokenSet, ...] = (),
+) -> KeysValues:
+    """Return each site's keys and values of `tokens` (sets, tokens, context dim), in float32, computed on `device`."""
     tokens = tokens.to(device)
 
     def times(site: Site, name: str) -> Tensor:
@@ -57,7 +81,7 @@ def keys_and_values(tensors: Mapping[str, Tensor], layout: Layout, tokens: Tenso
         return functional.linear(tokens, weight).cpu()
 
     pairs = {site: (times(site, "to_k_ip"), times(site, "to_v_ip")) for site in sites(layout)}
-    return KeysValues(pairs, tokens.cpu())
+    return KeysValues(pairs, tokens.cpu(), sets)
 
 
 def usable_tensors(adapter: AdapterFile) -> dict[str, Tensor]:

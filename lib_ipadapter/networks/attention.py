@@ -27,6 +27,8 @@ class Term:
     scaling: str = "V only"
     region: Tensor | None = None
     """(queries,): how far the term acts at each position, 0..1; None is everywhere."""
+    unit: int = 0
+    """Place of its unit among the active ones."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Bank:
     """Tokens of each term; their sum is tokens. Each has a softmax of its own."""
     regions: tuple[Tensor | None, ...]
     """(queries,) of each term."""
+    units: tuple[int, ...]
+    """Place of each term's unit among the active ones."""
 
     @property
     def bytes(self) -> int:
@@ -96,21 +100,28 @@ def make_bank(terms: Sequence[Term], heads: int, like: Tensor) -> Bank:
         for tensor in (keys, values)
     ]
     regions = tuple(None if term.region is None else term.region.to(like.device, like.dtype) for term in terms)
-    return Bank(fit[0], fit[1], tuple(term.keys.shape[1] for term in terms), regions)
+    segments, units = tuple(term.keys.shape[1] for term in terms), tuple(term.unit for term in terms)
+    return Bank(fit[0], fit[1], segments, regions, units)
 
 
-def add_image_attention(attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int]) -> Tensor:
+def add_image_attention(
+    attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int], factors: Sequence[float] = ()
+) -> Tensor:
     """Return `attended` plus the image attention of every term in `bank`.
 
     `attended` is the text's attention with merged heads before the output projection, `query` what `to_q` returned:
-    both (rows, queries, heads * dim). `row_kinds` names the kind of each row. The result is a new tensor.
+    both (rows, queries, heads * dim). `row_kinds` names the kind of each row. `factors` multiply what the terms
+    of each unit add, as a curve over the steps does; none are ones. The result is a new tensor.
     """
+    each = [factors[unit] for unit in bank.units] if factors else [1.0] * len(bank.units)
     if query.device.type == "cpu" and query.dtype in (torch.float32, torch.float64):
-        return _add_by_runs(attended, query, bank, row_kinds)
-    return _add_by_rows(attended, query, bank, row_kinds)
+        return _add_by_runs(attended, query, bank, row_kinds, each)
+    return _add_by_rows(attended, query, bank, row_kinds, each)
 
 
-def _add_by_runs(attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int]) -> Tensor:
+def _add_by_runs(
+    attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int], factors: Sequence[float]
+) -> Tensor:
     """Full precision on a CPU: neighbouring rows of one kind are one long picture, so keys are never repeated.
 
     Tokens stand before queries in the logits: the softmax then runs along memory, and the heads stay where they are,
@@ -119,13 +130,22 @@ def _add_by_runs(attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequenc
     heads, dim = bank.keys.shape[1], bank.keys.shape[3]
     out = attended.clone(memory_format=torch.contiguous_format)
     query = query.contiguous()
+    values = _times(bank.values, bank.segments, factors)
     for kind, rows in _runs(row_kinds):
         q = query[rows].view(-1, heads, dim).permute(1, 2, 0)  # (heads, dim, queries of all rows)
         logits = torch.bmm(bank.keys[kind], q)  # (heads, tokens, queries)
         weights = _segment_softmax(logits, bank, rows.stop - rows.start)  # (heads, tokens, queries)
         run = out[rows].view(-1, heads, dim).transpose(0, 1)  # (heads, queries, dim)
-        run.baddbmm_(weights.transpose(1, 2), bank.values[kind])
+        run.baddbmm_(weights.transpose(1, 2), values[kind])
     return out
+
+
+def _times(values: Tensor, segments: Sequence[int], factors: Sequence[float]) -> Tensor:
+    """Return values (row kinds, heads, tokens, dim) times the factor of each term."""
+    if all(factor == 1.0 for factor in factors):
+        return values
+    each = [factor for factor, tokens in zip(factors, segments, strict=True) for _ in range(tokens)]
+    return values * values.new_tensor(each)[:, None]
 
 
 def _segment_softmax(logits: Tensor, bank: Bank, rows: int) -> Tensor:
@@ -145,16 +165,21 @@ def _runs(row_kinds: Sequence[int]) -> Iterator[tuple[int, slice]]:
             first = row
 
 
-def _add_by_rows(attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int]) -> Tensor:
+def _add_by_rows(
+    attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int], factors: Sequence[float]
+) -> Tensor:
     """Everywhere else: one fused attention a term, whose logits and softmax are float32 whatever the query is."""
     heads = bank.keys.shape[1]
     q = split_heads(query, heads)  # (rows, heads, queries, dim)
     segments = list(bank.segments)
     keys, values = (_of_rows(tensor, row_kinds).split(segments, dim=2) for tensor in (bank.keys, bank.values))
-    for k, v, region in zip(keys, values, bank.regions, strict=True):
+    for k, v, region, factor in zip(keys, values, bank.regions, factors, strict=True):
         image = functional.scaled_dot_product_attention(q, k, v, scale=1.0)  # (rows, heads, queries, dim)
         image = image.transpose(1, 2).flatten(2)  # (rows, queries, heads * dim)
-        attended = attended + image if region is None else torch.addcmul(attended, image, region[:, None])
+        if region is None:
+            attended = torch.add(attended, image, alpha=factor)
+        else:
+            attended = torch.addcmul(attended, image, region[:, None], value=factor)
     return attended
 
 

@@ -30,6 +30,8 @@ class DenoiserCall:
     None where the text does not show which picture a row belongs to."""
     expected_size: Size | None = None
     """Size that the latent picture must have in the U-Net, where units act on regions; None where any is accepted."""
+    factors: tuple[float, ...] = ()
+    """What multiplies all that each active unit adds in this call; none are ones."""
 
 
 class Injection:
@@ -185,7 +187,9 @@ class _SiteHooks:
         self._entered = None
         self._served = True
         bank = self._bank(call, query)
-        return None if bank is None else (add_image_attention(attended, query, bank, row_kinds), *args[1:])
+        return (
+            None if bank is None else (add_image_attention(attended, query, bank, row_kinds, call.factors), *args[1:])
+        )
 
     def _image_term(self, hidden: Tensor, call: DenoiserCall) -> Tensor | None:
         self._served = True
@@ -195,7 +199,8 @@ class _SiteHooks:
             bank = self._bank(call, query)
             if bank is None:
                 return None
-            image = add_image_attention(query.new_zeros(query.shape), query, bank, self._injection.row_kinds)
+            nothing, row_kinds = query.new_zeros(query.shape), self._injection.row_kinds
+            image = add_image_attention(nothing, query, bank, row_kinds, call.factors)
             # the projection's bias is in the output already; asked of the module, for it may be quantised or elsewhere
             project = self._attention.to_out[0]
             return project(image) - project(image.new_zeros(1, 1, image.shape[-1]))

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..base.boxes import Box
 from ..engine.region_weights import of_area, of_mask
-from ..engine.token_plan import EncoderInput, PreparedReference, TokenPlan
+from ..engine.token_plan import PreparedReference, TokenPlan
 from ..faces.insightface_models import Face
 from ..unit.unit import Unit
 
@@ -42,11 +42,6 @@ def _normed(faces: Sequence[Face]) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def faces_of(motif: PreparedReference) -> list[Face]:
-    """Return the faces that stand for a reference."""
-    return [shot.face for shot in motif.shots if isinstance(shot, EncoderInput) and shot.face]
-
-
 def likenesses(
     unit: Unit, plan: TokenPlan, made: Sequence[Face], size: tuple[int, int], picture: int
 ) -> Iterator[Likeness]:
@@ -55,7 +50,7 @@ def likenesses(
     `picture` is its number among all that the generation makes, by which `unfold` has chosen one reference. A face is
     compared with those references in whose region it stands.
     """
-    given = list(enumerate(plan.motifs, 1))
+    given = list(enumerate(plan.references, 1))
     if unit.unfold:
         given = given[picture % len(given) :][:1]
     for number, face in enumerate(made):
@@ -63,9 +58,9 @@ def likenesses(
         if box[0] == box[2] or box[1] == box[3]:  # in the margin with which a close-up was looked at
             continue
         alike = [
-            (float(cosines([face], faces_of(motif)).max()), reference)
-            for reference, motif in given
-            if _acts_on(box, plan, motif)
+            (float(cosines([face], reference.faces).max()), which)
+            for which, reference in given
+            if _acts_on(box, plan, reference)
         ]
         if alike:
             cosine, reference = max(alike)
@@ -80,8 +75,8 @@ def _part_of_picture(face: Face, size: tuple[int, int]) -> Box:
     return left, upper, right, lower
 
 
-def _acts_on(box: Box, plan: TokenPlan, motif: PreparedReference) -> bool:
+def _acts_on(box: Box, plan: TokenPlan, reference: PreparedReference) -> bool:
     """Tell whether a reference acts on a part of the picture."""
-    held = [of_mask(mask, box, (1, 1)) for mask in (plan.mask, motif.mask) if mask]
-    held += [of_area(area, box, (1, 1)) for area in (plan.area, motif.area) if area]
+    held = [of_mask(mask, box, (1, 1)) for mask in (plan.mask, reference.mask) if mask]
+    held += [of_area(area, box, (1, 1)) for area in (plan.area, reference.area) if area]
     return all(part.item() >= INSIDE for part in held)

@@ -25,7 +25,7 @@ from ..port import GeneratedPicture, Reporter
 from ..unit.infotext import likeness_key, unit_key
 from ..unit.unit import Unit, read_units
 from ..weights.adapter_file import AdapterFile
-from .likeness import LOW, Likeness, faces_of, likenesses
+from .likeness import LOW, Likeness, likenesses
 from .reference_metrics import measures_of_faces
 from .thresholds import advice_on
 
@@ -181,7 +181,7 @@ def remedies(unit: Unit, adapter: AdapterFile, plan: TokenPlan) -> list[str]:
         f"It ends at {unit.end:g} of the steps.": unit.end < FEW_STEPS,
         f"Its face structure has a weight of {unit.structure_weight:g}.": unit.structure_weight < LITTLE_WEIGHT,
     }
-    references = [face for motif in plan.motifs for face in faces_of(motif)]
+    references = [face for reference in plan.references for face in reference.faces]
     causes = [*(words for words, so in found.items() if so), *advice_on(dict(measures_of_faces(references)))]
     return causes or ["Another reference may help, or a prompt whose style leaves room for a likeness."]
 

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from ..base.errors import IPAdapterError, UnitError
+from ..engine.compatibility import refuse_unused_fields
 from ..engine.features import views
-from ..engine.prepare import Preparation, references_alone, refuse_idle_fields
+from ..engine.prepare import Preparation, references_alone
 from ..engine.session import Session
 from ..engine.token_plan import EncoderInput, faces_alone, plan_of, whole_pictures
 from ..faces.insightface_models import PACKS, RECOGNISED, Face, align, choose
@@ -82,7 +83,7 @@ class ReferenceCheck:
         """Sentences on what is missing."""
         self._preparation = preparation
         self._adapter = preparation.files.adapter(unit.model).as_variant(unit.variant)
-        refuse_idle_fields(unit, self._adapter)
+        refuse_unused_fields(unit, self._adapter)
         every = tuple(replace(each, weight=1.0, mask=None) for each in unit.images)
         self._unit = replace(references_alone(unit), images=every)
         more = preparation.pictures_of_subject(self._unit)
@@ -91,8 +92,8 @@ class ReferenceCheck:
         self._size = self._side(self._adapter)
         self._found: dict[str, Sequence[Face]] = {}
         self._faults: dict[str, str] = {}
-        shots_of = faces_alone(self._chosen) if self._takes_faces else whole_pictures(self._unit)
-        self._plan = plan_of(self._unit, preparation.pictures, shots_of, more=more)
+        inputs_of = faces_alone(self._chosen) if self._takes_faces else whole_pictures(self._unit)
+        self._plan = plan_of(self._unit, preparation.pictures, inputs_of, more=more)
 
     @property
     def _takes_faces(self) -> bool:
@@ -101,8 +102,7 @@ class ReferenceCheck:
     @property
     def first_faces(self) -> list[Face]:
         """The first of the faces that stand for each image, where there is one."""
-        faces = [shot.face for each in self._plan.motifs for shot in each.shots[:1] if isinstance(shot, EncoderInput)]
-        return [face for face in faces if face]
+        return [face for each in self._plan.references for face in each.faces[:1]]
 
     @contextmanager
     def _lacking(self) -> Generator[None, None, None]:
@@ -135,17 +135,17 @@ class ReferenceCheck:
 
     def reference(self, number: int) -> dict[str, Any]:
         """Return what there is to say of one image."""
-        (field, given), motif = self.fields[number], self._plan.motifs[number]
+        (field, given), reference = self.fields[number], self._plan.references[number]
         file, crop = self._plan.files[field], given.crop or self._unit.crop
         picture = decode(field, file.content)
-        shots = [shot for shot in motif.shots if isinstance(shot, EncoderInput)]
-        faces = [shot.face for shot in shots if shot.face]
+        inputs = [each for each in reference.inputs if isinstance(each, EncoderInput)]
+        faces = reference.faces
         crops = [align(picture, face, RECOGNISED) for face in faces]
-        squares = [self._squares(field, file, shot, self._size) for shot in shots if self._size]
+        squares = [self._squares(field, file, each, self._size) for each in inputs if self._size]
         whole = EncoderInput(file.digest, crop)
         wholes = [each[0] for each in squares] or crops or self._squares(field, file, whole, USUAL_SIZE)
         shown = crops + [square for each in squares for square in each]
-        measures = dict(self._measures(picture, file, crop, shots or [whole], wholes))
+        measures = dict(self._measures(picture, file, crop, inputs or [whole], wholes))
         found = {"faces": len(self._found[field])} if field in self._found else {}
         return {
             "width": picture.width,
@@ -157,9 +157,9 @@ class ReferenceCheck:
         }
 
     @staticmethod
-    def _squares(field: str, file: ImageFile, shot: EncoderInput, size: int) -> list[Image.Image]:
-        """Return what an encoder sees of a shot."""
-        return [to_picture(levels) for levels in views(field, file, size, shot)]
+    def _squares(field: str, file: ImageFile, given: EncoderInput, size: int) -> list[Image.Image]:
+        """Return what an encoder sees of an input."""
+        return [to_picture(levels) for levels in views(field, file, size, given)]
 
     def _words(self, field: str) -> Iterator[str]:
         """Yield what there is to say of the number of faces in an image."""
@@ -176,17 +176,17 @@ class ReferenceCheck:
         picture: Image.Image,
         file: ImageFile,
         crop: str,
-        shots: Sequence[EncoderInput],
+        inputs: Sequence[EncoderInput],
         wholes: Sequence[Image.Image],
     ) -> Iterator[tuple[str, float]]:
-        """Yield the measures of an image whose shots are seen as `wholes`."""
+        """Yield the measures of an image whose inputs are seen as `wholes`."""
         size = self._size or USUAL_SIZE
-        faces = [shot.face for shot in shots if shot.face]
+        faces = [each.face for each in inputs if each.face]
         yield from measures_of_faces(faces)
         if not self._takes_faces:
             yield from measures_of_framing(picture, crop, self._unit.tiles, size)
             if crop == "pad" and not self._unit.tiles:
                 wholes = [each.crop(padded_box(picture, each.width)) for each in wholes]
         yield from measures_of_views(wholes, min if faces else max)  # each face counts, but tiles may be of the sky
-        if max(pixels_seen(picture, shot, size) for shot in shots) >= SHOWN_BLOCKS:
+        if max(pixels_seen(picture, each, size) for each in inputs) >= SHOWN_BLOCKS:
             yield from measures_of_compression(picture, file)

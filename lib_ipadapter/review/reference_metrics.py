@@ -55,10 +55,10 @@ def measures_of_compression(picture: Image.Image, file: ImageFile) -> Measured:
     yield ("compression", quality) if quality else ("blockiness", blockiness(levels_of(picture)))
 
 
-def pixels_seen(picture: Image.Image, shot: EncoderInput, size: int) -> float:
+def pixels_seen(picture: Image.Image, given: EncoderInput, size: int) -> float:
     """Return how many pixels an encoder, whose square has `size` a side, sees for each of a picture's."""
-    if shot.face:
-        return FACE_PART * size / (shot.face.box[2] - shot.face.box[0])
-    if shot.tile:
-        return size / ((shot.tile.source[2] - shot.tile.source[0]) * picture.width)
+    if given.face:
+        return FACE_PART * size / (given.face.box[2] - given.face.box[0])
+    if given.tile:
+        return size / ((given.tile.source[2] - given.tile.source[0]) * picture.width)
     return size / min(picture.size)

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import nn
-
 from ..base.errors import IPAdapterError
-from ..engine.prepare import reason_against
+from ..engine.compatibility import LoadedNetwork, loaded_network, mismatch
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, find_models
 from ..files.saved_embeds import SavedReference
@@ -54,15 +52,16 @@ def _saved_entry(name: str, reference: SavedReference) -> dict[str, Any]:
 def list_adapters(session: Session) -> list[dict[str, Any]]:
     """Return every adapter file, those that fit the loaded checkpoint first, and damaged files with their fault."""
     unet = session.host.loaded_unet()
+    loaded = None if unet is None else loaded_network(unet)
     opened, damaged = session.preparation.files.adapters.all()
-    listed = [_adapter_entry(session, name, adapter, unet) for name, adapter in opened.items()]
+    listed = [_adapter_entry(session, name, adapter, loaded) for name, adapter in opened.items()]
     listed += [{"name": name, "reason": fault, "short": DAMAGED} for name, fault in damaged.items()]
     return sorted(listed, key=lambda entry: (bool(entry["reason"]), entry["name"].lower()))
 
 
-def _adapter_entry(session: Session, name: str, adapter: AdapterFile, unet: nn.Module | None) -> dict[str, Any]:
+def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: LoadedNetwork | None) -> dict[str, Any]:
     found = adapter.recognised
-    reason = (unet is not None and reason_against(adapter, unet)) or ""
+    reason = mismatch(adapter, loaded) if loaded else ""
     return {
         "name": name,
         **found.facts,

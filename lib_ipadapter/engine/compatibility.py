@@ -1,0 +1,139 @@
+"""Whether a unit, its adapter, its files and the loaded checkpoint fit together; each refusal is a sentence."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..base.errors import IPAdapterError, UnitError
+from ..files.saved_embeds import SavedReference
+from ..networks.unet_modules import context_dim, find_attentions, widths
+from ..networks.unet_sites import Layout, Site, sites
+from ..unit.schedule import layer_weights
+from ..unit.unit import FIELDS, Unit
+from ..weights.adapter_file import AdapterFile
+from ..weights.clip_vision import EncoderFile, fingerprint
+from ..weights.families import EMBED, FACE_FIELDS, HIDDEN, adapters_for, base_name, network_without_unet
+
+FEATURE_WORDS = {EMBED: "an image embedding", HIDDEN: "hidden states"}
+"""What a family takes from an image encoder, as it stands in a sentence."""
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """What adapters need to know of the loaded checkpoint's network."""
+
+    widths: Mapping[Site, int]
+    """Of each cross-attention, heads times dim; none for a network that is no U-Net of SD or SDXL."""
+    context_dim: int
+    base: str
+    """Name of the base model of a network without such a U-Net, or "" where that is unknown."""
+
+
+def loaded_network(network: nn.Module) -> LoadedNetwork:
+    """Return what adapters need to know of a network."""
+    if attentions := find_attentions(network):
+        return LoadedNetwork(widths(attentions), context_dim(attentions), "")
+    return LoadedNetwork({}, 0, network_without_unet(dict(network.named_children())))
+
+
+def mismatch(adapter: AdapterFile, loaded: LoadedNetwork) -> str:
+    """Return why an adapter cannot run on the loaded checkpoint, or "" where it can.
+
+    A U-Net may lack some of its layout's sites, as pruned ones do; those that it has must fit in width.
+    """
+    if adapter.reason:
+        return adapter.reason
+    found = adapter.recognised
+    if not loaded.widths:
+        return (
+            f"{adapter.path.name} is for {found.base}, but the loaded checkpoint {_without_unet(loaded.base)}. "
+            f"Load a checkpoint made from {found.base}."
+        )
+    theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.to_k_ip.weight"][0] for site in sites(adapter.layout)}
+    if loaded.widths.items() <= theirs.items() and loaded.context_dim == found.context_dim:
+        return ""
+    return (
+        f"{adapter.path.name} is for {found.base}, but the loaded checkpoint is "
+        f"{base_name(loaded.context_dim, len(loaded.widths))}. "
+        "Choose an adapter made for that, or load another checkpoint."
+    )
+
+
+def _without_unet(base: str) -> str:
+    """Return what a loaded checkpoint without the known cross-attentions is, as it stands in a sentence."""
+    if not base:
+        return "has no U-Net of that kind, and adapters for other kinds of networks do not run yet"
+    known = " or ".join(adapters_for(base)) or f"an adapter for {base}"
+    return f"is of {base}'s kind, which has no U-Net, and {known} does not run yet"
+
+
+def refuse_mismatch(adapter: AdapterFile, network: nn.Module) -> None:
+    """Raise `IPAdapterError` where an adapter cannot run on a network."""
+    if reason := mismatch(adapter, loaded_network(network)):
+        raise IPAdapterError(reason)
+
+
+def refuse_unused_fields(unit: Unit, adapter: AdapterFile) -> None:
+    """Raise `UnitError` for a field that has no meaning for the unit's adapter, and is set all the same."""
+    found = adapter.recognised
+    unused = set(FACE_FIELDS) - set(found.family.fields)
+    if found.variant and "structure_weight" not in found.variant.settings:
+        unused.add("structure_weight")
+    if found.family.face_embedding:
+        unused |= {"tiles", "noise", "enhance"}
+    for name in sorted(unused):
+        value, default = getattr(unit, name), FIELDS[name].default
+        if value != default:
+            why = f"has no meaning for {adapter.path.name}, {found.title}; leave it at {json.dumps(default)}."
+            raise UnitError(name, value, why)
+
+
+def refuse_unseen_compositions(unit: Unit, layout: Layout) -> None:
+    """Raise `UnitError` where the unit names layers that are not there, or composition references that none sees."""
+    composed = any(at.composition for at in layer_weights(unit, layout).values())
+    if unit.composition_images and not composed:
+        raise UnitError(
+            "composition_images",
+            f"{len(unit.composition_images)} pictures",
+            f"would not be seen: with weight type {unit.weight_type} and these weights no composition layer acts.",
+        )
+
+
+def refuse_other_features(unit: Unit, saved: SavedReference, adapter: AdapterFile, encoder: EncoderFile | None) -> None:
+    """Raise `UnitError` where a saved reference holds nothing that the adapter takes, or another encoder's features."""
+    if encoder is None or adapter.recognised.family.face_embedding:
+        why = f'"{saved.name}" holds what an image encoder saw, but {adapter.path.name} sees faces. Send pictures.'
+        raise UnitError("embeds", unit.embeds, why)
+    takes = adapter.recognised.family.takes
+    own = {EMBED: (encoder.projection,), HIDDEN: (encoder.states, encoder.width)}
+    if takes not in saved.shapes:
+        held = " and ".join(f"{FEATURE_WORDS[kind]} {shape[1:]}" for kind, shape in saved.shapes.items())
+        raise UnitError(
+            "embeds",
+            unit.embeds,
+            f'"{saved.name}" holds {held} alone, but {adapter.path.name} takes {FEATURE_WORDS[takes]}. '
+            "Choose an adapter of the other kind, or save the pictures again.",
+        )
+    known = saved.fingerprint in ("", fingerprint(encoder))
+    if saved.shapes[takes][1:] != own[takes] or not known:
+        made_by = saved.encoder or f"an image encoder with {FEATURE_WORDS[takes]} {saved.shapes[takes][1:]}"
+        raise UnitError(
+            "embeds",
+            unit.embeds,
+            f'"{saved.name}" was made by {made_by}, but the unit uses {encoder.path.name} ({encoder.name}, with '
+            f"{FEATURE_WORDS[takes]} {own[takes]}). Choose that encoder or an adapter for it, or save the pictures "
+            "again.",
+        )
+
+
+def refuse_unsavable(unit: Unit) -> None:
+    """Raise `UnitError` where a unit has no references of its own, or some that could not be saved whole."""
+    if not unit.images and not unit.subject:
+        raise UnitError("images", [], "is required: the pictures to save.")
+    masked = next((f"images[{i}].mask" for i, picture in enumerate(unit.images) if picture.mask is not None), None)
+    if masked:
+        raise UnitError(
+            masked, "a picture", "cannot be saved: a region belongs to a unit. Leave it out, and give the unit a mask."
+        )
