@@ -62,8 +62,9 @@ class SamplingRun:
 
     @property
     def bypassed(self) -> bool:
-        """Whether the U-Net was called while units were to act, and yet not one of its cross-attentions."""
-        return self._to_act and not self._acted
+        """Whether the U-Net was called while units were to act, and some cross-attention that has units got nothing."""
+        missed = self._injection is not None and bool(self._injection.missed)
+        return self._to_act and (missed or not self._acted)
 
     @property
     def bytes(self) -> int:
