@@ -34,7 +34,7 @@ def describe(path: Path) -> dict[str, Any]:
     return {
         "file": str(path),
         **found.facts,
-        **({"variant": found.variant.name, "variant_by": found.told_by} if found.variant else {}),
+        **({"variant": found.variant.name, "variant_by": found.variant_by} if found.variant else {}),
         "sha256": digest,
     }
 

@@ -61,7 +61,7 @@ def texts_of_the_server() -> set[str]:
     from lib_ipadapter.review.thresholds import THRESHOLDS
     from lib_ipadapter.web.file_lists import DAMAGED, NOT_YET
     from lib_ipadapter.web.panel_requests import DONE
-    from lib_ipadapter.weights.families import BASES
+    from lib_ipadapter.weights.bases import BASES
 
     advice = {row.advice for row in THRESHOLDS if "{" not in row.advice}
     return {*DONE, DAMAGED, NOT_YET, NO_FACE, *(f"for {name}" for name in BASES.values()), *advice}

@@ -22,7 +22,7 @@ from lib_ipadapter.base.errors import IPAdapterError, UnrecognisedError
 from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
 from lib_ipadapter.weights import clip_vision as encoders
 from lib_ipadapter.weights.clip_vision import EncoderFile, encode, open_encoder, zero_pixels
-from lib_ipadapter.weights.families import EMBED, HIDDEN
+from lib_ipadapter.weights.family import EMBED, HIDDEN
 
 Tensors = dict[str, Tensor]
 

@@ -33,7 +33,9 @@ from lib_ipadapter.networks.unet_sites import sites
 from lib_ipadapter.unit.unit import VARIANTS
 from lib_ipadapter.weights.adapter_file import AdapterFile, canonical, checked_adapter, open_adapter
 from lib_ipadapter.weights.families import FAMILIES
-from lib_ipadapter.weights.recognition import Recognised, recognise, tell_variant
+from lib_ipadapter.weights.family import FACE, Family
+from lib_ipadapter.weights.projectors import FacePlusV2Projector
+from lib_ipadapter.weights.recognition import identify_variant, recognise
 
 RUNS = ("base", "plus", "full-face", "faceid", "faceid-plus", "portrait", "face-resampler")
 RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in RUNS]
@@ -44,11 +46,6 @@ SMALL = {
     "full-face": PUBLISHED["ip-adapter-full-face_sd15"],
     "faceid-plus": PUBLISHED["ip-adapter-faceid-plusv2_sd15"],
 }
-
-
-def facts(found: Recognised) -> dict[str, object]:
-    told = {name: value for name, value in vars(found).items() if name not in ("width", "variant", "told_by")}
-    return told | {"family": found.family.name}
 
 
 def expected(file: Published) -> dict[str, object]:
@@ -66,14 +63,14 @@ def adapter(shapes: Shapes) -> AdapterFile:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_file_is_recognised_whatever_it_is_called(name: str, tmp_path: Path) -> None:
     lying = sparse(tmp_path / "ip-adapter-faceid-plusv2_sdxl_lora", PUBLISHED[name].shapes)
-    assert facts(open_adapter(lying).recognised) == expected(PUBLISHED[name])
+    assert open_adapter(lying).recognised.facts == expected(PUBLISHED[name])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_order_of_keys_tells_nothing(name: str) -> None:
     shapes = list(published(PUBLISHED[name].shapes).items())
     random.Random(7).shuffle(shapes)
-    assert facts(recognise(dict(shapes))) == expected(PUBLISHED[name])
+    assert recognise(dict(shapes)).facts == expected(PUBLISHED[name])
 
 
 @pytest.mark.parametrize(
@@ -216,14 +213,17 @@ def test_files_that_look_alike_are_told_by_their_name(
 ) -> None:
     shapes = {key: shape for key, shape in PUBLISHED[published].shapes.items() if "_lora" not in key}
     found = open_adapter(sparse(tmp_path / name, shapes, "F16")).recognised
-    assert (found.variant.name, found.told_by) == (variant, by)
+    assert (found.variant.name, found.variant_by) == (variant, by)
 
 
 def test_files_whose_name_does_not_tell_are_told_by_their_hash() -> None:
     for family in FAMILIES:
         for variant in family.variants:
             for digest in variant.digests:
-                assert tell_variant(family.variants, "renamed.bin", lambda digest=digest: digest) == (variant, "hash")
+                assert identify_variant(family.variants, "renamed.bin", lambda digest=digest: digest) == (
+                    variant,
+                    "hash",
+                )
     digests = [digest for family in FAMILIES for variant in family.variants for digest in variant.digests]
     assert len(set(digests)) == len(digests) == 5
     assert all(len(digest) == 64 and int(digest, 16) for digest in digests)
@@ -234,7 +234,9 @@ def test_what_the_user_says_a_file_is_counts_most(tmp_path: Path) -> None:
     found = open_adapter(path)
     assert found.as_variant("auto") is found
     changed = found.as_variant("v1")
-    assert (changed.recognised.kind, changed.recognised.told_by) == ("faceid-plus v1", "unit")
+    assert (changed.recognised.variant.name, changed.recognised.variant_by) == ("v1", "unit")
+    assert isinstance(found.projector(), FacePlusV2Projector)
+    assert not isinstance(changed.projector(), FacePlusV2Projector)
     assert changed.identity != found.identity
     with pytest.raises(UnitError, match=r"does not fit: ip-adapter-faceid-plusv2_sd15.bin is a FaceID Plus") as caught:
         found.as_variant("unnorm")
@@ -243,6 +245,33 @@ def test_what_the_user_says_a_file_is_counts_most(tmp_path: Path) -> None:
 
 def test_the_variants_of_the_field_table_are_those_of_the_families() -> None:
     assert set(VARIANTS) == {"auto"} | {variant.name for family in FAMILIES for variant in family.variants}
+
+
+def test_the_variants_of_a_family_have_the_same_tensors() -> None:
+    """So the check of a file holds for each variant that a user may choose."""
+    for name, file in PUBLISHED.items():
+        opened = adapter(published(file.shapes))
+        for variant in opened.recognised.family.variants if file.family in RUNS else ():
+            other = opened.as_variant(variant.name).projector().state_dict()
+            assert {key: tensor.shape for key, tensor in other.items()} == {
+                key: tensor.shape for key, tensor in opened.projector().state_dict().items()
+            }, name
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_row_reads_no_tensor_but_those_that_it_names(family: Family) -> None:
+    sizes = {name: (2,) * axes for name, axes in family.tensors.items()}
+    family.fits(sizes)
+    assert family.tokens(sizes) > 0
+    assert family.width(sizes) > 0 or family.takes == FACE
+    assert set(family.output_norm.split()) <= set(family.tensors)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_what_decides_between_families_is_among_the_marks_of_a_row(family: Family) -> None:
+    """It is asked before it is known whether the other tensors are there."""
+    marks = [mark.removeprefix("image_proj.") for mark in family.marks]
+    family.fits({name: (2,) * axes for name, axes in family.tensors.items() if name in marks})
 
 
 TITLES = {

@@ -13,8 +13,10 @@ from ..networks.unet_sites import Layout, Site, sites
 from ..unit.schedule import layer_weights
 from ..unit.unit import FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
+from ..weights.bases import base_name, network_without_unet
 from ..weights.clip_vision import EncoderFile, fingerprint
-from ..weights.families import EMBED, FACE_FIELDS, HIDDEN, adapters_for, base_name, network_without_unet
+from ..weights.families import FAMILY_FIELDS, adapters_for
+from ..weights.family import EMBED, HIDDEN
 
 FEATURE_WORDS = {EMBED: "an image embedding", HIDDEN: "hidden states"}
 """What a family takes from an image encoder, as it stands in a sentence."""
@@ -78,7 +80,7 @@ def refuse_mismatch(adapter: AdapterFile, network: nn.Module) -> None:
 def refuse_unused_fields(unit: Unit, adapter: AdapterFile) -> None:
     """Raise `UnitError` for a field that has no meaning for the unit's adapter, and is set all the same."""
     found = adapter.recognised
-    unused = set(FACE_FIELDS) - set(found.family.fields)
+    unused = set(FAMILY_FIELDS) - set(found.family.fields)
     if found.variant and "structure_weight" not in found.variant.settings:
         unused.add("structure_weight")
     if found.family.face_embedding:

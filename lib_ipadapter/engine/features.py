@@ -21,7 +21,7 @@ from ..port import Host
 from ..weights.clip_vision import UNCONDITIONAL as UNCONDITIONAL_PIXELS
 from ..weights.clip_vision import EncoderFile, Features, encode
 from ..weights.enhance import enhanced, squares_of
-from ..weights.families import EMBED, NORMED, RAW, Family
+from ..weights.family import EMBED, NORMED, RAW, Family
 from .token_plan import UNCONDITIONAL, AnyInput, EncoderInput, SavedInput, TokenPlan, TokenSet
 
 log = logging.getLogger(__name__)

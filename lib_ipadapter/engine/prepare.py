@@ -25,7 +25,7 @@ from ..unit.fields import Picture
 from ..unit.unit import FIELDS, Unit, refuse_contradictions
 from ..weights.adapter_file import AdapterFile
 from ..weights.clip_vision import EncoderFile, fingerprint
-from ..weights.families import EMBED, HIDDEN
+from ..weights.family import EMBED, HIDDEN
 from ..weights.loras import Lora, lora_apart, lora_inside, partner
 from .compatibility import (
     refuse_mismatch,

@@ -12,8 +12,8 @@ from ..base.file_names import HASH, alike, refuse_changed, refuse_name, refuse_t
 from ..base.files import file_identity
 from ..port import Folders
 from ..weights.adapter_file import AdapterFile, open_adapter
+from ..weights.bases import ENCODERS
 from ..weights.clip_vision import EncoderFile, open_encoder
-from ..weights.families import ENCODERS, clip_name
 from ..weights.loras import partner
 from .saved_embeds import EXTENSIONS as SAVED_EXTENSIONS
 from .saved_embeds import SavedReference, open_saved
@@ -151,7 +151,7 @@ class ModelFiles:
             return self._named_encoder(adapter, name)
         fitting = [encoder for encoder in self.encoders.all()[0].values() if _fits(encoder, adapter)]
         if not fitting:
-            needed = clip_name(adapter.recognised.encoder)
+            needed = adapter.recognised.image_encoder
             raise IPAdapterError(
                 f"{adapter.path.name} needs the image encoder {needed}, and no file with it was found. Put one "
                 f"(.safetensors, .bin or .pth) into {self._folders().encoders[0]} and press refresh."
@@ -199,7 +199,7 @@ class ModelFiles:
                 "encoder",
                 name,
                 f'"{name}" is {encoder.name}, whose features are {encoder.width_of(takes)} wide, but '
-                f"{adapter.path.name} needs {clip_name(adapter.recognised.encoder)} with features {needed} wide. "
+                f"{adapter.path.name} needs {adapter.recognised.image_encoder} with features {needed} wide. "
                 "Choose that encoder, or auto.",
             )
         return encoder
@@ -209,7 +209,7 @@ def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:
     """Tell whether the features are as wide as the adapter takes them and, where the towers of that width have a name,
     come from the one it was trained with: ViT-g has an image embedding as wide as ViT-H's."""
     found = adapter.recognised
-    wide, name = encoder.width_of(found.family.takes) == found.width, clip_name(found.encoder)
+    wide, name = encoder.width_of(found.family.takes) == found.width, found.image_encoder
     return wide and (name not in ENCODERS.values() or encoder.name.startswith(name))
 
 

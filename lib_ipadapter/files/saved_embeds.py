@@ -19,7 +19,7 @@ from torch import Tensor
 from ..base.boxes import Box
 from ..base.errors import IPAdapterError, UnrecognisedError
 from ..base.files import sha256
-from ..weights.families import EMBED, HIDDEN
+from ..weights.family import EMBED, HIDDEN
 from ..weights.shapes import Shape
 from ..weights.tensor_file import is_torch, read_metadata, read_shapes, read_tensors, refuse_unusable
 from ..weights.torch_archive import damaged, load_archive, refuse_hollow

@@ -66,7 +66,7 @@ def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: Lo
         "name": name,
         **found.facts,
         "variant": found.variant.name if found.variant else "",
-        "variant_by": found.told_by,
+        "variant_by": found.variant_by,
         "controlnet": found.controlnet,
         "fields": list(found.family.fields),
         "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
@@ -89,7 +89,7 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
     sees = [f"face models {found.pack}"] if found.family.face_embedding else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
     told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
-        found.told_by, ""
+        found.variant_by, ""
     )
     note = f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{told}, {', '.join(sees)}"
     return {"note": note, "missing": False}

@@ -10,7 +10,7 @@ from ..faces.keypoints import Place, draw_keypoints, fitted, placed
 from ..pictures.image_file import decode, picture_url, read_image_file
 from ..unit.fields import Face as FaceKind
 from ..unit.fields import Mask, Number, Whole, refuse_unknown
-from ..weights.families import ANTELOPE
+from ..weights.family import ANTELOPE
 
 SIDE = Whole(64, 4096)
 FRACTION = Number(0, 1)

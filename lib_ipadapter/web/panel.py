@@ -16,7 +16,7 @@ from ..unit.fields import MAX_PICTURES
 from ..unit.infotext import FaultOf, FindReference, no_fault, restored_units
 from ..unit.presets import INTENTS, SETTINGS
 from ..unit.unit import FIELDS, SLOTS
-from ..weights.families import FACE_FIELDS
+from ..weights.families import FAMILY_FIELDS
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "": ("weight", "start", "end", "crop"),
@@ -138,7 +138,7 @@ def control(name: str, group: str) -> dict[str, Any]:
         "default": list(default) if isinstance(default, tuple) else default,
         "example": getattr(facts["kind"], "example", ""),
         "slider": SLIDERS.get(name, {}),
-        "conditional": name in FACE_FIELDS,
+        "conditional": name in FAMILY_FIELDS,
         **asdict(facts["kind"]),
     }
 

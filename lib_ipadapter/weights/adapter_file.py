@@ -11,8 +11,7 @@ from ..base.errors import IPAdapterError, UnitError
 from ..base.files import file_identity, sha256
 from ..networks.unet_sites import Layout, layout_of_count, sites
 from .lora_layers import lora_shapes, rows
-from .projectors import PROJECTORS
-from .recognition import Recognised, recognise, tell_variant
+from .recognition import Recognised, identify_variant, recognise
 from .shapes import Shape, Shapes
 from .tensor_file import read_shapes, read_tensors, refuse_mismatch
 
@@ -54,7 +53,7 @@ class AdapterFile:
 
     def projector(self) -> nn.Module:
         """Return its projector on the meta device, with shapes but without weights."""
-        return build_projector(self.recognised, self.shapes)
+        return build_projector(self.path, self.recognised, self.shapes)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the file's tensors by canonical key, as memory maps in the file's own dtypes."""
@@ -63,7 +62,7 @@ class AdapterFile:
         return tensors
 
     def as_variant(self, name: str) -> "AdapterFile":
-        """Return the same file taken for the variant called `name`, or with `auto` for what it was told to be.
+        """Return the same file as the variant called `name`, or with `auto` as the one it was recognised as.
 
         Raises `UnitError` where its family has no such variant.
         """
@@ -77,7 +76,7 @@ class AdapterFile:
             raise UnitError("variant", name, why)
         return replace(
             self,
-            recognised=replace(self.recognised, variant=variant, told_by="unit"),
+            recognised=replace(self.recognised, variant=variant, variant_by="unit"),
             identity=(*self.identity, name),
         )
 
@@ -92,8 +91,8 @@ def open_adapter(path: Path) -> AdapterFile:
     except IPAdapterError as error:
         raise type(error)(f"{path.name} {error.sentence}") from None
     if found.family.variants:
-        variant, told_by = tell_variant(found.family.variants, path.name, partial(sha256, path))
-        found = replace(found, variant=variant, told_by=told_by)
+        variant, by = identify_variant(found.family.variants, path.name, partial(sha256, path))
+        found = replace(found, variant=variant, variant_by=by)
     return checked_adapter(path, found, shapes, identity)
 
 
@@ -108,33 +107,35 @@ def checked_adapter(path: Path, found: Recognised, shapes: Shapes, identity: tup
 
 def _checked_layout(path: Path, found: Recognised, shapes: Shapes) -> Layout:
     """Return the U-Net architecture that a file is for; raises `IPAdapterError` where a tensor is not as expected."""
-    if not found.runs:
-        raise IPAdapterError(f"{path.name} is {found.title} ({found.base}), which this version cannot run yet.")
+    projector = build_projector(path, found, shapes)
     layout = layout_of_count(found.layers)
     if layout is None:
         raise IPAdapterError(
             f"{path.name} has image keys for {found.layers} layers, where SD1.x and SD2.x have 16 and SDXL 70. "
             "The file is incomplete or made for another model."
         )
-    refuse_mismatch(path, _expected_shapes(found, layout, shapes), shapes)
+    refuse_mismatch(path, _expected_shapes(found, projector, layout, shapes), shapes)
     return layout
 
 
-def _expected_shapes(found: Recognised, layout: Layout, shapes: Shapes) -> Shapes:
-    projector = build_projector(found, shapes)
+def build_projector(path: Path, found: Recognised, shapes: Shapes) -> nn.Module:
+    """Return a file's projector on the meta device; raises `IPAdapterError` for a family that cannot run yet."""
+    if found.projector is None:
+        raise IPAdapterError(f"{path.name} is {found.title} ({found.base}), which this version cannot run yet.")
+    with torch.device("meta"):
+        return found.projector.of_shapes(shapes)
+
+
+def _expected_shapes(found: Recognised, projector: nn.Module, layout: Layout, shapes: Shapes) -> Shapes:
     expected: dict[str, Shape] = {f"image_proj.{name}": tuple(t.shape) for name, t in projector.state_dict().items()}
+    first, *_ = found.family.layer_keys
     for site in sites(layout):
-        width = rows(shapes, f"ip_adapter.{site.key}.to_k_ip.weight")
-        for name in ("to_k_ip", "to_v_ip"):
+        width = rows(shapes, f"ip_adapter.{site.key}.{first}.weight")
+        for name in found.family.layer_keys:
             expected[f"ip_adapter.{site.key}.{name}.weight"] = (width, found.context_dim)
     if found.lora and "lora_weight" in found.family.fields:
         expected |= lora_shapes(shapes, found.context_dim, layout, lambda layer: layer.inside, shapes)
     return expected
-
-
-def build_projector(found: Recognised, shapes: Shapes) -> nn.Module:
-    with torch.device("meta"):
-        return PROJECTORS[found.kind].of_shapes(shapes)
 
 
 def canonical(key: str) -> str:

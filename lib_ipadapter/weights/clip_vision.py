@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from ..base.errors import UnrecognisedError
 from ..base.files import file_identity
 from ..pictures.preprocess import normalise
+from .bases import encoder_name
 from .clip_keys import named_shapes, named_tensors, vision_part
-from .families import EMBED, HIDDEN, encoder_name
+from .family import EMBED, HIDDEN
 from .shapes import Shape, Shapes
 from .tensor_file import read_shapes, read_tensors, refuse_mismatch, refuse_unusable
 

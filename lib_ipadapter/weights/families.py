@@ -1,70 +1,36 @@
-"""The kinds of IP-Adapter files: how each is told from its keys and shapes, and what it needs.
+"""The table of adapter families. A new family is one row here and, where its network is new, one class.
 
-A file is described by its shapes alone: a mapping from canonical key to shape, as `checkpoint` reads it from a header.
-Canonical keys start with `image_proj.` (the projector) or `ip_adapter.` (keys and values of each layer).
+Files are recognised by keys and shapes: a mapping from canonical key to shape, as `adapter_file` reads it from a
+header. Canonical keys start with `image_proj.` (the projector) or `ip_adapter.` (keys and values of each layer).
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
 
+from .family import (
+    ANTELOPE,
+    BUFFALO,
+    EMBED,
+    FACE,
+    FACE_AND_HIDDEN,
+    FLUX,
+    HIDDEN,
+    NORMED,
+    OTHER,
+    RAW,
+    SD35,
+    Family,
+    Variant,
+)
+from .projectors import (
+    FacePlusProjector,
+    FacePlusV2Projector,
+    FaceProjector,
+    FaceResampler,
+    FullFaceProjector,
+    LinearProjector,
+    Resampler,
+)
 from .shapes import Shapes
-
-EMBED, HIDDEN, FACE, FACE_AND_HIDDEN, OTHER = "embed", "hidden", "face", "face and hidden", "other"
-"""What a projector takes: the CLIP image embedding, the second last hidden states, a face vector, both, or else."""
-
-
-NORMED, RAW = "normed", "raw"
-"""How a projector takes a face's vector: divided by its length, or as the recognition model gives it."""
-
-BUFFALO, ANTELOPE = "buffalo_l", "antelopev2"
-"""Names of insightface's sets of models, whose vectors differ."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One of several kinds of files that have the same keys and shapes, but are run differently."""
-
-    name: str
-    title: str
-    words: tuple[str, ...]
-    """What the names of such files hold, of which letters and digits alone are compared."""
-    digests: tuple[str, ...]
-    """SHA-256 of the published files."""
-    settings: tuple[str, ...] = ()
-    """Fields of a unit that its projector takes."""
-    pack: str = BUFFALO
-    """Name of the face models whose vectors it was trained with."""
-    controlnet: bool = False
-    """Whether it comes with a ControlNet that sees its image tokens in the place of the text."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """One kind of adapter: how a file of it is told, and what it needs."""
-
-    name: str
-    title: str
-    """As it stands in a sentence: "This file is …"."""
-    matches: Callable[[Shapes], bool]
-    tokens: Callable[[Shapes], int]
-    """Image tokens of one reference."""
-    takes: str
-    width: Callable[[Shapes], int]
-    """Width of what enters the projector from the image encoder; 0 where no image encoder takes part."""
-    runs: bool = False
-    """Whether this version can run it."""
-    needs: tuple[str, ...] = ()
-    """Tensors that tell the projector's sizes, for families that run; the first is its last norm."""
-    variants: tuple[Variant, ...] = ()
-    """What a file may be in particular; the first is what it is taken for where nothing tells."""
-    fields: tuple[str, ...] = ()
-    """Fields of a unit that have a meaning for some families only, this one among them."""
-    face_embedding: str = ""
-    """How a face's vector enters the projector, where one does."""
-
-
-FACE_FIELDS = ("face", "structure_weight", "lora_weight", "variant")
-"""Fields of a unit that have a meaning for some families only."""
 
 FACE_PLUS_VARIANTS = (
     Variant(
@@ -82,9 +48,10 @@ FACE_PLUS_VARIANTS = (
         "a FaceID Plus v1 adapter",
         ("faceidplus",),
         ("252fb53e0d018489d9e7f9b9e2001a52ff700e491894011ada7cfb471e0fadf2",),
+        projector=FacePlusProjector,
     ),
 )
-"""v2 adds what it sees of the face to what the vector says; v1 replaces this by it, and is rarely used any more."""
+"""v2 adds what it sees of the face to what the face embedding gives; v1 replaces one by the other, and is rare."""
 
 FACE_RESAMPLER_VARIANTS = (
     Variant(
@@ -92,7 +59,6 @@ FACE_RESAMPLER_VARIANTS = (
         "an InstantID adapter",
         ("instantid",),
         ("02b3618e36d803784166660520098089a81388e61a93ef8002aa79a5b1c546e1",),
-        pack=ANTELOPE,
         controlnet=True,
     ),
     Variant(
@@ -100,110 +66,141 @@ FACE_RESAMPLER_VARIANTS = (
         "a FaceID Portrait unnorm adapter",
         ("unnorm",),
         ("220bb86e205393a3d0411631cb473caddbf35fd371be2905ca9008818170db55",),
+        pack=BUFFALO,
     ),
 )
-"""Their vectors come from different models. InstantID's file is published under a name that tells nothing.
+"""Their face embeddings come from different models. InstantID's file is published as `ip-adapter.bin`.
 
 Source: InstantX's InstantID, `pipeline_stable_diffusion_xl_instantid.py`; its networks are IP-Adapter's own."""
 
+VIT_L_336, EVA, SIGLIP = "ViT-L/14-336", "EVA02-CLIP-L-14-336", "SigLIP-so400m-14-384"
 
-def _has(*names: str) -> Callable[[Shapes], bool]:
-    return lambda shapes: all(f"image_proj.{name}" in shapes for name in names)
+LINEAR = {"proj.weight": 2, "norm.weight": 1}
+MLP = {"proj.0.weight": 2, "proj.2.weight": 2, "norm.weight": 1}
+RESAMPLER = {
+    "latents": 3,
+    "proj_in.weight": 2,
+    "proj_out.weight": 2,
+    "norm_out.weight": 1,
+    "layers.0.0.to_q.weight": 2,
+}
+FACE_PLUS = MLP | {
+    "perceiver_resampler.proj_in.weight": 2,
+    "perceiver_resampler.proj_out.weight": 2,
+    "perceiver_resampler.layers.0.0.to_q.weight": 2,
+}
 
 
-def _rows_of(name: str) -> Callable[[Shapes], int]:
-    """Rows of the last projection over the width of its norm: tokens of a projector that makes them all at once."""
-    return lambda shapes: shapes[f"image_proj.{name}.weight"][0] // shapes["image_proj.norm.weight"][0]
+def _projector(*names: str) -> tuple[str, ...]:
+    return tuple(f"image_proj.{name}" for name in names)
 
 
 def _size(name: str, axis: int) -> Callable[[Shapes], int]:
-    return lambda shapes: shapes[f"image_proj.{name}"][axis]
+    return lambda shapes: shapes[name][axis]
+
+
+def _has_size(name: str, axis: int, size: int) -> Callable[[Shapes], bool]:
+    return lambda shapes: shapes[name][axis] == size
 
 
 def _fixed(value: int) -> Callable[[Shapes], int]:
     return lambda _: value
 
 
-def _any_key(prefix: str, suffix: str = "") -> Callable[[Shapes], bool]:
-    return lambda shapes: any(key.startswith(prefix) and key.endswith(suffix) for key in shapes)
-
-
-def _kolors_face(shapes: Shapes) -> bool:
-    return _has("perceiver_resampler.proj_in.weight", "norm.weight")(shapes) and _size("norm.weight", 0)(shapes) == 4096
-
-
-def _raw_face(shapes: Shapes) -> bool:
-    return _has("latents", "proj_in.weight")(shapes) and _size("proj_in.weight", 1)(shapes) == 512
+def _rows_over_norm(name: str) -> Callable[[Shapes], int]:
+    """Rows of the last projection over the width of its norm: tokens of a projector that makes them all at once."""
+    return lambda shapes: shapes[name][0] // shapes["norm.weight"][0]
 
 
 def _kolors(shapes: Shapes) -> bool:
     """Kolors' resampler is 2048 wide with 12 heads of 64; SDXL's has as many heads as its width holds."""
-    return (
-        _has("latents", "layers.0.0.to_q.weight")(shapes)
-        and _size("latents", 2)(shapes) == 2048
-        and _size("layers.0.0.to_q.weight", 0)(shapes) == 768
-    )
-
-
-def _mlp(width: int) -> Callable[[Shapes], bool]:
-    return lambda shapes: (
-        _has("proj.0.weight", "proj.2.weight", "norm.weight")(shapes) and _size("proj.0.weight", 1)(shapes) == width
-    )
+    return shapes["latents"][2] == 2048 and shapes["layers.0.0.to_q.weight"][0] == 768
 
 
 def _portrait(shapes: Shapes) -> bool:
-    return _mlp(512)(shapes) and _rows_of("proj.2")(shapes) >= 16
+    return shapes["proj.0.weight"][1] == 512 and _rows_over_norm("proj.2.weight")(shapes) >= 16
 
 
 FAMILIES = (
     Family(
         "xlabs-flux",
         "an XLabs IP-Adapter for FLUX",
-        _any_key("double_blocks."),
-        _rows_of("proj"),
-        EMBED,
-        _size("proj.weight", 1),
+        marks=("double_blocks.*",),
+        tensors=LINEAR,
+        tokens=_rows_over_norm("proj.weight"),
+        takes=EMBED,
+        width=_size("proj.weight", 1),
+        network=FLUX,
+        layer_keys=("ip_adapter_double_stream_k_proj", "ip_adapter_double_stream_v_proj"),
     ),
     Family(
         "instantx-sd35",
         "an InstantX IP-Adapter for Stable Diffusion 3.5",
-        _any_key("ip_adapter.", ".norm_ip.linear.weight"),
-        _size("latents", 1),
-        OTHER,
-        _size("proj_in.weight", 1),
+        marks=("ip_adapter.*.norm_ip.linear.weight",),
+        tensors={"latents": 3, "proj_in.weight": 2},
+        tokens=_size("latents", 1),
+        takes=OTHER,
+        width=_size("proj_in.weight", 1),
+        encoder=SIGLIP,
+        network=SD35,
     ),
-    Family("pulid-flux", "a PuLID adapter for FLUX", _any_key("pulid_ca."), _fixed(32), FACE_AND_HIDDEN, _fixed(1024)),
+    Family(
+        "pulid-flux",
+        "a PuLID adapter for FLUX",
+        marks=("pulid_ca.*",),
+        tensors={},
+        tokens=_fixed(32),
+        takes=FACE_AND_HIDDEN,
+        width=_fixed(1024),
+        encoder=EVA,
+        network=FLUX,
+        layer_keys=("to_kv",),
+        pack=ANTELOPE,
+    ),
     Family(
         "pulid-v1.1",
         "a PuLID v1.1 adapter",
-        _has("id_embedding_mapping.0.weight"),
-        _fixed(32),
-        FACE_AND_HIDDEN,
-        _fixed(1024),
+        marks=_projector("id_embedding_mapping.0.weight"),
+        tensors={},
+        tokens=_fixed(32),
+        takes=FACE_AND_HIDDEN,
+        width=_fixed(1024),
+        encoder=EVA,
+        pack=ANTELOPE,
     ),
-    Family("pulid", "a PuLID v1 adapter", _has("body.0.weight"), _fixed(10), FACE_AND_HIDDEN, _fixed(1024)),
+    Family(
+        "pulid",
+        "a PuLID v1 adapter",
+        marks=_projector("body.0.weight"),
+        tensors={},
+        tokens=_fixed(10),
+        takes=FACE_AND_HIDDEN,
+        width=_fixed(1024),
+        encoder=EVA,
+        pack=ANTELOPE,
+    ),
     Family(
         "kolors-faceid-plus",
         "a FaceID Plus adapter for Kolors",
-        _kolors_face,
-        _rows_of("proj.2"),
-        FACE_AND_HIDDEN,
-        _size("perceiver_resampler.proj_in.weight", 1),
+        marks=_projector("perceiver_resampler.proj_in.weight", "norm.weight"),
+        fits=_has_size("norm.weight", 0, 4096),
+        tensors={"perceiver_resampler.proj_in.weight": 2, "norm.weight": 1, "proj.2.weight": 2},
+        tokens=_rows_over_norm("proj.2.weight"),
+        takes=FACE_AND_HIDDEN,
+        width=_size("perceiver_resampler.proj_in.weight", 1),
+        encoder=VIT_L_336,
+        base="Kolors",
     ),
     Family(
         "faceid-plus",
         "a FaceID Plus adapter (v1 and v2 look alike)",
-        _has("perceiver_resampler.proj_in.weight"),
-        _rows_of("proj.2"),
-        FACE_AND_HIDDEN,
-        _size("perceiver_resampler.proj_in.weight", 1),
-        runs=True,
-        needs=(
-            "norm.weight",
-            "proj.0.weight",
-            "perceiver_resampler.proj_out.weight",
-            "perceiver_resampler.layers.0.0.to_q.weight",
-        ),
+        marks=_projector("perceiver_resampler.proj_in.weight"),
+        tensors=FACE_PLUS,
+        tokens=_rows_over_norm("proj.2.weight"),
+        takes=FACE_AND_HIDDEN,
+        width=_size("perceiver_resampler.proj_in.weight", 1),
+        output_norm="norm.weight",
+        projector=FacePlusV2Projector,
         variants=FACE_PLUS_VARIANTS,
         fields=("variant", "face", "structure_weight", "lora_weight"),
         face_embedding=NORMED,
@@ -211,149 +208,109 @@ FAMILIES = (
     Family(
         "full-face",
         "a Full Face adapter",
-        _has("proj.3.weight"),
-        _fixed(257),
-        HIDDEN,
-        _size("proj.0.weight", 1),
-        runs=True,
-        needs=("proj.3.weight", "proj.2.weight"),
+        marks=_projector("proj.3.weight"),
+        tensors={"proj.0.weight": 2, "proj.2.weight": 2, "proj.3.weight": 1},
+        tokens=_fixed(257),
+        takes=HIDDEN,
+        width=_size("proj.0.weight", 1),
+        output_norm="proj.3.weight",
+        projector=FullFaceProjector,
     ),
     Family(
         "face-resampler",
         "an InstantID or FaceID Portrait unnorm adapter (they look alike)",
-        _raw_face,
-        _size("latents", 1),
-        FACE,
-        _fixed(0),
-        runs=True,
-        needs=("norm_out.weight", "proj_out.weight", "layers.0.0.to_q.weight"),
+        marks=_projector("latents", "proj_in.weight"),
+        fits=_has_size("proj_in.weight", 1, 512),
+        tensors=RESAMPLER,
+        tokens=_size("latents", 1),
+        takes=FACE,
+        output_norm="norm_out.weight",
+        projector=FaceResampler,
         variants=FACE_RESAMPLER_VARIANTS,
         fields=("variant", "face"),
         face_embedding=RAW,
+        pack=ANTELOPE,
     ),
     Family(
-        "kolors-plus", "a Plus adapter for Kolors", _kolors, _size("latents", 1), HIDDEN, _size("proj_in.weight", 1)
+        "kolors-plus",
+        "a Plus adapter for Kolors",
+        marks=_projector("latents", "layers.0.0.to_q.weight"),
+        fits=_kolors,
+        tensors={"latents": 3, "layers.0.0.to_q.weight": 2, "proj_in.weight": 2},
+        tokens=_size("latents", 1),
+        takes=HIDDEN,
+        width=_size("proj_in.weight", 1),
+        encoder=VIT_L_336,
+        base="Kolors",
     ),
     Family(
         "plus",
         "a Plus adapter (Plus, Plus Face and Composition look alike)",
-        _has("latents"),
-        _size("latents", 1),
-        HIDDEN,
-        _size("proj_in.weight", 1),
-        runs=True,
-        needs=("norm_out.weight", "proj_out.weight", "layers.0.0.to_q.weight"),
+        marks=_projector("latents"),
+        tensors=RESAMPLER,
+        tokens=_size("latents", 1),
+        takes=HIDDEN,
+        width=_size("proj_in.weight", 1),
+        output_norm="norm_out.weight",
+        projector=Resampler,
     ),
     Family(
         "instantx-flux",
         "an InstantX IP-Adapter for FLUX",
-        _mlp(1152),
-        _rows_of("proj.2"),
-        OTHER,
-        _size("proj.0.weight", 1),
+        marks=_projector("proj.0.weight", "proj.2.weight", "norm.weight"),
+        fits=_has_size("proj.0.weight", 1, 1152),
+        tensors=MLP,
+        tokens=_rows_over_norm("proj.2.weight"),
+        takes=OTHER,
+        width=_size("proj.0.weight", 1),
+        encoder=SIGLIP,
+        network=FLUX,
     ),
     Family(
         "portrait",
         "a FaceID Portrait adapter",
-        _portrait,
-        _rows_of("proj.2"),
-        FACE,
-        _fixed(0),
-        runs=True,
-        needs=("norm.weight",),
+        marks=_projector("proj.0.weight", "proj.2.weight", "norm.weight"),
+        fits=_portrait,
+        tensors=MLP,
+        tokens=_rows_over_norm("proj.2.weight"),
+        takes=FACE,
+        output_norm="norm.weight",
+        projector=FaceProjector,
         fields=("face",),
         face_embedding=NORMED,
     ),
     Family(
         "faceid",
         "a FaceID adapter",
-        _mlp(512),
-        _rows_of("proj.2"),
-        FACE,
-        _fixed(0),
-        runs=True,
-        needs=("norm.weight",),
+        marks=_projector("proj.0.weight", "proj.2.weight", "norm.weight"),
+        fits=_has_size("proj.0.weight", 1, 512),
+        tensors=MLP,
+        tokens=_rows_over_norm("proj.2.weight"),
+        takes=FACE,
+        output_norm="norm.weight",
+        projector=FaceProjector,
         fields=("face", "lora_weight"),
         face_embedding=NORMED,
     ),
     Family(
         "base",
         "a base adapter",
-        _has("proj.weight", "norm.weight"),
-        _rows_of("proj"),
-        EMBED,
-        _size("proj.weight", 1),
-        runs=True,
-        needs=("norm.weight",),
+        marks=_projector("proj.weight", "norm.weight"),
+        tensors=LINEAR,
+        tokens=_rows_over_norm("proj.weight"),
+        takes=EMBED,
+        width=_size("proj.weight", 1),
+        output_norm="norm.weight",
+        projector=LinearProjector,
     ),
 )
-"""First match wins (the order matters: several families share keys)."""
+"""The first row that matches wins; the order matters, because several families share keys."""
 
-ENCODERS = {
-    (EMBED, 1024): "ViT-H/14",
-    (EMBED, 1280): "ViT-bigG/14",
-    (EMBED, 768): "ViT-L/14",
-    (HIDDEN, 1280): "ViT-H/14",
-    (HIDDEN, 1664): "ViT-bigG/14",
-    (HIDDEN, 1024): "ViT-L/14",
-    (FACE_AND_HIDDEN, 1280): "ViT-H/14",
-}
-"""Image encoder by what a projector takes from it and how wide that is."""
-
-SPECIAL_ENCODERS = {
-    "kolors-plus": "ViT-L/14-336",
-    "kolors-faceid-plus": "insightface + ViT-L/14-336",
-    "pulid": "insightface + EVA02-CLIP-L-14-336",
-    "pulid-v1.1": "insightface + EVA02-CLIP-L-14-336",
-    "pulid-flux": "insightface + EVA02-CLIP-L-14-336",
-    "instantx-flux": "SigLIP-so400m-14-384",
-    "instantx-sd35": "SigLIP-so400m-14-384",
-}
-
-SPECIAL_BASES = {
-    "kolors-plus": "Kolors",
-    "kolors-faceid-plus": "Kolors",
-    "xlabs-flux": "FLUX",
-    "instantx-flux": "FLUX",
-    "pulid-flux": "FLUX",
-    "instantx-sd35": "SD3.5",
-}
-
-NETWORKS = {
-    "distilled_guidance_layer": "Chroma",
-    "double_stream_modulation_img": "FLUX.2",
-    "double_blocks": "FLUX",
-    "joint_blocks": "SD3.5",
-    "txt_norm": "Qwen-Image",
-    "cap_embedder": "Lumina",
-    "time_projection": "Wan",
-}
-"""Base model that is no U-Net, by a part of its network that those before lack (Forge Neo, backend/nn)."""
-
-BASES = {(768, 16): "SD1.x", (1024, 16): "SD2.x", (2048, 70): "SDXL"}
-"""Base model by context width and number of layers."""
-
-
-def base_name(context_dim: int, layers: int) -> str:
-    """Return the base model's name, or what is known of it, for messages."""
-    return BASES.get((context_dim, layers)) or f"context width {context_dim}, {layers} layers"
-
-
-def network_without_unet(parts: Collection[str]) -> str:
-    """Return the base model of a network that is no U-Net by the names of its parts, or "" where that is unknown."""
-    return next((base for part, base in NETWORKS.items() if part in parts), "")
+FAMILY_FIELDS = tuple(dict.fromkeys(field for family in FAMILIES for field in family.fields))
+"""Fields of a unit that have a meaning for some families only."""
 
 
 def adapters_for(base: str) -> list[str]:
-    """Return what the kinds of adapters that were made for one of `SPECIAL_BASES` are called in sentences."""
-    return [family.title for family in FAMILIES if SPECIAL_BASES.get(family.name) == base]
-
-
-def encoder_name(takes: str, width: int) -> str:
-    """Return the name of the image encoder whose `takes` (embed or hidden) is `width` wide."""
-    return ENCODERS.get((takes, width)) or f"width {width}"
-
-
-def clip_name(encoder: str) -> str:
-    """Return the image encoder among what an adapter needs, which may be face models besides."""
-    return encoder.rsplit(" + ", 1)[-1]
+    """Return what the families for a base model are called in sentences; none for one whose adapters run on any
+    U-Net of its sizes."""
+    return [family.title for family in FAMILIES if base in (family.base, family.network)]

@@ -212,17 +212,3 @@ def feed_forward(inner: int) -> nn.Sequential:
     return nn.Sequential(
         nn.LayerNorm(inner), nn.Linear(inner, 4 * inner, bias=False), nn.GELU(), nn.Linear(4 * inner, inner, bias=False)
     )
-
-
-PROJECTORS = {
-    "base": LinearProjector,
-    "plus": Resampler,
-    "full-face": FullFaceProjector,
-    "faceid": FaceProjector,
-    "portrait": FaceProjector,
-    "faceid-plus v1": FacePlusProjector,
-    "faceid-plus v2": FacePlusV2Projector,
-    "face-resampler InstantID": FaceResampler,
-    "face-resampler unnorm": FaceResampler,
-}
-"""Projector by kind; the others are recognised and refused."""

@@ -3,49 +3,25 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from ..base.errors import IPAdapterError, UnrecognisedError, printable
-from .families import (
-    BUFFALO,
-    FACE,
-    FACE_AND_HIDDEN,
-    FAMILIES,
-    SPECIAL_BASES,
-    SPECIAL_ENCODERS,
-    Family,
-    Variant,
-    base_name,
-    encoder_name,
-)
+from .bases import base_name, encoder_name
+from .families import FAMILIES
+from .family import FACE, FACE_AND_HIDDEN, UNET, Family, ProjectorClass, Variant
 from .shapes import Shape, Shapes
-
-AXES = {
-    "latents": 3,
-    "layers.0.0.to_q.weight": 2,
-    "norm.weight": 1,
-    "norm_out.weight": 1,
-    "perceiver_resampler.layers.0.0.to_q.weight": 2,
-    "perceiver_resampler.proj_in.weight": 2,
-    "perceiver_resampler.proj_out.weight": 2,
-    "proj.0.weight": 2,
-    "proj.2.weight": 2,
-    "proj.3.weight": 1,
-    "proj.weight": 2,
-    "proj_in.weight": 2,
-    "proj_out.weight": 2,
-}
-"""Number of axes of the tensors whose shapes tell what a projector is."""
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """What an adapter file is, as far as keys and shapes tell."""
+    """What an adapter file is, as far as its keys and shapes show."""
 
     family: Family
     base: str
-    encoder: str
+    image_encoder: str
+    """Name of the image encoder that the projector takes features from; empty where it takes none."""
     width: int
-    """Width of the image encoder's output that the projector takes; 0 where no image encoder takes part."""
+    """Width of these features; 0 where there are none."""
     tokens: int
     context_dim: int
     layers: int
@@ -54,13 +30,14 @@ class Recognised:
     lora: bool
     variant: Variant | None = None
     """Which of its family's variants it is, where there are any."""
-    told_by: str = ""
-    """What told the variant: `name`, `hash`, `default` where nothing did, or `unit` where a user did."""
+    variant_by: str = ""
+    """How the variant is known: by `name`, by `hash`, `default` where it is assumed, or `unit` where a user chose."""
 
     @property
-    def kind(self) -> str:
-        """The family's name, and the variant's where there is one."""
-        return self.family.name + (f" {self.variant.name}" if self.variant else "")
+    def encoder(self) -> str:
+        """All that references are encoded with: insightface, an image encoder, or both."""
+        face = "insightface" if self.family.takes in (FACE, FACE_AND_HIDDEN) else ""
+        return " + ".join(filter(None, (face, self.image_encoder)))
 
     @property
     def title(self) -> str:
@@ -69,14 +46,19 @@ class Recognised:
 
     @property
     def facts(self) -> dict[str, str | int | bool]:
-        """What is told of a file wherever files are listed."""
+        """What is shown of a file wherever files are listed."""
         named = ("base", "encoder", "tokens", "context_dim", "layers", "parameters", "lora")
         return {"family": self.family.name, **{name: getattr(self, name) for name in named}}
 
     @property
+    def projector(self) -> ProjectorClass | None:
+        """What makes the image tokens; None where such files cannot run yet."""
+        return (self.variant and self.variant.projector) or self.family.projector
+
+    @property
     def pack(self) -> str:
-        """Name of the face models whose vectors its projector takes, if it takes any."""
-        return self.variant.pack if self.variant else BUFFALO
+        """Name of the face models whose embeddings its projector takes, if it takes any."""
+        return (self.variant and self.variant.pack) or self.family.pack
 
     @property
     def controlnet(self) -> bool:
@@ -86,14 +68,14 @@ class Recognised:
     @property
     def runs(self) -> bool:
         """Whether this version can run it."""
-        return self.family.runs
+        return self.projector is not None
 
 
-def tell_variant(variants: Sequence[Variant], name: str, digest: Callable[[], str]) -> tuple[Variant, str]:
-    """Return which variant a file is, and by what it was told: its name or else its SHA-256.
+def identify_variant(variants: Sequence[Variant], name: str, digest: Callable[[], str]) -> tuple[Variant, str]:
+    """Return which variant a file is, and how that is known: by its name or else by its SHA-256.
 
-    The name comes first because hashing a file takes seconds; every published file whose name does not tell is known by
-    its hash.
+    The name comes first because hashing a file takes seconds; every published file whose name does not show its variant
+    is known by its hash.
     """
     plain = "".join(filter(str.isalnum, name.lower()))
     for variant in variants:
@@ -106,29 +88,23 @@ def tell_variant(variants: Sequence[Variant], name: str, digest: Callable[[], st
 
 def recognise(shapes: Shapes) -> Recognised:
     """Return what the file with these shapes is; raises `UnrecognisedError` for anything but an IP-Adapter."""
-    for name, axes in AXES.items():
-        if (key := f"image_proj.{name}") in shapes:
-            _refuse_axes(key, shapes[key], axes)
-    family = next((family for family in FAMILIES if family.matches(shapes)), None)
-    if family is None:
-        raise UnrecognisedError(f"is no IP-Adapter that this version knows{_hint(shapes)}.")
-    try:
-        tokens, width = family.tokens(shapes), family.width(shapes)
-        sizes = [shapes[f"image_proj.{name}"][0] for name in family.needs]
-    except KeyError as error:
-        raise IPAdapterError(f"looks like {family.title}, but the tensor {error.args[0]} is missing.") from error
-    context_dim, layers = _context(shapes)
-    if sizes and sizes[0] != context_dim:
+    family, sizes = _family_and_sizes(shapes)
+    missing = next((name for name in family.tensors if name not in sizes), None)
+    if missing:
+        raise IPAdapterError(f"looks like {family.title}, but the tensor image_proj.{missing} is missing.")
+    context_dim, layers = _context(family, shapes)
+    if family.output_norm and sizes[family.output_norm] != (context_dim,):
         raise IPAdapterError(
-            f"has an image projector for a text context {sizes[0]} wide, but layers for one {context_dim} wide: "
-            "it was put together from two adapters."
+            f"has an image projector for a text context {sizes[family.output_norm][0]} wide, but layers for one "
+            f"{context_dim} wide: it was put together from two adapters."
         )
+    width = family.width(sizes)
     return Recognised(
         family,
-        SPECIAL_BASES.get(family.name) or base_name(context_dim, layers),
-        _encoder_name(family, width),
+        _base(family, context_dim, layers),
+        _image_encoder(family, width),
         width,
-        tokens,
+        family.tokens(sizes),
         context_dim,
         layers,
         sum(math.prod(shape) for shape in shapes.values()),
@@ -138,6 +114,23 @@ def recognise(shapes: Shapes) -> Recognised:
     )
 
 
+def _family_and_sizes(shapes: Shapes) -> tuple[Family, Shapes]:
+    """Return a file's family, and the shapes of those tensors in its row that the file has."""
+    for family in FAMILIES:
+        if not all(_has(shapes, mark) for mark in family.marks):
+            continue
+        sizes = {name: shapes[key] for name in family.tensors if (key := f"image_proj.{name}") in shapes}
+        for name, shape in sizes.items():
+            _refuse_axes(f"image_proj.{name}", shape, family.tensors[name])
+        if family.fits(sizes):
+            return family, sizes
+    raise UnrecognisedError(f"is no IP-Adapter that this version knows{_hint(shapes)}.")
+
+
+def _has(shapes: Shapes, mark: str) -> bool:
+    return any(fnmatchcase(key, mark) for key in shapes) if "*" in mark else mark in shapes
+
+
 def _refuse_axes(key: str, shape: Shape, axes: int) -> None:
     if len(shape) != axes or 0 in shape:
         raise IPAdapterError(
@@ -145,29 +138,28 @@ def _refuse_axes(key: str, shape: Shape, axes: int) -> None:
         )
 
 
-def _encoder_name(family: Family, width: int) -> str:
-    if family.name in SPECIAL_ENCODERS:
-        return SPECIAL_ENCODERS[family.name]
-    clip = encoder_name(family.takes, width)
-    return {FACE: "insightface", FACE_AND_HIDDEN: f"insightface + {clip}"}.get(family.takes, clip)
+def _base(family: Family, context_dim: int, layers: int) -> str:
+    by_network = base_name(context_dim, layers) if family.network == UNET else family.network
+    return family.base or by_network
 
 
-LAYER_KEYS = (".to_k_ip.weight", ".ip_adapter_double_stream_k_proj.weight", ".to_kv.weight")
+def _image_encoder(family: Family, width: int) -> str:
+    return "" if family.takes == FACE else family.encoder or encoder_name(family.takes, width)
 
 
-def _context(shapes: Shapes) -> tuple[int, int]:
+def _context(family: Family, shapes: Shapes) -> tuple[int, int]:
     """Return the width of the text context and the number of layers with image keys."""
-    for suffix in LAYER_KEYS:
-        layers = {k: shape for k, shape in shapes.items() if k.endswith(suffix) and not k.startswith("image_proj.")}
-        for key, shape in layers.items():
-            _refuse_axes(key, shape, 2)
-        if layers:
-            return next(iter(layers.values()))[1], len(layers)
-    raise IPAdapterError("has an image projector, but no layer with image keys and values (…to_k_ip.weight).")
+    key = f"{family.layer_keys[0]}.weight"
+    layers = [name for name in shapes if name.endswith(f".{key}") and not name.startswith("image_proj.")]
+    for name in layers:
+        _refuse_axes(name, shapes[name], 2)
+    if not layers:
+        raise IPAdapterError(f"has an image projector, but no layer with image keys and values (…{key}).")
+    return shapes[layers[0]][1], len(layers)
 
 
 def _hint(shapes: Shapes) -> str:
-    """Say what else a file is, where its keys tell."""
+    """Return what else a file is, where its keys show it, as the end of a sentence."""
     if not shapes:
         return ": it holds no tensors"
     kinds = {

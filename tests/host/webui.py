@@ -27,7 +27,7 @@ from lib_ipadapter.pictures.image_file import decode
 from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
 from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.clip_vision import encode, open_encoder, zero_pixels
-from lib_ipadapter.weights.families import EMBED
+from lib_ipadapter.weights.family import EMBED
 from lib_ipadapter.weights.lora_layers import lora_layers
 from lib_ipadapter.weights.tensor_file import read_shapes
 
