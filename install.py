@@ -1,7 +1,7 @@
-"""Install what the web UI's Python lacks, and change nothing that it has. The web UI runs this at every start.
+"""Install missing packages without changing any that are installed. The web UI runs this at every start.
 
-Every version that is there goes to pip as a constraint, so that pip adds packages or fails, but never replaces one.
-What only FaceID adapters need is added where a setting asks for it.
+Every installed version is a constraint for pip, so pip adds packages or fails, but never replaces one. Packages that
+only FaceID adapters need are installed only if a setting asks for them.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 NEEDED = {"open_clip": "open_clip_torch", "safetensors": "safetensors", "einops": "einops"}
-"""Packages by the name under which they are imported. All but the first are in every web UI known to us."""
+"""Packages by import name. All but the first are in every web UI that was tested."""
 
 NEEDED_FOR_FACES = {
     "onnx": "onnx",
@@ -24,14 +24,14 @@ NEEDED_FOR_FACES = {
     "tqdm": "tqdm",
     "requests": "requests",
 }
-"""What insightface imports; onnxruntime-gpu goes by the name of onnxruntime, and each of the four opencv by cv2."""
+"""What insightface imports, by import name: onnxruntime-gpu is imported as onnxruntime, every opencv package as cv2."""
 
 ALONE = {"insightface": "insightface==1.0.1"}
-"""Added without what it asks for, which is one opencv by name, where two of them spoil each other. This version is pure
-Python, and was tried beside what AUTOMATIC1111's web UI pins and beside what is current."""
+"""Installed without its dependencies: it requires one opencv package by name, and two of them in one environment break
+each other. This version is pure Python, and was tested with AUTOMATIC1111's pins and with current packages."""
 
 ALONE_BESIDE_PROTOBUF_3 = {"onnx": "onnx==1.14.1"}
-"""Asks for protobuf 3.20.2, and runs with the 3.20.0 that AUTOMATIC1111's web UI pins."""
+"""Requires protobuf 3.20.2, and runs with the 3.20.0 that AUTOMATIC1111's web UI pins."""
 
 SETTING = "ipadapter_install_faces"
 
@@ -41,7 +41,7 @@ def missing(needed: Mapping[str, str]) -> list[str]:
 
 
 def faces_wanted() -> bool:
-    """Tell whether the setting is ticked in the web UI's file of settings."""
+    """Return whether the setting is ticked in the web UI's settings file."""
     import launch
 
     try:
@@ -52,13 +52,13 @@ def faces_wanted() -> bool:
 
 
 def constraints() -> str:
-    """Return every installed distribution at its very version, as a constraints file."""
+    """Return every installed package with its exact version, as a constraints file."""
     there = {d.metadata["Name"]: d.version for d in metadata.distributions() if d.metadata["Name"] and d.version}
     return "".join(f"{name}=={version}\n" for name, version in sorted(there.items()))
 
 
 def install(packages: list[str], consequence: str, option: str = "") -> None:
-    """Install the packages through the web UI's own launcher, which knows its index, its flags and its installer."""
+    """Install the packages with the web UI's own launcher, which knows its package index and pip options."""
     import launch
 
     names = " ".join(packages)
@@ -76,7 +76,7 @@ def install(packages: list[str], consequence: str, option: str = "") -> None:
 
 
 def install_for_faces() -> None:
-    """Install what FaceID adapters need: with all that it asks for, but for what would ask too much."""
+    """Install what FaceID adapters need; those in `ALONE` without their dependencies."""
     alone = ALONE | (ALONE_BESIDE_PROTOBUF_3 if has_protobuf_3() else {})
     together = {name: package for name, package in NEEDED_FOR_FACES.items() if name not in alone}
     for needed, option in ((together, "--only-binary :all:"), (alone, "--only-binary :all: --no-deps")):

@@ -1,4 +1,4 @@
-"""The small model's files are what they say, and its networks are those whose names they bear."""
+"""The small model's files are what their names say, and its networks compute what the originals compute."""
 
 import json
 from pathlib import Path

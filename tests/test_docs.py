@@ -1,4 +1,4 @@
-"""The documentation says what is so: its links lead somewhere, its settings are settings, its units are units."""
+"""The documentation is true: its links lead somewhere, its settings are settings, its units are units."""
 
 import json
 import re

@@ -1,7 +1,7 @@
-"""The adapters mean what a person expects of them, counted on pictures of the small model that ships.
+"""The adapters do what a person expects of them, counted on pictures of the small model in the repository.
 
-What a picture shows is told from its pixels (`demo.world.look`), without a network. The bounds are the goals where the
-model reaches them, and just below what was measured where it does not; the model card has the figures.
+What a picture shows is read from its pixels (`demo.world.look`), without a network. Each bound is the goal where the
+model reaches it, and otherwise just below what was measured; the model card has the figures.
 """
 
 import itertools

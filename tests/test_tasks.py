@@ -87,6 +87,15 @@ def test_every_file_that_an_end_names_is_there() -> None:
     assert [name for name in left_out | named if not (ROOT / name).exists()] == []
 
 
+def test_every_test_that_does_not_apply_to_a_web_ui_is_there() -> None:
+    pytest.importorskip("torch")
+    from host.conftest import NOT_IN
+
+    there = {name for path in (TESTS / "host").glob("test_*.py") for name in functions(path)}
+    begins = {begins.partition("[")[0] for reasons in NOT_IN.values() for begins in reasons}
+    assert [each for each in begins if not any(name.startswith(each) for name in there)] == []
+
+
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for environments and reports of its own."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
+from host.webui import Files, RefusedError, WebUI, reference
 from lib_ipadapter.base.version import VERSION
 from lib_ipadapter.networks.unet_sites import SDXL
 
@@ -97,12 +97,11 @@ def test_a_bad_unit_is_refused_with_field_and_remedy_and_the_web_ui_goes_on(
 
 
 def test_an_adapter_for_another_base_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
-    for path in (Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")):
-        if unet_sizes(path)[0] is SDXL:
-            with pytest.raises(RefusedError, match="is for SDXL, but the loaded checkpoint is SD1"):
-                webui.generate({"model": files.adapter(path), "images": [reference()]})
-            return
-    pytest.skip("the web UI has no SDXL checkpoint")
+    of_sdxl = webui.checkpoints()[SDXL.name]
+    if not of_sdxl:
+        pytest.skip("the web UI has no SDXL checkpoint")
+    with pytest.raises(RefusedError, match="is for SDXL, but the loaded checkpoint is SD1"):
+        webui.generate({"model": files.adapter(of_sdxl[0]), "images": [reference()]})
 
 
 def test_units_are_taken_in_every_form(webui: WebUI, model: str) -> None:
@@ -133,13 +132,13 @@ def test_a_saved_reference_makes_the_picture_that_its_pictures_make(webui: WebUI
     unit = {"model": files.adapter(sd, "plus"), "images": pictures, "crop": "pad"}
     path = webui.kept / "ipadapter_references" / "host-test-saved.safetensors"
     try:
-        told = webui.call("/ipadapter/embeds", {"name": path.stem, "unit": unit})
-        assert told in webui.call("/ipadapter/embeds")
+        saved = webui.call("/ipadapter/embeds", {"name": path.stem, "unit": unit})
+        assert saved in webui.call("/ipadapter/embeds")
         using = {"model": unit["model"], "embeds": path.stem}
         expected, made = webui.generate(unit), webui.generate(using)
         assert made - expected == 0
         assert expected - webui.generate() > 3
-        assert f"{path.stem} [{told['sha256'][:12]}]" in made.info["infotexts"][0]
+        assert f"{path.stem} [{saved['sha256'][:12]}]" in made.info["infotexts"][0]
         with pytest.raises(RefusedError) as refused:
             webui.call("/ipadapter/embeds", {"name": path.stem, "unit": unit})
         assert refused.value.status == 422
@@ -164,13 +163,14 @@ def test_two_hundred_generations_do_not_grow(webui: WebUI, model: str) -> None:
             unit = {"model": model, "images": [reference(seed % 5)], "weight": 1 - seed % 3}
             webui.generate(*[unit] * units, steps=1, width=64, height=64, seed=seed)
 
+    hooks = webui.hooks()
     generate(30, True)
     before = resident(webui.process.pid)
     generate(200, True)
     grown = resident(webui.process.pid) - before
     print(f"grown by {grown / 1e6:.1f} MB in 200 generations")  # noqa: T201
     assert grown < 40e6, f"grown by {grown / 1e6:.0f} MB"
-    assert webui.hooks() == 0
+    assert webui.hooks() == hooks
 
 
 def test_the_time_to_the_first_step_is_reported(webui: WebUI, model: str) -> None:
@@ -240,14 +240,14 @@ def test_the_web_uis_own_description_of_its_api_has_the_routes(webui: WebUI) -> 
 def test_the_setting_for_the_log_acts_at_once(webui: WebUI, model: str) -> None:
     unit = {"model": model, "images": [reference(6)]}
 
-    def told() -> int:
+    def logged() -> int:
         before = len(webui.log.read_text(errors="replace"))
         webui.generate(unit, steps=1, width=64, height=64)
         return webui.log.read_text(errors="replace")[before:].count("IP-Adapter: 1 unit, 4 image tokens, encoded in ")
 
-    assert told() == 0
+    assert logged() == 0
     webui.call("/sdapi/v1/options", {"ipadapter_log_level": "info"})
     try:
-        assert told() == 1
+        assert logged() == 1
     finally:
         webui.call("/sdapi/v1/options", {"ipadapter_log_level": "warning"})

@@ -74,7 +74,7 @@ def choose(page: Any, model: str) -> None:
 
 
 def generate(page: Any, press: Callable[[], None] | None = None) -> str:
-    """Press Generate, by the mouse unless told, and return what is written below the picture."""
+    """Press Generate, with the mouse unless `press` does it, and return what is written below the picture."""
     for name, value in (("width", 128), ("height", 128), ("steps", 2)):
         page.fill(f"#txt2img_{name} input[type=number]", str(value))
     page.evaluate(
@@ -203,7 +203,7 @@ def test_pasting_a_pictures_parameters_restores_its_references_and_makes_it_agai
     assert page.inner_text(f"{PANEL} .ipadapter-message") == ""
 
 
-def test_a_ticked_panel_without_anything_is_told_what_is_missing(page: Any) -> None:
+def test_a_ticked_panel_without_anything_says_what_is_missing(page: Any) -> None:
     tick(page)
     assert "IP-Adapter unit 1: model is required" in generate(page)
 
@@ -214,14 +214,14 @@ def test_an_unticked_panel_does_nothing(page: Any) -> None:
 
 def test_after_a_reload_of_the_ui_units_act_once(page: Any, webui: WebUI, model: str) -> None:
     unit = {"model": model, "images": [reference(1)]}
-    before, plain = webui.generate(unit), webui.generate()
-    starts, reloads = webui.told(STARTED), webui.told("Restarting UI")
+    before, plain, hooks = webui.generate(unit), webui.generate(), webui.hooks()
+    starts, reloads = webui.logged(STARTED), webui.logged("Restarting UI")
     page.click("#footer a:has-text('Reload UI')")
-    webui.wait_until_told("Restarting UI", reloads + 1)
+    webui.wait_until_logged("Restarting UI", reloads + 1)
     page.goto("about:blank")  # the page would ask whether it is back, which ends it while it adds its routes
     webui.wait(starts + 1)
     assert webui.generate(unit) - before == 0
     assert webui.generate() - plain == 0
-    assert webui.hooks() == 0
+    assert webui.hooks() == hooks
     page.goto(webui.url)
     page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")

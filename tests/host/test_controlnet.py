@@ -5,7 +5,6 @@ tests run; Forge has its own built in.
 """
 
 import contextlib
-import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -17,9 +16,9 @@ import torch
 from makers import layer_tensors, projector_tensors, save
 from safetensors import safe_open
 
-from host.conftest import FOLDER, PYTHON
+from host.conftest import FOLDER, OURS, PYTHON, started
 from host.test_engine import LONG, MANY
-from host.webui import REPOSITORY, SETTINGS, Files, Made, WebUI, kind_of, linked, reference, unet_sizes
+from host.webui import Files, Made, WebUI, kind_of, reference, smallest_in, unet_sizes
 from lib_ipadapter.networks.unet_sites import SD
 from lib_ipadapter.weights.projectors import LinearProjector, Resampler
 
@@ -95,18 +94,17 @@ SIZES = {"base": (1024, 4, 768), "plus": (WIDTH, 16, 768, 12, 768, 4)}
 @pytest.fixture(scope="module")
 def checkpoint() -> Path:
     """The smallest SD1 checkpoint that the web UI has."""
-    paths = Path(FOLDER, "models", "Stable-diffusion").glob("*.safetensors")
-    fitting = [path for path in paths if unet_sizes(path)[0] is SD and unet_sizes(path)[2] == 768]
-    return min(fitting, key=lambda path: (path.stat().st_size, path.name))
+    return smallest_in(Path(FOLDER), SD, [768])
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
-    """A folder with adapters, and with ViT-H where ControlNet and the extension both find it.
+def own_files(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Files:
+    """Adapters, and ViT-H where ControlNet and the extension both find it.
 
     All is there before the web UI starts, for Forge looks only then.
     """
-    folder = tmp_path_factory.mktemp("controlnet")
+    files = Files(tmp_path_factory.mktemp("controlnet"))
+    folder = files.folder
     _, widths, context_dim = unet_sizes(checkpoint)
     for family, projector in PROJECTORS.items():
         tensors = projector_tensors(projector(*SIZES[family])) | layer_tensors(SD, widths, context_dim)
@@ -119,36 +117,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
         )
         subprocess.run([PYTHON, "-c", code, tower, folder / "clip_vision" / "clip_h.pth"], check=True)
         tower.unlink()
-    return folder
+    return files
 
 
 @pytest.fixture(scope="module")
-def webui(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    with beside_controlnet(folder, tmp_path_factory.mktemp("webui")) as server:
+def webui(own_files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
+    with beside_controlnet(own_files, tmp_path_factory.mktemp("webui")) as server:
         yield server
 
 
 @contextlib.contextmanager
-def beside_controlnet(folder: Path, kept: Path, controlnet: str | Path | None = CONTROLNET) -> Iterator[WebUI]:
-    """Run a web UI with ControlNet, whose models are in a folder; extensions are loaded in the order of their names."""
-    options = {
-        **SETTINGS,
-        "control_net_models_path": str(folder),
-        "control_net_modules_path": str(folder),
-        "ipadapter_folder": str(folder),
-        "outdir_samples": str(kept / "out"),
-    }
-    (kept / "config.json").write_text(json.dumps(options))
-    flags = f"--ui-settings-file {kept / 'config.json'} --ui-config-file {kept / 'ui-config.json'} "
-    flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
-    flags += f" --controlnet-preprocessor-models-dir {folder}" * BUILT_IN
-    extensions = [REPOSITORY, Path(__file__).parent / "oracle", *([] if BUILT_IN else [Path(controlnet or "")])]
-    with linked(Path(FOLDER), *extensions):
-        server = WebUI(Path(FOLDER), PYTHON, flags, kept / "log.txt")
-        try:
-            yield server
-        finally:
-            server.stop()
+def beside_controlnet(files: Files, kept: Path, controlnet: str | Path | None = CONTROLNET) -> Iterator[WebUI]:
+    """Run a web UI with ControlNet and its models; extensions are loaded in the order of their names."""
+    folder = str(files.folder)
+    settings = {"control_net_models_path": folder, "control_net_modules_path": folder}
+    extensions = OURS if BUILT_IN else (*OURS, Path(controlnet or ""))
+    flags = f"--controlnet-preprocessor-models-dir {folder}" * BUILT_IN
+    with started(Path(FOLDER or ""), PYTHON or "", files, kept, *extensions, flags=flags, settings=settings) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -226,5 +212,5 @@ def test_both_in_one_generation_each_do_their_part(webui: WebUI, adapters: dict[
     scripts = controlnets(webui, adapters["base"], image, 0.3)
     both = webui.generate({"model": adapters["base"], "images": [image], "weight": 0.5}, scripts=scripts)
     both.pictures = both.pictures[:1]
-    assert webui.told(f"{adapters['base']} is active in ControlNet's units, too") == 1
+    assert webui.logged(f"{adapters['base']} is active in ControlNet's units, too") == 1
     assert both - ours(webui, adapters["base"], image) <= 1

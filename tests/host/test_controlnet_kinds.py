@@ -15,7 +15,7 @@ from makers import save
 from host.conftest import FOLDER
 from host.test_controlnet import BUILT_IN, CONTROLNET, beside_controlnet, controlnet_tensors
 from host.test_engine import LONG
-from host.webui import Files, Made, WebUI, reference, unet_sizes
+from host.webui import Files, Made, WebUI, reference, smallest_in, unet_sizes
 from lib_ipadapter.networks.unet_sites import SD
 
 pytestmark = pytest.mark.skipif(
@@ -56,9 +56,7 @@ def made_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(scope="module")
 def checkpoint() -> Path:
     """The smallest SD1 checkpoint that the web UI has."""
-    paths = Path(FOLDER or "", "models", "Stable-diffusion").glob("*.safetensors")
-    fitting = [path for path in paths if unet_sizes(path)[0] is SD and unet_sizes(path)[2] == 768]
-    return min(fitting, key=lambda path: (path.stat().st_size, path.name))
+    return smallest_in(Path(FOLDER or ""), SD, [768])
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +64,7 @@ def webui(made_files: Files, checkpoint: Path, tmp_path_factory: pytest.TempPath
     width = unet_sizes(checkpoint)[1][0]
     save(controlnet_tensors(checkpoint), made_files.folder / f"{CONTROL}.safetensors", torch.float16)
     save(lllite_tensors(width), made_files.folder / f"{LLLITE}.safetensors")
-    with beside_controlnet(made_files.folder, tmp_path_factory.mktemp("webui")) as server:
+    with beside_controlnet(made_files, tmp_path_factory.mktemp("webui")) as server:
         server.use(checkpoint)
         if not BUILT_IN:  # which takes a ControlNet's widths from its file
             server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": width})

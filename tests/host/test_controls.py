@@ -10,7 +10,7 @@ from makers import text_of
 from PIL import Image
 
 from host.test_engine import OWN
-from host.webui import Files, RefusedError, WebUI, reference, unet_sizes
+from host.webui import Files, RefusedError, WebUI, reference
 from lib_ipadapter.networks.unet_sites import SD, SDXL
 from lib_ipadapter.unit.unit import WEIGHT_TYPES
 
@@ -18,9 +18,7 @@ from lib_ipadapter.unit.unit import WEIGHT_TYPES
 @pytest.fixture(scope="module")
 def checkpoints(webui: WebUI) -> dict[str, Path]:
     """The smallest checkpoint of each layout."""
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    paths.sort(key=lambda path: (path.stat().st_size, path.name))
-    return {unet_sizes(path)[0].name: path for path in reversed(paths)}
+    return {layout: paths[0] for layout, paths in webui.checkpoints().items() if paths}
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Beside Deforum, which samples its frames without other extensions' scripts: they are what they are without us.
+"""With Deforum, which samples its frames without other extensions' scripts: its frames are the same with this one.
 
-IP_ADAPTER_NEIGHBOURS is a folder with `sd-webui-deforum` in it, which needs ControlNet's extension,
+IP_ADAPTER_OTHER_EXTENSIONS is a folder with `sd-webui-deforum` in it, which needs ControlNet's extension,
 IP_ADAPTER_CONTROLNET.
 """
 
@@ -9,25 +9,24 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from host.conftest import FOLDER, PYTHON, started
+from host.conftest import FOLDER, ORACLE, OURS, PYTHON, started
 from host.test_controlnet import CONTROLNET
-from host.test_neighbours import NEIGHBOURS
-from host.webui import WITHOUT_US, Files, WebUI, kind_of, reference
+from host.test_other_extensions import OTHERS
+from host.webui import Files, WebUI, kind_of, reference
 
-DEFORUM = NEIGHBOURS / "sd-webui-deforum"
+DEFORUM = OTHERS / "sd-webui-deforum"
 pytestmark = [
     pytest.mark.skipif(
         bool(FOLDER) and kind_of(Path(FOLDER)).forge, reason="this extension was tried in AUTOMATIC1111's web UI"
     ),
     pytest.mark.skipif(
         not (DEFORUM.is_dir() and CONTROLNET),
-        reason=f"set IP_ADAPTER_NEIGHBOURS to a folder with {DEFORUM.name} in it, and IP_ADAPTER_CONTROLNET",
+        reason=f"set IP_ADAPTER_OTHER_EXTENSIONS to a folder with {DEFORUM.name} in it, and IP_ADAPTER_CONTROLNET",
     ),
 ]
 ASKED = {
@@ -50,6 +49,9 @@ ASKED = {
 def controlnet_by_its_name() -> Iterator[None]:
     """Link ControlNet's extension under the only name by which Deforum finds it."""
     link = Path(FOLDER or "", "extensions", "sd-webui-controlnet")
+    if link.exists():
+        yield
+        return
     link.symlink_to(CONTROLNET or "")
     try:
         yield
@@ -58,12 +60,14 @@ def controlnet_by_its_name() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def beside_deforum(files: Files, kept: Path, **settings: Any) -> Iterator[WebUI]:
+def beside_deforum(files: Files, kept: Path, *extensions: Path) -> Iterator[WebUI]:
+    """Run the web UI with Deforum, ControlNet and these extensions."""
     assert FOLDER
     assert PYTHON
     kept.mkdir()
-    settings |= {"outdir_img2img_samples": str(kept / "img2img")}
-    web_ui = started(Path(FOLDER), PYTHON, files, kept, DEFORUM, flags="--deforum-api", settings=settings)
+    settings = {"outdir_img2img_samples": str(kept / "img2img")}
+    beside = (*extensions, DEFORUM, Path(CONTROLNET or ""))
+    web_ui = started(Path(FOLDER), PYTHON, files, kept, *beside, flags="--deforum-api", settings=settings)
     with controlnet_by_its_name(), web_ui as server:
         server.use_smallest()
         yield server
@@ -83,13 +87,13 @@ def frames(webui: WebUI) -> np.ndarray:
 
 
 def test_its_frames_are_the_same_with_us_and_without(files: Files, tmp_path: Path) -> None:
-    with beside_deforum(files, tmp_path / "with") as webui:
+    with beside_deforum(files, tmp_path / "with", *OURS) as webui:
         unit = {"model": files.adapter(webui.use_smallest()), "images": [reference(1)]}
         plain, made = webui.generate(), webui.generate(unit)
         beside = frames(webui)
         assert webui.generate(unit) - made == 0
         assert webui.generate() - plain == 0
-    with beside_deforum(files, tmp_path / "without", **WITHOUT_US) as webui:
+    with beside_deforum(files, tmp_path / "without", ORACLE) as webui:
         alone = frames(webui)
     assert len(alone) == 2
     assert abs(beside - alone).max() == 0

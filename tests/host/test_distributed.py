@@ -1,7 +1,7 @@
 """Two web UIs on the loopback address share a batch: its pictures are those that one of them makes alone.
 
-IP_ADAPTER_NEIGHBOURS is a folder with `stable-diffusion-webui-distributed` in it, which asks other web UIs for a part
-of each batch.
+IP_ADAPTER_OTHER_EXTENSIONS is a folder with `stable-diffusion-webui-distributed` in it, which asks other web UIs for a
+part of each batch.
 """
 
 import json
@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from host.conftest import FOLDER, PYTHON, started
-from host.test_neighbours import NEIGHBOURS
-from host.webui import WITHOUT_US, Files, Made, RefusedError, WebUI, kind_of, reference
+from host.conftest import FOLDER, ORACLE, OURS, PYTHON, started
+from host.test_other_extensions import OTHERS
+from host.webui import Files, Made, RefusedError, WebUI, kind_of, reference
 
-DISTRIBUTED = NEIGHBOURS / "stable-diffusion-webui-distributed"
+DISTRIBUTED = OTHERS / "stable-diffusion-webui-distributed"
 pytestmark = [
     pytest.mark.skipif(
         bool(FOLDER) and kind_of(Path(FOLDER)).forge, reason="this extension was tried in AUTOMATIC1111's web UI"
     ),
     pytest.mark.skipif(
-        not DISTRIBUTED.is_dir(), reason=f"set IP_ADAPTER_NEIGHBOURS to a folder with {DISTRIBUTED.name} in it"
+        not DISTRIBUTED.is_dir(), reason=f"set IP_ADAPTER_OTHER_EXTENSIONS to a folder with {DISTRIBUTED.name} in it"
     ),
 ]
 SMALL = {"width": 64, "height": 64, "steps": 3}
 
 
 def world(worker: WebUI, file: Path) -> Path:
-    """Write what tells a web UI of itself and of another, equally fast, so that neither is measured first."""
+    """Write the configuration of a web UI and its worker, both with a speed, so that neither is measured first."""
     fast = {"avg_ipm": 60, "address": "127.0.0.1"}
     workers = [{"master": {**fast, "master": True}}, {"second": {**fast, "port": worker.port}}]
     measure = {"steps": 1, "width": 64, "height": 64}
@@ -46,11 +46,11 @@ def webui(
     """The web UI that is asked, and the one that it asks in its turn."""
     assert FOLDER
     assert PYTHON
-    settings: dict[str, Any] = WITHOUT_US if request.param.startswith("without") else {}
+    of_second = (ORACLE,) if request.param.startswith("without") else OURS
     kept = [tmp_path_factory.mktemp(name) for name in ("first", "second")]
-    with started(Path(FOLDER), PYTHON, files, kept[1], settings=settings) as second:
+    with started(Path(FOLDER), PYTHON, files, kept[1], *of_second) as second:
         flags = f"--distributed-config {world(second, kept[0] / 'world.json')}"
-        with started(Path(FOLDER), PYTHON, files, kept[0], DISTRIBUTED, flags=flags) as first:
+        with started(Path(FOLDER), PYTHON, files, kept[0], *OURS, DISTRIBUTED, flags=flags) as first:
             yield first, second
 
 
@@ -77,7 +77,7 @@ def test_both_make_the_pictures_of_one(webui: tuple[WebUI, WebUI], unit: dict[st
     if not has_us(second):
         pytest.skip("about two that both have the extension")
     shared = first.generate(unit, batch_size=4, **SMALL)
-    assert second.told("Total progress"), "the second made nothing of it"
+    assert second.logged("Total progress"), "the second made nothing of it"
     one = second.generate(unit, batch_size=4, **SMALL)
     assert abs(pictures(shared) - pictures(one)).max() <= 1
     assert abs(pictures(one) - pictures(second.generate(batch_size=4, **SMALL))).max() > 5

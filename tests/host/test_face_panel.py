@@ -76,7 +76,7 @@ def test_key_points_are_sent_to_controlnet(page: Any, webui: WebUI, tab: str) ->
     assert sent.convert("RGB").tobytes() == drawn.convert("RGB").tobytes()
 
 
-def test_a_picture_is_made_with_both_and_its_likeness_is_told_in_a_table(page: Any, webui: WebUI) -> None:
+def test_a_picture_is_made_with_both_and_its_likeness_is_shown_in_a_table(page: Any, webui: WebUI) -> None:
     send(page, "txt2img")
     model = "#txt2img_controlnet_ControlNet-0_controlnet_model_dropdown input"
     page.click(model)

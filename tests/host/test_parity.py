@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from host.conftest import started
-from host.webui import Files, WebUI, reference, unet_sizes
+from host.conftest import OURS, started
+from host.webui import Files, WebUI, by_layout, reference
 from lib_ipadapter.networks.unet_sites import SD
 
 FOLDER, PYTHON = os.environ.get("IP_ADAPTER_OTHER_HOST"), os.environ.get("IP_ADAPTER_OTHER_HOST_PYTHON")
@@ -22,7 +22,7 @@ ALMOST = 1e-4
 
 @pytest.fixture(scope="module")
 def other(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    with started(Path(FOLDER), PYTHON, files, tmp_path_factory.mktemp("other")) as server:
+    with started(Path(FOLDER), PYTHON, files, tmp_path_factory.mktemp("other"), *OURS) as server:
         yield server
 
 
@@ -31,8 +31,10 @@ def checkpoints(webui: WebUI, other: WebUI) -> list[Path]:
     """The smallest SD checkpoint that both have, where each of them has it; loaded."""
     listed = [[Path(model["filename"]) for model in each.call("/sdapi/v1/sd-models")] for each in (webui, other)]
     shared = {path.name for path in listed[0]} & {path.name for path in listed[1]}
-    fitting = [path for path in listed[0] if path.name in shared and unet_sizes(path)[0] is SD]
-    name = min(fitting, key=lambda path: (path.stat().st_size, path.name)).name
+    fitting = by_layout(path for path in listed[0] if path.name in shared)[SD.name]
+    if not fitting:
+        pytest.skip("the two web UIs share no SD checkpoint of one name")
+    name = fitting[0].name
     chosen = [next(path for path in paths if path.name == name) for paths in listed]
     for each, path in zip((webui, other), chosen, strict=True):
         each.use(path)

@@ -11,13 +11,12 @@ import torch
 from makers import save
 from safetensors.torch import load_file
 
-from host.conftest import FOLDER, PYTHON, started
-from host.webui import Files, Made, WebUI, kind_of, reference
+from host.conftest import FOLDER, OURS, PYTHON, started
+from host.webui import UNET, Files, Made, WebUI, kind_of, reference
 
 F16, F32, Q8_0 = 1, 0, 8
 """Kinds of tensors as GGUF numbers them."""
 
-UNET = "model.diffusion_model."
 NAME = "host-test-8-bits"
 REST = Path(FOLDER or "", "models", "VAE", f"{NAME}.safetensors")
 """All but the U-Net, for GGUF files hold that only."""
@@ -95,17 +94,19 @@ def in_two_files(checkpoint: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", HERE)
 def test_units_act_on_weights_in_8_bits(
-    files: Files, checkpoint: Path, exact: Made, in_two_files: None, name: str, tmp_path: Path
+    request: pytest.FixtureRequest, files: Files, checkpoint: Path, exact: Made, name: str, tmp_path: Path
 ) -> None:
     assert FOLDER
     assert PYTHON
     way = HERE[name]
+    if way is GGUF:
+        request.getfixturevalue(in_two_files.__name__)
     settings = {"sd_model_checkpoint": checkpoint.name, **way.settings}
     units = [
         {"model": files.adapter(checkpoint), "images": [reference(1)]},
         {"model": files.adapter(checkpoint, "plus"), "images": [reference(2)], "weight": 0.5},
     ]
-    with started(Path(FOLDER), PYTHON, files, tmp_path, flags=way.flags, settings=settings) as webui:
+    with started(Path(FOLDER), PYTHON, files, tmp_path, *OURS, flags=way.flags, settings=settings) as webui:
         plain, before = webui.generate(), webui.hooks()
         assert plain - exact > 0, "the weights are not in 8 bits"
         made = webui.generate(*units)

@@ -9,6 +9,8 @@ import pytest
 from host.webui import Files, RefusedError, WebUI, reference
 
 NAME = "Änna (2)"
+KEPT = ("features", "keys_values", "references", "folder")
+"""What is kept, with a setting each: `ipadapter_kept_...`."""
 
 
 @pytest.fixture(scope="module")
@@ -70,5 +72,12 @@ def test_long_work_is_in_the_progress_and_ends_where_it_is_interrupted(webui: We
 
 
 def test_settings_are_there(webui: WebUI) -> None:
-    kept = ("features", "keys_values", "references", "folder")
-    assert webui.call("/sdapi/v1/options").keys() >= {f"ipadapter_kept_{name}" for name in kept}
+    shown = {component["props"].get("elem_id") for component in webui.call("/config")["components"]}
+    assert shown >= {f"setting_ipadapter_kept_{name}" for name in KEPT}
+
+
+def test_settings_are_in_the_api(webui: WebUI) -> None:
+    options = webui.call("/sdapi/v1/options").keys()
+    if not any(name.startswith("ipadapter_") for name in options):
+        pytest.skip("this web UI's API reports no settings that extensions add: its models are made before these are")
+    assert options >= {f"ipadapter_kept_{name}" for name in KEPT}

@@ -11,16 +11,18 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
-from makers import adapter_tensors, lora_tensors, picture, save, text_of
+from makers import LEVEL, adapter_tensors, lora_tensors, picture, save, text_of
 from PIL import Image
 
+from demo.files import CHECKPOINT
 from lib_ipadapter.engine.tokens import project
 from lib_ipadapter.networks.unet_sites import SD, SDXL, sites
 from lib_ipadapter.pictures.image_file import decode
@@ -35,8 +37,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 COMMON_FLAGS = "--skip-torch-cuda-test --skip-prepare-environment --skip-version-check --api"
 SIZE = int(os.environ.get("IP_ADAPTER_HOST_SIZE", "256"))
 """Sides of the pictures in pixels, where a test does not say."""
-FEATURES, STATES = 96, 128
-"""Widths of the test encoder's embedding and of its hidden states."""
+FEATURES, STATES = 104, 192
+"""Widths of the test encoder's embedding and of its hidden states; no other encoder has them, nor the small model's."""
 
 
 SETTINGS = {
@@ -60,7 +62,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A web UI that the tests know, told by its files."""
+    """A web UI that the tests know, recognised from its files."""
 
     name: str
     marks: tuple[str, ...]
@@ -71,7 +73,7 @@ class Kind:
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     """Settings of its own to start with."""
     forge: bool = True
-    """Whether it is of the Forge family: models are loaded when they are needed, rows are told to the U-Net."""
+    """Whether it is of the Forge family: models are loaded when they are needed, and the U-Net is given row kinds."""
 
 
 FORGES_HIRES = {"hr_additional_modules": ["Use same choices"], "hr_cfg": 3}
@@ -82,7 +84,7 @@ KINDS = (
         ("ldm_patched/modules/args_parser.py: --always-cpu", "k_diff: "),
         "--always-cpu",
         {"hr_cfg": 3},
-        {"sd_checkpoints_limit": 2},  # or it reads both anew for each picture that a refiner ends
+        {"sd_checkpoints_limit": 2},  # or it reads both again for each picture with a refiner
     ),
     Kind("Forge Classic", ("ldm_patched/modules/args_parser.py: --always-cpu", "modules_forge: "), "--always-cpu"),
     Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu", FORGES_HIRES),
@@ -145,13 +147,13 @@ class WebUI:
         )
         self.wait(1)
 
-    def told(self, text: str) -> int:
-        """Return how often its log says something."""
+    def logged(self, text: str) -> int:
+        """Return how often a text is in its log."""
         return self.log.read_bytes().count(text.encode())
 
-    def wait_until_told(self, text: str, times: int, seconds: float = 900) -> None:
+    def wait_until_logged(self, text: str, times: int, seconds: float = 900) -> None:
         end = time.monotonic() + seconds
-        while self.told(text) < times:
+        while self.logged(text) < times:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the web UI ended with {self.process.returncode}; see {self.log}")
             if time.monotonic() > end:
@@ -160,7 +162,7 @@ class WebUI:
 
     def wait(self, starts: int, seconds: float = 900) -> None:
         """Wait until it has started so often, reloads of the UI among them, and answers."""
-        self.wait_until_told(STARTED, starts, seconds)  # a request while it adds its routes would end it
+        self.wait_until_logged(STARTED, starts, seconds)  # a request while it adds its routes would end it
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(OSError, RefusedError):
@@ -192,13 +194,17 @@ class WebUI:
         if loaded.split(" [")[0] != checkpoint.name:
             self.call("/sdapi/v1/options", {"sd_model_checkpoint": checkpoint.name})
 
+    def checkpoints(self) -> dict[str, list[Path]]:
+        """Return its checkpoints with a U-Net that adapters here fit, by layout; those to prefer come first."""
+        return by_layout(Path(model["filename"]) for model in self.call("/sdapi/v1/sd-models"))
+
     def use_smallest(self, layout: Any = SD) -> Path:
         """Load the smallest checkpoint of a layout that the web UI has, and return it."""
-        paths = [Path(model["filename"]) for model in self.call("/sdapi/v1/sd-models")]
-        fitting = [path for path in paths if unet_sizes(path)[0] is layout]
-        checkpoint = min(fitting, key=lambda path: (path.stat().st_size, path.name))
-        self.use(checkpoint)
-        return checkpoint
+        fitting = self.checkpoints()[layout.name]
+        if not fitting:
+            pytest.skip(f"the web UI has no {layout.name} checkpoint")
+        self.use(fitting[0])
+        return fitting[0]
 
     def generate(
         self, *units: dict[str, Any], oracle: Path | None = None, mode: str = "txt2img", way: str = "", **more: Any
@@ -275,7 +281,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.loras = folder / "loras"
-        self.loras.mkdir()
+        self.loras.mkdir(exist_ok=True)
         save_encoder(folder / "host-test-encoder.safetensors")
 
     def other_encoder(self) -> None:
@@ -402,25 +408,57 @@ def save_encoder(path: Path, width: int = STATES, features: int = FEATURES) -> N
     save({f"visual.{key}": tensor for key, tensor in tensors.items()}, path)
 
 
+UNET = "model.diffusion_model."
+"""What the keys of a U-Net begin with in a checkpoint."""
+
+
 def unet_sizes(checkpoint: Path) -> tuple[Any, tuple[int, ...], int]:
     """Return the layout, the widths of the levels with attention, and the context width of a checkpoint's U-Net."""
     shapes = read_shapes(checkpoint)
-    prefix = "model.diffusion_model."
-    layout = SD if f"{prefix}input_blocks.1.1.norm.weight" in shapes else SDXL
-    first = {site.layer: site for site in reversed(sites(layout)) if site.block == "input"}
-    widths, context_dim = [], 0
-    for site in first.values():
-        width, context_dim = shapes[f"{prefix}{site.path}.to_k.weight"]
-        widths.append(width)
-    levels = sorted(set(widths))
-    return layout, tuple(levels), context_dim
+    layout = SD if f"{UNET}input_blocks.1.1.norm.weight" in shapes else SDXL
+    to_k = {site: shapes[f"{UNET}{site.path}.to_k.weight"] for site in sites(layout)}
+    levels = LEVEL[layout.name]["input"]
+    widths = {levels[site.number]: shape[0] for site, shape in to_k.items() if site.block == "input"}
+    _, context_dim = next(iter(to_k.values()))
+    return layout, tuple(widths[level] for level in sorted(widths)), context_dim
+
+
+def by_layout(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Return the checkpoints whose U-Net has a site wherever an adapter has one, by layout.
+
+    Smallest first, but the small model of demo/ last: it is trained, to draw pictures of 64 pixels.
+    """
+    found: dict[str, list[Path]] = {SD.name: [], SDXL.name: []}
+    for path in paths:
+        if path.suffix == ".safetensors":
+            with contextlib.suppress(KeyError):  # it lacks a site, as the refiner does, or has no such U-Net
+                found[unet_sizes(path)[0].name].append(path)
+    return {
+        name: sorted(each, key=lambda path: (path.name == CHECKPOINT, path.stat().st_size, path.name))
+        for name, each in found.items()
+    }
+
+
+def smallest_in(folder: Path, layout: Any, context_dims: Collection[int] = (768, 2048)) -> Path:
+    """Return the smallest checkpoint of a layout in a web UI's own folder, before it is started; skip without one."""
+    fitting = by_layout((folder / "models" / "Stable-diffusion").glob("*.safetensors"))[layout.name]
+    for path in fitting:
+        if unet_sizes(path)[2] in context_dims:
+            return path
+    pytest.skip(f"the web UI has no {layout.name} checkpoint in models/Stable-diffusion")
 
 
 LINK = "host-test-{}"
 """What an extension is called in the web UI's folder, by the name of its own."""
 
-WITHOUT_US = {"disabled_extensions": [LINK.format(REPOSITORY.name)]}
-"""Settings to start with where this extension is to be left out."""
+OURS = LINK.format(REPOSITORY.name)
+
+
+def installed_beside(folder: Path, *sources: Path) -> list[str]:
+    """Return the names of the extensions in a web UI's folder that are none of these."""
+    wanted = {source.resolve() for source in sources}
+    there = (folder / "extensions").iterdir()
+    return sorted(path.name for path in there if path.is_dir() and path.resolve() not in wanted)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""Beside the extensions that people run: both on are what the oracle makes beside them, and nothing is left.
+"""With the extensions that people use: both together give what the oracle gives with them, and nothing is left.
 
-IP_ADAPTER_NEIGHBOURS is a folder with extensions in folders named as their repositories; those that are there are
+IP_ADAPTER_OTHER_EXTENSIONS is a folder with extensions in folders named as their repositories; those that are there are
 linked into the web UI while these tests run, and tests for the others are skipped. The web UI's Python has to have what
 they need. What the web UI itself has beside us is tested in any case.
 """
@@ -16,12 +16,11 @@ import torch
 from makers import save, text_of
 from PIL import Image
 
-from host.conftest import FOLDER, PYTHON, started
+from host.conftest import FOLDER, OURS, PYTHON, started
 from host.test_engine import LONG
 from host.webui import LINK, Files, RefusedError, WebUI, kind_of, reference, unet_sizes
-from lib_ipadapter.networks.unet_sites import SD
 
-NEIGHBOURS = Path(os.environ.get("IP_ADAPTER_NEIGHBOURS", os.devnull))
+OTHERS = Path(os.environ.get("IP_ADAPTER_OTHER_EXTENSIONS", os.devnull))
 pytestmark = pytest.mark.skipif(
     bool(FOLDER) and kind_of(Path(FOLDER)).forge, reason="these extensions were tried beside AUTOMATIC1111's web UI"
 )
@@ -61,7 +60,7 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked of a neighbour in the API."""
+    """The request to another extension in the API."""
 
     folder: str
     scripts: dict[str, list[Any]]
@@ -239,11 +238,12 @@ CASES = {
 def webui(request: pytest.FixtureRequest, files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
     """A web UI with those extensions of a group that are there."""
     named = GROUPS[request.param]
-    there = [NEIGHBOURS / name for name in named if name and (NEIGHBOURS / name).is_dir()]
+    there = [OTHERS / name for name in named if name and (OTHERS / name).is_dir()]
     if not there and named != (BUILT_IN,):
-        pytest.skip("no neighbours: set IP_ADAPTER_NEIGHBOURS to a folder with their folders")
+        pytest.skip("no other extensions: set IP_ADAPTER_OTHER_EXTENSIONS to a folder with their folders")
     kept = tmp_path_factory.mktemp("webui")
-    with started(Path(FOLDER), PYTHON, files, kept, *there, settings={"animatediff_model_path": str(kept)}) as server:
+    settings = {"animatediff_model_path": str(kept)}
+    with started(Path(FOLDER), PYTHON, files, kept, *OURS, *there, settings=settings) as server:
         if ANIMATEDIFF in named:
             width = unet_sizes(server.use_smallest())[1][0]
             save(motion_tensors(width), kept / MOTION, torch.float16)
@@ -253,19 +253,15 @@ def webui(request: pytest.FixtureRequest, files: Files, tmp_path_factory: pytest
 
 @pytest.fixture
 def sd(webui: WebUI) -> Path:
-    paths = [Path(model["filename"]) for model in webui.call("/sdapi/v1/sd-models")]
-    fitting = [path for path in paths if unet_sizes(path)[0] is SD]
-    checkpoint = min(fitting, key=lambda path: (path.stat().st_size, path.stem))
-    webui.use(checkpoint)
-    return checkpoint
+    return webui.use_smallest()
 
 
 def asked(webui: WebUI, case: Case) -> Callable[..., Any]:
-    """Return a function that generates beside a neighbour, or skip where it is not in this web UI."""
+    """Return a function that generates with another extension on, or skip where it is not in this web UI."""
     extensions = webui.folder / "extensions"
     others = [name for names in GROUPS.values() for name in names if (extensions / LINK.format(name)).exists()]
     if case.folder not in (others or [BUILT_IN]):
-        pytest.skip(f"{case.folder or 'tried without neighbours'}: not in this web UI")
+        pytest.skip(f"{case.folder or 'tried without other extensions'}: not in this web UI")
     scripts = {name: {"args": args} for name, args in case.scripts.items()}
 
     def generate(*units: dict[str, Any], on: bool = True, **more: Any) -> Any:
@@ -284,11 +280,11 @@ def test_both_are_what_the_oracle_makes_beside_it(webui: WebUI, files: Files, sd
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     generate(on=False)
     alone, plain = generate(), generate(on=False)  # after one with the same seed, as those below
-    before = webui.hooks()  # some neighbours leave some of their own
+    before = webui.hooks()  # some extensions leave some of their own
     both = generate(unit)
     assert both - alone > 5, "the unit does nothing"
     assert both - generate(oracle=files.oracle(unit)) <= case.own
-    assert generate() - alone <= case.wobble, "the neighbour's picture without units is as before"
+    assert generate() - alone <= case.wobble, "the other extension's picture without units is as before"
     assert generate(on=False) - plain <= case.wobble
     assert webui.hooks() == before
 

@@ -1,6 +1,7 @@
-"""Beside what the web UIs of the Forge family have built in, and forge-couple: both on are what the oracle makes.
+"""With extensions built into the Forge family, and forge-couple: both together give what the oracle gives with them.
 
-IP_ADAPTER_NEIGHBOURS is a folder with extensions in folders named as their repositories, as for `test_neighbours`.
+IP_ADAPTER_OTHER_EXTENSIONS is a folder with extensions in folders named as their repositories, as for
+`test_other_extensions`.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from host.conftest import FOLDER, PYTHON, started
+from host.conftest import FOLDER, OURS, PYTHON, started
 from host.test_engine import LONG
-from host.test_neighbours import NEIGHBOURS
+from host.test_other_extensions import OTHERS
 from host.webui import Files, Made, WebUI, kind_of, reference
 
 pytestmark = pytest.mark.skipif(
@@ -28,7 +29,7 @@ WIDE = {"width": 128, "height": 128}
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked of a neighbour, whose first argument switches it on."""
+    """The request to another extension, whose first argument switches it on."""
 
     title: str
     """The beginning of its title."""
@@ -69,13 +70,13 @@ CASES = {
 def webui(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
     assert FOLDER
     assert PYTHON
-    couple = [NEIGHBOURS / COUPLE] * (NEIGHBOURS / COUPLE).is_dir()
-    with started(Path(FOLDER), PYTHON, files, tmp_path_factory.mktemp("webui"), *couple) as server:
+    couple = [OTHERS / COUPLE] * (OTHERS / COUPLE).is_dir()
+    with started(Path(FOLDER), PYTHON, files, tmp_path_factory.mktemp("webui"), *OURS, *couple) as server:
         yield server
 
 
 def scripts(webui: WebUI, case: Case) -> dict[str, Any]:
-    """Return what asks for a neighbour in the API, where it is there."""
+    """Return the API's arguments for another extension, or skip if it is not there."""
     infos = webui.call("/sdapi/v1/script-info")
     info = next((info for info in infos if info["name"].startswith(case.title)), None)
     if info is None:
@@ -89,12 +90,12 @@ def scripts(webui: WebUI, case: Case) -> dict[str, Any]:
 @pytest.mark.parametrize("name", CASES)
 def test_both_are_what_the_oracle_makes_beside_it(webui: WebUI, files: Files, name: str) -> None:
     case, checkpoint = CASES[name], webui.use_smallest()
-    neighbour = scripts(webui, case)
+    other = scripts(webui, case)
     unit = {"model": files.adapter(checkpoint), "images": [reference(1)]}
 
     def generate(*units: dict[str, Any], on: bool = True, **more: Any) -> Made:
         sizes = {"width": SIDE, "height": SIDE, "steps": 3}
-        return webui.generate(*units, scripts=neighbour if on else {}, **sizes | case.settings | more)
+        return webui.generate(*units, scripts=other if on else {}, **sizes | case.settings | more)
 
     generate()
     alone, plain, before = generate(), generate(on=False), webui.hooks()
