@@ -17,6 +17,9 @@ from typing import Any
 from tests.environments import BUILD, ENDS, ROOT, End, MissingPythonError, set_up
 from tests.results import Results, print_summary, read_report
 
+IMPOSSIBLE = 2
+"""Exit code of a task that could not be done; that of tests and checks that failed is 1."""
+
 PROCESSES = min(4, max(2, os.cpu_count() or 2))
 """How many share the tests, unless something outside them, such as a web UI, is started once for all."""
 
@@ -140,9 +143,9 @@ def main() -> int:
         return perform(options, more)
     except MissingPythonError as error:
         print(error, file=sys.stderr)
-        return 1
-    except subprocess.CalledProcessError as error:  # the child has said what was wrong
-        return error.returncode if error.returncode > 0 else 128 - error.returncode
+        return IMPOSSIBLE
+    except subprocess.CalledProcessError:  # the child has said what was wrong
+        return IMPOSSIBLE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
