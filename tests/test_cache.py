@@ -90,6 +90,21 @@ def test_with_a_limit_of_nothing_the_last_one_is_still_found() -> None:
     assert kept(cache(0, "a", "b")) == "b"
 
 
+def test_a_value_is_measured_once() -> None:
+    """The sum over all entries would make a cache of many small ones slow."""
+    measured: list[str] = []
+
+    def size(value: str) -> int:
+        measured.append(value)
+        return len(value)
+
+    made: Cache[str] = Cache(1000, size)
+    for i in range(200):
+        made.keep(i, str(i))
+    assert len(measured) == 200
+    assert made.bytes == sum(map(len, measured))
+
+
 def test_several_threads_may_use_it_at_once() -> None:
     """A route looks at a picture while a generation runs."""
     made, before = cache(3), sys.getswitchinterval()

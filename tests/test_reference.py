@@ -7,6 +7,7 @@ import io
 import os
 import random
 import struct
+import textwrap
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -450,6 +451,8 @@ def test_a_picture_is_the_same_as_bare_base64_as_a_data_url_and_in_lines() -> No
         base64.encodebytes(content).decode(),
         base64.encodebytes(content).decode().replace("\n", "\r\n"),
         text_of(content) + "\n",
+        "\n".join(textwrap.wrap(text_of(content), 100)),
+        f"\n{text_of(content)}",
     ]
     assert len(content) % 57  # so that the last line is a short one
     for text in texts:

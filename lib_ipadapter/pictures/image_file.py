@@ -88,7 +88,7 @@ def read_image_file(field: str, text: str) -> ImageFile:
     if text[:8].lower().startswith(("http://", "https://", "file:")):
         raise UnitError(field, text, "must be the picture itself as base64; addresses are not fetched.")
     try:
-        content = base64.b64decode("".join(text.split()) if text[-80:].count("\n") else text, validate=True)
+        content = base64.b64decode("".join(text.split()) if "\n" in text else text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise UnitError(
             field, text, f"must be a picture as base64, which this is not ({error}); files are not read by path."
@@ -166,8 +166,11 @@ def _open(field: str, content: bytes, ground: tuple[int, int, int]) -> Image.Ima
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF says; EXIF that cannot be read says nothing."""
-    if picture.format == "TIFF":  # is turned by Pillow when it is loaded
+    """Turn a picture as its EXIF says, if that can be read.
+
+    `PIL.ImageOps.exif_transpose` also writes the EXIF back and fails where any other tag is malformed.
+    """
+    if picture.format == "TIFF":  # Pillow turns it while loading
         return picture
     try:
         turn = TURNS.get(picture.getexif().get(ORIENTATION, 1))
