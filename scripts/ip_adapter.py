@@ -38,7 +38,7 @@ def session():
 
 
 @functools.cache
-def drift():
+def likeness_report():
     return room("review.likeness_report").LikenessReport(door(), session().preparation)
 
 
@@ -54,7 +54,7 @@ class IPAdapterScript(scripts.Script):
             tab="img2img" if is_img2img else "txt2img",
             units=shared.opts.data.get("ipadapter_units", 3),
             accordion=ui_components.InputAccordion,
-            answer=lambda asked: room("web.panel_requests").panel_answer(session(), asked),
+            answer=lambda asked: room("web.panel_requests").panel_answer(session(), asked, likeness_report()),
             find_reference=lambda digits: session().references.find(digits),
             fault_of=lambda field, name: session().preparation.files.fault_of(field, name),
         )
@@ -78,11 +78,11 @@ class IPAdapterScript(scripts.Script):
 
     def postprocess_image_after_composite(self, p, pp, *args, **kwargs):
         if any(args):
-            drift().after_picture(p, pp.image, room("web.xyz").in_cell(p, args))
+            likeness_report().after_picture(p, pp.image, room("web.xyz").in_cell(p, args))
 
     def postprocess(self, p, processed, *args, **kwargs):
         if any(args):
-            drift().after_generation(p)
+            likeness_report().after_generation(p)
 
 
 class IPAdapterSeriesScript(scripts.Script):

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
-from lib_ipadapter.faces.insightface_models import Pack
+from lib_ipadapter.faces.insightface_models import Face, FaceModels, Pack
 
 STRIDES = (8, 16, 32)
 NOSE = (255, 0, 255)
@@ -139,6 +139,11 @@ def recogniser(seed: int) -> onnx.ModelProto:
     face = helper.make_tensor_value_info("face", TensorProto.FLOAT, ["?", 3, 112, 112])
     vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["?", 512])
     return _model(nodes, [_constant("weights", weights)], [face], [vector])
+
+
+def find_faces(picture: Image.Image, detector: Path, recogniser: Path) -> tuple[Face, ...]:
+    """Return the faces in an RGB picture, with models that are loaded for it alone."""
+    return FaceModels(detector, recogniser).find(picture)
 
 
 def draw_faces(*places: tuple[float, float, float], size: tuple[int, int] = (640, 640), seed: int = 0) -> Image.Image:

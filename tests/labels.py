@@ -60,11 +60,12 @@ def texts_of_the_server() -> set[str]:
     from lib_ipadapter.review.face_preview import NO_FACE
     from lib_ipadapter.review.thresholds import THRESHOLDS
     from lib_ipadapter.web.file_lists import DAMAGED, NOT_YET
-    from lib_ipadapter.web.panel_requests import DONE
+    from lib_ipadapter.web.requests import REQUESTS
     from lib_ipadapter.weights.bases import BASES
 
+    done = {request.done for request in REQUESTS if request.done}
     advice = {row.advice for row in THRESHOLDS if "{" not in row.advice}
-    return {*DONE, DAMAGED, NOT_YET, NO_FACE, *(f"for {name}" for name in BASES.values()), *advice}
+    return {*done, DAMAGED, NOT_YET, NO_FACE, *(f"for {name}" for name in BASES.values()), *advice}
 
 
 SOURCES = (

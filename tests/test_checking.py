@@ -130,7 +130,7 @@ def test_a_face_adapter_shows_the_faces_that_go_into_its_models(seeing: Session)
     for model, sides in adapters.items():
         (reference,) = checked(seeing, text_of(two), model=model, face="left")["references"]
         file = seeing.preparation.pictures.reference("image", text_of(two))
-        small = seeing.preparation.faces.look("image", file, PACKS["buffalo_l"])[1]
+        small = seeing.preparation.faces.faces_of("image", file, PACKS["buffalo_l"])[1]
         expected = [norm_crop(np.asarray(two), np.asarray(small.points, np.float32), side) for side in sides]
         assert [np.asarray(shown(url)).tolist() for url in reference["seen"]] == [each.tolist() for each in expected]
 
@@ -138,16 +138,16 @@ def test_a_face_adapter_shows_the_faces_that_go_into_its_models(seeing: Session)
 def test_the_vector_is_what_the_recognition_model_makes_of_the_crop_that_is_shown(seeing: Session) -> None:
     import onnxruntime
 
-    from lib_ipadapter.faces.insightface_models import PACKS, find_models
+    from lib_ipadapter.faces.insightface_models import PACKS, model_paths
 
     one = text_of(drawn((320, 320, 256)))
     (reference,) = checked(seeing, one, model="faceid")["references"]
     levels = np.asarray(shown(reference["seen"][0]), np.float32)
-    _, recogniser = find_models(PACKS["buffalo_l"], seeing.host.folders().faces)
+    _, recogniser = model_paths(PACKS["buffalo_l"], seeing.host.folders().faces)
     model = onnxruntime.InferenceSession(str(recogniser), providers=["CPUExecutionProvider"])
     vector = model.run(None, {"face": ((levels - 127.5) / 127.5).transpose(2, 0, 1)[None]})[0][0]
     file = seeing.preparation.pictures.reference("image", one)
-    (face,) = seeing.preparation.faces.look("image", file, PACKS["buffalo_l"])
+    (face,) = seeing.preparation.faces.faces_of("image", file, PACKS["buffalo_l"])
     assert np.asarray(face.embedding) == pytest.approx(vector, rel=1e-4, abs=1e-4)
 
 
@@ -302,7 +302,7 @@ def test_references_agree_as_insightface_says(seeing: Session) -> None:
     told = checked(seeing, *images, model="faceid")
     vectors = [
         np.asarray(
-            seeing.preparation.faces.look("", seeing.preparation.pictures.reference("", image), PACKS["buffalo_l"])[
+            seeing.preparation.faces.faces_of("", seeing.preparation.pictures.reference("", image), PACKS["buffalo_l"])[
                 0
             ].embedding
         )
@@ -394,6 +394,7 @@ def test_without_insightface_the_rest_is_measured(seeing: Session, monkeypatch: 
     for name in [name for name in sys.modules if name.split(".")[0] == "insightface"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "insightface", None)
+    seeing.preparation.faces._models.drop()  # those that are loaded would still run
     image = text_of(picture(400, 300, 77))
     told = checked(seeing, image, model="faceid")
     assert "needs insightface and onnxruntime" in told["advice"][0]

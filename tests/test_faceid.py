@@ -28,9 +28,9 @@ from lib_ipadapter.weights.loras import lora_apart
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
 
-from face_models import draw_faces, write_pack
+from face_models import draw_faces, find_faces, write_pack
 
-from lib_ipadapter.faces.insightface_models import PACKS, align, find_faces, find_models
+from lib_ipadapter.faces.insightface_models import PACKS, align, model_paths
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
 
@@ -81,7 +81,7 @@ def given() -> tuple[Tensor, Tensor, Tensor]:
 
 def vectors(folder: Path, image=FACE) -> Tensor:
     """Return the faces' vectors, the largest first, as the recognition model gives them."""
-    found = find_faces(image, *find_models(PACKS["buffalo_l"], [folder / "faces"]))
+    found = find_faces(image, *model_paths(PACKS["buffalo_l"], [folder / "faces"]))
     return torch.tensor([face.embedding for face in found])
 
 
@@ -219,7 +219,7 @@ def test_faceid_plus_tokens_equal_diffusers(host, folder, name, shortcut, weight
     monkeypatch.setattr(features, "encode", seen)
     nothing, made = tokens_of(host, name, **({"structure_weight": weight} if shortcut else {}))
     (empty, of_empty), (pixels, of_face) = encoded
-    found = find_faces(FACE, *find_models(PACKS["buffalo_l"], [folder / "faces"]))[0]
+    found = find_faces(FACE, *model_paths(PACKS["buffalo_l"], [folder / "faces"]))[0]
     assert not empty.any()
     assert torch.equal(pixels, to_pixels(resize_for(align(FACE, found, 224), pixels.shape[-1], "center")))
     convert = UNet2DConditionLoadersMixin()._convert_ip_adapter_image_proj_to_diffusers
@@ -237,7 +237,7 @@ def test_one_or_all_faces_of_a_picture_are_seen(host, folder) -> None:
     both = nn.functional.normalize(vectors(folder, TWO))
     adapter = open_adapter(folder / "portrait.safetensors")
     expected = project(adapter, adapter.tensors(), both)
-    found = find_faces(TWO, *find_models(PACKS["buffalo_l"], [folder / "faces"]))
+    found = find_faces(TWO, *model_paths(PACKS["buffalo_l"], [folder / "faces"]))
     left = min((0, 1), key=lambda i: found[i].centre[0])
     for face, chosen in (("all", [0, 1]), ("left", [left]), ("right", [1 - left]), (1, [1])):
         made = tokens_of(host, "portrait", images=[text_of(TWO)], face=face)[1:]

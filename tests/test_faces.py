@@ -3,21 +3,28 @@
 import io
 import shutil
 import sys
+import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from makers import file_of
 from PIL import Image
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
+from lib_ipadapter.faces import face_finder
 from lib_ipadapter.faces import insightface_models as room
-from lib_ipadapter.faces.insightface_models import PACKS, Face, FaceFinder, align, choose, find_faces, find_models
+from lib_ipadapter.faces.face_finder import FaceFinder, choose
+from lib_ipadapter.faces.insightface_models import CPU, CUDA, PACKS, Face, FaceModels, align, model_paths
 from lib_ipadapter.pictures.image_file import ImageFile
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 
-from face_models import draw_faces, write_pack
+from face_models import draw_faces, find_faces, write_pack
 from labels import labels
 
 BUFFALO, ANTELOPE = PACKS["buffalo_l"], PACKS["antelopev2"]
@@ -33,7 +40,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found_in(picture: Image.Image, models: Path) -> tuple[Face, ...]:
-    return find_faces(picture, *find_models(BUFFALO, [models]))
+    return find_faces(picture, *model_paths(BUFFALO, [models]))
+
+
+def finder_in(folder: Path, device: str = "cpu") -> FaceFinder:
+    return FaceFinder(lambda: [folder], lambda: torch.device(device))
 
 
 def file_with(picture: Image.Image, digest: str = "a") -> ImageFile:
@@ -163,28 +174,135 @@ def test_a_face_is_chosen_by_its_index_in_order_of_size() -> None:
 
 
 def test_no_face_is_a_sentence_that_names_the_picture(models: Path) -> None:
-    finder = FaceFinder(lambda: [models])
+    finder = finder_in(models)
     with pytest.raises(UnitError, match="shows no face that could be found") as refused:
-        finder.find("images[1]", file_with(draw_faces()), BUFFALO)
+        finder.required_faces_of("images[1]", file_with(draw_faces()), BUFFALO)
     assert refused.value.field == "images[1]"
+
+
+class Counted:
+    """Counts the models that are loaded and the pictures that they see."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.loaded: list[Any] = []
+        self.seen = 0
+        self.alive: weakref.WeakSet[FaceModels] = weakref.WeakSet()
+        counted = self
+
+        class Counting(FaceModels):
+            on_cuda = False
+
+            def __init__(self, detector: Path, recogniser: Path, providers: Any) -> None:
+                super().__init__(detector, recogniser)
+                counted.loaded.append(providers)
+                counted.alive.add(self)
+
+            def find(self, picture: Image.Image) -> tuple[Face, ...]:
+                counted.seen += 1
+                return super().find(picture)
+
+        monkeypatch.setattr(face_finder, "FaceModels", Counting)
+        self.models = Counting
 
 
 def test_what_was_found_is_kept_until_the_models_change(models: Path, tmp_path: Path, monkeypatch) -> None:
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
-    looks: list[Path] = []
-    look = room.find_faces
-    monkeypatch.setattr(room, "find_faces", lambda picture, *paths: looks.append(paths[0]) or look(picture, *paths))
-    finder, file = FaceFinder(lambda: [folder]), file_with(draw_faces((320, 320, 200)))
-    first = finder.find("images[0]", file, BUFFALO)
-    assert finder.find("images[3]", file, BUFFALO) == first
-    assert len(looks) == 1
-    finder.find("images[0]", file_with(draw_faces((300, 300, 200)), "b"), BUFFALO)
-    assert len(looks) == 2
+    counted = Counted(monkeypatch)
+    finder, file = finder_in(folder), file_with(draw_faces((320, 320, 200)))
+    first = finder.required_faces_of("images[0]", file, BUFFALO)
+    assert finder.required_faces_of("images[3]", file, BUFFALO) == first
+    assert counted.seen == 1
+    finder.required_faces_of("images[0]", file_with(draw_faces((300, 300, 200)), "b"), BUFFALO)
+    assert counted.seen == 2
     write_pack(folder, BUFFALO, seed=1)
-    assert finder.find("images[0]", file, BUFFALO) != first
+    assert finder.required_faces_of("images[0]", file, BUFFALO) != first
     write_pack(folder, ANTELOPE, seed=2)
-    assert finder.find("images[0]", file, ANTELOPE)[0].embedding != finder.find("images[0]", file, BUFFALO)[0].embedding
+    other = finder.required_faces_of("images[0]", file, ANTELOPE)
+    assert other[0].embedding != finder.required_faces_of("images[0]", file, BUFFALO)[0].embedding
+
+
+def test_models_are_loaded_once_for_many_pictures_and_threads(models: Path, monkeypatch) -> None:
+    counted, finder = Counted(monkeypatch), finder_in(models)
+    files = [file_with(draw_faces((320, 320, 200 - i)), str(i)) for i in range(6)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda file: finder.faces_of("images[0]", file, BUFFALO), files))
+    finder.faces_in(draw_faces((300, 300, 200)), BUFFALO)
+    assert all(found)
+    assert (len(counted.loaded), counted.seen) == (1, 7)
+
+
+def test_idle_models_leave_memory_and_come_back(models: Path, monkeypatch) -> None:
+    monkeypatch.setattr(face_finder, "IDLE_SECONDS", 0.05)
+    counted, finder = Counted(monkeypatch), finder_in(models)
+    picture = draw_faces((320, 320, 200))
+    first = finder.faces_in(picture, BUFFALO)
+    for _ in range(100):
+        if not counted.alive:
+            break
+        time.sleep(0.05)
+    assert not counted.alive
+    assert finder.faces_in(picture, BUFFALO) == first
+    assert len(counted.loaded) == 2
+
+
+def test_that_a_picture_has_no_face_is_kept_within_the_limit(models: Path, monkeypatch) -> None:
+    monkeypatch.setattr(face_finder, "FACES_LIMIT", 2)
+    counted, finder = Counted(monkeypatch), finder_in(models)
+    files = [file_with(Image.new("RGB", (64, 64), (i, i, i)), str(i)) for i in range(3)]
+    for file in (*files, files[2], files[1]):
+        assert finder.faces_of("images[0]", file, BUFFALO) == ()
+    assert counted.seen == 3
+    finder.faces_of("images[0]", files[0], BUFFALO)
+    assert counted.seen == 4, "the oldest has left"
+
+
+def test_models_run_where_the_encoders_do(models: Path, monkeypatch, caplog) -> None:
+    counted = Counted(monkeypatch)
+    monkeypatch.setattr(counted.models, "on_cuda", True)
+    monkeypatch.setattr(face_finder, "offers_cuda", lambda: True)
+    for device, expected in (("cpu", CPU), ("mps", CPU), ("cuda:1", CUDA)):
+        finder_in(models, device).faces_in(draw_faces((320, 320, 200)), BUFFALO)
+        first = counted.loaded.pop()[0]
+        assert (first if isinstance(first, str) else first[0]) == expected
+    assert first[1]["device_id"] == 1
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("why", ["has no CUDA support", "could not start CUDA", "failed on the GPU"])
+def test_without_cuda_the_cpu_is_used_and_logged_once(models: Path, monkeypatch, caplog, why: str) -> None:
+    counted, fails = Counted(monkeypatch), why == "failed on the GPU"
+    monkeypatch.setattr(face_finder, "offers_cuda", lambda: why != "has no CUDA support")
+    monkeypatch.setattr(
+        counted.models, "on_cuda", property(lambda self: fails and (not everything or self is everything[0]))
+    )
+    everything: list[Any] = []
+    find = counted.models.find
+
+    def failing(self: Any, picture: Image.Image) -> tuple[Face, ...]:
+        everything.append(self)
+        if fails and len(everything) == 1:
+            raise RuntimeError("out of memory")
+        return find(self, picture)
+
+    monkeypatch.setattr(counted.models, "find", failing)
+    finder = finder_in(models, "cuda")
+    for i in range(3):
+        assert finder.faces_in(draw_faces((320, 320, 200 + i)), BUFFALO)
+    assert len(caplog.records) == 1
+    assert "face models run on the CPU" in caplog.text
+    assert why in caplog.text
+
+
+def test_a_fault_on_the_cpu_is_not_hidden(models: Path, monkeypatch) -> None:
+    counted, finder = Counted(monkeypatch), finder_in(models)
+
+    def failing(_self: Any, _picture: Image.Image) -> tuple[Face, ...]:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(counted.models, "find", failing)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        finder.faces_in(draw_faces((320, 320, 200)), BUFFALO)
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=list(PACKS))
@@ -192,11 +310,11 @@ def test_models_are_found_in_any_folder_and_in_a_doubled_one(pack, tmp_path: Pat
     first, second = tmp_path / "nowhere", tmp_path / "annotator" / "insightface" / "models"
     write_pack(second, pack)
     place = second / pack.name
-    assert find_models(pack, [first, second]) == (place / pack.detector, place / pack.recogniser)
+    assert model_paths(pack, [first, second]) == (place / pack.detector, place / pack.recogniser)
     shutil.move(place, second / "unzipped")
     shutil.move(second / "unzipped", place / pack.name)
     doubled = place / pack.name
-    assert find_models(pack, [first, second]) == (doubled / pack.detector, doubled / pack.recogniser)
+    assert model_paths(pack, [first, second]) == (doubled / pack.detector, doubled / pack.recogniser)
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=list(PACKS))
@@ -206,14 +324,14 @@ def test_one_missing_model_is_named_with_its_folder(pack, name: str, tmp_path: P
     missing = getattr(pack, name)
     (place / missing).unlink()
     with pytest.raises(IPAdapterError) as refused:
-        find_models(pack, [tmp_path / "first", tmp_path / "second"])
+        model_paths(pack, [tmp_path / "first", tmp_path / "second"])
     assert f"but {missing} is missing in {place}." in str(refused.value)
     assert f"{pack.name}.zip" in str(refused.value)
 
 
 def test_a_missing_pack_is_named_with_the_first_folder(tmp_path: Path) -> None:
     with pytest.raises(IPAdapterError) as refused:
-        find_models(BUFFALO, [tmp_path / "first", tmp_path / "second"])
+        model_paths(BUFFALO, [tmp_path / "first", tmp_path / "second"])
     where = tmp_path / "first" / "buffalo_l"
     assert f"det_10g.onnx and w600k_r50.onnx is missing in {where}" in str(refused.value)
 
@@ -244,7 +362,7 @@ def test_a_model_for_another_task_is_a_sentence(models: Path, tmp_path: Path) ->
     shutil.copytree(models, folder)
     place = folder / "buffalo_l"
     shutil.copy(place / BUFFALO.recogniser, place / BUFFALO.detector)
-    with pytest.raises(IPAdapterError, match=r"is a model for recognition, where one for detection is expected"):
+    with pytest.raises(IPAdapterError, match=r"is a model for recognition, but one for detection is expected"):
         found_in(draw_faces((320, 320, 200)), folder)
 
 
@@ -272,11 +390,11 @@ def test_a_missing_package_is_a_sentence(models: Path, package: str, monkeypatch
 
 def test_the_picture_of_the_field_is_upright_and_on_neutral_ground(models: Path) -> None:
     """A finder sees what the encoders see: a photo turned by its camera is turned back first."""
-    finder = FaceFinder(lambda: [models])
+    finder = finder_in(models)
     kept = io.BytesIO()
     turned = draw_faces((200, 450, 150)).transpose(Image.Transpose.ROTATE_90)
     exif = turned.getexif()
     exif[0x0112] = 6  # to be shown turned clockwise by 90 degrees
     turned.save(kept, "PNG", exif=exif)
-    (face,) = finder.find("images[0]", ImageFile(kept.getvalue(), "turned"), BUFFALO)
+    (face,) = finder.required_faces_of("images[0]", ImageFile(kept.getvalue(), "turned"), BUFFALO)
     assert face.centre == pytest.approx((200, 450), abs=10)

@@ -21,9 +21,9 @@ from lib_ipadapter.weights.adapter_file import open_adapter
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
 
-from face_models import draw_faces, write_pack
+from face_models import draw_faces, find_faces, write_pack
 
-from lib_ipadapter.faces.insightface_models import PACKS, find_faces, find_models
+from lib_ipadapter.faces.insightface_models import PACKS, model_paths
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
 
@@ -83,7 +83,7 @@ def sample(host: SmallHost, given, *units: dict[str, Any]) -> Tensor:
 
 def vectors(folder: Path, pack: str, image=FACE) -> Tensor:
     """Return the faces' vectors, the largest first, as the recognition model gives them."""
-    found = find_faces(image, *find_models(PACKS[pack], [folder / "faces"]))
+    found = find_faces(image, *model_paths(PACKS[pack], [folder / "faces"]))
     return torch.tensor([face.embedding for face in found])
 
 

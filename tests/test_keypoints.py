@@ -121,10 +121,12 @@ def opened(answer: dict[str, Any]) -> np.ndarray:
 
 
 def test_the_points_come_from_the_chosen_face_of_a_photo(session, folder) -> None:
-    from lib_ipadapter.faces.insightface_models import find_faces, find_models
+    from face_models import find_faces
+
+    from lib_ipadapter.faces.insightface_models import model_paths
 
     photo = faces_at(*TWO)
-    found = find_faces(photo, *find_models(PACKS["antelopev2"], [folder / "faces"]))
+    found = find_faces(photo, *model_paths(PACKS["antelopev2"], [folder / "faces"]))
     for which, face in ((None, found[0]), ("left", found[1]), (1, found[1]), ("right", found[0])):
         asked = {"image": text_of(photo), "width": 640, "height": 640} | ({} if which is None else {"face": which})
         answer = keypoints(session, asked)

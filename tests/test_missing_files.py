@@ -19,9 +19,9 @@ from lib_ipadapter.unit.unit import read_unit
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 
-from face_models import draw_faces, write_pack
+from face_models import draw_faces, find_faces, write_pack
 
-from lib_ipadapter.faces.insightface_models import PACKS, find_faces, find_models
+from lib_ipadapter.faces.insightface_models import PACKS, model_paths
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
 
@@ -133,7 +133,7 @@ PHOTOS = [draw_faces((320, 320, 256), seed=seed) for seed in range(10)]
 
 
 def vectors(files: Path, pack: str, count: int) -> torch.Tensor:
-    paths = find_models(PACKS[pack], [files / "faces"])
+    paths = model_paths(PACKS[pack], [files / "faces"])
     return torch.tensor([find_faces(each, *paths)[0].embedding for each in PHOTOS[:count]])
 
 

@@ -10,7 +10,8 @@ from small_host import CONTEXT, SmallHost, ask, photo, save_files
 from unets import ldm_unet
 
 from lib_ipadapter.engine.session import Session
-from lib_ipadapter.web.panel_requests import DELETED, PANEL, panel_answer, word
+from lib_ipadapter.web.panel_requests import message, panel_answer
+from lib_ipadapter.web.requests import DELETED, PANEL, REQUESTS
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_presets_come_with_the_lists_and_change_with_what_is_asked(session: Sess
     assert ask(session, "list")["presets"] == {}
     assert ask(session, "save preset", name="soft", unit={"weight": 0.4})["presets"] == {"soft": {"weight": 0.4}}
     assert ask(session, "list")["presets"] == {"soft": {"weight": 0.4}}
-    assert ask(session, "delete preset", name="soft") == {"presets": {}, **word(DELETED, "soft")}
+    assert ask(session, "delete preset", name="soft") == {"presets": {}, **message(DELETED, "soft")}
     path = session.host.folders().presets
     assert path
     path.write_text("damaged")
@@ -53,6 +54,18 @@ def test_presets_come_with_the_lists_and_change_with_what_is_asked(session: Sess
     path.unlink()
     assert "cannot be read" in answer["message"]
     assert answer["models"]
+
+
+def test_a_request_has_one_row() -> None:
+    for each in ("route", "panel"):
+        named = [getattr(request, each) for request in REQUESTS if getattr(request, each)]
+        assert len(set(named)) == len(named)
+    assert all(request.summary and request.model for request in REQUESTS if request.route)
+    assert all(request.route or request.panel for request in REQUESTS)
+
+
+def test_nothing_is_reported_where_no_picture_is_seen(session: Session) -> None:
+    assert ask(session, "likeness")["rows"] == []
 
 
 anything: st.SearchStrategy[Any] = st.recursive(
@@ -80,4 +93,4 @@ def test_a_change_of_subjects_tells_of_all_and_what_was_done(session: Session) -
     assert ask(session, "read subject", name="b")["pictures"][0]["image"].startswith("data:image/png;base64,")
     for name in ("anna", "b"):
         last = ask(session, "delete subject", name=name)
-    assert last == {"subjects": [], **word(DELETED, "b")}
+    assert last == {"subjects": [], **message(DELETED, "b")}

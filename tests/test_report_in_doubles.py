@@ -1,4 +1,4 @@
-"""The drift report through the extension's own entry file, as a web UI calls it."""
+"""The likeness report through the extension's own entry file, as a web UI calls it."""
 
 from types import SimpleNamespace
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ..base.cache import Cache
 from ..base.errors import UnitError
 from ..base.files import file_identity
-from ..faces.insightface_models import PACKS, Face, FaceFinder, choose
+from ..faces.face_finder import FaceFinder, choose
+from ..faces.insightface_models import PACKS, Face
 from ..files.model_files import ModelFiles
 from ..files.saved_embeds import SavedPicture, SavedReference, write_saved
 from ..files.subject_record import Subject
@@ -93,7 +94,7 @@ class Preparation:
         self.host = host
         self.files = ModelFiles(host.folders)
         self.pictures = ImageCache()
-        self.faces = FaceFinder(lambda: host.folders().faces)
+        self.faces = FaceFinder(lambda: host.folders().faces, host.compute_device)
         self._saving = threading.Lock()
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
@@ -183,7 +184,7 @@ class Preparation:
         pack = PACKS[adapter.recognised.pack]
 
         def faces_of(field: str, file: ImageFile) -> Sequence[Face]:
-            return choose(field, self.faces.find(field, file, pack), unit.face)
+            return choose(field, self.faces.required_faces_of(field, file, pack), unit.face)
 
         return plan_of(unit, self.pictures, faces_alone(faces_of), saved, more)
 

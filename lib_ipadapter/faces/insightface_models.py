@@ -1,10 +1,10 @@
-"""Pictures → faces, by insightface and onnxruntime: where each face is, and the vector that tells its likeness.
+"""Faces in a picture, by insightface and onnxruntime: where each face is, and the embedding that stands for it.
 
-Nothing else about a person is computed. Both packages are imported here alone, when a face is first looked for; their
-models run on the CPU, where a picture takes a fraction of a second, once, and none of the checkpoint's memory.
+Nothing else about a person is computed. Both packages are imported only here, when the first face is looked for.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+import logging
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,29 +14,25 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..base.cache import Cache
-from ..base.errors import IPAdapterError, UnitError
-from ..base.files import file_identity
-from ..pictures.image_file import ImageFile, decode
+from ..base.errors import IPAdapterError
+
+log = logging.getLogger(__name__)
 
 DETECTION_SIZES = (640, 576, 512, 448, 384, 320, 256)
 """Sides in pixels of the square in which faces are looked for; a face that fills the picture is only found in a small
 one (ComfyUI_IPAdapter_plus, `insightfaceLoader`)."""
 
 MARGIN = 0.5
-"""White margin on each side, as a fraction of the picture's, with which a close-up is looked at last of all (advice of
-IP-Adapter's authors in their repository's issues 145 and 165)."""
+"""White margin on each side, as a fraction of the picture's, added for close-ups where nothing else finds a face
+(advice of IP-Adapter's authors in issues 145 and 165 of their repository)."""
 
 RECOGNISED = 112
 """Side in pixels of the aligned face that the recognition model sees."""
 
-FACES_LIMIT = 1000
-"""Faces of pictures kept, with a vector of 512 numbers each."""
-
 
 @dataclass(frozen=True)
 class Pack:
-    """A set of insightface's models, of which two are needed."""
+    """A set of insightface models, two of which are needed."""
 
     name: str
     detector: str
@@ -47,10 +43,10 @@ PACKS = {
     "buffalo_l": Pack("buffalo_l", "det_10g.onnx", "w600k_r50.onnx"),
     "antelopev2": Pack("antelopev2", "scrfd_10g_bnkps.onnx", "glintr100.onnx"),
 }
-"""The vectors of one pack mean nothing to an adapter that was trained with the other."""
+"""An adapter needs the embeddings of the pack that it was trained with."""
 
 NEEDED = ("insightface", "onnx", "onnxruntime")
-"""Packages that no web UI brings; install.py knows how to add them."""
+"""Packages that most web UIs lack; install.py can add them."""
 
 INSTALL_SETTING = "Install what FaceID adapters need"
 """Label of the setting that lets install.py do so."""
@@ -67,7 +63,7 @@ class Face:
     points: tuple[Point, ...]
     """Left eye, right eye, nose, left and right corner of the mouth in pixels, as they stand in the picture."""
     score: float
-    """How sure the detector is, 0.5..1."""
+    """Confidence of the detector, 0.5 to 1."""
     embedding: tuple[float, ...]
     """512 numbers of the recognition model, not normalised."""
 
@@ -82,66 +78,10 @@ class Face:
         return (left + right) / 2, (upper + lower) / 2
 
 
-CHOSEN: dict[str, Callable[[Sequence[Face]], Sequence[Face]]] = {
-    "all": lambda faces: faces,
-    "largest": lambda faces: faces[:1],
-    "left": lambda faces: [min(faces, key=lambda face: face.centre[0])],
-    "right": lambda faces: [max(faces, key=lambda face: face.centre[0])],
-    "top": lambda faces: [min(faces, key=lambda face: face.centre[1])],
-    "bottom": lambda faces: [max(faces, key=lambda face: face.centre[1])],
-}
-"""Which of several faces, largest first, a unit means."""
+def model_paths(pack: Pack, folders: Sequence[Path]) -> tuple[Path, Path]:
+    """Return the files of a pack's detector and recogniser; raises `IPAdapterError` naming what is missing and where.
 
-
-def choose(field: str, faces: Sequence[Face], which: str | int) -> Sequence[Face]:
-    """Return the faces that a unit's `face` means: a name in `CHOSEN`, or an index in order of size.
-
-    Raises `UnitError` for an index beyond them.
-    """
-    if isinstance(which, str):
-        return CHOSEN[which](faces)
-    if which >= len(faces):
-        found = "one face was" if len(faces) == 1 else f"{len(faces)} faces were"
-        raise UnitError(
-            "face", which, f"is {which}, but {found} found in {field}; they are counted from 0, the largest first."
-        )
-    return faces[which : which + 1]
-
-
-class FaceFinder:
-    """Finds faces with the models that a user has, and keeps what was found."""
-
-    def __init__(self, folders: Callable[[], Sequence[Path]]) -> None:
-        self._folders = folders
-        self._found: Cache[tuple[Face, ...]] = Cache(FACES_LIMIT, len)
-
-    def look(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
-        """Return the faces in a picture file, the largest first; none where none could be found.
-
-        Raises `IPAdapterError` where a package or a model is missing.
-        """
-        paths = find_models(pack, self._folders())
-        key = (file.digest, *map(file_identity, paths))
-        found = self._found.find(key)
-        return found if found is not None else self._found.keep(key, find_faces(decode(field, file.content), *paths))
-
-    def find(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
-        """Return the faces as `look` does; raises `UnitError` with the field where there is none."""
-        found = self.look(field, file, pack)
-        if not found:
-            raise UnitError(
-                field,
-                "a picture",
-                "shows no face that could be found. Use a picture where the face is larger, sharper or seen from the "
-                "front, or an adapter that needs no face, such as Plus Face.",
-            )
-        return found
-
-
-def find_models(pack: Pack, folders: Sequence[Path]) -> tuple[Path, Path]:
-    """Return the pack's detector and recogniser; raises `IPAdapterError` naming what is missing, and where it belongs.
-
-    The archive of antelopev2 unzips to a folder within a folder of that name, which is taken as it is.
+    The archive of antelopev2 unzips to a folder within a folder of the same name, which works as it is.
     """
     places = [place for folder in folders for place in (folder / pack.name, folder / pack.name / pack.name)]
     needed = (pack.detector, pack.recogniser)
@@ -157,12 +97,44 @@ def find_models(pack: Pack, folders: Sequence[Path]) -> tuple[Path, Path]:
     )
 
 
-class FaceModels:
-    """A pack's two models, loaded for as long as somebody has pictures for them."""
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
 
-    def __init__(self, detector: Path, recogniser: Path) -> None:
-        self._detector = _load_model(detector, "detection")
-        self._recogniser = _load_model(recogniser, "recognition")
+Provider = str | tuple[str, dict[str, Any]]
+"""One of onnxruntime's execution providers, with its options."""
+
+
+def cuda_providers(device_index: int) -> list[Provider]:
+    """Return what runs models on a CUDA device, or on the CPU where onnxruntime cannot use it.
+
+    Pictures come in many sizes, so convolutions are not benchmarked for each, and memory grows only as needed.
+    """
+    options = {
+        "device_id": device_index,
+        "arena_extend_strategy": "kSameAsRequested",
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
+    return [(CUDA, options), CPU]
+
+
+def offers_cuda() -> bool:
+    """Return whether onnxruntime was built for CUDA."""
+    with _needing_insightface():
+        import onnxruntime
+    providers: list[str] = onnxruntime.get_available_providers()  # pyright: ignore[reportAttributeAccessIssue]
+    return CUDA in providers
+
+
+class FaceModels:
+    """A pack's two models, loaded."""
+
+    def __init__(self, detector: Path, recogniser: Path, providers: Sequence[Provider] = (CPU,)) -> None:
+        self._detector = _load_model(detector, "detection", providers)
+        self._recogniser = _load_model(recogniser, "recognition", providers)
+
+    @property
+    def on_cuda(self) -> bool:
+        return all(CUDA in model.session.get_providers() for model in (self._detector, self._recogniser))
 
     def find(self, picture: Image.Image) -> tuple[Face, ...]:
         """Return the faces in an RGB picture, the largest first; none where none is found at any size."""
@@ -176,11 +148,6 @@ class FaceModels:
     def _embedding(self, crop: Image.Image) -> tuple[float, ...]:
         """Return the recognition model's 512 numbers for an aligned face."""
         return tuple(self._recogniser.get_feat(_blue_first(crop)).flatten().tolist())
-
-
-def find_faces(picture: Image.Image, detector: Path, recogniser: Path) -> tuple[Face, ...]:
-    """Return the faces in an RGB picture as `FaceModels` finds them, with models that are loaded for it alone."""
-    return FaceModels(detector, recogniser).find(picture)
 
 
 def align(picture: Image.Image, face: Face, size: int) -> Image.Image:
@@ -203,34 +170,34 @@ def _blue_first(picture: Image.Image) -> Any:
     return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
 
 
-def _load_model(path: Path, task: str) -> Any:
-    """Return one of insightface's models; raises `IPAdapterError` where the file is damaged or for another task."""
+def _load_model(path: Path, task: str, providers: Sequence[Provider]) -> Any:
+    """Return an insightface model; raises `IPAdapterError` where the file is damaged or for another task."""
     with _needing_insightface():
         from google.protobuf.message import DecodeError
         from insightface.model_zoo import get_model
         from onnxruntime.capi import onnxruntime_pybind11_state as errors  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        model: Any = get_model(str(path), providers=["CPUExecutionProvider"])
+        model: Any = get_model(str(path), providers=list(providers))
     except (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, DecodeError) as error:
-        raise IPAdapterError(f"{path} is damaged or no face model ({error}). Download it again.") from error
+        raise IPAdapterError(f"{path} is damaged or not a face model ({error}). Download it again.") from error
     found = getattr(model, "taskname", "another task")
     if found != task:
-        raise IPAdapterError(f"{path} is a model for {found}, where one for {task} is expected. Download it again.")
+        raise IPAdapterError(f"{path} is a model for {found}, but one for {task} is expected. Download it again.")
     return model
 
 
 def _detect(detector: Any, pixels: Any) -> tuple[Any, Any]:
-    """Return boxes with scores (faces, 5) and points (faces, 5, 2) of the first look that finds any."""
+    """Return boxes with scores (faces, 5) and points (faces, 5, 2) from the first view that shows any."""
     boxes, points = np.empty((0, 5)), np.empty((0, 5, 2))
-    for size, shown, (across, down) in _looks(pixels):
+    for size, shown, (across, down) in _views(pixels):
         boxes, points = detector.detect(shown, input_size=(size, size))
         if len(boxes):
             return boxes - [across, down, across, down, 0], (points - [across, down]).astype(np.float32)
     return boxes, points
 
 
-def _looks(pixels: Any) -> Iterator[tuple[int, Any, Point]]:
-    """Yield how to look at a picture: side of the detector's square, pixels, and where the picture begins in them."""
+def _views(pixels: Any) -> Iterator[tuple[int, Any, Point]]:
+    """Yield views of a picture for the detector: side of its square, pixels, and where the picture begins in them."""
     for size in DETECTION_SIZES:
         yield size, pixels, (0, 0)
     height, width = pixels.shape[:2]
@@ -250,5 +217,5 @@ def _needing_insightface() -> Generator[None, None, None]:
         state = f"{' and '.join(missing)} cannot be found" if missing else f"an import fails ({error})"
         raise IPAdapterError(
             f'Reading faces needs insightface and onnxruntime, but {state}. Tick "{INSTALL_SETTING}" in '
-            "Settings, IP-Adapter, apply, and start the web UI anew."
+            "Settings, IP-Adapter, apply, and restart the web UI."
         ) from error

@@ -6,7 +6,7 @@ from ..base.errors import IPAdapterError, UnitError
 from ..engine.features import FACE_SIZE
 from ..engine.prepare import Preparation
 from ..engine.session import Session
-from ..faces.insightface_models import PACKS, RECOGNISED, Face, Pack, align, find_models
+from ..faces.insightface_models import PACKS, RECOGNISED, Face, Pack, align, model_paths
 from ..pictures.image_file import decode, picture_url
 from ..unit.fields import Mask, Text, read_object
 from ..weights.adapter_file import AdapterFile
@@ -33,7 +33,7 @@ def faces(session: Session, asked: Any) -> dict[str, Any]:
     file = preparation.pictures.reference("image", text)
     picture = decode("image", file.content)
     adapter = preparation.files.adapter(name) if name else None
-    found = preparation.faces.look("image", file, _pack(preparation, adapter))[:MOST_FACES]
+    found = preparation.faces.faces_of("image", file, _pack(preparation, adapter))[:MOST_FACES]
     size = (
         FACE_SIZE if adapter and adapter.recognised.family.face_embedding and adapter.recognised.width else RECOGNISED
     )
@@ -74,7 +74,7 @@ def _pack(preparation: Preparation, adapter: AdapterFile | None) -> Pack:
 
 def _is_there(preparation: Preparation, pack: Pack) -> bool:
     try:
-        find_models(pack, preparation.host.folders().faces)
+        model_paths(pack, preparation.host.folders().faces)
     except IPAdapterError:
         return False
     return True

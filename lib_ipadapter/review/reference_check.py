@@ -14,7 +14,8 @@ from ..engine.features import views
 from ..engine.prepare import Preparation, references_alone
 from ..engine.session import Session
 from ..engine.token_plan import EncoderInput, faces_alone, plan_of, whole_pictures
-from ..faces.insightface_models import PACKS, RECOGNISED, Face, align, choose
+from ..faces.face_finder import choose
+from ..faces.insightface_models import PACKS, RECOGNISED, Face, align
 from ..pictures.image_file import ImageFile, decode, picture_url
 from ..pictures.preprocess import padded_box, to_picture
 from ..unit.fields import read_object
@@ -126,7 +127,7 @@ class ReferenceCheck:
         """Return the faces that the unit means; none where there are none, or nobody can look for them."""
         pack = PACKS[self._adapter.recognised.pack]
         with self._lacking():
-            found = self._found[field] = self._preparation.faces.look(field, file, pack)
+            found = self._found[field] = self._preparation.faces.faces_of(field, file, pack)
             try:
                 return choose(field, found, self._unit.face) if found else ()
             except UnitError as error:

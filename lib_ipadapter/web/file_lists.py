@@ -6,7 +6,7 @@ from typing import Any
 from ..base.errors import IPAdapterError
 from ..engine.compatibility import LoadedNetwork, loaded_network, mismatch
 from ..engine.session import Session
-from ..faces.insightface_models import PACKS, find_models
+from ..faces.insightface_models import PACKS, model_paths
 from ..files.saved_embeds import SavedReference
 from ..unit.fields import Flag, Text, read_object
 from ..unit.unit import read_own_unit
@@ -83,7 +83,7 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
     try:
         encoder = library.encoder_for(adapter, "auto")
         if found.family.face_embedding:
-            find_models(PACKS[found.pack], session.host.folders().faces)
+            model_paths(PACKS[found.pack], session.host.folders().faces)
     except IPAdapterError as error:
         return {"note": error.sentence, "missing": True}
     sees = [f"face models {found.pack}"] if found.family.face_embedding else []

@@ -5,7 +5,8 @@ from typing import Any
 
 from ..base.errors import UnitError, brief
 from ..engine.session import Session
-from ..faces.insightface_models import PACKS, choose
+from ..faces.face_finder import choose
+from ..faces.insightface_models import PACKS
 from ..faces.keypoints import Place, draw_keypoints, fitted, placed
 from ..pictures.image_file import decode, picture_url, read_image_file
 from ..unit.fields import Face as FaceKind
@@ -32,7 +33,7 @@ def keypoints(session: Session, asked: Any) -> dict[str, Any]:
     which = WHICH.read("face", asked.get("face", "largest"))
     place = None if asked.get("place") is None else _place(asked["place"])
     file = read_image_file("image", Mask().read("image", asked.get("image", "")) or "")
-    found = session.preparation.faces.find("image", file, PACKS[ANTELOPE])
+    found = session.preparation.faces.required_faces_of("image", file, PACKS[ANTELOPE])
     (face,) = choose("image", found, which)
     photo = decode("image", file.content).size
     points = placed(face, place, size) if place else fitted(face, photo, size)

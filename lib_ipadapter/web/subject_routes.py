@@ -20,9 +20,8 @@ CHECKING = "looking at the pictures"
 """What the progress bar says of a subject that is saved."""
 
 
-def list_subjects(session: Session, asked: Any = None) -> dict[str, Any]:
+def list_subjects(session: Session) -> dict[str, Any]:
     """Return every subject with thumbnails of its pictures, and damaged ones with their fault."""
-    read_object("What is asked", asked or {}, ())
     opened, damaged = session.preparation.files.subjects.all()
     listed = [_entry(subject) for subject in opened.values()]
     listed += [_entry(Subject(name, ())) | {"sha256": "", "reason": fault} for name, fault in damaged.items()]

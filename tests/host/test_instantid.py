@@ -17,13 +17,13 @@ from makers import layer_tensors, projector_tensors, save, text_of
 pytest.importorskip("onnx", reason="face models are made with onnx, which is not installed at this end of the versions")
 pytest.importorskip("insightface", reason="insightface, an oracle, is not installed at this end of the versions")
 
-from face_models import draw_faces, write_pack
+from face_models import draw_faces, find_faces, write_pack
 
 from host.conftest import FOLDER
 from host.test_controlnet import BUILT_IN, CONTROLNET, REFORGE, asked_for, beside_controlnet, controlnet_tensors
 from host.test_engine import LONG
 from host.webui import Files, Made, RefusedError, WebUI, reference, smallest_in, unet_sizes
-from lib_ipadapter.faces.insightface_models import PACKS, find_faces, find_models
+from lib_ipadapter.faces.insightface_models import PACKS, model_paths
 from lib_ipadapter.networks.unet_sites import SDXL
 from lib_ipadapter.weights.projectors import FaceResampler
 
@@ -117,7 +117,7 @@ def pair(webui: WebUI, folder: Path) -> list[dict[str, Any]]:
     unit: dict[str, Any] = {"enabled": True, "model": listed(webui, ADAPTER), "weight": asked_for(0.8)}
     if BUILT_IN:
         return [unit | {"module": "InsightFace (InstantID)", "image": text_of(FACE)}, control(webui)]
-    (face,) = find_faces(FACE, *find_models(PACKS["antelopev2"], [folder / "insightface" / "models"]))
+    (face,) = find_faces(FACE, *model_paths(PACKS["antelopev2"], [folder / "insightface" / "models"]))
     kept = io.BytesIO()
     torch.save(torch.tensor([face.embedding]), kept)
     vector = base64.b64encode(kept.getvalue()).decode()

@@ -17,7 +17,7 @@ from face_models import draw_faces, write_pack
 
 from host.webui import Files, Made, RefusedError, WebUI
 from lib_ipadapter.faces.insightface_models import PACKS
-from lib_ipadapter.review.likeness_report import LIKENESS
+from lib_ipadapter.review.likeness_log import LIKENESS
 
 ANNA, BERT = draw_faces((160, 160, 128), size=(320, 320), seed=1), draw_faces((160, 160, 128), size=(320, 320), seed=2)
 SMALL: dict[str, Any] = {"width": 128, "height": 128, "steps": 1}

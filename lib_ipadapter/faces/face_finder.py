@@ -1,0 +1,149 @@
+"""Finds faces for everybody who asks: loads each pack of models once, shares it, and keeps what was found."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from ..base.cache import Cache
+from ..base.errors import UnitError
+from ..base.files import file_identity
+from ..pictures.image_file import ImageFile, decode
+from .insightface_models import CPU, Face, FaceModels, Pack, cuda_providers, model_paths, offers_cuda
+
+log = logging.getLogger(__name__)
+
+FACES_LIMIT = 1000
+"""Faces that are kept, with an embedding of 512 numbers each; a picture without a face counts as one."""
+
+IDLE_SECONDS = 30.0
+"""Time after its last use at which a pack of models, about 180 MB, leaves memory. The references of a unit and the
+pictures of a batch follow each other faster."""
+
+CHOSEN: dict[str, Callable[[Sequence[Face]], Sequence[Face]]] = {
+    "all": lambda faces: faces,
+    "largest": lambda faces: faces[:1],
+    "left": lambda faces: [min(faces, key=lambda face: face.centre[0])],
+    "right": lambda faces: [max(faces, key=lambda face: face.centre[0])],
+    "top": lambda faces: [min(faces, key=lambda face: face.centre[1])],
+    "bottom": lambda faces: [max(faces, key=lambda face: face.centre[1])],
+}
+"""Which of several faces, the largest first, a unit's `face` means."""
+
+
+def choose(field: str, faces: Sequence[Face], which: str | int) -> Sequence[Face]:
+    """Return the faces that a unit's `face` means: a name in `CHOSEN`, or an index in order of size.
+
+    Raises `UnitError` for an index beyond them.
+    """
+    if isinstance(which, str):
+        return CHOSEN[which](faces)
+    if which >= len(faces):
+        found = "one face was" if len(faces) == 1 else f"{len(faces)} faces were"
+        raise UnitError(
+            "face", which, f"is {which}, but {found} found in {field}; they are counted from 0, the largest first."
+        )
+    return faces[which : which + 1]
+
+
+class SharedModels:
+    """The face models in use: each pack is loaded once, used by one thread at a time, and dropped when idle.
+
+    They run on CUDA where the encoders do and onnxruntime can, otherwise on the CPU.
+    """
+
+    def __init__(self, device: Callable[[], torch.device]) -> None:
+        self._device = device
+        self._lock = threading.Lock()
+        self._loaded: dict[tuple[object, ...], FaceModels] = {}
+        self._timer: threading.Timer | None = None
+        self._cpu_because = ""
+
+    def find(self, picture: Image.Image, paths: tuple[Path, Path]) -> tuple[Face, ...]:
+        """Return the faces in an RGB picture, the largest first."""
+        key = tuple(map(file_identity, paths))
+        with self._lock:
+            models = self._loaded.get(key) or self._load(key, paths)
+            try:
+                return self._found(models, key, paths, picture)
+            finally:
+                self._drop_later()
+
+    def drop(self) -> None:
+        """Release all models."""
+        with self._lock:
+            self._loaded.clear()
+
+    def _found(
+        self, models: FaceModels, key: tuple[object, ...], paths: tuple[Path, Path], picture: Image.Image
+    ) -> tuple[Face, ...]:
+        try:
+            return models.find(picture)
+        except RuntimeError as error:  # onnxruntime's own errors are derived from it, also for lack of memory
+            if not models.on_cuda:
+                raise
+            self._use_cpu(f"they failed on the GPU ({error})")
+            return self._load(key, paths).find(picture)
+
+    def _load(self, key: tuple[object, ...], paths: tuple[Path, Path]) -> FaceModels:
+        device = self._device()
+        if device.type == "cuda" and not self._cpu_because and not offers_cuda():
+            self._use_cpu("the installed onnxruntime has no CUDA support; onnxruntime-gpu has")
+        wants_cuda = device.type == "cuda" and not self._cpu_because
+        models = FaceModels(*paths, cuda_providers(device.index or 0) if wants_cuda else (CPU,))
+        if wants_cuda and not models.on_cuda:
+            self._use_cpu("onnxruntime could not start CUDA; its message says why")
+        self._loaded[key] = models
+        return models
+
+    def _use_cpu(self, why: str) -> None:
+        """Use the CPU from now on, and log it once."""
+        self._cpu_because = why
+        log.warning("IP-Adapter's face models run on the CPU: %s.", why)
+
+    def _drop_later(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = threading.Timer(IDLE_SECONDS, self.drop)
+        self._timer.daemon = True
+        self._timer.start()
+
+
+class FaceFinder:
+    """Finds faces with the models that a user has, and keeps what was found."""
+
+    def __init__(self, folders: Callable[[], Sequence[Path]], device: Callable[[], torch.device]) -> None:
+        self._folders = folders
+        self._models = SharedModels(device)
+        self._found: Cache[tuple[Face, ...]] = Cache(FACES_LIMIT, lambda faces: max(1, len(faces)))
+
+    def faces_of(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
+        """Return the faces in a picture file, the largest first; none where none could be found.
+
+        Raises `IPAdapterError` where a package or a model is missing.
+        """
+        paths = model_paths(pack, self._folders())
+        key = (file.digest, *map(file_identity, paths))
+        found = self._found.find(key)
+        if found is None:
+            found = self._found.keep(key, self._models.find(decode(field, file.content), paths))
+        return found
+
+    def required_faces_of(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
+        """Return the faces as `faces_of` does; raises `UnitError` with the field where there are none."""
+        found = self.faces_of(field, file, pack)
+        if not found:
+            raise UnitError(
+                field,
+                "a picture",
+                "shows no face that could be found. Use a picture where the face is larger, sharper or seen from the "
+                "front, or an adapter that needs no face, such as Plus Face.",
+            )
+        return found
+
+    def faces_in(self, picture: Image.Image, pack: Pack) -> tuple[Face, ...]:
+        """Return the faces in an RGB picture, such as a generated one; they are not kept. Raises `IPAdapterError`."""
+        return self._models.find(picture, model_paths(pack, self._folders()))

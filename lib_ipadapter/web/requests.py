@@ -1,0 +1,243 @@
+"""What can be asked of the server: one table, from which the routes and the panel's requests follow."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..base.errors import IPAdapterError
+from ..base.version import VERSION
+from ..engine.session import Session
+from ..networks.unet_sites import SD, SDXL
+from ..review.face_preview import faces
+from ..review.likeness_report import LikenessReport, report_as_json
+from ..review.reference_check import check
+from ..unit.schedule_plot import plotted
+from ..unit.unit import read_own_unit, schema
+from .file_lists import list_adapters, list_encoders, list_saved, save_reference
+from .keypoints import keypoints
+from .response_models import (
+    Adapter,
+    Checked,
+    Counts,
+    Deleted,
+    Encoder,
+    Faces,
+    Keypoints,
+    Saved,
+    Subject,
+    Subjects,
+    Version,
+    Zip,
+)
+from .subject_routes import (
+    delete_subject,
+    export_subject,
+    import_subject,
+    list_subjects,
+    read_subject,
+    save_subject,
+)
+
+SAVED, DELETED, IMPORTED = "Saved as {name}.", "Deleted {name}.", "Imported as {name}."
+"""What the panel shows when a request is done. The browser translates it, then fills in the name."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """What answers requests."""
+
+    session: Session
+    report: LikenessReport | None = None
+    """None where nobody can see generated pictures, so that no likeness is reported."""
+
+
+Answer = Callable[[Server, Any], Any]
+"""Takes the body of a request, and returns what is JSON outside; raises `IPAdapterError` for what cannot be done."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing that can be asked, by a route, by the panel, or by both."""
+
+    answer: Answer
+    route: str = ""
+    """Method and path below `/ipadapter/`; empty where only the panel asks for it."""
+    panel: str = ""
+    """What the panel calls it; empty where the panel does not ask for it."""
+    summary: str = ""
+    """Of the route, in the description of the API."""
+    body: str = ""
+    """What the route is sent; empty where it is sent nothing."""
+    model: Any = None
+    """Of what the route """
+    done: str = ""
+    """What the panel shows when it is done."""
+    then: Callable[[Session], Mapping[str, Any]] | None = None
+    """The lists that it changes, which the panel gets in place of the answer."""
+
+
+def of_session(function: Callable[[Session, Any], Any]) -> Answer:
+    return lambda server, asked: function(server.session, asked)
+
+
+def listing(function: Callable[[Session], Any]) -> Answer:
+    return lambda server, _: function(server.session)
+
+
+def rescan(session: Session, _asked: Any) -> dict[str, int]:
+    """Look for files again; return how many there are."""
+    session.preparation.files.rescan()
+    return {"models": len(list_adapters(session)), "encoders": len(list_encoders(session))}
+
+
+def plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a unit's weights at each layer and over the steps, for a `base` model named as in the list of adapters."""
+    unit = read_own_unit(asked.get("unit"), "", enabled=False)
+    return plotted(unit, SDXL if asked.get("base") == "SDXL" else SD)
+
+
+def panel_lists(session: Session) -> dict[str, Any]:
+    """Return the files and presets that a panel offers, and what it can ask for."""
+    lists = {"models": list_adapters(session), "saved": list_saved(session), "asks": list(PANEL)}
+    try:
+        return {**lists, "presets": session.presets.all()}
+    except IPAdapterError as error:
+        return {**lists, "presets": {}, "message": str(error)}
+
+
+def saved_references(session: Session) -> dict[str, Any]:
+    return {"saved": list_saved(session)}
+
+
+def presets(session: Session) -> dict[str, Any]:
+    return {"presets": session.presets.all()}
+
+
+def save_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep a unit's settings as a preset."""
+    return {"name": session.presets.save(asked)}
+
+
+def delete_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Delete a preset."""
+    return {"name": session.presets.delete(asked)}
+
+
+def likeness(server: Server, _asked: Any) -> dict[str, Any]:
+    """Return the likeness report of the latest generation."""
+    return server.report.latest() if server.report else report_as_json([])
+
+
+NAMED = "An object: `name`"
+SAVING = "An object: `name`, `unit`, and `overwrite`, whether to replace an existing one"
+PICTURES = (
+    "An object: `name`, `pictures` (each with `image`, `weight`, `crop`, `note`), `notes`, `overwrite`, and `adopt`, "
+    "whether to add the pictures that are in a folder of that name"
+)
+ZIPPED = "An object: `zip` in base64, `name` for another name, `overwrite`, `adopt`"
+PICTURE = "An object: `image`, and optionally `model`, the adapter whose face models are used"
+UNIT = "An object: `unit`, whose pictures are checked"
+POINTS = "An object: `image`, `width`, `height`, and optionally `face` and `place` [x, y, height]"
+
+REQUESTS: Sequence[Request] = (
+    Request(lambda *_: {"version": VERSION}, "GET version", summary="Version of the extension", model=Version),
+    Request(lambda *_: schema(), "GET schema", summary="JSON Schema of a unit", model=dict[str, Any]),
+    Request(
+        listing(list_adapters),
+        route="GET models",
+        summary="Adapter files, those that fit the loaded checkpoint first",
+        model=list[Adapter],
+    ),
+    Request(listing(list_encoders), "GET encoders", summary="Image encoder files", model=list[Encoder]),
+    Request(listing(list_saved), "GET embeds", summary="Saved references", model=list[Saved]),
+    Request(listing(panel_lists), panel="list"),
+    Request(of_session(rescan), "POST rescan", "rescan", "Look for files again", model=Counts, then=panel_lists),
+    Request(
+        of_session(save_reference),
+        route="POST embeds",
+        panel="save",
+        summary="Save the references of a unit under a name",
+        body=SAVING,
+        model=Saved,
+        done=SAVED,
+        then=saved_references,
+    ),
+    Request(of_session(plot), panel="plot"),
+    Request(of_session(save_preset), panel="save preset", done=SAVED, then=presets),
+    Request(of_session(delete_preset), panel="delete preset", done=DELETED, then=presets),
+    Request(listing(list_subjects), "GET subjects", "subjects", "Subjects, with thumbnails", model=Subjects),
+    Request(
+        of_session(read_subject),
+        route="POST subjects/read",
+        panel="read subject",
+        summary="A subject with its whole pictures",
+        body=NAMED,
+        model=Subject,
+    ),
+    Request(
+        of_session(save_subject),
+        route="POST subjects",
+        panel="save subject",
+        summary="Save pictures as a subject",
+        body=PICTURES,
+        model=Subject,
+        done=SAVED,
+        then=list_subjects,
+    ),
+    Request(
+        of_session(delete_subject),
+        route="POST subjects/delete",
+        panel="delete subject",
+        summary="Delete a subject",
+        body=NAMED,
+        model=Deleted,
+        done=DELETED,
+        then=list_subjects,
+    ),
+    Request(
+        of_session(export_subject),
+        route="POST subjects/export",
+        panel="export subject",
+        summary="A subject as a zip",
+        body=NAMED,
+        model=Zip,
+    ),
+    Request(
+        of_session(import_subject),
+        route="POST subjects/import",
+        panel="import subject",
+        summary="Save the subject in a zip",
+        body=ZIPPED,
+        model=Subject,
+        done=IMPORTED,
+        then=list_subjects,
+    ),
+    Request(
+        of_session(faces),
+        route="POST faces",
+        panel="faces",
+        summary="Find the faces in a picture, numbered as in a unit's `face`",
+        body=PICTURE,
+        model=Faces,
+    ),
+    Request(
+        of_session(check),
+        route="POST check",
+        panel="check",
+        summary="Measure a unit's pictures, show what the models see of them, and advise",
+        body=UNIT,
+        model=Checked,
+    ),
+    Request(
+        of_session(keypoints),
+        route="POST keypoints",
+        panel="keypoints",
+        summary="Draw a face's key points, for InstantID's ControlNet",
+        body=POINTS,
+        model=Keypoints,
+    ),
+    Request(likeness, panel="likeness"),
+)
+"""Whatever can be asked, in the order in which the description of the API has it."""
+
+PANEL: Mapping[str, Request] = {request.panel: request for request in REQUESTS if request.panel}
