@@ -22,9 +22,15 @@ from lib_ipadapter.weights.projectors import Resampler
 WIDTH, LAYERS, PROJECTION = 1280, 32, 1024
 """ViT-H/14"""
 
+FILE_BYTES = 2_120_000_000
+"""Of the adapter and the encoder in half precision, in the temporary folder."""
+
+NEEDED_BYTES = 4_500_000_000
+"""At most, while the encoder computes in full precision: its weights, its file and that of the adapter in memory."""
+
 
 def vit_h() -> dict[str, torch.Tensor]:
-    """Return a ViT-H/14 tower with random weights, in open_clip's layout."""
+    """Return a ViT-H/14 vision tower with random weights in half precision, in open_clip's layout."""
     made = {
         "class_embedding": torch.randn(WIDTH),
         "positional_embedding": torch.randn(257, WIDTH),
@@ -41,7 +47,7 @@ def vit_h() -> dict[str, torch.Tensor]:
             ("mlp.c_fc.", 4 * WIDTH, WIDTH),
             ("mlp.c_proj.", WIDTH, 4 * WIDTH),
         ):
-            made[f"{prefix}.{name}weight"] = torch.randn(rows, columns) * 0.3 * columns**-0.5
+            made[f"{prefix}.{name}weight"] = (torch.randn(rows, columns) * 0.3 * columns**-0.5).half()
             made[f"{prefix}.{name}bias"] = torch.zeros(rows)
     for norm in norms:
         made |= {f"{norm}.weight": torch.ones(WIDTH), f"{norm}.bias": torch.zeros(WIDTH)}

@@ -1,6 +1,7 @@
 """Report what the adapter costs: `python tasks.py bench [--quick]`.
 
-Times of the sites are ratios taken in one run, so that they mean the same on any machine.
+Times of the sites are ratios taken in one run, so that they mean the same on any machine. Beforehand it says how much
+memory it needs: below 6 GB, also without a graphics card.
 """
 
 import argparse
@@ -21,8 +22,22 @@ import sites
 import torch
 
 GOALS = {"4": 0.12, "16": 0.14, "4 + 16 + 16": 0.28, "4 + 16 + 16, controlled": 0.32}
-"""Of time added to the plain sites. "controlled" is with a mask for each unit, and for ours weights per layer and a
-curve over the steps besides, which diffusers has not."""
+"""Of time added to the plain sites. "controlled" is with a mask for each unit, and for ours also with weights per layer
+and a curve over the steps, which diffusers does not have."""
+
+QUICK = (("SD1.5 at 512²", 5),)
+WHOLE = (("SD1.5 at 512²", 15), ("SDXL at 1024²", 3))
+"""U-Nets and repetitions."""
+
+
+def needs(names: list[str], with_preparation: bool, dtype: torch.dtype) -> str:
+    """Return how much memory the benchmarks need, in a sentence."""
+    needed = {name: sites.needed_bytes(name, dtype) for name in names}
+    if with_preparation:
+        needed["preparation, in main memory"] = preparation.NEEDED_BYTES
+    parts = ", ".join(f"{value / 1e9:.1f} GB for {name}" for name, value in needed.items())
+    files = f", and {preparation.FILE_BYTES / 1e9:.1f} GB of temporary files" if with_preparation else ""
+    return f"Needs about {parts}, one after the other{files}."
 
 
 def report_sites(name: str, repetitions: int, device: torch.device, dtype: torch.dtype) -> None:
@@ -49,9 +64,11 @@ def main() -> None:
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     torch.set_num_threads(2)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    report_sites("SD1.5 at 512²", 5 if options.quick else 15, device, dtype)
+    measured = QUICK if options.quick else WHOLE
+    print(needs([name for name, _ in measured], not options.quick, dtype))
+    for name, repetitions in measured:
+        report_sites(name, repetitions, device, dtype)
     if not options.quick:
-        report_sites("SDXL at 1024²", 3, device, dtype)
         report_preparation()
 
 

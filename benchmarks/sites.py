@@ -1,12 +1,15 @@
 """Added time of the adapter at the cross-attention sites of SD1.5 (512²) and SDXL (1024²), beside its peers.
 
-Each site is run plain and in every other way before the next, in an order that changes; a repetition sums the sites,
-and what is reported is the median over the repetitions of (time / plain time - 1). All ways use the same weights.
+Each site is made, run plain and in every other way, in an order that changes, and dropped before the next, so that the
+layers of one site are in memory at a time. A repetition sums the sites, and what is reported is the median over the
+repetitions of (time / plain time - 1). All ways use the same weights.
 """
 
+import gc
 import random
 import statistics
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -70,22 +73,46 @@ class Subject:
     ways: dict[str, Way]
 
 
-def subjects(name: str, device: torch.device, dtype: torch.dtype) -> list[Subject]:
-    """Return the sites of a U-Net in the order in which it runs them, each with random weights."""
+def subjects(name: str, device: torch.device, dtype: torch.dtype) -> Iterator[Subject]:
+    """Yield the sites of a U-Net in the order in which it runs them, each with random weights of its own."""
     layout, context_dim, heads, dim = SIZES[name]
-    made = []
     text = torch.randn(ROWS, 77, context_dim, device=device, dtype=dtype)
     images = {count: torch.randn(2, count, context_dim, device=device, dtype=dtype) for count in (4, 16)}
     for site in sorted(sites(layout), key=lambda site: (site.layer, site.depth)):
-        width = WIDTHS[layout.name][site.level]
-        rows, columns = (side >> site.level for side in LATENT[layout.name])
+        width, (rows, columns) = width_and_grid(name, site)
         h = heads or width // (dim or 64)
         attention = Attention(width, context_dim, heads=h, dim_head=width // h, processor=AttnProcessor2_0())
         attention = attention.to(device, dtype).eval()
         hidden = torch.randn(ROWS, rows * columns, width, device=device, dtype=dtype)
-        made.append(Subject(attention, hidden, text, (rows, columns), {}))
-        made[-1].ways = ways(made[-1], site, images)
-    return made
+        subject = Subject(attention, hidden, text, (rows, columns), {})
+        subject.ways = ways(subject, site, images)
+        yield subject
+        del attention, hidden, subject
+        gc.collect()  # hooks and their module know each other, and would stay until Python looks by itself
+
+
+def width_and_grid(name: str, site: Site) -> tuple[int, Size]:
+    """Return the width of a site, and the rows and columns of its queries."""
+    layout = SIZES[name][0]
+    rows, columns = (side >> site.level for side in LATENT[layout.name])
+    return WIDTHS[layout.name][site.level], (rows, columns)
+
+
+TENSORS_IN_FLIGHT = 12
+"""Tensors as large as what goes into a site that the way with the most of them holds, such as query and attention."""
+
+
+def needed_bytes(name: str, dtype: torch.dtype) -> int:
+    """Return about how much memory the largest site of a U-Net needs, with the weights of every way to run it."""
+    layout, context_dim, *_ = SIZES[name]
+    units = sum(len(counts) for counts in UNITS.values())
+
+    def numbers(site: Site) -> int:
+        width, (rows, columns) = width_and_grid(name, site)
+        weights = 2 * width * width + 2 * context_dim * width * (1 + units)
+        return weights + TENSORS_IN_FLIGHT * ROWS * rows * columns * width
+
+    return dtype.itemsize * max(map(numbers, sites(layout)))
 
 
 Weights = list[tuple[nn.Linear, nn.Linear]]
@@ -169,18 +196,21 @@ def ours(subject: Subject, site: Site, weights: Weights, tokens: list[Tensor]) -
 
 def measure(name: str, repetitions: int, device: torch.device, dtype: torch.dtype) -> dict[str, float]:
     """Return the added time of each way as a part of the plain time."""
+    totals: list[dict[str, float]] = [{} for _ in range(repetitions)]
     with torch.inference_mode():
-        tested = subjects(name, device, dtype)
-        ratios: dict[str, list[float]] = {}
-        for repetition in range(repetitions + 1):
-            totals = dict.fromkeys(tested[0].ways, 0.0)
-            for subject in tested:
-                for way in random.sample(sorted(totals), len(totals)):
-                    totals[way] += seconds(subject.ways[way], device)
-            for way, total in totals.items():
-                if repetition:  # the first one warms up
-                    ratios.setdefault(way, []).append(total / totals["plain"] - 1)
-    return {way: statistics.median(values) for way, values in ratios.items() if way != "plain"}
+        for subject in subjects(name, device, dtype):
+            run_all_ways(subject, device)  # to warm up
+            for total in totals:
+                for way, taken in run_all_ways(subject, device).items():
+                    total[way] = total.get(way, 0.0) + taken
+            del subject  # before the next is made
+    labels = [way for way in totals[0] if way != "plain"]
+    return {way: statistics.median(total[way] / total["plain"] - 1 for total in totals) for way in labels}
+
+
+def run_all_ways(subject: Subject, device: torch.device) -> dict[str, float]:
+    """Return the time of each way to run a site, in an order that changes."""
+    return {way: seconds(subject.ways[way], device) for way in random.sample(sorted(subject.ways), len(subject.ways))}
 
 
 def seconds(way: Way, device: torch.device) -> float:

@@ -22,6 +22,7 @@ KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
         ("a1111",),
         "torch 2.1 has no half precision on a CPU",
     ),
+    "tests/test_benchmarks.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
     "tests/test_unet.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
     "tests/test_faceid.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
     "tests/test_instantid.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
