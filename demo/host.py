@@ -1,6 +1,6 @@
 """A host without a web UI: a small sampler over a U-Net, an autoencoder and a text encoder that it is given.
 
-It is the example of how to use the library from a program of one's own:
+It is the example of how to use the library in a program of your own:
 
     host = Demo(model, Folders(adapters=(folder,), encoders=(folder,)))
     session = Session(host)
@@ -13,6 +13,8 @@ It is the example of how to use the library from a program of one's own:
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,17 @@ from torch import Tensor, nn
 
 from lib_ipadapter.base.boxes import Size
 from lib_ipadapter.base.errors import IPAdapterError
-from lib_ipadapter.port import COND, UNCOND, CacheLimits, Folders, PassInfo, Row, SamplingRunPort
+from lib_ipadapter.port import (
+    COND,
+    UNCOND,
+    CacheLimits,
+    Folders,
+    GeneratedPicture,
+    PassInfo,
+    ReportSettings,
+    Row,
+    SamplingRunPort,
+)
 from lib_ipadapter.unit.unit import Unit
 
 
@@ -43,7 +55,7 @@ class Model:
 
 @dataclass
 class Generation:
-    """What is asked for, and what the session notes beside it: one picture for each seed."""
+    """What is asked for, one picture per seed, and what the session writes down beside it."""
 
     prompt: str
     seeds: Sequence[int]
@@ -55,14 +67,27 @@ class Generation:
 
 
 class Demo:
-    """The door; see `host.Host` for what each function is for."""
+    """The host; see `lib_ipadapter.port.Host` for what each method is for."""
 
     def __init__(self, model: Model, folders: Folders) -> None:
         self.model = model
         self._folders = folders
 
+    # Files and memory
+
     def folders(self) -> Folders:
         return self._folders
+
+    def reference_store(self) -> None:
+        """References are not kept."""
+
+    def cache_limits(self) -> CacheLimits:
+        return CacheLimits()
+
+    def free_memory(self, needed: int) -> None:
+        """There is no low-memory mode."""
+
+    # How encoders run
 
     def compute_device(self) -> torch.device:
         return self.model.signal_left.device
@@ -70,20 +95,10 @@ class Demo:
     def compute_dtype(self) -> torch.dtype:
         return self.model.signal_left.dtype
 
-    def free_memory(self, needed: int) -> None:
-        """There is no low-memory mode."""
-
     def unconditional(self) -> str:
         return "mean"
 
-    def cache_limits(self) -> CacheLimits:
-        return CacheLimits()
-
-    def reference_store(self) -> None:
-        """Nothing of a reference is kept."""
-
-    def pass_info(self, p: Generation) -> PassInfo:
-        return PassInfo()
+    # The network
 
     def sampling_unet(self, p: Generation) -> nn.Module:
         return self.model.unet
@@ -91,14 +106,10 @@ class Demo:
     def loaded_unet(self) -> nn.Module:
         return self.model.unet
 
-    def exclusive(self, task: str = "") -> AbstractContextManager[None]:
-        return nullcontext()
+    # One generation
 
-    def report_progress(self, what: str, done: int, total: int) -> None:
-        """There is no progress bar, and nothing interrupts."""
-
-    def http_error(self, error: IPAdapterError) -> Exception:
-        return error
+    def before_process(self, p: Generation, feeds_controlnet: bool) -> None:
+        """Nothing is left by an earlier generation, and there is no ControlNet."""
 
     @contextmanager
     def stop_on_error(self, p: Generation, unit: int | None = None) -> Generator[None, None, None]:
@@ -109,20 +120,57 @@ class Demo:
             error.unit = error.unit or unit
             raise
 
-    def comment(self, p: Generation, text: str) -> None:
-        """Nothing shows a comment."""
-
     def check_other_extensions(self, p: Generation, adapters: Collection[str], units: Collection[Unit]) -> None:
         """There are no other extensions."""
 
     def expect_passes(self, p: Generation) -> None:
-        """Every pass is told of."""
+        """Every pass is announced."""
+
+    def pass_info(self, p: Generation) -> PassInfo:
+        return PassInfo()
 
     def while_sampling(self, p: Generation, run: SamplingRunPort | None) -> None:
         p.run = run
 
+    def on_cfg_denoiser(self, params: Any) -> None:
+        """There is no such callback; `sample` itself calls the run."""
+
+    # Reports
+
+    def report_settings(self, p: Generation) -> ReportSettings:
+        return ReportSettings(likeness=False, log="none", folder=Path())
+
+    def generated_picture(self, p: Generation) -> GeneratedPicture:
+        """Return the first picture of the only batch: nothing here reports on pictures one by one."""
+        return GeneratedPicture(0, 0, len(p.seeds), p.seeds[0])
+
+    def comment(self, p: Generation, text: str) -> None:
+        print(text)
+
+    # Work between generations
+
+    def exclusive(self, task: str = "") -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def report_progress(self, what: str, done: int, total: int) -> None:
+        """There is no progress bar, and nothing interrupts."""
+
+    # HTTP
+
+    def route_guards(self, app: Any) -> Sequence[Any]:
+        return ()
+
+    def http_error(self, error: IPAdapterError) -> Exception:
+        return error
+
+    def answer_refusals(self, app: Any) -> None:
+        """There is no app."""
+
+    def show_refusals(self) -> None:
+        """There is no page."""
+
     def sample(self, p: Generation) -> list[Image.Image]:
-        """Return one picture for each seed of `p`, with the units that act on it."""
+        """Return one picture per seed of `p`, with the units that act on it."""
         run, p.run = p.run, None
         if run is None:
             return self._sample(p, _nothing)
@@ -133,14 +181,14 @@ class Demo:
             run.eject()
 
     @torch.no_grad()
-    def _sample(self, p: Generation, arm: Callable[[Sequence[Row], float, Size], None]) -> list[Image.Image]:
+    def _sample(self, p: Generation, begin_call: Callable[[Sequence[Row], float, Size], None]) -> list[Image.Image]:
         """Denoise with DDIM (Song et al. 2021, eta 0) and classifier-free guidance, in v-prediction."""
         context = self.model.contexts([p.prompt] * len(p.seeds) + [p.negative] * len(p.seeds))
         rows = [Row(role, picture) for role in (COND, UNCOND) for picture in range(len(p.seeds))]
         times = _time_steps(len(self.model.signal_left), p.steps)
         x = torch.stack([_noise(seed, self.model.latent) for seed in p.seeds]).to(context)
         for step, (time, following) in enumerate(zip(times, [*times[1:], 0], strict=True)):
-            arm(rows, step / p.steps, (x.shape[-2], x.shape[-1]))
+            begin_call(rows, step / p.steps, (x.shape[-2], x.shape[-1]))
             cond, uncond = self.model.unet(torch.cat([x, x]), torch.full((len(rows),), time), context).chunk(2)
             v = uncond + p.guidance * (cond - uncond)
             left, then = self.model.signal_left[time], self.model.signal_left[following]
@@ -151,7 +199,7 @@ class Demo:
 
 
 def _nothing(rows: Sequence[Row], progress: float, size: Size) -> None:
-    """Stand for a run where no unit acts."""
+    """Take the place of a run's `begin_call` where no unit acts."""
 
 
 def _time_steps(count: int, steps: int) -> list[int]:

@@ -1,4 +1,7 @@
-"""What every door to a web UI offers to the rest of the library. Each door is a module with these functions."""
+"""What a host must offer: a web UI, or any other program that samples with a U-Net.
+
+`Host` is the whole of it. One class satisfies it for each web UI, below `hosts/`; demo/host.py does so without one.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
@@ -23,14 +26,14 @@ class Folders:
     adapters: tuple[Path, ...]
     encoders: tuple[Path, ...]
     saved: tuple[Path, ...] = ()
-    """Of saved references, which are written into the first."""
+    """Of saved references; new ones are written into the first."""
     faces: tuple[Path, ...] = ()
     """Folders with one folder for each pack of insightface's models."""
     loras: tuple[Path, ...] = ()
     presets: Path | None = None
-    """The file of a person's own presets, or None where they cannot be kept."""
+    """The file of the user's own presets, or None where they cannot be kept."""
     subjects: tuple[Path, ...] = ()
-    """Of subjects, which are written into the first."""
+    """Of subjects; new ones are written into the first."""
 
 
 class Row(NamedTuple):
@@ -43,25 +46,25 @@ class Row(NamedTuple):
 
 
 RowsOf = Callable[[torch.Tensor], Sequence[Row]]
-"""(text that rows of the U-Net see: (rows, tokens, width)) -> what they are."""
+"""(text that rows of the U-Net see: (rows, tokens, width)) -> what these rows are."""
 
 
 @dataclass(frozen=True)
 class PassInfo:
-    """One pass of sampling, as far as units care."""
+    """One pass of sampling, as far as units depend on it."""
 
     hires: bool = False
     """Whether it is the second pass of hires fix."""
     inner: bool = False
-    """Whether another extension generates it within a generation, as ADetailer does with a picture's faces."""
+    """Whether another extension runs it within a generation, as ADetailer does for the faces of a picture."""
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """The part of the whole picture that is sampled: left, upper, right and lower edge as fractions of it. Inpainting
     "only masked" samples a part; masks are drawn for the whole."""
     loras: frozenset[str] = frozenset()
-    """LoRAs that the web UI applies in this pass because the prompt asks for them: names of files in lower case,
-    without folder and extension."""
+    """LoRAs that the web UI applies in this pass because the prompt asks for them: file names in lower case, without
+    folder and extension."""
     feeds_controlnet: bool = False
-    """Whether ControlNets may ask for the image tokens of units, to see them in the place of the text."""
+    """Whether ControlNets may ask for the units' image tokens, which they see instead of the text."""
 
 
 class ReferenceStoreConfig(NamedTuple):
@@ -69,14 +72,14 @@ class ReferenceStoreConfig(NamedTuple):
 
     folder: Path
     limit: int
-    """Bytes; with 0 nothing is kept."""
+    """Bytes; 0 keeps none."""
 
 
 class CacheLimits(NamedTuple):
     """Bytes of what is kept in memory between generations, so that it is computed once."""
 
     features: int = 256 << 20
-    """Of what encoders returned: about two hundred pictures of ViT-H."""
+    """Of encoders' outputs: about two hundred pictures of ViT-H."""
     keys_values: int = 256 << 20
     """Of image keys and values: about ten units of SDXL Plus."""
 
@@ -94,25 +97,25 @@ class GeneratedPicture(NamedTuple):
 
 
 class ReportSettings(NamedTuple):
-    """What is told of pictures once they are made."""
+    """What is reported of generated pictures."""
 
     likeness: bool
-    """Whether it is told how alike faces are to their references."""
+    """Whether faces are compared with their references."""
     log: str
-    """Kind of the file that is written for each run, "CSV" or "JSON", or "none"."""
+    """Format of the file that is written for each run, "CSV" or "JSON", or "none"."""
     folder: Path
-    """Where such files go."""
+    """Where these files go."""
 
 
 class Reporter(Protocol):
-    """The web UI, as far as something is told of pictures once they are made."""
+    """The part of a host that reports on generated pictures. `p` is the host's own record of one generation."""
 
     def report_settings(self, p: Any) -> ReportSettings:
-        """Return what is told of the pictures of a generation."""
+        """Return what is reported of the pictures of a generation."""
         ...
 
     def generated_picture(self, p: Any) -> GeneratedPicture:
-        """Return which picture of the generation it is that was just made."""
+        """Return which picture of the generation has just been made."""
         ...
 
     def comment(self, p: Any, text: str) -> None:
@@ -121,57 +124,98 @@ class Reporter(Protocol):
 
 
 class SamplingRunPort(Protocol):
-    """One pass of sampling, as a door drives it."""
+    """One pass of sampling with some units, as a host drives it.
+
+    `inject`, then for each call of the denoiser `begin_call` and `end_call`, and at last `eject`.
+    """
 
     @property
-    def bypassed(self) -> bool: ...
+    def bypassed(self) -> bool:
+        """Whether the U-Net was called while units were on, but none of its cross-attentions was."""
+        ...
+
     @property
-    def unfolds(self) -> bool: ...
+    def unfolds(self) -> bool:
+        """Whether pictures of a batch have references of their own."""
+        ...
+
     @property
-    def feeds_controlnet(self) -> bool: ...
-    def inject(self, unet: torch.nn.Module) -> None: ...
-    def eject(self) -> None: ...
-    def begin_call(self, rows: Sequence[Row], progress: float, size: Size, text_rows: RowsOf | None = None) -> None: ...
-    def end_call(self) -> None: ...
-    def face_tokens(self, number: int, rows: int) -> torch.Tensor: ...
-    def enter(self, path: str, hidden: torch.Tensor) -> None: ...
-    def leave(self, path: str, output: torch.Tensor) -> torch.Tensor: ...
+    def feeds_controlnet(self) -> bool:
+        """Whether ControlNets see image tokens of any unit in this pass."""
+        ...
+
+    def inject(self, unet: torch.nn.Module) -> None:
+        """Put hooks on this U-Net, and take them off the one before; harmless for the same one."""
+        ...
+
+    def eject(self) -> None:
+        """Leave the U-Net as it was; harmless where nothing is injected."""
+        ...
+
+    def begin_call(self, rows: Sequence[Row], progress: float, size: Size, text_rows: RowsOf | None = None) -> None:
+        """Act on the next call of the denoiser, with these rows, at this fraction 0..1 of the steps.
+
+        `size` is that of the whole latent picture. `text_rows` returns what rows are by their text, where the U-Net
+        may get only some of them.
+        """
+        ...
+
+    def end_call(self) -> None:
+        """Do nothing until the next `begin_call`."""
+        ...
+
+    def face_tokens(self, number: int, rows: int) -> torch.Tensor:
+        """Return what InstantID's ControlNet of this number, from 0, sees instead of the text.
+
+        (rows, tokens, context dim). Raises `IPAdapterError` for a number of rows that the current call does not have.
+        """
+        ...
+
+    def enter(self, path: str, hidden: torch.Tensor) -> None:
+        """Take note of the input of the cross-attention at `path`, before others change the number of its rows."""
+        ...
+
+    def leave(self, path: str, output: torch.Tensor) -> torch.Tensor:
+        """Return the output of that cross-attention, with the image attention if it could not be added inside."""
+        ...
 
 
-class Host(Protocol):
-    """The web UI, as far as a session needs it. `p` is the host's own record of one generation."""
+class Host(Reporter, Protocol):
+    """All that the library asks of the program that it runs in. `p` is that program's own record of one generation."""
+
+    # Files and memory
 
     def folders(self) -> Folders:
         """Return where model files are looked for."""
         ...
 
-    def compute_device(self) -> torch.device:
-        """Return the device on which encoders run."""
-        ...
-
-    def compute_dtype(self) -> torch.dtype:
-        """Return the dtype in which encoders run on that device."""
-        ...
-
-    def free_memory(self, needed: int) -> None:
-        """Take off the device what may leave it, before an encoder of `needed` bytes goes on it."""
-        ...
-
-    def unconditional(self) -> str:
-        """Return which picture unconditional rows see where no negative reference is given: "mean" or "black"."""
+    def reference_store(self) -> ReferenceStoreConfig | None:
+        """Return where references are kept, or None where they are not kept."""
         ...
 
     def cache_limits(self) -> CacheLimits:
-        """Return how much is kept in memory; it is asked for once, when a session begins."""
+        """Return how much is kept in memory; a session asks once."""
         ...
 
-    def reference_store(self) -> ReferenceStoreConfig | None:
-        """Return where references are kept, or None where that is nowhere."""
+    def free_memory(self, needed: int) -> None:
+        """Move what can leave the device off it, before an encoder of `needed` bytes goes on it."""
         ...
 
-    def pass_info(self, p: Any) -> PassInfo:
-        """Return what the pass is that is about to begin."""
+    # How encoders run
+
+    def compute_device(self) -> torch.device:
+        """Return the device that encoders run on."""
         ...
+
+    def compute_dtype(self) -> torch.dtype:
+        """Return the dtype that encoders run in on that device."""
+        ...
+
+    def unconditional(self) -> str:
+        """Return what unconditional rows see where no negative reference is given: "mean" or "black"."""
+        ...
+
+    # The network
 
     def sampling_unet(self, p: Any) -> torch.nn.Module:
         """Return the U-Net that will sample `p`; raises `IPAdapterError` where something else computes in its place."""
@@ -181,19 +225,13 @@ class Host(Protocol):
         """Return the loaded checkpoint's U-Net, or None where no checkpoint is loaded yet; never loads one."""
         ...
 
-    def exclusive(self, task: str = "") -> AbstractContextManager[Any]:
-        """Return a context in which no generation runs, for work between generations; it waits for its turn.
+    # One generation, in the order of the calls
 
-        The web UI's progress bar knows the work as `task`, and its interruption ends the work as it ends a generation.
+    def before_process(self, p: Any, feeds_controlnet: bool) -> None:
+        """Begin a generation: undo what an earlier one left, and prepare ControlNets that may see units' image tokens.
+
+        Without units on, it is all that happens for a generation, and it raises nothing.
         """
-        ...
-
-    def report_progress(self, what: str, done: int, total: int) -> None:
-        """Show how much of some work is done, in a generation too; raises `IPAdapterError` where it was interrupted."""
-        ...
-
-    def http_error(self, error: IPAdapterError) -> Exception:
-        """Return what a route raises, so that its caller is answered with the sentence."""
         ...
 
     def stop_on_error(self, p: Any, unit: int | None = None) -> AbstractContextManager[None]:
@@ -205,21 +243,57 @@ class Host(Protocol):
         ...
 
     def check_other_extensions(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
-        """Look at what other extensions do in the generation of `p`, where these units with these adapters' files act.
+        """Check what other extensions do in the generation of `p`, with these units and their adapters' file names.
 
-        Warns of an adapter that another extension applies, too. Raises `IPAdapterError` where units would be left out:
-        by what samples in a way of its own, by other machines, or, where some unit acts in inner generations only, by
-        the extension that makes these.
+        Warns of an adapter that another extension applies as well. Raises `IPAdapterError` where units would be left
+        out: by a script that samples in its own way, by other machines, or by the extension that makes inner
+        generations, if a unit is for those only.
         """
         ...
 
     def expect_passes(self, p: Any) -> None:
-        """Refuse from now on whatever samples in the generation of `p` without a call of `while_sampling` before it."""
+        """From now on, refuse any sampling in the generation of `p` that no call of `while_sampling` precedes."""
+        ...
+
+    def pass_info(self, p: Any) -> PassInfo:
+        """Return what the pass is that is about to begin."""
         ...
 
     def while_sampling(self, p: Any, run: SamplingRunPort | None) -> None:
-        """Let `run` act during the pass of sampling that is about to begin, and not a moment longer.
+        """Let `run` act during the pass of sampling that is about to begin, and no longer; None leaves it plain."""
+        ...
 
-        With None no unit acts in this pass.
+    def on_cfg_denoiser(self, params: Any) -> None:
+        """Take note that a denoiser, which may be any generation's, is about to call its model."""
+        ...
+
+    # Work between generations
+
+    def exclusive(self, task: str = "") -> AbstractContextManager[None]:
+        """Return a context in which no generation runs; entering it waits for those that are queued.
+
+        The progress bar knows the work as `task`, and interrupting the web UI ends it like a generation.
         """
+        ...
+
+    def report_progress(self, what: str, done: int, total: int) -> None:
+        """Show how much of some work is done, in a generation too; raises `IPAdapterError` if it was interrupted."""
+        ...
+
+    # HTTP
+
+    def route_guards(self, app: Any) -> Sequence[Any]:
+        """Return FastAPI dependencies for the library's routes, which let in whom the app itself lets in."""
+        ...
+
+    def http_error(self, error: IPAdapterError) -> Exception:
+        """Return what a route raises, so that its caller gets the error's sentence."""
+        ...
+
+    def answer_refusals(self, app: Any) -> None:
+        """Have the app answer a stopped generation with all that the error holds."""
+        ...
+
+    def show_refusals(self) -> None:
+        """Have the page show why a generation was stopped."""
         ...

@@ -16,8 +16,8 @@ PACKAGE = "sd_webui_ip_adapter"
 """The library's name inside a web UI. Its folder's own name is also that of a folder in Forge."""
 
 
-def room(name):
-    """Return a room of the library, imported under the private name when it is first needed."""
+def module(name):
+    """Return a module of the library, imported under the private name when it is first needed."""
     if PACKAGE not in sys.modules:
         package = types.ModuleType(PACKAGE)
         package.__path__ = [str(Path(__file__).resolve().parent.parent / "lib_ipadapter")]
@@ -26,20 +26,28 @@ def room(name):
 
 
 @functools.cache
-def door():
-    """Return the library's door to the web UI that runs this: the Forge family is the one that has `modules_forge`."""
-    return room("hosts.forge" if importlib.util.find_spec("modules_forge") else "hosts.a1111")
+def host():
+    """Return the web UI that runs this, as the library sees it: the Forge family is the one with `modules_forge`."""
+    if importlib.util.find_spec("modules_forge"):
+        return module("hosts.forge").Forge()
+    return module("hosts.a1111").A1111()
 
 
 @functools.cache
 def session():
     """Return the one session, made when it is first needed; a reload of the UI makes a new one."""
-    return room("engine.session").Session(door())
+    return module("engine.session").Session(host())
 
 
 @functools.cache
 def likeness_report():
-    return room("review.likeness_report").LikenessReport(door(), session().preparation)
+    """Return the one likeness report, which holds what it found in the latest generation."""
+    return module("review.likeness_report").LikenessReport(host(), session().preparation)
+
+
+def changed_by_plot(p, args):
+    """Return the script's args as they are in the cell of an X/Y/Z plot that `p` is, if it is one."""
+    return module("web.xyz").in_cell(p, args)
 
 
 class IPAdapterScript(scripts.Script):
@@ -50,11 +58,11 @@ class IPAdapterScript(scripts.Script):
         return scripts.AlwaysVisible
 
     def ui(self, is_img2img):
-        panel = room("web.panel").draw_panel(
+        panel = module("web.panel").draw_panel(
             tab="img2img" if is_img2img else "txt2img",
             units=shared.opts.data.get("ipadapter_units", 3),
             accordion=ui_components.InputAccordion,
-            answer=lambda asked: room("web.panel_requests").panel_answer(session(), asked, likeness_report()),
+            answer=lambda asked: module("web.panel_requests").panel_answer(session(), asked, likeness_report()),
             find_reference=lambda digits: session().references.find(digits),
             fault_of=lambda field, name: session().preparation.files.fault_of(field, name),
         )
@@ -62,23 +70,22 @@ class IPAdapterScript(scripts.Script):
         return panel.texts
 
     def before_process(self, p, *args, **kwargs):
-        with stopping(p):
-            feeding = any(args) and session().feeds_controlnet(p, room("web.xyz").in_cell(p, args))
-            door().before_process(p, feeding)
+        with stopping(p) if any(args) else contextlib.nullcontext():
+            host().before_process(p, any(args) and session().feeds_controlnet(p, changed_by_plot(p, args)))
 
     def process(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_generation(p, room("web.xyz").in_cell(p, args))
+                session().before_generation(p, changed_by_plot(p, args))
 
     def process_before_every_sampling(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_sampling(p, room("web.xyz").in_cell(p, args))
+                session().before_sampling(p, changed_by_plot(p, args))
 
     def postprocess_image_after_composite(self, p, pp, *args, **kwargs):
         if any(args):
-            likeness_report().after_picture(p, pp.image, room("web.xyz").in_cell(p, args))
+            likeness_report().after_picture(p, pp.image, changed_by_plot(p, args))
 
     def postprocess(self, p, processed, *args, **kwargs):
         if any(args):
@@ -92,8 +99,8 @@ class IPAdapterSeriesScript(scripts.Script):
         return "IP-Adapter: a generation for each reference"
 
     def ui(self, is_img2img):
-        help_text = "References: each goes, in its turn, to the units that have none"
-        weights_text = "Weights of the references, such as 1, 0.5; the last one is that of all others"
+        help_text = "References: each is used in turn by the units that have none"
+        weights_text = "Weights of the references, such as 1, 0.5; the last one applies to all others"
         return [
             gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files")),
             gr.Textbox(label=weights_text, elem_id=self.elem_id("weights")),
@@ -102,14 +109,14 @@ class IPAdapterSeriesScript(scripts.Script):
     def run(self, p, files, weights=""):
         own = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
         try:
-            return room("hosts.many_references").make_series(p, files, weights or "", own)
-        except room("base.errors").IPAdapterError as error:
-            raise door().http_error(error) from error
+            return module("hosts.many_references").make_series(p, files, weights or "", own)
+        except module("base.errors").IPAdapterError as error:
+            raise host().http_error(error) from None
 
 
 @contextlib.contextmanager
 def stopping(p):
-    """Stop the generation where even the library's door to the web UI does not open, as after a broken update.
+    """Stop a generation with units even where the library itself cannot be imported, as after a broken update.
 
     The script runner would report the error and go on, to a picture without the image prompt that was asked for.
     """
@@ -134,7 +141,7 @@ def args_of(p):
 def add_axes():
     grid = next((data.module for data in scripts.scripts_data if data.script_class.__module__ == "xyz_grid.py"), None)
     if grid:
-        xyz, listing, library = room("web.xyz"), room("web.file_lists"), session().preparation.files
+        xyz, listing, library = module("web.xyz"), module("web.file_lists"), session().preparation.files
         files = {
             "model": xyz.Files(lambda: listing.usable(listing.list_adapters(session())), library.adapter),
             "encoder": xyz.Files(
@@ -145,92 +152,34 @@ def add_axes():
             ),
             "embeds": xyz.Files(lambda: listing.usable(listing.list_saved(session())), library.saved_reference),
         }
-        plot = xyz.Plot(grid, files, args_of, door().http_error)
+        plot = xyz.Plot(grid, files, args_of, host().http_error)
         xyz.add_axes(plot, shared.opts.data.get("ipadapter_units", 3))
 
 
 def add_routes(_demo, app):
-    door().show_refusals()
+    host().show_refusals()
     if shared.cmd_opts.api or shared.cmd_opts.nowebui:
-        room("web.routes").add_routes(app, session(), door().route_guards(app))
-        door().answer_refusals(app)
-
-
-KEPT = {"minimum": 0, "maximum": 8192, "step": 64}
-"""Range of the settings in megabytes."""
+        module("web.routes").add_routes(app, session(), host().route_guards(app))
+        host().answer_refusals(app)
 
 
 def add_settings():
-    section = ("ipadapter", "IP-Adapter")
-    settings = {
-        "ipadapter_units": shared.OptionInfo(
-            3, "Number of units", gr.Slider, {"minimum": 1, "maximum": 10, "step": 1}, section=section
-        ).needs_reload_ui(),
-        "ipadapter_folder": shared.OptionInfo("", "Another folder with adapters and image encoders", section=section),
-        "ipadapter_kept_folder": shared.OptionInfo(
-            "", "Another folder for saved references and subjects", section=section
-        ).info("new ones are written there; those in the web UI's models folder are still found"),
-        "ipadapter_unconditional": shared.OptionInfo(
-            "mean",
-            "What the negative prompt sees without a negative reference",
-            gr.Radio,
-            {"choices": ["mean", "black"]},
-            section=section,
-        ).info("mean colour, as IP-Adapter's authors; or a black picture, as ComfyUI and Forge: for their old results"),
-        "ipadapter_kept_references": shared.OptionInfo(
-            256,
-            "References kept, so that pasted parameters restore them (MB)",
-            gr.Slider,
-            KEPT,
-            section=section,
-        ).info(
-            "in cache/ipadapter-references of the web UI's data folder, to which who uses this web UI can come by "
-            "pasting; 0 keeps none and removes those kept when the next picture is made"
-        ),
-        "ipadapter_kept_features": shared.OptionInfo(
-            256, "Memory for what image encoders saw (MB)", gr.Slider, KEPT, section=section
+    table = module("hosts.settings")
+    for key, setting in table.SETTINGS.items():
+        component, arguments = setting.widget or (None, None)
+        option = shared.OptionInfo(
+            setting.default, setting.label, component and getattr(gr, component), arguments, section=table.SECTION
         )
-        .info("main memory; a reference that is kept there is not encoded again")
-        .needs_reload_ui(),
-        "ipadapter_kept_keys_values": shared.OptionInfo(
-            256, "Memory for image keys and values (MB)", gr.Slider, KEPT, section=section
-        )
-        .info("main memory; a unit that is kept there and unchanged costs nothing before sampling")
-        .needs_reload_ui(),
-        "ipadapter_likeness": shared.OptionInfo(
-            False, "Tell how alike the faces in a picture are to their references (FaceID and its kin)", section=section
-        ).info(
-            "in the picture's parameters and below the gallery, as the face models see it; it takes about a second a "
-            "picture, and is no identity verification"
-        ),
-        "ipadapter_likeness_log": shared.OptionInfo(
-            "none",
-            "Log of it, a file for each run",
-            gr.Radio,
-            {"choices": ["none", "CSV", "JSON"]},
-            section=section,
-        ).info("in log/ipadapter-likeness of the web UI's data folder; cosines and places, nothing else of a face"),
-        "ipadapter_log_level": shared.OptionInfo(
-            "warning",
-            "What the console tells",
-            gr.Radio,
-            {"choices": ["warning", "info", "debug"]},
-            section=section,
-        ).info("info: one line a generation, with what its units cost"),
-        "ipadapter_install_faces": shared.OptionInfo(
-            False, "Install what FaceID adapters need (insightface, onnx, onnxruntime)", section=section
-        ).info("added at the next start of the web UI, beside the versions that it has"),
-        "ipadapter_warn_only": shared.OptionInfo(
-            False, "When a unit cannot run, go on without it and warn, instead of stopping", section=section
-        ),
-    }
-    for key, setting in settings.items():
-        shared.opts.add_option(key, setting)
+        if setting.info:
+            option.info(setting.info)
+        if setting.needs_reload:
+            option.needs_reload_ui()
+        shared.opts.add_option(key, option)
     shared.opts.onchange("ipadapter_log_level", set_log_level)
 
 
 def set_log_level():
-    """Let the library's log tell as much as the setting says, on the console where the web UI has set up no log."""
+    """Have the library log as much as the setting says, to the console if the web UI has not set up logging."""
     log = logging.getLogger(PACKAGE)
     log.setLevel(shared.opts.data.get("ipadapter_log_level", "warning").upper())
     if not log.handlers and not logging.root.handlers:
@@ -241,4 +190,4 @@ def set_log_level():
 script_callbacks.on_before_ui(add_axes)
 script_callbacks.on_app_started(add_routes)
 script_callbacks.on_ui_settings(add_settings)
-script_callbacks.on_cfg_denoiser(lambda params: door().on_cfg_denoiser(params))
+script_callbacks.on_cfg_denoiser(lambda params: host().on_cfg_denoiser(params))

@@ -237,12 +237,12 @@ class Double:
         classes = [each for each in vars(executed).values() if isinstance(each, type) and issubclass(each, Script)]
         self.scripts += [script for script in (each() for each in classes) if script.show(False) is ALWAYS_VISIBLE]
 
-    def call(self, method: str, p: Processing, *told: Any, **named: Any) -> None:
+    def call(self, method: str, p: Processing, *given: Any, **named: Any) -> None:
         """Call a method of every script that has it, with the script's own arguments; its errors are only reported."""
         for script in self.scripts:
             if hasattr(script, method):
                 try:
-                    getattr(script, method)(p, *told, *p.args.get(script.title(), ()), **named)
+                    getattr(script, method)(p, *given, *p.args.get(title_of(script), ()), **named)
                 except Exception:
                     log.exception("a script failed in %s", method)
 
@@ -254,7 +254,7 @@ class Double:
         p.script_args = [0]  # the number of the selectable script, of which none is chosen
         for script in self.scripts:
             script.args_from = len(p.script_args)
-            p.script_args += p.args.get(script.title(), ())
+            p.script_args += p.args.get(title_of(script), ())
             script.args_to = len(p.script_args)
         self.call("before_process", p)
         self.call("process", p)
@@ -295,8 +295,8 @@ class Double:
         return latents
 
     def before_sampling(self, p: Processing, latents: Tensor) -> None:
-        told = {"c": p.sampler.sampler_extra_args["cond"], "uc": self.uncond(p)}
-        self.call("process_before_every_sampling", p, x=latents, noise=latents, **told)
+        conds = {"c": p.sampler.sampler_extra_args["cond"], "uc": self.uncond(p)}
+        self.call("process_before_every_sampling", p, x=latents, noise=latents, **conds)
 
     def before_hires(self, p: Processing, latents: Tensor) -> None:
         self.call("before_hr", p)
@@ -309,7 +309,7 @@ class Double:
         """Return the guided prediction for `x`, for which the U-Net is called once or several times."""
         raise NotImplementedError
 
-    def told(self, denoiser: Denoiser, x: Tensor) -> Tensor:
+    def seen_by_callbacks(self, denoiser: Denoiser, x: Tensor) -> Tensor:
         """Return the batch after the callbacks have seen it."""
         p = denoiser.p
         texts = contexts(p.prompts * p.batch_size), contexts([p.negative_prompt] * p.batch_size)
@@ -329,7 +329,7 @@ class A1111(Double):
     def denoise(self, denoiser: Denoiser, x: Tensor) -> Tensor:
         p, pictures = denoiser.p, len(x)
         texts = p.prompts * pictures + [p.negative_prompt] * pictures
-        whole = self.told(denoiser, torch.cat([x.repeat_interleave(len(p.prompts), 0), x]))
+        whole = self.seen_by_callbacks(denoiser, torch.cat([x.repeat_interleave(len(p.prompts), 0), x]))
         size = pictures if p.apart else len(whole)
         parts = [slice(start, start + size) for start in range(0, len(whole), size)]
         called = denoiser.inner_model
@@ -352,7 +352,7 @@ class InnerModel(nn.Module):
 
 
 class ReForge(Double):
-    """reForge: the U-Net is told the role of each chunk, one row of which is for each picture."""
+    """reForge: each call of the U-Net says the role of each chunk, which has one row for each picture."""
 
     modules: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "modules_forge": {},
@@ -374,7 +374,7 @@ class ReForge(Double):
         p, scale = denoiser.p, self.scale(denoiser)
         chunks = [(UNCOND, p.negative_prompt)] if scale != 1 else []
         chunks += [(COND, prompt) for prompt in reversed(p.prompts)]
-        x = self.told(denoiser, x)
+        x = self.seen_by_callbacks(denoiser, x)
         size = 1 if p.apart else len(chunks)
         parts = [chunks[start : start + size] for start in range(0, len(chunks), size)]
         outs = torch.cat([self.evaluated(x, part) for part in parts]).chunk(len(chunks))
@@ -445,6 +445,15 @@ def taking_options(unet: nn.Module) -> nn.Module:
     if type(unet).__name__ != "Taking":
         unet.__class__ = Taking
     return unet
+
+
+def title_of(script: Any) -> str:
+    """Return a script's title, or its file's name where that fails (modules/scripts.py, `wrap_call`)."""
+    try:
+        return str(script.title())
+    except Exception:
+        log.exception("a script failed in title")
+        return script.__class__.__module__
 
 
 def ignored(callback: Callable[..., Any]) -> None:

@@ -41,7 +41,7 @@ class End:
 BROWSER_ONLY = ("helpers", "keypoints", "likeness", "masks", "strip")
 """Tests in tests/panel of what the browser draws, which is the same with any version of gradio."""
 ONE_END_ONLY = (
-    *("contract", "controls", "face_context", "families", "forge_context"),
+    *("contract", "controls", "families", "instantid_a1111", "instantid_forge"),
     *("install", "meaning", "missing_files", "places"),
 )
 """Long tests that use no package whose versions differ much."""
@@ -59,7 +59,7 @@ ENDS = {
                 *(f"--ignore=tests/test_{name}.py" for name in ONE_END_ONLY),
             ),
         ),
-        End("forge-neo", "3.13", ("tests/test_units.py", "tests/panel")),
+        End("forge-neo", "3.13", ("tests/test_units.py", "tests/test_route_guards.py", "tests/panel")),
     )
 }
 

@@ -40,14 +40,10 @@ def texts_of_intents() -> set[str]:
 
 def texts_of_settings() -> set[str]:
     """Return the labels and explanations of the settings."""
-    tree = ast.parse((ROOT / "scripts" / "ip_adapter.py").read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
-    labels = [ast.literal_eval(call.args[1]) for call in calls if call.func.attr == "OptionInfo"]
-    return {
-        "IP-Adapter",
-        *labels,
-        *(f"({ast.literal_eval(call.args[0])})" for call in calls if call.func.attr == "info" and call.args),
-    }
+    from lib_ipadapter.hosts.settings import SECTION, SETTINGS
+
+    infos = {f"({setting.info})" for setting in SETTINGS.values() if setting.info}
+    return {SECTION[1], *(setting.label for setting in SETTINGS.values()), *infos}
 
 
 def texts_of_the_browser() -> set[str]:

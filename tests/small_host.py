@@ -13,7 +13,17 @@ from torch import Tensor, nn
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SDXL
-from lib_ipadapter.port import COND, UNCOND, CacheLimits, Folders, PassInfo, ReferenceStoreConfig, Row
+from lib_ipadapter.port import (
+    COND,
+    UNCOND,
+    CacheLimits,
+    Folders,
+    GeneratedPicture,
+    PassInfo,
+    ReferenceStoreConfig,
+    ReportSettings,
+    Row,
+)
 from lib_ipadapter.unit.unit import Unit
 from lib_ipadapter.web.panel_requests import panel_answer
 
@@ -60,13 +70,13 @@ def save_files(folder: Path) -> None:
 
 
 class SmallHost:
-    """The least that is a host."""
+    """The least that satisfies `port.Host`."""
 
     def __init__(self, folder: Path, unet: nn.Module) -> None:
         self.folder, self.unet = folder, unet
         self.refused: list[str] = []
+        self.checked: tuple[set[str], list[str]] = set(), []
         self.comments: list[str] = []
-        self.told: tuple[set[str], list[str]] = set(), []
         self.run: Any = None
         self.convention = "mean"
         self.facts = PassInfo()
@@ -131,12 +141,29 @@ class SmallHost:
         self.comments.append(text)
 
     def check_other_extensions(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
-        self.told = set(adapters), [unit.inner for unit in units]
+        self.checked = set(adapters), [unit.inner for unit in units]
 
     def expect_passes(self, p: Any) -> None: ...
 
     def while_sampling(self, p: Any, run: Any) -> None:
         self.run = run
+
+    def before_process(self, p: Any, feeds_controlnet: bool) -> None: ...
+
+    def on_cfg_denoiser(self, params: Any) -> None: ...
+
+    def report_settings(self, p: Any) -> ReportSettings:
+        return ReportSettings(False, "none", self.folder)
+
+    def generated_picture(self, p: Any) -> GeneratedPicture:
+        return GeneratedPicture(0, 0, 1, 0)
+
+    def route_guards(self, app: Any) -> Sequence[Any]:
+        return ()
+
+    def answer_refusals(self, app: Any) -> None: ...
+
+    def show_refusals(self) -> None: ...
 
 
 class Processing:

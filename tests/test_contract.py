@@ -59,7 +59,7 @@ def asked(*units, **more) -> Processing:
 
 
 def one_row_at_a_time(folder, unet: nn.Module, p: Processing) -> Tensor:
-    """Return what the units of `p` make where nothing has to be found out, for each row is told when it is made."""
+    """Return what the units of `p` make where each row is known when it is made."""
     host = SmallHost(folder / "ipadapter", unet)
     session = Session(host)
     made = []
@@ -235,3 +235,47 @@ def test_the_plot_gets_axes_and_a_value_that_cannot_be_stops_it(double) -> None:
     weight = next(axis for axis in axes if axis.label == "[IP-Adapter 1] Weight")
     with pytest.raises(fastapi.HTTPException, match="from -5 to 5, not 9"):
         weight.confirm(p, [9])
+
+
+NEIGHBOUR = """
+from modules import scripts
+class Neighbour(scripts.Script):
+    def title(self): {}
+    def show(self, is_img2img): return scripts.AlwaysVisible
+"""
+
+
+@pytest.mark.parametrize("title", ["raise ValueError('no title')", "return None"])
+def test_with_no_unit_on_another_scripts_title_stops_nothing(double, tmp_path, title, caplog) -> None:
+    plain = double.generate(asked())
+    (tmp_path / "neighbour.py").write_text(NEIGHBOUR.format(title))
+    double._load(tmp_path / "neighbour.py")
+    for units in ([], [""] * 3, [unit(enabled=False)], [unit(weight=0.0, enabled=False), None]):
+        assert torch.equal(double.generate(asked(*units)), plain)
+    assert "before_process" not in caplog.text
+
+
+def test_a_library_that_fails_stops_a_generation_with_units_and_no_other(double, monkeypatch) -> None:
+    plain = double.generate(asked())
+
+    def broken(*_args: object) -> None:
+        raise ImportError("after a broken update")
+
+    monkeypatch.setattr(double.entries[0], "module", broken)
+    double.entries[0].host.cache_clear()
+    double.cfg_denoiser.clear()
+    assert torch.equal(double.generate(asked()), plain)
+    with pytest.raises(ImportError, match="after a broken update"):
+        double.generate(asked(unit()))
+
+
+def test_a_record_that_was_refused_can_be_used_again_without_units(double) -> None:
+    """As a script does that generates with one record several times."""
+    p = asked(unit(weight=9))
+    with pytest.raises(fastapi.HTTPException):
+        double.generate(p)
+    with pytest.raises(fastapi.HTTPException):
+        p.sample()
+    p.args = {}
+    double.call("before_process", p)
+    assert "sample" not in vars(p), "the class's own is back"

@@ -260,9 +260,9 @@ def test_a_unit_acts_on_the_picture_in_inner_generations_or_both(host, session) 
 
 def test_the_host_is_told_which_adapters_and_units_act(host, session) -> None:
     session.before_generation(Processing(), [unit()])
-    assert host.told == ({"base.safetensors"}, ["all"])
+    assert host.checked == ({"base.safetensors"}, ["all"])
     session.before_generation(Processing(), [unit(), unit(model="plus", inner="inner only")])
-    assert host.told == ({"base.safetensors", "plus.bin"}, ["all", "inner only"])
+    assert host.checked == ({"base.safetensors", "plus.bin"}, ["all", "inner only"])
 
 
 def test_the_hires_pass_can_have_a_weight_of_its_own(host, session) -> None:

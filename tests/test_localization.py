@@ -20,7 +20,7 @@ def test_texts_of_every_kind_are_found() -> None:
         "style transfer",  # a choice
         "Layers and steps",  # a fold
         "Number of units",  # a setting
-        "(info: one line a generation, with what its units cost)",  # an explanation, as the web UI puts it
+        "(info: one line per generation, with what its units cost)",  # an explanation, as the web UI puts it
         "Choose an adapter",  # the browser's
         "It has little contrast: use a picture with better light.",  # the server's
         "Saved as {name}.",

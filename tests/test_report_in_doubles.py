@@ -40,7 +40,7 @@ def made(double) -> Processing:
     return p
 
 
-def test_the_likeness_is_told_where_the_setting_says_so(double, tmp_path) -> None:
+def test_the_likeness_is_reported_where_the_setting_says_so(double, tmp_path) -> None:
     double.options.update(ipadapter_likeness=True, ipadapter_likeness_log="CSV")
     p = made(double)
     assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00"]
@@ -48,7 +48,7 @@ def test_the_likeness_is_told_where_the_setting_says_so(double, tmp_path) -> Non
     assert len(list((tmp_path / "log" / "ipadapter-likeness").iterdir())) == 1
 
 
-def test_nothing_is_told_otherwise(double, tmp_path) -> None:
+def test_nothing_is_reported_otherwise(double, tmp_path) -> None:
     p = made(double)
     assert list(p.extra_generation_params) == ["IP-Adapter 1"]
     assert p.comments == []

@@ -145,7 +145,9 @@ def test_the_script_registers_under_a_private_name_and_holds_no_dataclass() -> N
 
 def test_the_script_asks_modules_for_what_they_have() -> None:
     """It imports them as late as it can, so that nothing else would tell."""
-    asked = re.findall(r'room\("([a-z_.]+)"\)\.(\w+)', (ROOT / "scripts" / "ip_adapter.py").read_text(encoding="utf-8"))
+    asked = re.findall(
+        r'module\("([a-z_.]+)"\)\.(\w+)', (ROOT / "scripts" / "ip_adapter.py").read_text(encoding="utf-8")
+    )
     assert len(asked) > 5
     for module, name in asked:
         tree = ast.parse(MODULES[module.replace(".", "/")].read_text(encoding="utf-8"))

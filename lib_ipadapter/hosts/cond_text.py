@@ -1,4 +1,4 @@
-"""What text the rows of a batch see, which tells what they are where nothing else does."""
+"""What text the rows of a batch see, which shows what they are where nothing else does."""
 
 from typing import Any
 
@@ -17,6 +17,6 @@ def seen_texts(cond: Any) -> torch.Tensor:
 
 
 def same_text(text: torch.Tensor, row: torch.Tensor) -> bool:
-    """Tell whether two texts are equal as far as both go, for the denoiser may make the shorter one longer."""
+    """Return whether two texts are equal as far as both go, because the denoiser may pad the shorter one."""
     tokens = min(len(text), len(row))
     return torch.equal(text[:tokens].to(row), row[:tokens])

@@ -1,8 +1,8 @@
-"""InstantID's ControlNet among those built into the Forge family: it sees image tokens in the place of the text.
+"""InstantID's ControlNet among those built into the Forge family: it sees image tokens instead of the text.
 
-What a ControlNet sees is an argument of each call of it, beside the options in which the web UI says what the rows are.
-So for one pass all of them are called through objects of ours, which hand on other arguments. They stand on the copies
-that the web UI makes of its ControlNets for each pass, and are taken off after it; no patcher or network is touched.
+What a ControlNet sees is an argument of each call, beside the options in which the web UI says what the rows are. So
+for one pass all of them are called through objects of ours, which pass on other arguments. These are put on the copies
+that the web UI makes of its ControlNets for each pass, and taken off after it; no patcher or network is touched.
 
 Source: Forge's extensions-builtin/sd_forge_controlnet/scripts/controlnet.py (`current_params`), and
 backend/patcher/controlnet.py (`apply_controlnet_advanced`, `ControlNet.get_control`); reForge and Forge Classic have
@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from ..base.errors import IPAdapterError
-from .instantid_a1111 import TITLE, is_instantids
+from .instantid import controlnet_scripts, is_instantid
 
 TEXT = "ip_adapter_text"
 """Key, in what a ControlNet is called with, of the text that those before it in the chain are to see."""
@@ -26,10 +26,10 @@ Tokens = Callable[[int, Mapping[str, Any], Tensor], Tensor]
 
 def networks_of(p: Any) -> list[Any]:
     """Return the networks of InstantID's ControlNets in a generation, in the order of their units."""
-    extension = next(script for script in p.scripts.alwayson_scripts if script.title().lower() == TITLE)
+    (extension, *_) = controlnet_scripts(p)
     units = extension.get_enabled_units(p.script_args[extension.args_from : extension.args_to])
     loaded = extension.current_params  # without units that failed, where the web UI goes on without these
-    named = [(number, unit.model) for number, unit in enumerate(units) if is_instantids(unit.model)]
+    named = [(number, unit.model) for number, unit in enumerate(units) if is_instantid(unit.model)]
     return [_network(loaded[number].model, name) for number, name in named if number in loaded]
 
 
@@ -37,7 +37,7 @@ def _network(model: Any, name: str) -> Any:
     network = getattr(getattr(model, "model_patcher", None), "control_model", None)
     if network is None:
         raise IPAdapterError(
-            f"expected {name} to be InstantID's ControlNet, by its name, but it is none: {type(model).__name__}. "
+            f"expected {name} to be InstantID's ControlNet, by its name, but it is a {type(model).__name__}. "
             "Choose another model in that ControlNet's unit, or switch the unit off."
         )
     return network
@@ -62,7 +62,7 @@ class Feeding:
             own = next((each for each in left if each[1] is getattr(controlnet, "control_model", None)), None)
             if own:
                 left.remove(own)
-            controlnet.get_control = Told(controlnet.get_control, self._tokens, own[0] if own else None)
+            controlnet.get_control = FedCall(controlnet.get_control, self._tokens, own[0] if own else None)
         self._fed = found
 
     def take_off(self) -> None:
@@ -71,8 +71,8 @@ class Feeding:
         self._fed = []
 
 
-class Told:
-    """Stands before a ControlNet's call, which calls that of the one before it in the chain with its own arguments."""
+class FedCall:
+    """Replaces the call of a ControlNet, which calls the one before it in the chain with its own arguments."""
 
     def __init__(self, call: Callable[..., Any], tokens: Tokens, number: int | None) -> None:
         self._call, self._tokens, self._number = call, tokens, number

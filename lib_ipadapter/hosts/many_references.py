@@ -1,4 +1,4 @@
-"""A generation for each of many references, as a script that a person selects in the web UI."""
+"""One generation for each of many references, as a script that the user selects in the web UI."""
 
 import base64
 import copy
@@ -15,20 +15,20 @@ from ..unit.fields import Picture, Text, read_picture, read_weights
 from ..unit.unit import with_reference
 
 FILE = "IP-Adapter reference"
-"""Name of the parameter that tells a picture's reference by its file's name."""
+"""Name of the infotext parameter with the file name of a picture's reference."""
 
 
 def make_series(p: Any, given: Iterable[Any] | None, weights: str, script: Any) -> Any:
-    """Generate once for each given reference, which goes to the units that have none; return what was made.
+    """Generate once for each reference, used by the units that have none; return the results as one.
 
-    `given` are uploaded files, or pictures as a unit takes them; `weights`, such as `1, 0.5`, are theirs where it is
-    not empty. `script` is the web UI's, with the units in its arguments. Each generation has the same seed.
+    `given` are uploaded files, or pictures as a unit takes them; `weights`, such as `1, 0.5`, apply to them unless
+    empty. `script` is the web UI's, with the units in its arguments. Each generation has the same seed.
     Interrupting ends the series, skipping goes on to the next picture.
-    Raises `IPAdapterError` before the first one where a picture cannot be read or no unit is without references.
+    Raises `IPAdapterError` before the first generation if a picture cannot be read or every unit has references.
     """
     pictures = [_named(entry, number) for number, entry in enumerate(given or (), 1)]
     if not pictures:
-        raise IPAdapterError("There is no picture to go through. Drop some, or choose another script.")
+        raise IPAdapterError("This script needs references. Drop some pictures, or choose another script.")
     pictures = list(_weighted(pictures, Text().read("weights", weights) if _is_whole(p) else ""))
     for name, picture in pictures:
         decode(name, read_image_file(name, picture.image).content)
@@ -36,37 +36,39 @@ def make_series(p: Any, given: Iterable[Any] | None, weights: str, script: Any) 
     p.do_not_save_grid = True
     shared.state.job_count = len(pictures) * p.n_iter
     jobs = [_job(p, name, picture, script) for name, picture in pictures]
-    made: list[Any] = []
+    results: list[Any] = []
     for number, job in enumerate(jobs, 1):
         if shared.state.interrupted or shared.state.stopping_generation:
             break
         shared.state.job = f"reference {number} out of {len(jobs)}"
-        made.append(processing.process_images(job))
-    return _together(p, made)
+        results.append(processing.process_images(job))
+    return _together(p, results)
 
 
 def _is_whole(p: Any) -> bool:
-    """Tell whether the scripts' values are all there, and so each in its place.
+    """Return whether all the scripts' values are there, and so each at its place.
 
-    The web UI puts what a program sends in the place of all values of the selected script, however few they are
-    (modules/api/api.py, `init_script_args`); what follows then belongs to other scripts.
+    What a program sends replaces all values of the selected script, however few they are (modules/api/api.py,
+    `init_script_args`); what follows then belongs to other scripts.
     """
     return len(p.script_args) >= max(script.args_to or 0 for script in p.scripts.scripts)
 
 
 def _weighted(pictures: Sequence[tuple[str, Picture]], weights: str) -> Iterator[tuple[str, Picture]]:
-    """Yield pictures with the weights that a text tells; raises `UnitError` where one has none."""
-    told = read_weights("weights", weights, len(pictures)) if weights.strip() else [each.weight for _, each in pictures]
-    for (name, picture), weight in zip(pictures, told, strict=True):
+    """Yield pictures with the weights in a text; raises `UnitError` for a weight of 0."""
+    numbers = (
+        read_weights("weights", weights, len(pictures)) if weights.strip() else [each.weight for _, each in pictures]
+    )
+    for (name, picture), weight in zip(pictures, numbers, strict=True):
         if not weight:
-            raise UnitError(name, 0, "has no weight; leave it out, or give it one.")
+            raise UnitError(name, 0, "has a weight of 0; remove it, or give it another weight.")
         yield name, replace(picture, weight=weight)
 
 
 def _named(entry: Any, number: int) -> tuple[str, Picture]:
-    """Return a picture's name, for people, and the picture.
+    """Return a picture's name, for messages, and the picture.
 
-    Only what the web UI itself received as a file has a name on the disk; a text, as a program sends it, has none.
+    Only what the web UI itself received as a file has a name on disk; a text, as a program sends it, has none.
     """
     uploaded = getattr(entry, "name", None)
     if uploaded is None:
@@ -86,12 +88,12 @@ def _job(p: Any, name: str, picture: Picture, script: Any) -> Any:
     return job
 
 
-def _together(p: Any, made: Sequence[Any]) -> Any:
+def _together(p: Any, results: Sequence[Any]) -> Any:
     """Return the results of several generations as one, without their grids."""
-    firsts = [each.index_of_first_image for each in made]
+    firsts = [each.index_of_first_image for each in results]
     images, infotexts = (
-        [one for each, first in zip(made, firsts, strict=True) for one in getattr(each, name)[first:]]
+        [one for each, first in zip(results, firsts, strict=True) for one in getattr(each, name)[first:]]
         for name in ("images", "infotexts")
     )
-    told = {name: [one for each in made for one in getattr(each, name)] for name in ("all_prompts", "all_seeds")}
-    return processing.Processed(p, images, p.seed, infotexts=infotexts, **told)
+    lists = {name: [one for each in results for one in getattr(each, name)] for name in ("all_prompts", "all_seeds")}
+    return processing.Processed(p, images, p.seed, infotexts=infotexts, **lists)

@@ -11,11 +11,12 @@ from modules import shared
 from ..base.errors import IPAdapterError
 from ..base.file_names import HASH
 from ..unit.unit import Unit
+from .instantid import controlnet_scripts
 
 log = logging.getLogger(__name__)
 
 OWN_SAMPLING = ("img2img alternative test",)
-"""Titles of scripts that call the sampler where no extension is told of it."""
+"""Titles of scripts that call the sampler without calling extensions before."""
 
 TITLE = "IP-Adapter"
 """Title of this extension's script, by which programs and other machines know it."""
@@ -24,38 +25,40 @@ ENTRY = "ip_adapter"
 """Name of this extension's entry file, by which ADetailer knows it."""
 
 
-def check_other_extensions(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
+def check(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
     if is_inner(p):
         return
     refuse_own_sampling(p)
     refuse_workers_without(p, any(unit.unfold for unit in units))
     if any(unit.inner == "inner only" for unit in units) and not in_inner_generations():
         raise IPAdapterError(
-            "A unit acts in inner generations only, but ADetailer leaves this extension out of these: in Settings, "
+            "A unit acts in inner generations only, but ADetailer leaves this extension out of them: in Settings, "
             f"ADetailer, add {ENTRY} to the names of scripts to apply, or set the unit's inner generations to all."
         )
     for name in sorted({Path(name).stem.lower() for name in adapters} & controlnets_models(p)):
-        text = f"IP-Adapter: {name} is active in ControlNet's units, too, and both take effect. Switch one of them off."
+        text = (
+            f"IP-Adapter: {name} is active in ControlNet's units as well, and both take effect. Switch one of them off."
+        )
         log.warning(text)
         p.comment(text)
 
 
 def refuse_own_sampling(p: Any) -> None:
-    """Raise `IPAdapterError` for a script that calls the sampler where no extension is told (modules/scripts.py)."""
+    """Raise `IPAdapterError` for a script that calls the sampler without calling extensions (modules/scripts.py)."""
     chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0, or what the API's infotext names
     runs = isinstance(chosen, int) and chosen
     title = p.scripts.selectable_scripts[chosen - 1].title() if runs else ""
     if title in OWN_SAMPLING:
         raise IPAdapterError(
-            f"The script {title} samples in a way of its own, in which units cannot act. Choose another script, or "
+            f"The script {title} samples in its own way, in which units cannot act. Choose another script, or "
             "switch the units off."
         )
 
 
 def refuse_workers_without(p: Any, unfold: bool) -> None:
-    """Raise `IPAdapterError` where machines without this extension get a part of the pictures.
+    """Raise `IPAdapterError` where machines without this extension make some of the pictures.
 
-    With `unfold` none may, for each begins to count its pictures anew.
+    With `unfold` no other machine may, because each counts its pictures from the first.
 
     Source: papuSpartan/stable-diffusion-webui-distributed 8fd65eb, scripts/spartan/world.py and worker.py, which gives
     out the work before the generation begins and sends each machine the args of those scripts that it has.
@@ -77,13 +80,13 @@ def refuse_workers_without(p: Any, unfold: bool) -> None:
     without = sorted(label for label, scripts in at_work.items() if TITLE.lower() not in scripts)
     if without:
         raise IPAdapterError(
-            f"Machines that get a part of the pictures lack this extension: {', '.join(without)}. Install it there, "
+            f"Machines that make some of the pictures lack this extension: {', '.join(without)}. Install it there, "
             "disable them in the extension Distributed, or switch the units off."
         )
 
 
 def in_inner_generations() -> bool:
-    """Tell whether ADetailer runs this extension in its generations (scripts/!adetailer.py, `script_filter`)."""
+    """Return whether ADetailer runs this extension in its generations (scripts/!adetailer.py, `script_filter`)."""
     names = shared.opts.data.get("ad_script_names", "").split(",")
     return not shared.opts.data.get("ad_only_selected_scripts", True) or ENTRY in map(str.strip, names)
 
@@ -93,7 +96,7 @@ def controlnets_models(p: Any) -> set[str]:
 
     Source: Mikubill/sd-webui-controlnet 1.1.455, scripts/controlnet.py; Forge's own has the same title and fields.
     """
-    scripts = [script for script in p.scripts.alwayson_scripts if script.title().lower() == "controlnet"]
+    scripts = controlnet_scripts(p)
     args = [arg for script in scripts for arg in p.script_args[script.args_from : script.args_to]]
     units = [
         arg if isinstance(arg, dict) else vars(arg) for arg in args if isinstance(arg, dict) or hasattr(arg, "model")
@@ -103,14 +106,15 @@ def controlnets_models(p: Any) -> set[str]:
 
 
 def is_inner(p: Any) -> bool:
-    """Tell whether ADetailer generates `p`, for a face of a picture (scripts/!adetailer.py, `get_i2i_p`)."""
+    """Return whether ADetailer generates `p`, for a face of a picture (scripts/!adetailer.py, `get_i2i_p`)."""
     return bool(getattr(p, "_ad_inner", False))
 
 
 def loras_of_prompt() -> frozenset[str]:
-    """Return the LoRAs that are at work because the prompt names them.
+    """Return the LoRAs that the prompt has loaded.
 
-    Source: extensions-builtin/Lora/networks.py, which keeps what the last parsed prompt asked for, also of hires fix.
+    Source: extensions-builtin/Lora/networks.py, which keeps what the last parsed prompt asked for, that of hires fix
+    included.
     """
     loaded = getattr(sys.modules.get("networks"), "loaded_networks", ())
     return frozenset(Path(network.network_on_disk.filename).stem.lower() for network in loaded)

@@ -1,6 +1,6 @@
 """A second, plain IP-Adapter inside the web UI, for comparison only.
 
-It shares nothing with the extension: rows are told by the text that they see, attention is written out one row and one
+It shares nothing with the extension: rows are known by the text that they see, attention is written out one row and one
 head at a time, nothing is kept between calls. Its first argument is a file with units made by the test: image tokens,
 layers, weights, start, end, a curve, a mask, whose grid it sees in the picture that comes to each block. Its second is
 a step at which to fail, to see what an exception leaves behind. Its third is a way in which a web UI of the Forge
@@ -132,7 +132,7 @@ def see_text(context):
 
 def watch(unet):
     """Add to what each attention returns, by hooks of torch, which stay whatever others put in its forward's place."""
-    handles = [(unet, unet.register_forward_pre_hook(told_by_the_call, with_kwargs=True))]
+    handles = [(unet, unet.register_forward_pre_hook(known_from_the_call, with_kwargs=True))]
     for path in current["given"][0]["layers"]:
         transformer, attention = unet.get_submodule(path.split(".transformer_blocks")[0]), unet.get_submodule(path)
         handles.append((transformer, transformer.register_forward_pre_hook(see_grid)))
@@ -144,7 +144,7 @@ def watch(unet):
     current["hooked"] += handles
 
 
-def told_by_the_call(_unet, _args, kwargs):
+def known_from_the_call(_unet, _args, kwargs):
     see_text(kwargs["context"])
 
 

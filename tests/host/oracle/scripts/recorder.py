@@ -91,8 +91,8 @@ def on_cfg_denoiser(params):
 
 
 def on_model(_module, args, kwargs):
-    told = kwargs.get("transformer_options", {})
-    rows = {name: shape_of(told[name]) for name in ("cond_or_uncond", "sigmas") if name in told}
+    options = kwargs.get("transformer_options", {})
+    rows = {name: shape_of(options[name]) for name in ("cond_or_uncond", "sigmas") if name in options}
     note("model", args, {}, keys=sorted(kwargs), **rows)
 
 

@@ -1,6 +1,6 @@
-"""The door to A1111 with its modules replaced by the least that the door reads of them.
+"""AUTOMATIC1111's web UI as a host, on the least of its modules that the host reads.
 
-What the real web UI does is checked in tests/host; this keeps the door's own arithmetic and its refusals.
+What the real web UI does is checked in tests/host; these are the host's own arithmetic and its refusals.
 """
 
 import contextlib
@@ -8,6 +8,7 @@ import itertools
 import sys
 import threading
 import types
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,7 +52,8 @@ class Tasks:
 
 
 @pytest.fixture
-def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
+def modules(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[Any]:
+    """The web UI's package, of which the host sees no more."""
     options: dict[str, Any] = {}
     shared = SimpleNamespace(
         opts=SimpleNamespace(data=options),
@@ -74,14 +76,28 @@ def door(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
     for name, part in parts.items():
         setattr(modules, name, part)
     monkeypatch.setitem(sys.modules, "modules", modules)
-    names = [f"lib_ipadapter.hosts.{name}" for name in ("other_extensions", "sampling", "webui", "a1111")]
-    for name in names:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import lib_ipadapter.hosts.a1111 as door
+    forget_hosts()
+    yield modules
+    forget_hosts()
 
-    yield door
-    for name in names:
-        sys.modules.pop(name, None)
+
+def forget_hosts() -> None:
+    """Have the library's hosts imported again, with the modules that are there then."""
+    for name in [name for name in sys.modules if name.startswith("lib_ipadapter.hosts.")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def a1111(modules) -> Any:
+    from lib_ipadapter.hosts.a1111 import A1111
+
+    return A1111()
+
+
+@pytest.fixture
+def rows(a1111) -> Any:
+    """The module that knows what the rows of a call are."""
+    return sys.modules["lib_ipadapter.hosts.a1111_pass"]
 
 
 def batch(prompts: tuple[int, ...], unconds: int = 1) -> Any:
@@ -95,22 +111,22 @@ def batch(prompts: tuple[int, ...], unconds: int = 1) -> Any:
 
 @pytest.mark.parametrize("prompts", [(1,), (1, 1, 1), (2, 1), (3, 3)])
 @pytest.mark.parametrize("unconds", [1, 2])
-def test_every_slice_of_the_batch_has_its_rows(door, prompts, unconds) -> None:
+def test_every_slice_of_the_batch_has_its_rows(rows, prompts, unconds) -> None:
     params = batch(prompts, unconds)
-    table = door.row_table(params)
+    table = rows.row_table(params)
     assert [row.role for row in table] == [COND] * sum(prompts) + [UNCOND] * unconds * len(prompts)
     pictures = list(range(len(prompts)))
     assert [row.picture for row in table[: sum(prompts)]] == [i for i in pictures for _ in range(prompts[i])]
     assert [row.picture for row in table[sum(prompts) :]] == pictures * unconds
-    assert [row.picture for row in door.row_table(params, 10)] == [row.picture + 10 for row in table]
+    assert [row.picture for row in rows.row_table(params, 10)] == [row.picture + 10 for row in table]
     for first, last in itertools.combinations(range(len(table) + 1), 2):
-        assert list(door.rows_by_place(table, params.x, params.x[first:last])) == table[first:last]
+        assert list(rows.rows_by_place(table, params.x, params.x[first:last])) == table[first:last]
 
 
-def test_slices_of_a_batch_that_is_itself_a_slice_are_found_too(door) -> None:
+def test_slices_of_a_batch_that_is_itself_a_slice_are_found_too(rows) -> None:
     params = batch((1, 1))
     params.x = torch.randn(9, 4, 2, 2)[3:7]
-    assert list(door.rows_by_place(door.row_table(params), params.x, params.x[1:3])) == [(COND, 1), (UNCOND, 0)]
+    assert list(rows.rows_by_place(rows.row_table(params), params.x, params.x[1:3])) == [(COND, 1), (UNCOND, 0)]
 
 
 SHAPES = [
@@ -122,29 +138,29 @@ SHAPES = [
 
 @pytest.mark.parametrize("given", SHAPES)
 @pytest.mark.parametrize("padding", [0, 3])
-def test_a_batch_of_anothers_making_is_known_by_its_text(door, given, padding) -> None:
+def test_a_batch_of_anothers_making_is_known_by_its_text(rows, given, padding) -> None:
     """As self-attention guidance does it, which calls the model again with the negative prompt alone."""
     params = batch((1, 2))
-    table = door.row_table(params, 4)
+    table = rows.row_table(params, 4)
     params.text_cond, params.text_uncond = torch.randn(3, 7, 5), torch.randn(1, 6, 5).repeat(2, 1, 1)
-    assert door.rows_by_place(table, params.x, params.x[-2:].clone()) is None
+    assert rows.rows_by_place(table, params.x, params.x[-2:].clone()) is None
     unconds = torch.cat([params.text_uncond, torch.zeros(2, padding, 5)], dim=1)
-    assert door.rows_by_text(table, params, given(unconds)) == [(UNCOND, 4), (UNCOND, 5)]
+    assert rows.rows_by_text(table, params, given(unconds)) == [(UNCOND, 4), (UNCOND, 5)]
     backwards = params.text_cond[[2, 0]]
-    assert door.rows_by_text(table, params, given(backwards)) == [(COND, 5), (COND, 4)]
+    assert rows.rows_by_text(table, params, given(backwards)) == [(COND, 5), (COND, 4)]
 
 
-def test_a_batch_whose_text_tells_nothing_is_an_error_not_a_guess(door) -> None:
+def test_a_batch_whose_text_shows_nothing_is_an_error_not_a_guess(rows) -> None:
     params = batch((1,))
     params.text_cond = params.text_uncond = torch.randn(1, 7, 5)
     for text in (params.text_cond, torch.randn(1, 7, 5)):
         with pytest.raises(IPAdapterError, match="batch of 1 rows of its own"):
-            door.rows_by_text(door.row_table(params), params, text)
+            rows.rows_by_text(rows.row_table(params), params, text)
 
 
 @pytest.mark.parametrize(("step", "steps", "expected"), [(0, 10, 0.0), (5, 10, 0.5), (17, 10, 1.0)])
-def test_progress_is_a_fraction_of_the_calls(door, step, steps, expected) -> None:
-    assert door.progress(SimpleNamespace(step=step, total_steps=steps)) == expected
+def test_progress_is_a_fraction_of_the_calls(rows, step, steps, expected) -> None:
+    assert rows.progress(SimpleNamespace(step=step, total_steps=steps)) == expected
 
 
 class Processing:
@@ -162,9 +178,9 @@ class Processing:
         self.comments.append(text)
 
 
-def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> None:
+def test_a_refusal_stops_the_generation_with_its_sentence_and_status(a1111) -> None:
     p = Processing()
-    with door.stop_on_error(p, 2):
+    with a1111.stop_on_error(p, 2):
         raise UnitError("weight", 9, "must be smaller.")
     for call in (p.sample, lambda: p.sampler.launch_sampling(1, lambda: None)):
         with pytest.raises(fastapi.HTTPException) as refused:
@@ -176,66 +192,65 @@ def test_a_refusal_stops_the_generation_with_its_sentence_and_status(door) -> No
     assert Processing().sample() == "sampled", "only this one generation"
 
 
-def test_what_is_told_of_pictures_is_a_setting_and_nothing_of_inner_generations(door, tmp_path) -> None:
+def test_what_is_reported_is_a_setting_and_nothing_is_of_inner_generations(a1111, modules, tmp_path) -> None:
     p = Processing()
-    assert door.report_settings(p) == (False, "none", tmp_path / "log" / "ipadapter-likeness")
-    door.shared.opts.data.update(ipadapter_likeness=True, ipadapter_likeness_log="CSV")
-    assert door.report_settings(p)[:2] == (True, "CSV")
+    assert a1111.report_settings(p) == (False, "none", tmp_path / "log" / "ipadapter-likeness")
+    modules.shared.opts.data.update(ipadapter_likeness=True, ipadapter_likeness_log="CSV")
+    assert a1111.report_settings(p)[:2] == (True, "CSV")
     p._ad_inner = True
-    assert not door.report_settings(p).likeness
-    door.comment(p, "Picture 1")
+    assert not a1111.report_settings(p).likeness
+    a1111.comment(p, "Picture 1")
     assert p.comments == ["Picture 1"]
 
 
-def test_a_picture_that_was_made_has_its_number_its_place_and_its_seed(door) -> None:
+def test_a_picture_that_was_made_has_its_number_its_place_and_its_seed(a1111) -> None:
     p = Processing()
     p.iteration, p.batch_size, p.batch_index, p.seeds = 2, 3, 1, [16, 17, 18]
-    assert door.generated_picture(p) == (7, 1, 3, 17)
+    assert a1111.generated_picture(p) == (7, 1, 3, 17)
 
 
-def test_work_between_generations_holds_the_web_uis_lock_and_moves_its_progress_bar(door) -> None:
-    common = sys.modules["lib_ipadapter.hosts.webui"]
-    lock, state, tasks = common.call_queue.queue_lock, common.shared.state, common.tasks
+def test_work_between_generations_holds_the_web_uis_lock_and_moves_its_progress_bar(a1111, modules) -> None:
+    lock, state, tasks = modules.call_queue.queue_lock, modules.shared.state, modules.progress
     state.interrupted = True  # of the generation before, which is no reason to end this work
-    with door.exclusive("task(1)"):
+    with a1111.exclusive("task(1)"):
         assert lock.locked()
         assert (state.job, tasks.steps) == ("task(1)", [("queued", "task(1)"), ("started", "task(1)")])
-        door.report_progress("encoding", 2, 8)
+        a1111.report_progress("encoding", 2, 8)
         assert (state.job_count, state.sampling_step, state.sampling_steps) == (1, 2, 8)
         assert state.textinfo == "IP-Adapter: encoding, 2 of 8"
-        door.report_progress("encoding", 8, 8)
+        a1111.report_progress("encoding", 8, 8)
         assert (state.sampling_step, state.textinfo) == (0, None)
     assert not lock.locked()
     assert (state.job, tasks.steps[-1]) == ("", ("finished", "task(1)"))
 
 
 @pytest.mark.parametrize("how", ["interrupted", "stopping_generation"])
-def test_work_ends_where_the_web_ui_is_interrupted(door, how: str) -> None:
+def test_work_ends_where_the_web_ui_is_interrupted(a1111, modules, how: str) -> None:
     def work() -> None:
-        with door.exclusive():
-            door.report_progress("encoding", 0, 3)
-            setattr(door.shared.state, how, True)
-            door.report_progress("encoding", 1, 3)
+        with a1111.exclusive():
+            a1111.report_progress("encoding", 0, 3)
+            setattr(modules.shared.state, how, True)
+            a1111.report_progress("encoding", 1, 3)
 
-    with pytest.raises(IPAdapterError, match="Interrupted while encoding, of which 1 of 3 were done"):
+    with pytest.raises(IPAdapterError, match="Interrupted while encoding, with 1 of 3 done"):
         work()
-    assert not sys.modules["lib_ipadapter.hosts.webui"].call_queue.queue_lock.locked()
-    assert door.shared.state.job == ""
+    assert not modules.call_queue.queue_lock.locked()
+    assert modules.shared.state.job == ""
 
 
-def test_an_unforeseen_error_stops_the_generation_and_is_logged(door, caplog) -> None:
+def test_an_unforeseen_error_stops_the_generation_and_is_logged(a1111, caplog) -> None:
     p = Processing()
-    with door.stop_on_error(p):
+    with a1111.stop_on_error(p):
         raise ZeroDivisionError("oops")
     assert "Traceback" in caplog.text
     with pytest.raises(fastapi.HTTPException, match="ZeroDivisionError: oops"):
         p.sample()
 
 
-def test_the_setting_turns_a_refusal_into_a_warning(door) -> None:
+def test_the_setting_turns_a_refusal_into_a_warning(a1111, modules) -> None:
     p = Processing()
-    door.shared.opts.data["ipadapter_warn_only"] = True
-    with door.stop_on_error(p, 1):
+    modules.shared.opts.data["ipadapter_warn_only"] = True
+    with a1111.stop_on_error(p, 1):
         raise IPAdapterError("does not fit.")
     assert p.sample() == "sampled"
     assert p.comments == ["IP-Adapter unit 1: does not fit. The picture was made without it."]
@@ -253,7 +268,7 @@ class Run:
     def eject(self) -> None:
         self.calls.append("eject")
 
-    def begin_call(self, rows: Any, progress: float, size: Any, told: Any) -> None:
+    def begin_call(self, rows: Any, progress: float, size: Any, text_rows: Any) -> None:
         assert size == (2, 2)
         self.calls.append(("begin_call", tuple(rows), progress))
 
@@ -272,25 +287,25 @@ class Inner(torch.nn.Module):
         return x
 
 
-def sampling(door, run: Run, inner: Inner, work: Any) -> Any:
+def sampling(a1111, modules, run: Run, inner: Inner, work: Any) -> Any:
     """Return `p` with a sampler that does `work` while it samples."""
     p, params = Processing(), batch((1,))
     params.denoiser.inner_model = inner
     p.sampler.model_wrap_cfg = params.denoiser
-    door.shared.sd_model = SimpleNamespace(model=SimpleNamespace(diffusion_model="the U-Net"))
-    door.while_sampling(p, run)
+    modules.shared.sd_model = SimpleNamespace(model=SimpleNamespace(diffusion_model="the U-Net"))
+    a1111.while_sampling(p, run)
     return p.sampler.launch_sampling(1, lambda: work(params))
 
 
-def test_the_run_is_armed_for_each_call_of_the_model_and_ejected_after_the_pass(door) -> None:
+def test_the_run_begins_each_call_of_the_model_and_is_ejected_after_the_pass(a1111, rows, modules) -> None:
     run, inner = Run(), Inner()
 
     def work(params: Any) -> None:
         for rows in (params.x, params.x[1:]):
-            door.on_cfg_denoiser(params)
+            a1111.on_cfg_denoiser(params)
             inner(rows)
 
-    sampling(door, run, inner, work)
+    sampling(a1111, modules, run, inner, work)
     both, uncond = ("begin_call", ((COND, 2), (UNCOND, 2)), 0.25), ("begin_call", ((UNCOND, 2),), 0.25)
     injected = ("inject", "the U-Net")
     assert run.calls == [injected, both, "end_call", injected, uncond, "end_call", "eject"]
@@ -298,133 +313,133 @@ def test_the_run_is_armed_for_each_call_of_the_model_and_ejected_after_the_pass(
     assert not inner._forward_pre_hooks
 
 
-def test_a_refusal_that_the_web_ui_swallows_comes_after_the_pass(door) -> None:
+def test_a_refusal_that_the_web_ui_swallows_comes_after_the_pass(a1111, rows, modules) -> None:
     """The web UI reports what a callback raises and goes on; there self-attention guidance calls the model."""
     inner = Inner()
 
     def work(params: Any) -> None:
         params.text_cond, params.text_uncond = torch.randn(2, 1, 7, 5)
-        door.on_cfg_denoiser(params)
+        a1111.on_cfg_denoiser(params)
         inner(params.x, 1, cond=params.text_cond)
         with contextlib.suppress(fastapi.HTTPException):
             inner(torch.zeros(1, 4, 2, 2), 1, cond=torch.zeros(1, 7, 5))
 
     with pytest.raises(fastapi.HTTPException, match="rows of its own"):
-        sampling(door, Run(), inner, work)
+        sampling(a1111, modules, Run(), inner, work)
 
 
-def test_an_error_of_a_hook_inside_the_model_is_a_refusal(door) -> None:
+def test_an_error_of_a_hook_inside_the_model_is_a_refusal(rows, a1111, modules) -> None:
     def work(_params: Any) -> None:
         raise IPAdapterError("not so many rows.")
 
     with pytest.raises(fastapi.HTTPException, match="not so many rows"):
-        sampling(door, Run(), Inner(), work)
+        sampling(a1111, modules, Run(), Inner(), work)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_whatever_ends_the_pass_the_run_is_ejected(door, error) -> None:
+def test_whatever_ends_the_pass_the_run_is_ejected(a1111, modules, error) -> None:
     run, inner = Run(), Inner()
 
     def work(params: Any) -> None:
-        door.on_cfg_denoiser(params)
+        a1111.on_cfg_denoiser(params)
         raise error
 
     with pytest.raises(error):
-        sampling(door, run, inner, work)
+        sampling(a1111, modules, run, inner, work)
     assert run.calls == ["eject"]
     assert not inner._forward_pre_hooks
 
 
-def test_the_model_after_the_refiners_switch_is_followed(door) -> None:
+def test_the_model_after_the_refiners_switch_is_followed(a1111, modules) -> None:
     run, first, second = Run(), Inner(), Inner()
 
     def work(params: Any) -> None:
         for params.denoiser.inner_model in (first, second):
-            door.on_cfg_denoiser(params)
+            a1111.on_cfg_denoiser(params)
             params.denoiser.inner_model(params.x)
 
-    sampling(door, run, first, work)
+    sampling(a1111, modules, run, first, work)
     assert [call for call in run.calls if call[0] == "begin_call"] == [
         ("begin_call", ((COND, 2), (UNCOND, 2)), 0.25)
     ] * 2
     assert not first._forward_hooks
 
 
-def test_denoisers_of_other_generations_are_left_alone(door) -> None:
+def test_denoisers_of_other_generations_are_left_alone(a1111) -> None:
     params = batch((1,))
-    door.on_cfg_denoiser(params)
+    a1111.on_cfg_denoiser(params)
     assert vars(params.denoiser).keys() == {"p", "sampler", "step", "total_steps"}
 
 
-def untold(door, p: Processing) -> Any:
-    """Return what samples in the generation of `p` without a word to scripts, as DemoFusion does."""
+def unannounced(a1111, p: Processing) -> Any:
+    """Return what samples in the generation of `p` without calling scripts, as DemoFusion does."""
     params, inner = batch((1,)), Inner()
     params.denoiser.p, params.denoiser.inner_model = p, inner
 
     def sample() -> torch.Tensor:
         with contextlib.suppress(RuntimeError):  # the web UI reports what a callback raises, and goes on
-            door.on_cfg_denoiser(params)
+            a1111.on_cfg_denoiser(params)
         return inner(params.x)
 
     return sample
 
 
-def test_a_sampler_that_nobody_told_of_is_refused_as_it_calls_the_model(door) -> None:
+def test_a_sampler_that_was_not_announced_is_refused_as_it_calls_the_model(a1111) -> None:
     p = Processing()
-    sample = untold(door, p)
-    sample()  # nothing is awaited
-    door.expect_passes(p)
-    with pytest.raises(fastapi.HTTPException, match="samples in a way of its own, as DemoFusion"):
+    sample = unannounced(a1111, p)
+    sample()  # no pass is expected
+    a1111.expect_passes(p)
+    with pytest.raises(fastapi.HTTPException, match="samples in its own way, as DemoFusion"):
         sample()
-    door.before_process(p, False)
+    a1111.before_process(p, False)
     sample()  # of the next generation
 
 
-def test_a_refusal_holds_where_another_extension_replaces_how_to_sample(door) -> None:
+def test_a_refusal_holds_where_another_extension_replaces_how_to_sample(a1111) -> None:
     p = Processing()
-    with door.stop_on_error(p, 1):
+    with a1111.stop_on_error(p, 1):
         raise IPAdapterError("does not fit.")
-    door.expect_passes(p)  # for the other units
-    p.sample = untold(door, p)
+    a1111.expect_passes(p)  # for the other units
+    p.sample = unannounced(a1111, p)
     with pytest.raises(fastapi.HTTPException, match=r"IP-Adapter unit 1: does not fit\."):
         p.sample()
 
 
-def test_a_sampler_that_nobody_told_of_is_a_warning_where_the_setting_says_so(door) -> None:
+def test_a_sampler_that_was_not_announced_is_a_warning_where_the_setting_says_so(a1111, modules) -> None:
     p = Processing()
-    door.shared.opts.data["ipadapter_warn_only"] = True
-    door.expect_passes(p)
-    sample = untold(door, p)
+    modules.shared.opts.data["ipadapter_warn_only"] = True
+    a1111.expect_passes(p)
+    sample = unannounced(a1111, p)
     for _ in range(2):
         sample()
     (comment,) = p.comments
     assert comment.endswith("The picture was made without it.")
 
 
-def test_a_sampler_that_is_used_again_is_left_alone_where_no_unit_acts(door) -> None:
+def test_a_sampler_that_is_used_again_is_left_alone_where_no_unit_acts(a1111, modules) -> None:
     """As tiled diffusion has it: one sampler for all passes."""
     run = Run()
     p, params, inner = Processing(), batch((1,)), Inner()
     p.sampler.sampler_extra_args = params.denoiser.sampler.sampler_extra_args
     params.denoiser.inner_model, params.denoiser.sampler, p.sampler.model_wrap_cfg = inner, p.sampler, params.denoiser
-    door.shared.sd_model = SimpleNamespace(model=SimpleNamespace(diffusion_model="the U-Net"))
-    door.expect_passes(p)
+    modules.shared.sd_model = SimpleNamespace(model=SimpleNamespace(diffusion_model="the U-Net"))
+    a1111.expect_passes(p)
 
     def work() -> None:
-        door.on_cfg_denoiser(params)
+        a1111.on_cfg_denoiser(params)
         inner(params.x)
 
     for acting in (None, run, None, run):
-        door.while_sampling(p, acting)
+        a1111.while_sampling(p, acting)
         p.sampler.launch_sampling(1, work)
     assert [call[0] for call in run.calls if call[0] == "begin_call"] == ["begin_call", "begin_call"]
 
 
-def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
+def test_files_are_looked_for_where_users_keep_them(a1111, modules, tmp_path) -> None:
     (tmp_path / "ext" / "sd-webui-controlnet").mkdir(parents=True)
-    door.shared.opts.data["control_net_models_path"] = "elsewhere"
-    door.shared.cmd_opts.controlnet_dir = "/absolute"
-    found = door.folders()
+    modules.shared.opts.data["control_net_models_path"] = "elsewhere"
+    modules.shared.cmd_opts.controlnet_dir = "/absolute"
+    found = a1111.folders()
     models, extension = tmp_path / "models", tmp_path / "ext" / "sd-webui-controlnet"
     assert {models / "ipadapter", models / "ControlNet", extension / "models"} <= set(found.adapters)
     assert tmp_path / "elsewhere" in found.adapters
@@ -436,29 +451,29 @@ def test_files_are_looked_for_where_users_keep_them(door, tmp_path) -> None:
     assert extension / "annotator" / "downloads" / "insightface" / "models" in found.faces
 
 
-def test_what_is_saved_goes_into_the_folder_that_was_chosen_and_is_found_in_both(door, tmp_path) -> None:
+def test_what_is_saved_goes_into_the_folder_that_was_chosen_and_is_found_in_both(a1111, modules, tmp_path) -> None:
     models = tmp_path / "models"
-    assert door.folders().subjects == (models / "ipadapter_subjects",)
-    door.shared.opts.data["ipadapter_kept_folder"] = "mine"
-    found = door.folders()
+    assert a1111.folders().subjects == (models / "ipadapter_subjects",)
+    modules.shared.opts.data["ipadapter_kept_folder"] = "mine"
+    found = a1111.folders()
     assert found.subjects == (tmp_path / "mine" / "ipadapter_subjects", models / "ipadapter_subjects")
     assert found.saved == (tmp_path / "mine" / "ipadapter_references", models / "ipadapter_references")
 
 
-def test_the_settings_say_how_much_is_kept_in_memory(door) -> None:
-    assert door.cache_limits() == (256 << 20, 256 << 20)
-    door.shared.opts.data |= {"ipadapter_kept_features": 64, "ipadapter_kept_keys_values": 0}
-    assert door.cache_limits() == (64 << 20, 0)
+def test_the_settings_say_how_much_is_kept_in_memory(a1111, modules) -> None:
+    assert a1111.cache_limits() == (256 << 20, 256 << 20)
+    modules.shared.opts.data |= {"ipadapter_kept_features": 64, "ipadapter_kept_keys_values": 0}
+    assert a1111.cache_limits() == (64 << 20, 0)
 
 
-def test_loras_that_the_prompt_asks_for_are_known_by_their_files(door, monkeypatch) -> None:
+def test_loras_that_the_prompt_asks_for_are_known_by_their_files(a1111, modules, monkeypatch) -> None:
     p = SimpleNamespace(is_hr_pass=False)
     monkeypatch.delitem(sys.modules, "networks", raising=False)
-    assert door.pass_info(p).loras == frozenset()
+    assert a1111.pass_info(p).loras == frozenset()
     files = ("/models/Lora/Faces/ip-adapter-faceid_sd15_lora.safetensors", "/models/Lora/Detail.v2.safetensors")
     loaded = [SimpleNamespace(network_on_disk=SimpleNamespace(filename=name)) for name in files]
     monkeypatch.setitem(sys.modules, "networks", SimpleNamespace(loaded_networks=loaded))
-    assert door.pass_info(p).loras == {"ip-adapter-faceid_sd15_lora", "detail.v2"}
+    assert a1111.pass_info(p).loras == {"ip-adapter-faceid_sd15_lora", "detail.v2"}
 
 
 def unit(**more: Any) -> Unit:
@@ -488,7 +503,7 @@ NAME = "Faces/ip-adapter_SD15 [abcdef01]"
 
 
 @pytest.mark.parametrize(
-    ("unit", "told"),
+    ("unit", "times"),
     [
         (SimpleNamespace(enabled=True, model=NAME), 1),
         (SimpleNamespace(enabled=False, model=NAME), 0),
@@ -499,13 +514,13 @@ NAME = "Faces/ip-adapter_SD15 [abcdef01]"
         ("ip-adapter_sd15", 0),
     ],
 )
-def test_an_adapter_that_controlnet_applies_too_is_told_once(door, caplog, unit, told) -> None:
+def test_an_adapter_that_controlnet_applies_as_well_is_reported_once(a1111, caplog, unit, times) -> None:
     p = beside_controlnet(unit, unit)
-    door.check_other_extensions(p, {"ip-adapter_sd15.safetensors"}, [])
-    assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == told
+    a1111.check_other_extensions(p, {"ip-adapter_sd15.safetensors"}, [])
+    assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == times
     p._ad_inner = True
-    door.check_other_extensions(p, {"ip-adapter_sd15.safetensors"}, [])
-    assert len(p.comments) == told
+    a1111.check_other_extensions(p, {"ip-adapter_sd15.safetensors"}, [])
+    assert len(p.comments) == times
 
 
 @pytest.mark.parametrize(
@@ -517,31 +532,31 @@ def test_an_adapter_that_controlnet_applies_too_is_told_once(door, caplog, unit,
         ({"ad_only_selected_scripts": False}, True),
     ],
 )
-def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(door, options, runs) -> None:
-    door.shared.opts.data.update(options)
+def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(a1111, modules, options, runs) -> None:
+    modules.shared.opts.data.update(options)
     p = beside_controlnet()
     with contextlib.nullcontext() if runs else pytest.raises(IPAdapterError, match="add ip_adapter to the names"):
-        door.check_other_extensions(p, {"a.safetensors"}, [unit(inner="inner only")])
-    door.check_other_extensions(p, {"a.safetensors"}, [unit()])
+        a1111.check_other_extensions(p, {"a.safetensors"}, [unit(inner="inner only")])
+    a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
 
 
 @pytest.mark.parametrize("named", ["None", "img2img alternative test"])
-def test_a_script_that_the_apis_infotext_names_does_not_run(door, named: str) -> None:
+def test_a_script_that_the_apis_infotext_names_does_not_run(a1111, named: str) -> None:
     """The web UI's API puts the parameters' text into the args, and runs what `script_name` says."""
     p = beside_controlnet()
     p.script_args = (named, *p.script_args[1:])
-    door.check_other_extensions(p, {"a.safetensors"}, ())
+    a1111.check_other_extensions(p, {"a.safetensors"}, ())
     assert p.comments == []
 
 
-def test_a_script_that_samples_in_a_way_of_its_own_is_refused(door) -> None:
+def test_a_script_that_samples_in_a_way_of_its_own_is_refused(a1111) -> None:
     p = beside_controlnet()
     for chosen in (0, 1):
         p.script_args = (chosen, *p.script_args[1:])
-        door.check_other_extensions(p, {"a.safetensors"}, [unit()])
+        a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
     p.script_args = (2, *p.script_args[1:])
-    with pytest.raises(IPAdapterError, match="img2img alternative test samples in a way of its own"):
-        door.check_other_extensions(p, {"a.safetensors"}, [unit()])
+    with pytest.raises(IPAdapterError, match="img2img alternative test samples in its own way"):
+        a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
 
 
 def job(label: str, scripts: list[str], pictures: int = 1, master: bool = False) -> Any:
@@ -551,7 +566,7 @@ def job(label: str, scripts: list[str], pictures: int = 1, master: bool = False)
     return SimpleNamespace(worker=worker, batch_size=pictures)
 
 
-def test_machines_without_this_extension_are_named(door) -> None:
+def test_machines_without_this_extension_are_named(a1111) -> None:
     p = beside_controlnet()
     world = SimpleNamespace(
         enabled=True, enabled_i2i=True, jobs=[job("here", [], master=True), job("a", ["ip-adapter"])]
@@ -559,71 +574,44 @@ def test_machines_without_this_extension_are_named(door) -> None:
     distribute = Script("Distribute", 0, 0)
     distribute.world = world
     p.scripts.alwayson_scripts.append(distribute)
-    door.check_other_extensions(p, {"a.safetensors"}, [unit()])
+    a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
     world.jobs += [job("c", ["controlnet"]), job("b", []), job("idle", [], pictures=0)]
     with pytest.raises(IPAdapterError, match=r"lack this extension: b, c\."):
-        door.check_other_extensions(p, {"a.safetensors"}, [unit()])
+        a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
     world.enabled = False
-    door.check_other_extensions(p, {"a.safetensors"}, [unit()])
+    a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
     p.init_images = ["a picture"]
     with pytest.raises(IPAdapterError, match=r"lack this extension: a, b, c\."):
-        door.check_other_extensions(p, {"a.safetensors"}, [unit()])
+        a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
 
 
-def test_unfolded_references_are_not_shared_with_other_machines(door) -> None:
+def test_unfolded_references_are_not_shared_with_other_machines(a1111) -> None:
     p = beside_controlnet()
     distribute = Script("Distribute", 0, 0)
     distribute.world = SimpleNamespace(enabled=True, enabled_i2i=True, jobs=[job("here", [], master=True)])
     p.scripts.alwayson_scripts.append(distribute)
-    door.check_other_extensions(p, {"a.safetensors"}, [unit(unfold=True)])
+    a1111.check_other_extensions(p, {"a.safetensors"}, [unit(unfold=True)])
     distribute.world.jobs.append(job("a", ["ip-adapter"]))
-    door.check_other_extensions(p, {"a.safetensors"}, [unit()])
+    a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
     with pytest.raises(IPAdapterError, match="cannot be shared with other machines"):
-        door.check_other_extensions(p, {"a.safetensors"}, [unit(), unit(unfold=True)])
+        a1111.check_other_extensions(p, {"a.safetensors"}, [unit(), unit(unfold=True)])
 
 
-def test_rows_in_another_order_are_an_error_where_each_picture_has_its_reference(door) -> None:
+def test_rows_in_another_order_are_an_error_where_each_picture_has_its_reference(rows) -> None:
     params = batch((2, 2))
     first, second = torch.randn(2, 4, 2, 2)
-    table = door.row_table(params)
-    door.refuse_other_order(table, torch.stack([first, first, second, second, first, second]))
+    table = rows.row_table(params)
+    rows.refuse_other_order(table, torch.stack([first, first, second, second, first, second]))
     with pytest.raises(IPAdapterError, match="changed their order"):
-        door.refuse_other_order(table, torch.stack([first, second, first, second, first, second]))
+        rows.refuse_other_order(table, torch.stack([first, second, first, second, first, second]))
 
 
-def test_a_generation_of_adetailers_is_an_inner_one(door) -> None:
-    assert not door.pass_info(SimpleNamespace()).inner
-    assert door.pass_info(SimpleNamespace(_ad_inner=True)).inner
+def test_a_generation_of_adetailers_is_an_inner_one(a1111) -> None:
+    assert not a1111.pass_info(SimpleNamespace()).inner
+    assert a1111.pass_info(SimpleNamespace(_ad_inner=True)).inner
 
 
-def test_an_alternative_unet_is_refused(door) -> None:
-    door.sd_unet.current_unet = SimpleNamespace(option=SimpleNamespace(label="[TRT] model"))
+def test_an_alternative_unet_is_refused(a1111, modules) -> None:
+    modules.sd_unet.current_unet = SimpleNamespace(option=SimpleNamespace(label="[TRT] model"))
     with pytest.raises(IPAdapterError, match=r"\[TRT\] model.*SD Unet"):
-        door.sampling_unet(SimpleNamespace())
-
-
-@pytest.mark.parametrize(
-    ("flag", "logins", "given", "cookie", "status"),
-    [
-        (None, None, None, None, 200),
-        ("me:secret", None, None, None, 401),
-        ("me:secret", None, ("me", "secret"), None, 200),
-        ("me:secret", None, ("me", "wrong"), None, 401),
-        ("me:secret", None, ("you", ""), None, 401),
-        ("me:a:b, you:c", None, ("me", "a:b"), None, 200),
-        (None, {"me": "secret"}, None, None, 401),
-        (None, {"me": "secret"}, ("me", "secret"), None, 200),
-        (None, {"me": "secret"}, None, "token", 200),
-        (None, {"me": "secret"}, None, "stale", 401),
-    ],
-)
-def test_routes_ask_for_what_the_web_ui_asks_for(door, flag, logins, given, cookie, status) -> None:
-    pytest.importorskip("httpx")
-    from fastapi.testclient import TestClient
-
-    door.shared.cmd_opts.api_auth = flag
-    app = fastapi.FastAPI()
-    app.auth, app.tokens = logins, {"token": "me"}
-    app.add_api_route("/guarded", lambda: "open", dependencies=door.route_guards(app))
-    client = TestClient(app, cookies={"access-token": cookie} if cookie else {})
-    assert client.get("/guarded", auth=given).status_code == status
+        a1111.sampling_unet(SimpleNamespace())

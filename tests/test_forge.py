@@ -1,16 +1,18 @@
-"""The door to the Forge family with its modules replaced by the least that the door reads of them.
+"""The Forge family as a host, on the least of its modules that the host reads.
 
-What real web UIs do is checked in tests/host; this keeps the door's own arithmetic, its hooks and its refusals.
+What real web UIs do is checked in tests/host; these are the host's own arithmetic, its hooks and its refusals.
 """
 
 import contextlib
 import sys
 import types
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from test_a1111 import forget_hosts
 from torch import Tensor
 
 fastapi = pytest.importorskip("fastapi")
@@ -48,7 +50,8 @@ class Memory(types.ModuleType):
 
 
 @pytest.fixture(params=["backend.memory_management", "ldm_patched.modules.model_management"])
-def door(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
+def modules(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[Any]:
+    """The web UI's package, of which the host sees no more."""
     options: dict[str, Any] = {}
     modules = types.ModuleType("modules")
     parts = {
@@ -74,15 +77,23 @@ def door(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Any:
         module.__spec__ = SimpleNamespace()
         module.__path__ = []
         monkeypatch.setitem(sys.modules, name, module)
-    names = [f"lib_ipadapter.hosts.{name}" for name in ("other_extensions", "sampling", "webui", "forge")]
-    for each in names:
-        monkeypatch.delitem(sys.modules, each, raising=False)
-    import lib_ipadapter.hosts.forge as door
+    modules.memory = sys.modules[request.param]
+    forget_hosts()
+    yield modules
+    forget_hosts()
 
-    door.memory = sys.modules[request.param]
-    yield door
-    for each in names:
-        sys.modules.pop(each, None)
+
+@pytest.fixture
+def forge(modules) -> Any:
+    from lib_ipadapter.hosts.forge import Forge
+
+    return Forge()
+
+
+@pytest.fixture
+def rows(forge) -> Any:
+    """The module that knows what the rows of a call are."""
+    return sys.modules["lib_ipadapter.hosts.forge_pass"]
 
 
 def options(chunks: list[int], pictures: int, **more: Any) -> dict[str, Any]:
@@ -99,16 +110,16 @@ def options(chunks: list[int], pictures: int, **more: Any) -> dict[str, Any]:
         ([0, 0, 1], 2, [(COND, 5), (COND, 6), (COND, 5), (COND, 6), (UNCOND, 5), (UNCOND, 6)]),
     ],
 )
-def test_each_chunk_is_one_row_for_every_picture(door, chunks, pictures, expected) -> None:
-    assert door.rows_of(options(chunks, pictures), 5) == expected
+def test_each_chunk_is_one_row_for_every_picture(rows, chunks, pictures, expected) -> None:
+    assert rows.rows_of(options(chunks, pictures), 5) == expected
 
 
 @pytest.mark.parametrize("missing", ["cond_or_uncond", "sigmas"])
-def test_rows_that_are_not_told_are_an_error_not_a_guess(door, missing) -> None:
-    told = options([1, 0], 1)
-    del told[missing]
+def test_rows_without_marks_are_an_error_not_a_guess(rows, missing) -> None:
+    given = options([1, 0], 1)
+    del given[missing]
     with pytest.raises(IPAdapterError, match="which rows of the U-Net's batch belong to the prompt"):
-        door.rows_of(told, 0)
+        rows.rows_of(given, 0)
 
 
 RED, BLURRY = torch.ones(1, 7, 5), torch.zeros(1, 7, 5)
@@ -125,21 +136,21 @@ RED, BLURRY = torch.ones(1, 7, 5), torch.zeros(1, 7, 5)
         ([1, 0], [RED, BLURRY], [UNCOND, COND]),
     ],
 )
-def test_the_negative_prompt_by_itself_is_no_prompt_whatever_its_mark(door, chunks, texts, expected) -> None:
+def test_the_negative_prompt_by_itself_is_no_prompt_whatever_its_mark(rows, chunks, texts, expected) -> None:
     """As self-attention guidance evaluates it; where marks tell both apart, and of any other text, they count."""
     params = SimpleNamespace(text_cond=RED, text_uncond=BLURRY)
-    rows = door.told_by_text(door.rows_of(options(chunks, 1), 0), params, torch.cat(texts))
+    rows = rows.corrected_by_text(rows.rows_of(options(chunks, 1), 0), params, torch.cat(texts))
     assert [row.role for row in rows] == expected
 
 
-def test_where_both_prompts_are_equal_or_there_is_one_marks_count(door) -> None:
+def test_where_both_prompts_are_equal_or_there_is_one_marks_count(rows) -> None:
     for negative in (RED, None):
         params = SimpleNamespace(text_cond=RED, text_uncond=negative)
-        assert door.told_by_text(door.rows_of(options([0], 1), 0), params, RED) == [(COND, 0)]
+        assert rows.corrected_by_text(rows.rows_of(options([0], 1), 0), params, RED) == [(COND, 0)]
 
 
 class Run:
-    """Writes down what it is told, in order."""
+    """Writes down its calls, in order."""
 
     bypassed = feeds_controlnet = False
 
@@ -194,8 +205,8 @@ class Processing:
         )
 
 
-def unet_of(door: Any) -> UNet:
-    return door.shared.sd_model.forge_objects.unet.model.diffusion_model
+def unet_of(modules) -> UNet:
+    return modules.shared.sd_model.forge_objects.unet.model.diffusion_model
 
 
 def call(unet: UNet, chunks: list[int], **more: Any) -> None:
@@ -207,14 +218,14 @@ def hooks(module: torch.nn.Module) -> int:
     return len(module._forward_hooks) + len(module._forward_pre_hooks)
 
 
-def test_the_run_is_armed_for_each_call_of_the_unet_and_ejected_after_the_pass(door) -> None:
-    p, run, unet = Processing(), Run(), unet_of(door)
-    door.while_sampling(p, run)
+def test_the_run_begins_each_call_of_the_unet_and_is_ejected_after_the_pass(forge, modules) -> None:
+    p, run, unet = Processing(), Run(), unet_of(modules)
+    forge.while_sampling(p, run)
     assert hooks(unet) == 0
 
     def work() -> None:
         for chunks in ([1, 0], [0]):
-            door.on_cfg_denoiser(p.params())
+            forge.on_cfg_denoiser(p.params())
             call(unet, chunks)
 
     p.sampler.launch_sampling(1, work)
@@ -225,14 +236,14 @@ def test_the_run_is_armed_for_each_call_of_the_unet_and_ejected_after_the_pass(d
     assert run.calls[-1] == "eject"
 
 
-def test_the_later_of_two_calls_before_a_pass_counts(door) -> None:
+def test_the_later_of_two_calls_before_a_pass_counts(forge, modules) -> None:
     """Forge calls scripts twice before the second pass of hires fix."""
-    p, first, second, unet = Processing(), Run(), Run(), unet_of(door)
+    p, first, second, unet = Processing(), Run(), Run(), unet_of(modules)
     for run in (first, second):
-        door.while_sampling(p, run)
+        forge.while_sampling(p, run)
 
     def work() -> None:
-        door.on_cfg_denoiser(p.params())
+        forge.on_cfg_denoiser(p.params())
         call(unet, [1, 0])
 
     p.sampler.launch_sampling(1, work)
@@ -243,12 +254,12 @@ def test_the_later_of_two_calls_before_a_pass_counts(door) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_whatever_ends_the_pass_the_run_is_ejected(door, error) -> None:
-    p, run, unet = Processing(), Run(), unet_of(door)
-    door.while_sampling(p, run)
+def test_whatever_ends_the_pass_the_run_is_ejected(forge, modules, error) -> None:
+    p, run, unet = Processing(), Run(), unet_of(modules)
+    forge.while_sampling(p, run)
 
     def work() -> None:
-        door.on_cfg_denoiser(p.params())
+        forge.on_cfg_denoiser(p.params())
         raise error
 
     with pytest.raises(error):
@@ -257,15 +268,15 @@ def test_whatever_ends_the_pass_the_run_is_ejected(door, error) -> None:
     assert hooks(unet) == 0
 
 
-def test_the_unet_after_the_refiners_switch_is_followed(door) -> None:
-    p, run, first, second = Processing(), Run(), unet_of(door), UNet()
-    door.while_sampling(p, run)
+def test_the_unet_after_the_refiners_switch_is_followed(forge, modules) -> None:
+    p, run, first, second = Processing(), Run(), unet_of(modules), UNet()
+    forge.while_sampling(p, run)
 
     def work() -> None:
-        door.on_cfg_denoiser(p.params())
+        forge.on_cfg_denoiser(p.params())
         call(first, [1, 0])
-        door.shared.sd_model = checkpoint(second)
-        door.on_cfg_denoiser(p.params())
+        modules.shared.sd_model = checkpoint(second)
+        forge.on_cfg_denoiser(p.params())
         assert hooks(first) == 0
         call(second, [1, 0])
 
@@ -275,13 +286,13 @@ def test_the_unet_after_the_refiners_switch_is_followed(door) -> None:
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["blocks compiled", "whole U-Net compiled"])
-def test_a_pass_in_which_something_else_computed_is_refused(door, seen) -> None:
-    p, run, unet = Processing(), Run(), unet_of(door)
+def test_a_pass_in_which_something_else_computed_is_refused(forge, modules, seen) -> None:
+    p, run, unet = Processing(), Run(), unet_of(modules)
     run.bypassed = seen  # its cross-attentions were not called
-    door.while_sampling(p, run)
+    forge.while_sampling(p, run)
 
     def work() -> str:
-        door.on_cfg_denoiser(p.params())
+        forge.on_cfg_denoiser(p.params())
         if seen:
             call(unet, [1, 0])
         return "latents"
@@ -290,23 +301,23 @@ def test_a_pass_in_which_something_else_computed_is_refused(door, seen) -> None:
         p.sampler.launch_sampling(1, work)
     assert run.calls[-1] == "eject"
     assert hooks(unet) == 0
-    door.shared.opts.data["ipadapter_warn_only"] = True
+    modules.shared.opts.data["ipadapter_warn_only"] = True
     assert p.sampler.launch_sampling(1, work) == "latents"
     assert "something computed in its place" in p.comments[0]
 
 
-def test_an_interrupt_before_the_first_call_is_no_refusal(door) -> None:
+def test_an_interrupt_before_the_first_call_is_no_refusal(forge) -> None:
     p = Processing()
-    door.while_sampling(p, Run())
+    forge.while_sampling(p, Run())
     assert p.sampler.launch_sampling(1, lambda: "latents") == "latents"
 
 
-def test_rows_that_are_not_told_stop_the_generation(door) -> None:
-    p, run, unet = Processing(), Run(), unet_of(door)
-    door.while_sampling(p, run)
+def test_rows_without_marks_stop_the_generation(forge, modules) -> None:
+    p, run, unet = Processing(), Run(), unet_of(modules)
+    forge.while_sampling(p, run)
 
     def work() -> None:
-        door.on_cfg_denoiser(p.params())
+        forge.on_cfg_denoiser(p.params())
         unet(torch.zeros(1, 4, 2, 2))
 
     with pytest.raises(fastapi.HTTPException, match="another extension calls the U-Net without that"):
@@ -314,9 +325,9 @@ def test_rows_that_are_not_told_stop_the_generation(door) -> None:
     assert hooks(unet) == 0
 
 
-def test_patches_of_others_around_attn2_are_put_between_ours_and_stay_as_they_are(door) -> None:
-    p, run, unet = Processing(), Run(), unet_of(door)
-    door.while_sampling(p, run)
+def test_patches_of_others_around_attn2_are_put_between_ours_and_stay_as_they_are(forge, modules) -> None:
+    p, run, unet = Processing(), Run(), unet_of(modules)
+    forge.while_sampling(p, run)
 
     def widen(n: Tensor, context: Tensor, value: Tensor, _options: Any) -> tuple[Tensor, Tensor, Tensor]:
         return torch.cat([n, n]), torch.cat([context, context]), torch.cat([value, value])
@@ -325,14 +336,14 @@ def test_patches_of_others_around_attn2_are_put_between_ours_and_stay_as_they_ar
         return n[: len(n) // 2]
 
     patches = {"attn2_patch": [widen], "attn2_output_patch": [narrow], "middle_patch": []}
-    told = options([1, 0], 1, patches=patches)
+    given = options([1, 0], 1, patches=patches)
 
     def work() -> None:
-        door.on_cfg_denoiser(p.params())
-        unet(torch.zeros(2, 4, 2, 2), 1, torch.cat([BLURRY, RED]), transformer_options=told)
+        forge.on_cfg_denoiser(p.params())
+        unet(torch.zeros(2, 4, 2, 2), 1, torch.cat([BLURRY, RED]), transformer_options=given)
 
     p.sampler.launch_sampling(1, work)
-    assert told["patches"] is patches
+    assert given["patches"] is patches
     assert patches == {"attn2_patch": [widen], "attn2_output_patch": [narrow], "middle_patch": []}
     n, at = torch.zeros(2, 5, 8), {"block": ("output", 4), "block_index": 1}
     context = value = n
@@ -346,43 +357,43 @@ def test_patches_of_others_around_attn2_are_put_between_ours_and_stay_as_they_ar
     assert run.calls[-2:] == [("enter", path, 2), ("leave", path, 2)]
 
 
-def test_without_patches_of_others_the_call_is_left_as_it_is(door) -> None:
-    p, unet = Processing(), unet_of(door)
-    door.while_sampling(p, Run())
-    told = options([1, 0], 1, patches={"attn2_output_patch": []})
+def test_without_patches_of_others_the_call_is_left_as_it_is(forge, modules) -> None:
+    p, unet = Processing(), unet_of(modules)
+    forge.while_sampling(p, Run())
+    given = options([1, 0], 1, patches={"attn2_output_patch": []})
 
     def work() -> None:
-        door.on_cfg_denoiser(p.params())
-        unet(torch.zeros(2, 4, 2, 2), 1, torch.cat([BLURRY, RED]), transformer_options=told)
+        forge.on_cfg_denoiser(p.params())
+        unet(torch.zeros(2, 4, 2, 2), 1, torch.cat([BLURRY, RED]), transformer_options=given)
 
     p.sampler.launch_sampling(1, work)
-    assert unet.seen is told
+    assert unet.seen is given
 
 
 @pytest.mark.parametrize(
     ("block", "path"),
     [(("input", 7), "input_blocks.7.1"), (("middle", 0), "middle_block.1"), (("output", 0), "output_blocks.0.1")],
 )
-def test_places_have_the_unets_own_names(door, block, path) -> None:
-    assert door._path({"block": block, "block_index": 3}) == f"{path}.transformer_blocks.3.attn2"
+def test_places_have_the_unets_own_names(rows, block, path) -> None:
+    assert rows._path({"block": block, "block_index": 3}) == f"{path}.transformer_blocks.3.attn2"
 
 
-def test_the_loaded_network_is_found_once_there_is_one(door) -> None:
-    assert door.loaded_unet() is None
+def test_the_loaded_network_is_found_once_there_is_one(forge, modules) -> None:
+    assert forge.loaded_unet() is None
     unet = UNet()
-    door.sd_models.model_data.sd_model = checkpoint(unet)
-    assert door.loaded_unet() is unet
-    assert door.sampling_unet(SimpleNamespace(sd_model=checkpoint(unet))) is unet
+    modules.sd_models.model_data.sd_model = checkpoint(unet)
+    assert forge.loaded_unet() is unet
+    assert forge.sampling_unet(SimpleNamespace(sd_model=checkpoint(unet))) is unet
 
 
-def test_encoders_run_where_and_how_forge_computes(door) -> None:
-    assert (door.compute_device(), door.compute_dtype()) == (torch.device("cpu"), torch.float32)
-    door.free_memory(5)
-    assert door.memory.freed == []
-    door.memory.device = torch.device("cuda", 1)
-    assert (door.compute_device(), door.compute_dtype()) == (torch.device("cuda", 1), torch.float16)
-    door.free_memory(5)
-    assert door.memory.freed == [(1005, torch.device("cuda", 1))]
+def test_encoders_run_where_and_how_forge_computes(forge, modules) -> None:
+    assert (forge.compute_device(), forge.compute_dtype()) == (torch.device("cpu"), torch.float32)
+    forge.free_memory(5)
+    assert modules.memory.freed == []
+    modules.memory.device = torch.device("cuda", 1)
+    assert (forge.compute_device(), forge.compute_dtype()) == (torch.device("cuda", 1), torch.float16)
+    forge.free_memory(5)
+    assert modules.memory.freed == [(1005, torch.device("cuda", 1))]
 
 
 class Task:
@@ -395,15 +406,15 @@ class Task:
         self.result = self.func()
 
 
-def test_the_panel_shows_a_refusal_where_the_web_ui_loses_errors(door, monkeypatch) -> None:
-    from lib_ipadapter.hosts.sampling import Refusal
+def test_the_panel_shows_a_refusal_where_the_web_ui_loses_errors(forge, modules, monkeypatch) -> None:
+    from lib_ipadapter.hosts.refusal import Refusal
 
     kind = type("Task", (Task,), {"work": Task.work})
     monkeypatch.setitem(sys.modules, "modules_forge", types.ModuleType("modules_forge"))
     monkeypatch.setitem(sys.modules, "modules_forge.main_thread", SimpleNamespace(Task=kind))
-    door.show_refusals()
+    forge.show_refusals()
     work = kind.work
-    door.show_refusals()  # after a reload of the UI
+    forge.show_refusals()  # after a reload of the UI
     assert kind.work is work
 
     def ended(error: Exception) -> Any:
@@ -424,11 +435,11 @@ def test_the_panel_shows_a_refusal_where_the_web_ui_loses_errors(door, monkeypat
     assert made.result == ["a picture"]
 
 
-def test_a_refusal_is_answered_with_field_and_value_once_the_app_runs(door) -> None:
+def test_a_refusal_is_answered_with_field_and_value_once_the_app_runs(forge) -> None:
     pytest.importorskip("httpx")
     from fastapi.testclient import TestClient
 
-    from lib_ipadapter.hosts.sampling import Refusal
+    from lib_ipadapter.hosts.refusal import Refusal
 
     app = fastapi.FastAPI()
 
@@ -438,17 +449,17 @@ def test_a_refusal_is_answered_with_field_and_value_once_the_app_runs(door) -> N
 
     client = TestClient(app)
     assert client.get("/refused").json() == {"detail": "IP-Adapter: weight must be smaller."}
-    door.answer_refusals(app)
+    forge.answer_refusals(app)
     answer = client.get("/refused")
     assert answer.status_code == 422
     assert answer.json()["body"].items() >= {"field": "weight", "value": 9, "status": 422}.items()
     assert answer.json()["detail"] == "IP-Adapter: weight must be smaller."
 
 
-def test_loras_are_looked_for_where_forge_neo_keeps_several_folders(door, tmp_path) -> None:
-    assert tmp_path / "models" / "Lora" in door.folders().loras
-    door.shared.cmd_opts.lora_dirs = [str(tmp_path / "a"), str(tmp_path / "b")]
-    assert {tmp_path / "a", tmp_path / "b"} <= set(door.folders().loras)
+def test_loras_are_looked_for_where_forge_neo_keeps_several_folders(forge, modules, tmp_path) -> None:
+    assert tmp_path / "models" / "Lora" in forge.folders().loras
+    modules.shared.cmd_opts.lora_dirs = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert {tmp_path / "a", tmp_path / "b"} <= set(forge.folders().loras)
 
 
 LONE = {
@@ -482,29 +493,31 @@ class ControlNet:
 
 
 @pytest.mark.parametrize("case", LONE)
-def test_instantids_controlnet_is_fed_where_it_would_see_the_text(door, case: str) -> None:
+def test_instantids_controlnet_is_fed_where_it_would_see_the_text(forge, case: str) -> None:
     models, fed = LONE[case]
     p = Processing()
     script, p.script_args = beside(*models)
     p.scripts = SimpleNamespace(alwayson_scripts=[script])
-    assert door.pass_info(p).feeds_controlnet == fed
-    assert door.before_process(p, True) is None
+    assert forge.pass_info(p).feeds_controlnet == fed
+    assert forge.before_process(p, True) is None
 
 
 @pytest.mark.parametrize("ends", ["well", "with an error", "with a refusal"])
 @pytest.mark.parametrize("feeds", [True, False])
-def test_what_instantids_controlnet_sees_is_told_before_the_unet_is_called(door, feeds: bool, ends: str) -> None:
-    p, run, unet = Processing(), Run(), unet_of(door)
+def test_what_instantids_controlnet_sees_is_known_before_the_unet_is_called(
+    forge, modules, feeds: bool, ends: str
+) -> None:
+    p, run, unet = Processing(), Run(), unet_of(modules)
     script, p.script_args = beside("control_instant_id_sdxl")
     p.scripts = SimpleNamespace(alwayson_scripts=[script])
     run.feeds_controlnet = feeds
     controlnet = script.current_params[0].model.model_patcher
-    door.shared.sd_model.forge_objects.unet.list_controlnets = lambda: [controlnet]
+    modules.shared.sd_model.forge_objects.unet.list_controlnets = lambda: [controlnet]
     text, before = torch.zeros(2, 3, 5, dtype=torch.float16), sorted(vars(controlnet))
-    door.while_sampling(p, run)
+    forge.while_sampling(p, run)
 
     def work() -> None:
-        door.on_cfg_denoiser(p.params())
+        forge.on_cfg_denoiser(p.params())
         cond = {"c_crossattn": text, "transformer_options": options([1, 0], 1)}
         controlnet.get_control(torch.zeros(2, 4, 2, 2), 1, cond, 2)
         call(unet, [1, 0])
@@ -528,12 +541,12 @@ def test_what_instantids_controlnet_sees_is_told_before_the_unet_is_called(door,
     assert hooks(unet) == 0
 
 
-def test_a_unit_of_controlnet_with_another_kind_of_model_of_that_name_stops_the_generation(door) -> None:
+def test_a_unit_of_controlnet_with_another_kind_of_model_of_that_name_stops_the_generation(forge) -> None:
     p, run = Processing(), Run()
     script, p.script_args = beside("control_instant_id_sdxl")
     script.current_params[0].model = SimpleNamespace()
     p.scripts = SimpleNamespace(alwayson_scripts=[script])
     run.feeds_controlnet = True
-    door.while_sampling(p, run)
+    forge.while_sampling(p, run)
     with pytest.raises(fastapi.HTTPException, match="to be InstantID's ControlNet, by its name"):
         p.sampler.launch_sampling(1, lambda: None)

@@ -118,7 +118,7 @@ def test_interrupting_ends_the_series_and_gives_what_was_made(webui, how: str) -
 
 @pytest.mark.parametrize("given", [None, []])
 def test_without_pictures_it_says_so(webui, given: Any) -> None:
-    with pytest.raises(IPAdapterError, match="There is no picture"):
+    with pytest.raises(IPAdapterError, match="This script needs references"):
         series(given, EMPTY, None, None)
 
 
@@ -139,11 +139,13 @@ def test_a_picture_that_cannot_be_read_stops_it_before_anything_is_made(webui, w
     assert not webui.jobs
 
 
-@pytest.mark.parametrize(("weights", "told"), [("", [1, 0.5, 1]), (" 0.5 ", [0.5] * 3), ("2, -1,0.25", [2, -1, 0.25])])
-def test_each_picture_has_its_weight(webui, weights: str, told: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("weights", "expected"), [("", [1, 0.5, 1]), (" 0.5 ", [0.5] * 3), ("2, -1,0.25", [2, -1, 0.25])]
+)
+def test_each_picture_has_its_weight(webui, weights: str, expected: list[float]) -> None:
     series([TEXTS[0], {"image": TEXTS[1], "weight": 0.5, "crop": "pad"}, TEXTS[2]], EMPTY, None, None, weights=weights)
     pictures = [read_units(job.script_args[2:5])[1].images[0] for job in webui.jobs]
-    assert [picture.weight for picture in pictures] == told
+    assert [picture.weight for picture in pictures] == expected
     assert [picture.crop for picture in pictures] == [None, "pad", None]
 
 

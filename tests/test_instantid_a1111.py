@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine.session import Session
-from lib_ipadapter.hosts.instantid_a1111 import CONTEXTS, contexts_of, is_instantids, listen
+from lib_ipadapter.hosts.instantid import is_instantid
 from lib_ipadapter.hosts.instantid_a1111 import ENTRY as ENTRY_OF_THE_EXTENSION
+from lib_ipadapter.hosts.instantid_a1111 import SOURCE, face_tokens_of, prepare
 from lib_ipadapter.networks.unet_sites import SDXL
 from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
 from lib_ipadapter.weights.projectors import FaceResampler
@@ -107,7 +108,7 @@ class Extension:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("contexts")
+    folder = tmp_path_factory.mktemp("instantid")
     write_pack(folder / "faces", PACKS["antelopev2"], seed=2)
     tensors = adapter_tensors("face-resampler", SDXL, (64, 128), CONTEXT, tokens=TOKENS)
     save(tensors, folder / "ip-adapter.bin")
@@ -170,19 +171,19 @@ class Generation:
 
     def begin(self) -> "Generation":
         self.set_up(self.p)
-        return self.tell()
+        return self.before_sampling()
 
     def set_up(self, p: Any) -> None:
-        listen(p, self.session.feeds_controlnet(p, self.units), refused)
+        prepare(p, self.session.feeds_controlnet(p, self.units), refused)
         self.extension.controlnet_main_entry(p)
 
-    def tell(self) -> "Generation":
-        contexts = contexts_of(self.p)
-        self.host.facts, self.host.run = PassInfo(feeds_controlnet=contexts is not None), None
+    def before_sampling(self) -> "Generation":
+        tokens = face_tokens_of(self.p)
+        self.host.facts, self.host.run = PassInfo(feeds_controlnet=tokens is not None), None
         self.session.before_sampling(self.p, self.units)
         assert not self.host.refused, self.host.refused
-        if contexts:
-            contexts.run = self.host.run
+        if tokens:
+            tokens.run = self.host.run
         return self
 
     def see(self, rows: Any = ROWS, count: int = 0) -> list[Any]:
@@ -233,7 +234,7 @@ def test_a_controlnet_without_a_unit_before_it_sees_our_face(host, extension, to
     assert all(close(one, other) for one, other in zip([*made[0], made[1]], [*expected[0], expected[1]], strict=True))
 
 
-def test_rows_are_told_by_the_denoiser_and_not_by_the_extensions_marks(host, extension, tokens) -> None:
+def test_rows_are_known_from_the_denoiser_and_not_by_the_extensions_marks(host, extension, tokens) -> None:
     begun = Generation(host, extension, NAME).begin()
     rows = (Row(UNCOND, 0), Row(COND, 0), Row(COND, 1))
     assert close(begun.see(rows)[0], of(tokens, "none", "face", "face"))
@@ -293,9 +294,9 @@ def test_nothing_is_left_of_it(host, extension) -> None:
     begun = Generation(host, extension, NAME).begin()
     assert vars(Extension)["load_control_model"] is loader
     assert Extension.cached == cached
-    listen(begun.p, False, refused)
+    prepare(begun.p, False, refused)
     assert ENTRY_OF_THE_EXTENSION not in vars(extension)
-    assert CONTEXTS not in vars(begun.p)
+    assert SOURCE not in vars(begun.p)
 
 
 def test_an_error_in_the_extension_leaves_its_loader_as_it_was(host, extension) -> None:
@@ -328,11 +329,11 @@ def test_the_batch_after_adetailers_generations_is_fed(host, extension, tokens, 
     begun.set_up(copy.copy(begun.p))
     if refiner:
         extension.controlnet_main_entry(begun.p)
-    (seen,) = begun.tell().see()
+    (seen,) = begun.before_sampling().see()
     assert close(seen, of(tokens, "face", "none"))
 
 
-def test_each_generation_is_fed_anew_and_an_others_hook_stays(host, extension, tokens) -> None:
+def test_each_generation_is_fed_again_and_the_hook_of_another_stays(host, extension, tokens) -> None:
     called: list[Any] = []
     enter = extension.controlnet_main_entry
     extension.controlnet_main_entry = lambda p: called.append(p) or enter(p)  # as AnimateDiff does
@@ -341,8 +342,8 @@ def test_each_generation_is_fed_anew_and_an_others_hook_stays(host, extension, t
         (seen,) = Generation(host, extension, NAME, units=[unit(picture)]).begin().see()
         assert close(seen, of(tokens, name, "none"))
     assert len(called) == 2
-    listen(SimpleNamespace(scripts=None), False, refused)
-    listen(SimpleNamespace(scripts=SimpleNamespace(alwayson_scripts=[extension])), False, refused)
+    prepare(SimpleNamespace(scripts=None), False, refused)
+    prepare(SimpleNamespace(scripts=SimpleNamespace(alwayson_scripts=[extension])), False, refused)
     assert vars(extension)[ENTRY_OF_THE_EXTENSION] is own
 
 
@@ -353,7 +354,7 @@ def test_a_call_outside_of_sampling_is_a_sentence(host, extension) -> None:
         extension.latest_network.see(2)
     with pytest.raises(RefusedError, match="called with 3 rows, where 2"):
         begun.see(ROWS, 3)
-    contexts_of(begun.p).run = None  # pyright: ignore[reportOptionalMemberAccess]
+    face_tokens_of(begun.p).run = None  # pyright: ignore[reportOptionalMemberAccess]
     with pytest.raises(RefusedError, match="expected units at work"):
         extension.latest_network.see(2)
 
@@ -369,8 +370,8 @@ def test_a_call_outside_of_sampling_is_a_sentence(host, extension) -> None:
         ("instant", False),
     ],
 )
-def test_a_controlnet_is_told_by_its_name(name: Any, known: bool) -> None:
-    assert is_instantids(name) == known
+def test_a_controlnet_is_known_by_its_name(name: Any, known: bool) -> None:
+    assert is_instantid(name) == known
 
 
 # In a web UI, with the extension's own entry before ours and after it

@@ -1,0 +1,90 @@
+"""One pass of sampling in AUTOMATIC1111's web UI: what each row of each call of its model is."""
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from modules import shared
+
+from ..base.errors import IPAdapterError
+from ..port import COND, UNCOND, Row
+from .cond_text import same_text, seen_texts
+from .sampling import Pass, progress
+
+
+class A1111Pass(Pass):
+    """Watches the model inside the denoiser, whose rows are always a slice of the denoiser's whole batch."""
+
+    @staticmethod
+    def watched(params: Any) -> torch.nn.Module:
+        return params.denoiser.inner_model
+
+    def begin_call(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.run.inject(shared.sd_model.model.diffusion_model)
+        table = row_table(self.params, self.first_picture)
+        if self.run.unfolds:
+            refuse_other_order(table, self.params.x)
+        rows = rows_by_place(table, self.params.x, args[0])
+        if rows is None:
+            rows = rows_by_text(table, self.params, kwargs["cond"] if "cond" in kwargs else args[2])
+        self.run.begin_call(rows, progress(self.params.denoiser), self.size, partial(rows_by_text, table, self.params))
+
+
+def row_table(params: Any, first_picture: int = 0) -> list[Row]:
+    """Return what each row of the denoiser's batch is: conds of each picture, then unconds (twice in edit models).
+
+    Source: modules/sd_samplers_cfg_denoiser.py, `CFGDenoiser.forward`, where `x_in` is put together.
+    """
+    batch = params.denoiser.sampler.sampler_extra_args["cond"].batch
+    conds = [Row(COND, first_picture + picture) for picture, prompts in enumerate(batch) for _ in prompts]
+    rows = params.x.shape[0]
+    if rows < len(conds):
+        raise IPAdapterError(
+            f"expected at least {len(conds)} rows in the denoiser's batch, one per prompt; found {rows}."
+        )
+    return conds + [Row(UNCOND, first_picture + row % len(batch)) for row in range(rows - len(conds))]
+
+
+def refuse_other_order(table: Sequence[Row], x: torch.Tensor) -> None:
+    """Raise `IPAdapterError` where rows of one picture differ, because another extension has changed their order.
+
+    Regional Prompter does so for a batch in its latent mode (scripts/latent.py, `denoiser_callback_s`).
+    """
+    firsts = {row.picture: place for place, row in reversed(list(enumerate(table)))}
+    if not all(torch.equal(x[place], x[firsts[row.picture]]) for place, row in enumerate(table)):
+        raise IPAdapterError(
+            "expected the rows of a picture to be equal, but another extension has changed their order, so it "
+            "is not known which reference is whose. Switch unfold or that extension off."
+        )
+
+
+def rows_by_place(table: Sequence[Row], whole: torch.Tensor, part: torch.Tensor) -> Sequence[Row] | None:
+    """Return the part of `table` for `part`, which the denoiser cut from `whole` along the rows as a view.
+
+    None for anything else, as when another extension calls the model with a batch of its own.
+    """
+    if part.untyped_storage().data_ptr() != whole.untyped_storage().data_ptr():
+        return None
+    first = (int(part.storage_offset()) - int(whole.storage_offset())) // whole.stride(0)
+    return table[first : first + len(part)]
+
+
+def rows_by_text(table: Sequence[Row], params: Any, given: Any) -> list[Row]:
+    """Return what the rows of a batch that another extension made are, by the text that each of them sees.
+
+    Self-attention guidance, for instance, calls the model once more with the negative prompt alone, and AnimateDiff
+    lets the U-Net see a window of the frames. Rows that see the same text stand for the pictures in their order.
+    Raises `IPAdapterError` for a text that is neither the prompt's nor the negative prompt's, or both.
+    """
+    texts = [*seen_texts(params.text_cond), *seen_texts(params.text_uncond)]  # in the order of `table`
+    alike = [tuple(i for i, text in enumerate(texts) if same_text(text, row)) for row in seen_texts(given)]
+    if any(len({table[i].role for i in each}) != 1 for each in alike):
+        raise IPAdapterError(
+            f"expected the denoiser's {len(table)} rows or a part of them, but another extension makes a batch of "
+            f"{len(alike)} rows of its own, and their text does not show which of them are the prompt's. "
+            "Switch that extension or the IP-Adapter units off."
+        )
+    turns = {each: itertools.cycle(each) for each in alike}
+    return [table[next(turns[each])] for each in alike]

@@ -1,0 +1,3 @@
+from contextlib import AbstractContextManager
+
+queue_lock: AbstractContextManager[object]

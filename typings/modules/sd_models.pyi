@@ -1,0 +1,7 @@
+from typing import Any
+
+class SdModelData:
+    sd_model: Any
+    """The loaded checkpoint: of ldm or sgm in AUTOMATIC1111's web UI, of Forge's own class in its family."""
+
+model_data: SdModelData

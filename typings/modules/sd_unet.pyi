@@ -1,0 +1,7 @@
+class SdUnetOption:
+    label: str
+
+class SdUnet:
+    option: SdUnetOption
+
+current_unet: SdUnet | None
