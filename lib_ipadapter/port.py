@@ -238,10 +238,6 @@ class Host(Reporter, Protocol):
         """Return a context in which any error stops the generation of `p` with a sentence, once it begins to sample."""
         ...
 
-    def comment(self, p: Any, text: str) -> None:
-        """Show a line below the pictures of a generation."""
-        ...
-
     def check_other_extensions(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
         """Check what other extensions do in the generation of `p`, with these units and their adapters' file names.
 
