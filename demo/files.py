@@ -34,7 +34,8 @@ def copy_to(web_ui: Path) -> list[Path]:
     """
     checkpoints = web_ui / PLACES[CHECKPOINT]
     if not checkpoints.is_dir():
-        raise SystemExit(f"{web_ui} is no folder of a web UI: there is no {PLACES[CHECKPOINT]} in it.")
+        print(f"{web_ui} is no folder of a web UI: there is no {PLACES[CHECKPOINT]} in it.", file=sys.stderr)
+        raise SystemExit(2)
     written = [_copy_file(name, web_ui / folder) for name, folder in PLACES.items()]
     words = shutil.copytree(MODEL / TOKENIZER, checkpoints / TOKENIZER, dirs_exist_ok=True)
     config = read_config()

@@ -101,9 +101,11 @@ def test_one_command_puts_the_files_into_a_web_ui(tmp_path: Path) -> None:
     assert all(path.exists() for path in written)
 
 
-def test_what_is_no_web_ui_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no folder of a web UI"):
+def test_what_is_no_web_ui_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
         copy_to(tmp_path)
+    assert ended.value.code == 2
+    assert "no folder of a web UI" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

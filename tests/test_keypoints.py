@@ -53,7 +53,7 @@ def test_equal_to_the_authors_to_the_pixel(seed: int) -> None:
     points = (chance.uniform(-0.2, 1.2, (5, 2)) * size).astype(np.float32)
     if seed % 5 == 0:
         points[1] = points[0]
-    made = np.asarray(draw_keypoints([tuple(point) for point in points.tolist()], size))
+    made = np.asarray(draw_keypoints([tuple(point) for point in points.tolist()], size[::-1]))
     assert np.array_equal(made, authors_draw_kps(size, points))
     assert made.any()
 
@@ -70,15 +70,15 @@ def centre_and_height(points: Any, face: Face = FACE) -> tuple[float, float, flo
 
 @pytest.mark.parametrize("place", [(0.5, 0.5, 0.5), (0.25, 0.4, 0.3), (1.0, 0.0, 1.5)])
 def test_a_face_is_put_where_it_is_asked_for(place: tuple[float, float, float]) -> None:
-    x, y, height = centre_and_height(placed(FACE, Place(*place), (1024, 768)))
+    x, y, height = centre_and_height(placed(FACE, Place(*place), (768, 1024)))
     assert (x / 1024, y / 768, height / 768) == pytest.approx(place)
 
 
 def test_a_photo_of_the_same_size_keeps_its_points_and_another_is_fitted_in_whole() -> None:
-    assert fitted(FACE, (300, 200), (300, 200)) == list(FACE.points)
+    assert fitted(FACE, (200, 300), (200, 300)) == list(FACE.points)
     for size in ((600, 400), (600, 1000), (900, 400)):
         scale = min(size[0] / 300, size[1] / 200)
-        x, y, height = centre_and_height(fitted(FACE, (300, 200), size))
+        x, y, height = centre_and_height(fitted(FACE, (200, 300), size[::-1]))
         assert height == pytest.approx(150 * scale)
         # the photo's middle is the picture's
         assert x - size[0] / 2 == pytest.approx((130 - 150) * scale)

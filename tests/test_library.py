@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from published import PUBLISHED, SD_WIDTHS, Shapes, layers, resampler, sparse, under
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
-from lib_ipadapter.files.model_files import ModelFiles
+from lib_ipadapter.files.model_files import FileIndex, ModelFiles
 from lib_ipadapter.port import Folders
 
 BASE = PUBLISHED["ip-adapter_sd15"].shapes
@@ -348,3 +349,21 @@ def test_without_an_encoder_that_fits_the_one_needed_and_the_folder_are_told(mod
 def test_a_file_without_permission_is_reported(models: Path, library: ModelFiles) -> None:
     put(models / "a.bin").chmod(0)
     assert "ermission" in library.adapters.all()[1]["a.bin"]
+
+
+class Meddled(FileIndex[Path]):
+    """Forgets the paths after each look at them, as another thread's rescan may."""
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if name == "_paths":
+            self._paths = None
+        return value
+
+
+def test_paths_are_there_though_another_thread_rescans(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    index = Meddled(lambda: [tmp_path], lambda path: path)
+    index._paths = {tmp_path / "a.safetensors": "a.safetensors"}
+    for _ in range(2):
+        assert list(index.paths().values()) == ["a.safetensors"]

@@ -11,6 +11,7 @@ from makers import file_of, picture
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from lib_ipadapter.pictures.image_metrics import blockiness, contrast, jpeg_quality, levels_of, sharpness
+from lib_ipadapter.review.thresholds import advice_on
 
 
 def drawn(seed: int = 0, size: int = 224) -> Image.Image:
@@ -123,6 +124,24 @@ def test_a_jpeg_with_tables_of_its_own_has_a_quality_near_theirs() -> None:
 def test_other_files_have_no_quality() -> None:
     for form in ("PNG", "WEBP", "BMP", "GIF"):
         assert jpeg_quality(file_of(drawn(), form)) is None
+
+
+def flat_drawing(seed: int) -> Image.Image:
+    """Return shapes of one colour each on a plain ground, as drawing programs save them."""
+    places = np.random.default_rng(seed)
+    made = Image.new("RGB", (512, 475), tuple(places.integers(180, 256, 3).tolist()))
+    draw = ImageDraw.Draw(made)
+    for _ in range(int(places.integers(1, 9))):
+        x, y, wide, high = (int(value) for value in places.integers(5, 256, 4))
+        colour = tuple(places.integers(0, 255, 3).tolist())
+        shape = (draw.rectangle, draw.rectangle, draw.ellipse)[int(places.integers(0, 3)) if seed % 3 else 0]
+        shape((x, y, x + wide, y + high), fill=colour)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_flat_drawing_shows_no_compression(seed: int) -> None:
+    assert advice_on({"blockiness": blockiness(levels_of(flat_drawing(seed)))}) == []
 
 
 @pytest.mark.parametrize("cut", [(0, 0), (3, 5)], ids=["whole", "cut"])

@@ -204,6 +204,14 @@ def test_nothing_is_overwritten_unless_it_is_said(session, host) -> None:
     assert keep(session, overwrite=True, images=[photo(2)])["sha256"] != first["sha256"]
 
 
+def test_a_file_of_that_name_that_is_no_saved_reference_is_kept(session, host) -> None:
+    path = save({"weight": torch.ones(2)}, host.folder / "saved" / "anna.safetensors")
+    before = path.read_bytes()
+    with pytest.raises(UnitError, match="is not a saved reference and is not replaced"):
+        keep(session, overwrite=True)
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize("other", ["ANNA.safetensors", "anna.ipadpt", "sub/anna.safetensors"])
 def test_a_name_that_would_be_mistaken_for_anothers_is_refused(session, host, other: str) -> None:
     path = host.folder / "saved" / other

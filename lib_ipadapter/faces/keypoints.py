@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..base.boxes import Size
 from .insightface_models import Face, Point
 
 LIMBS = ((0, 2), (1, 2), (3, 2), (4, 2))
@@ -17,9 +18,6 @@ HALF_WIDTH, RADIUS = 4, 10
 """Of a line and of a point, in pixels."""
 DIMMED = 0.6
 """How bright lines are beside points."""
-
-Size = tuple[int, int]
-"""Width and height in pixels."""
 
 
 def draw_keypoints(points: Sequence[Point], size: Size) -> Image.Image:
@@ -31,7 +29,7 @@ def draw_keypoints(points: Sequence[Point], size: Size) -> Image.Image:
     import cv2
 
     given = np.asarray(points, dtype=np.float32)  # as insightface has them, for the rounding to be the same
-    canvas = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    canvas = np.zeros((*size, 3), dtype=np.uint8)
     for start, nose in LIMBS:
         (x0, y0), (x1, y1) = given[start], given[nose]
         centre = int((x0 + x1) / 2), int((y0 + y1) / 2)
@@ -58,13 +56,13 @@ class Place:
 def placed(face: Face, place: Place, size: Size) -> list[Point]:
     """Return a face's points in pixels where its box is at a place of a picture of this size."""
     _, upper, _, lower = face.box
-    scale = place.height * size[1] / (lower - upper)
-    across, down = place.x * size[0] - face.centre[0] * scale, place.y * size[1] - face.centre[1] * scale
+    scale = place.height * size[0] / (lower - upper)
+    across, down = place.x * size[1] - face.centre[0] * scale, place.y * size[0] - face.centre[1] * scale
     return [(x * scale + across, y * scale + down) for x, y in face.points]
 
 
 def fitted(face: Face, photo: Size, size: Size) -> list[Point]:
     """Return a face's points in pixels of a picture of this size with the whole photo in its middle, undistorted."""
     scale = min(size[0] / photo[0], size[1] / photo[1])
-    across, down = ((whole - part * scale) / 2 for whole, part in zip(size, photo, strict=True))
+    down, across = ((whole - part * scale) / 2 for whole, part in zip(size, photo, strict=True))
     return [(x * scale + across, y * scale + down) for x, y in face.points]

@@ -42,27 +42,33 @@ class FileIndex(Generic[Opened]):
         self._opened: dict[tuple[object, ...], Opened | IPAdapterError] = {}
 
     def rescan(self) -> None:
-        """Forget which files there are, so that the next look finds what was added and removed."""
+        """Forget which files there are, so that files added or removed since are noticed."""
         self._paths = None
 
     def paths(self) -> dict[Path, str]:
         """Return every candidate file and its name below its folder, with forward slashes."""
-        if self._paths is None:
-            self._paths = _walk(self._folders(), self._extensions)
-        return self._paths
+        paths = self._paths  # another thread may rescan meanwhile
+        if paths is None:
+            paths = self._paths = _walk(self._folders(), self._extensions)
+        return paths
 
     def open(self, path: Path) -> Opened:
         """Return the opened file; raises the same `IPAdapterError` as often as asked, until the file changes."""
-        found = self._look(path)
+        found = self._opened_or_error(path)
         if isinstance(found, IPAdapterError):
             raise type(found)(found.sentence)  # anew: an error grows by each raise, and may be given a unit
         return found
 
+    def fault(self, path: Path) -> IPAdapterError | None:
+        """Return why a file cannot be opened, or None."""
+        found = self._opened_or_error(path)
+        return found if isinstance(found, IPAdapterError) else None
+
     def all(self) -> tuple[dict[str, Opened], dict[str, str]]:
-        """Return all files of this sort by name, and beside them the damaged ones by name with their fault."""
+        """Return all files of this sort by name, and the damaged ones by name with their fault."""
         opened, damaged = dict[str, Opened](), dict[str, str]()
         for path, name in self.paths().items():
-            found = self._look(path)
+            found = self._opened_or_error(path)
             if not isinstance(found, IPAdapterError):
                 opened[name] = found
             elif not isinstance(found, UnrecognisedError):
@@ -85,7 +91,7 @@ class FileIndex(Generic[Opened]):
             )
         raise UnitError(field, wanted, f'"{wanted}" is no file that was found.{self._advice(wanted)}')
 
-    def _look(self, path: Path) -> Opened | IPAdapterError:
+    def _opened_or_error(self, path: Path) -> Opened | IPAdapterError:
         try:
             key = file_identity(path)
         except IPAdapterError as error:
@@ -118,8 +124,8 @@ class ModelFiles:
         self.subjects = Subjects(lambda: folders().subjects)
 
     def rescan(self) -> None:
-        for shelf in (self.adapters, self.encoders, self.loras, self.saved):
-            shelf.rescan()
+        for index in (self.adapters, self.encoders, self.loras, self.saved):
+            index.rescan()
 
     def adapter(self, name: str) -> AdapterFile:
         """Return the adapter called `name`: a file name, with or without folder, extension and ` [hash]`."""
@@ -189,6 +195,9 @@ class ModelFiles:
         path = folders[0] / f"{name}.safetensors"
         like = [other for other in self.saved.paths() if alike(other.stem) == alike(name)]
         refuse_taken(name, [(other.name, other == path) for other in like], overwrite)
+        if path in like and isinstance(self.saved.fault(path), UnrecognisedError):
+            why = f'"{path.name}" in {path.parent} is not a saved reference and is not replaced. Choose another name.'
+            raise UnitError("name", name, why)
         return path
 
     def _named_encoder(self, adapter: AdapterFile, name: str) -> EncoderFile:
@@ -232,7 +241,10 @@ def _walk(folders: Iterable[Path], extensions: tuple[str, ...]) -> dict[Path, st
 
 def _is_new(path: Path, seen: set[str]) -> bool:
     real = os.path.realpath(path)  # Path.resolve raises on a link to itself, before Python 3.13
-    return not (real in seen or seen.add(real))
+    if real in seen:
+        return False
+    seen.add(real)
+    return True
 
 
 def _called(wanted: str, paths: Mapping[Path, str]) -> list[Path]:

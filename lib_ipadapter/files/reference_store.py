@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from ..base.files import write_whole
 from ..pictures.image_file import ImageFile, data_url, file_format
 from ..port import ReferenceStoreConfig
 
@@ -17,7 +18,7 @@ NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 
 
 class ReferenceStore:
-    """Picture files in one folder, as many as its limit allows; those not used for longest leave first."""
+    """Picture files in one folder, as many as its limit allows; the least recently used are deleted first."""
 
     def __init__(self, config: Callable[[], ReferenceStoreConfig | None]) -> None:
         self._config = config
@@ -25,7 +26,7 @@ class ReferenceStore:
     def keep(self, reference: ImageFile) -> None:
         """Keep a reference, or note that it was used again; with a limit of 0 keep nothing and remove what was kept.
 
-        A folder that cannot be written to is told in the log: a picture is never refused for it.
+        A folder that cannot be written to is logged: no generation is refused for it.
         """
         config = self._config()
         if config is None:
@@ -56,18 +57,15 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all, or make one that is there the youngest."""
+    """Write a file, or mark an existing one as just used."""
     if path.exists():
         os.utime(path)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    write_whole(path, content)
 
 
 def _trim(config: ReferenceStoreConfig) -> None:
-    """Remove the files not used for longest until the rest is within the limit."""
+    """Delete the least recently used files until the rest is within the limit."""
     facts = sorted(((path.stat().st_mtime_ns, path) for path in _files(config.folder)), reverse=True)
     total = 0
     for _, path in facts:

@@ -4,10 +4,8 @@ Features are saved rather than image tokens, for they serve every adapter that w
 to combine them. Files are safetensors; those of ComfyUI and diffusers are read too.
 """
 
-import contextlib
 import json
 import math
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from torch import Tensor
 
 from ..base.boxes import Box
 from ..base.errors import IPAdapterError, UnrecognisedError
-from ..base.files import sha256
+from ..base.files import sha256, written_whole
 from ..weights.family import EMBED, HIDDEN
 from ..weights.shapes import Shape
 from ..weights.tensor_file import is_torch, read_metadata, read_shapes, read_tensors, refuse_unusable
@@ -149,13 +147,8 @@ def write_saved(
         "fingerprint": fingerprint,
         "pictures": json.dumps([asdict(picture) for picture in pictures]),
     }
-    half_written = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({takes: tensor.contiguous() for takes, tensor in features.items()}, half_written, metadata)
-        half_written.replace(path)
+        with written_whole(path) as part:
+            save_file({takes: tensor.contiguous() for takes, tensor in features.items()}, part, metadata)
     except OSError as error:
         raise IPAdapterError(f"{path.name} cannot be written into {path.parent}: {error.strerror or error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            half_written.unlink(missing_ok=True)

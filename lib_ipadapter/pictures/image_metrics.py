@@ -66,7 +66,10 @@ def contrast(levels: Levels) -> float:
 def blockiness(levels: Levels) -> float:
     """Return how much more a picture changes where blocks meet than inside them; 1 is not at all.
 
-    Where the blocks begin is looked for, for the picture may have been cut. Source: after Wang, Sheikh and Bovik,
+    Where the blocks begin is searched for, since the picture may have been cut. Compression stands out at nearly every
+    edge of a block; the few edges of a flat drawing do so only by chance, and are left out.
+
+    Source: after Wang, Sheikh and Bovik,
     "No-reference perceptual quality assessment of JPEG compressed images" (ICIP 2002), who begin at the corner.
     """
     if min(levels.shape) <= BLOCK:
@@ -78,7 +81,29 @@ def _steps(levels: Levels) -> float:
     rows = np.abs(np.diff(levels, axis=0)).mean(axis=1)
     phases = np.array([rows[first::BLOCK].mean() for first in range(BLOCK)])
     others = phases.sum() - phases.max()
-    return float(phases.max() / (others / (BLOCK - 1))) if others else 1.0
+    if not others:
+        return 1.0
+    ratio = float(phases.max() / (others / (BLOCK - 1)))
+    return 1.0 + (ratio - 1.0) * _weight_of(_standing_out(rows, int(phases.argmax())))
+
+
+def _standing_out(rows: np.ndarray, first: int) -> float:
+    """Return the part of the edges between blocks where a picture changes more than around them."""
+    around = np.arange(-BLOCK // 2, BLOCK // 2)
+    edges = np.arange(first, len(rows), BLOCK)
+    edges = edges[(edges >= BLOCK // 2) & (edges < len(rows) - BLOCK // 2 + 1)]
+    changes = rows[edges[:, None] + around]  # (edges, BLOCK), the edge itself in the middle
+    changes = changes[changes.sum(axis=1) > 0]
+    others = (changes.sum(axis=1) - changes[:, BLOCK // 2]) / (BLOCK - 1)
+    return float((changes[:, BLOCK // 2] > others).mean()) if len(changes) else 0.0
+
+
+def _weight_of(part: float) -> float:
+    """Return how far a part of the edges speaks of compression: half of them not at all, three quarters wholly.
+
+    Flat drawings have 0.1 to 0.7, photographs as JPEGs of quality 50 or less 0.95 and more.
+    """
+    return min(max(4.0 * part - 2.0, 0.0), 1.0)
 
 
 def jpeg_quality(content: bytes) -> int | None:

@@ -1,7 +1,6 @@
 """What is good and what is bad about a unit's references, before anything is made with them."""
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -105,34 +104,35 @@ class ReferenceCheck:
         """The first of the faces that stand for each image, where there is one."""
         return [face for each in self._plan.references for face in each.faces[:1]]
 
-    @contextmanager
-    def _lacking(self) -> Generator[None, None, None]:
-        """Take note of what is missing, and go on."""
-        try:
-            yield
-        except UnitError:
-            raise
-        except IPAdapterError as error:
-            if error.sentence not in self.lacking:
-                self.lacking.append(error.sentence)
+    def _note_missing(self, error: IPAdapterError) -> None:
+        """Note what is missing, once; a unit that no generation would take is still refused."""
+        if isinstance(error, UnitError):
+            raise error
+        if error.sentence not in self.lacking:
+            self.lacking.append(error.sentence)
 
     def _side(self, adapter: AdapterFile) -> int:
         """Return the side of the square that the encoder sees, or 0 where none takes part."""
-        with self._lacking():
+        try:
             encoder = self._preparation.files.encoder_for(adapter, self._unit.encoder)
-            return encoder.image_size if encoder else 0
-        return USUAL_SIZE
+        except IPAdapterError as error:
+            self._note_missing(error)
+            return USUAL_SIZE
+        return encoder.image_size if encoder else 0
 
     def _chosen(self, field: str, file: ImageFile) -> Sequence[Face]:
-        """Return the faces that the unit means; none where there are none, or nobody can look for them."""
+        """Return the faces that the unit means; none where there are none, or where nobody can look for them."""
         pack = PACKS[self._adapter.recognised.pack]
-        with self._lacking():
+        try:
             found = self._found[field] = self._preparation.faces.faces_of(field, file, pack)
-            try:
-                return choose(field, found, self._unit.face) if found else ()
-            except UnitError as error:
-                self._faults[field] = error.sentence
-        return ()
+        except IPAdapterError as error:
+            self._note_missing(error)
+            return ()
+        try:
+            return choose(field, found, self._unit.face) if found else ()
+        except UnitError as error:
+            self._faults[field] = error.sentence
+            return ()
 
     def reference(self, number: int) -> dict[str, Any]:
         """Return what there is to say of one image."""

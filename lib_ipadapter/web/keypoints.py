@@ -29,13 +29,14 @@ def keypoints(session: Session, asked: Any) -> dict[str, Any]:
     if not isinstance(asked, Mapping):
         raise UnitError("keypoints", asked, f"must be asked for with an object, not {brief(asked)}.")
     refuse_unknown("", dict(asked), ("image", "width", "height", "face", "place"))
-    size = SIDE.read("width", asked.get("width")), SIDE.read("height", asked.get("height"))
+    width, height = SIDE.read("width", asked.get("width")), SIDE.read("height", asked.get("height"))
+    size = height, width
     which = WHICH.read("face", asked.get("face", "largest"))
     place = None if asked.get("place") is None else _place(asked["place"])
     file = read_image_file("image", Mask().read("image", asked.get("image", "")) or "")
     found = session.preparation.faces.required_faces_of("image", file, PACKS[ANTELOPE])
     (face,) = choose("image", found, which)
-    photo = decode("image", file.content).size
+    photo = decode("image", file.content).size[::-1]
     points = placed(face, place, size) if place else fitted(face, photo, size)
     return {"image": picture_url(draw_keypoints(points, size)), "faces": len(found)}
 
