@@ -76,7 +76,9 @@ const ipAdapter = (() => {
     }
 
     function checkpointChanged() {
-        Object.values(panels).filter((panel) => panel.ticked).forEach((panel) => panel.look());
+        Object.values(panels)
+            .filter((panel) => panel.ticked)
+            .forEach((panel) => panel.look());
     }
 
     onUiLoaded(start);

@@ -33,6 +33,8 @@ ipAdapter.Asking = class {
         if (!asked) return;
         if (this.waiting.length) setTimeout(() => this.next());
         if (answer.message) answer.message = ipAdapter.say(answer.message, values);
-        asked.resolve(id === asked.id ? answer : {message: ipAdapter.say("The server failed. Its console has the details.")});
+        asked.resolve(
+            id === asked.id ? answer : {message: ipAdapter.say("The server failed. Its console has the details.")},
+        );
     }
 };

@@ -33,7 +33,11 @@
             if (!this.offered || this.panel.unit.images.length === 0) return [];
             const title = say("Show what the encoder will see of each reference, and what speaks against it");
             return [
-                element("div", {className: "ipadapter-row"}, button(say("Check references"), () => this.ask(), {title})),
+                element(
+                    "div",
+                    {className: "ipadapter-row"},
+                    button(say("Check references"), () => this.ask(), {title}),
+                ),
                 ...this.adviceOnAll().map((text) => element("p", {className: "ipadapter-note"}, say(text))),
             ];
         }
@@ -81,17 +85,21 @@
             if (!found || found.faces.length === 0) return [];
             const {width, height, faces} = found;
             const boxes = faces.flatMap(({number, box: [left, top, right, bottom]}) => [
-                drawing("rect", {
-                    x: left,
-                    y: top,
-                    width: right - left,
-                    height: bottom - top,
-                    class: this.panel.unit.face === number ? "chosen" : "",
-                    tabindex: 0,
-                    role: "button",
-                    "aria-label": say("Use face {n}", {n: number}),
-                    onclick: () => this.choose(number),
-                }, drawing("title", {}, say("Use face {n}", {n: number}))),
+                drawing(
+                    "rect",
+                    {
+                        x: left,
+                        y: top,
+                        width: right - left,
+                        height: bottom - top,
+                        class: this.panel.unit.face === number ? "chosen" : "",
+                        tabindex: 0,
+                        role: "button",
+                        "aria-label": say("Use face {n}", {n: number}),
+                        onclick: () => this.choose(number),
+                    },
+                    drawing("title", {}, say("Use face {n}", {n: number})),
+                ),
                 drawing("text", {x: left, y: top - height * 0.01, "font-size": height * 0.1}, String(number)),
             ]);
             return [drawing("svg", {viewBox: `0 0 ${width} ${height}`, class: "ipadapter-faces"}, ...boxes)];
@@ -106,7 +114,9 @@
         drawAdvice(field, picture) {
             const report = field === "images" && this.reports.get(picture.image);
             if (!report || report.settings !== this.settingsOf(picture)) return [];
-            const seen = (report.seen || []).map((src) => element("img", {src, alt: say("What the encoder sees"), title: say("What the encoder sees")}));
+            const seen = (report.seen || []).map((src) =>
+                element("img", {src, alt: say("What the encoder sees"), title: say("What the encoder sees")}),
+            );
             return [
                 element("div", {className: "ipadapter-seen"}, ...seen),
                 ...(report.advice || []).map((text) => element("p", {className: "ipadapter-note"}, say(text))),

@@ -11,7 +11,10 @@
     }
 
     function isFree(picture) {
-        return picture.querySelector("input[type=file]") && ![...picture.querySelectorAll("img")].some((image) => image.getAttribute("src"));
+        return (
+            picture.querySelector("input[type=file]") &&
+            ![...picture.querySelectorAll("img")].some((image) => image.getAttribute("src"))
+        );
     }
 
     /* Return the nearest element around a unit's picture that has what is looked for. */
@@ -38,7 +41,8 @@
     }
 
     async function until(condition) {
-        for (const end = Date.now() + PATIENCE; !condition() && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, 50));
+        for (const end = Date.now() + PATIENCE; !condition() && Date.now() < end;)
+            await new Promise((resolve) => setTimeout(resolve, 50));
     }
 
     /* In img2img a unit takes the tab's own picture, unless it is told to take another one. */

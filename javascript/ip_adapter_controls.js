@@ -33,7 +33,9 @@
             return element(
                 WHOLE.includes(control.widget) ? "div" : "label",
                 {className: `ipadapter-field ${control.widget}`, title: say(control.help)},
-                ...(control.label === control.group && WHOLE.includes(control.widget) ? [] : [element("span", {}, say(control.label))]),
+                ...(control.label === control.group && WHOLE.includes(control.widget)
+                    ? []
+                    : [element("span", {}, say(control.label))]),
                 element("div", {className: "ipadapter-row"}, ...draw.call(this, control, say(control.label))),
             );
         }
@@ -94,13 +96,23 @@
             const options = [option("", say("None"))];
             if (current && !saved.some((each) => each.name === current)) options.push(option(current, current));
             for (const each of saved) {
-                const title = each.reason || say(each.tiles ? "{n} pictures in tiles" : "{n} pictures", {n: each.references});
+                const title =
+                    each.reason || say(each.tiles ? "{n} pictures in tiles" : "{n} pictures", {n: each.references});
                 options.push(option(each.name, each.name, {disabled: Boolean(each.reason), title}));
             }
-            const select = choice(options, current, {ariaLabel: label, onchange: () => this.panel.set(control.name, select.value)});
+            const select = choice(options, current, {
+                ariaLabel: label,
+                onchange: () => this.panel.set(control.name, select.value),
+            });
             const {images, subject} = this.panel.unit;
             const title = say("Save this unit's pictures, as its encoder sees them, under a name");
-            return [select, button(say("Save references as…"), () => this.panel.save(), {title, disabled: images.length === 0 && subject === ""})];
+            return [
+                select,
+                button(say("Save references as…"), () => this.panel.save(), {
+                    title,
+                    disabled: images.length === 0 && subject === "",
+                }),
+            ];
         }
 
         drawSubject(control, label) {
@@ -143,7 +155,8 @@
                 placeholder: say("same"),
                 value: this.value(control) ?? "",
                 oninput: () => {
-                    if (number.validity.valid) this.panel.set(control.name, number.value === "" ? null : Number(number.value));
+                    if (number.validity.valid)
+                        this.panel.set(control.name, number.value === "" ? null : Number(number.value));
                 },
             });
             return [number];
@@ -152,7 +165,10 @@
         drawChoice(control, label) {
             const chosen = () => control.options.find((each) => String(each) === select.value);
             const options = control.options.map((each) => option(each));
-            const select = choice(options, this.value(control), {ariaLabel: label, onchange: () => this.panel.set(control.name, chosen())});
+            const select = choice(options, this.value(control), {
+                ariaLabel: label,
+                onchange: () => this.panel.set(control.name, chosen()),
+            });
             return [select];
         }
 

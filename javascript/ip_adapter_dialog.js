@@ -17,10 +17,21 @@
                     {method: "dialog"},
                     element("h3", {}, title),
                     ...parts,
-                    element("div", {className: "ipadapter-end"}, this.told, button(say("Cancel"), () => this.root.close()), this.use),
+                    element(
+                        "div",
+                        {className: "ipadapter-end"},
+                        this.told,
+                        button(say("Cancel"), () => this.root.close()),
+                        this.use,
+                    ),
                 ),
             );
-            const own = {onkeydown: () => {}, ondrop: (event) => event.preventDefault(), onpaste: () => {}, ...attributes};
+            const own = {
+                onkeydown: () => {},
+                ondrop: (event) => event.preventDefault(),
+                onpaste: () => {},
+                ...attributes,
+            };
             for (const [name, act] of Object.entries(own)) {
                 this.root.addEventListener(name.slice(2), (event) => {
                     event.stopPropagation();

@@ -75,14 +75,18 @@
 
     /* Return a choice of a picture's own crop. */
     function cropOf(picture, crops, ariaLabel, changed) {
-        const select = choice([option("", say("unit's crop")), ...crops.map((crop) => option(crop))], picture.crop || "", {
-            ariaLabel,
-            onchange: () => {
-                if (select.value) picture.crop = select.value;
-                else delete picture.crop;
-                changed();
+        const select = choice(
+            [option("", say("unit's crop")), ...crops.map((crop) => option(crop))],
+            picture.crop || "",
+            {
+                ariaLabel,
+                onchange: () => {
+                    if (select.value) picture.crop = select.value;
+                    else delete picture.crop;
+                    changed();
+                },
             },
-        });
+        );
         return select;
     }
 
@@ -103,15 +107,42 @@
        txt2img. */
     ipAdapter.offerResults = (panels) => {
         for (const tab of ["txt2img", "img2img", "extras"]) {
-            const row = gradioApp().querySelector(`#image_buttons_${tab} .form`) || gradioApp().querySelector(`#image_buttons_${tab}`);
+            const row =
+                gradioApp().querySelector(`#image_buttons_${tab} .form`) ||
+                gradioApp().querySelector(`#image_buttons_${tab}`);
             const panel = panels[tab] || panels.txt2img;
             const other = row && row.querySelector("button");
             if (!other || !panel || row.querySelector(".ipadapter-send")) continue;
             const title = say("Use this picture as a reference of IP-Adapter");
             const send = () => resultOf(tab) && panel.send(resultOf(tab).src);
-            row.append(element("button", {type: "button", className: `${other.className} ipadapter-send`, title, ariaLabel: title, onclick: send}, "🧷"));
+            row.append(
+                element(
+                    "button",
+                    {
+                        type: "button",
+                        className: `${other.className} ipadapter-send`,
+                        title,
+                        ariaLabel: title,
+                        onclick: send,
+                    },
+                    "🧷",
+                ),
+            );
         }
     };
 
-    Object.assign(ipAdapter, {readAsUrl, canvasOf, sizeWithin, urlOf, urlOfFile, fileAt, filesOf, loaded, resultOf, weightOf, cropOf, MAX_SIDE});
+    Object.assign(ipAdapter, {
+        readAsUrl,
+        canvasOf,
+        sizeWithin,
+        urlOf,
+        urlOfFile,
+        fileAt,
+        filesOf,
+        loaded,
+        resultOf,
+        weightOf,
+        cropOf,
+        MAX_SIDE,
+    });
 })();

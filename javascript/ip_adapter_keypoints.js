@@ -45,9 +45,20 @@
             return [
                 element(
                     "section",
-                    {className: "ipadapter-keypoints", ariaLabel: say("Key points"), ondragover: (event) => event.preventDefault(), ondrop: drop},
+                    {
+                        className: "ipadapter-keypoints",
+                        ariaLabel: say("Key points"),
+                        ondragover: (event) => event.preventDefault(),
+                        ondrop: drop,
+                    },
                     element("span", {}, say("Key points for InstantID's ControlNet")),
-                    element("p", {className: "ipadapter-note"}, say("Where the face is to be and how it turns. Drag over the picture to put it elsewhere: it becomes as high as the box.")),
+                    element(
+                        "p",
+                        {className: "ipadapter-note"},
+                        say(
+                            "Where the face is to be and how it turns. Drag over the picture to put it elsewhere: it becomes as high as the box.",
+                        ),
+                    ),
                     element("div", {className: "ipadapter-row"}, ...this.drawPhoto()),
                     this.drawStage(),
                     element("div", {className: "ipadapter-row"}, ...this.drawPlace()),
@@ -67,19 +78,33 @@
                 this.state.photo = value;
                 this.panel.drawBody();
             };
-            const select = choice(options, photo === OTHER || photo in images ? photo : "0", {ariaLabel: say("Photo"), onchange: () => set(select.value)});
-            const file = element("input", {type: "file", accept: "image/*", ariaLabel: say("Another photo"), onchange: () => this.take([...file.files])});
+            const select = choice(options, photo === OTHER || photo in images ? photo : "0", {
+                ariaLabel: say("Photo"),
+                onchange: () => set(select.value),
+            });
+            const file = element("input", {
+                type: "file",
+                accept: "image/*",
+                ariaLabel: say("Another photo"),
+                onchange: () => this.take([...file.files]),
+            });
             const add = element("label", {className: "ipadapter-button ipadapter-file"}, say("Another photo…"), file);
             return photo === OTHER ? [select, this.drawFace(), add] : [select, add];
         }
 
         drawFace() {
-            const places = this.panel.spec.controls.find(({name}) => name === "face").places.filter((place) => place !== "all");
+            const places = this.panel.spec.controls
+                .find(({name}) => name === "face")
+                .places.filter((place) => place !== "all");
             const faces = [...places, ...Array(10).keys()];
-            const select = choice(faces.map((face) => option(face)), this.state.face, {
-                ariaLabel: say("Face of the other photo"),
-                onchange: () => (this.state.face = faces.find((face) => String(face) === select.value)),
-            });
+            const select = choice(
+                faces.map((face) => option(face)),
+                this.state.face,
+                {
+                    ariaLabel: say("Face of the other photo"),
+                    onchange: () => (this.state.face = faces.find((face) => String(face) === select.value)),
+                },
+            );
             return select;
         }
 
@@ -96,7 +121,11 @@
             const box = element("span", {className: "ipadapter-drag", hidden: true});
             const stage = element(
                 "div",
-                {className: "ipadapter-points", style: `aspect-ratio: ${width} / ${height}; width: min(100%, 22em, ${(22 * width) / height}em)`, onpointerdown: (event) => this.drag(event, stage, box)},
+                {
+                    className: "ipadapter-points",
+                    style: `aspect-ratio: ${width} / ${height}; width: min(100%, 22em, ${(22 * width) / height}em)`,
+                    onpointerdown: (event) => this.drag(event, stage, box),
+                },
                 drawn ? element("img", {src: drawn.url, alt: say("Key points"), draggable: false}) : null,
                 box,
             );
@@ -108,9 +137,13 @@
             down.preventDefault();
             stage.setPointerCapture(down.pointerId);
             const {left, top, width, height} = stage.getBoundingClientRect();
-            const at = (event) => [(event.clientX - left) / width, (event.clientY - top) / height].map((part) => Math.min(1, Math.max(0, part)));
+            const at = (event) =>
+                [(event.clientX - left) / width, (event.clientY - top) / height].map((part) =>
+                    Math.min(1, Math.max(0, part)),
+                );
             const from = at(down);
-            const edges = (event) => at(event).map((part, axis) => [Math.min(part, from[axis]), Math.max(part, from[axis])]);
+            const edges = (event) =>
+                at(event).map((part, axis) => [Math.min(part, from[axis]), Math.max(part, from[axis])]);
             stage.onpointermove = (event) => {
                 const [[x, right], [y, bottom]] = edges(event).map((pair) => pair.map((part) => part * 100));
                 box.hidden = false;
@@ -190,8 +223,15 @@
             const url = await this.picture();
             if (!url) return;
             const number = await ipAdapter.sendToControlNet(this.panel.tab, url, NAME);
-            if (number < 0) this.panel.tell(say("Every unit of ControlNet has a picture. Remove one, and send again."), true);
-            else this.panel.tell(say("ControlNet Unit {n} has the picture and is enabled. Choose InstantID's ControlNet there, and no preprocessor.", {n: number}));
+            if (number < 0)
+                this.panel.tell(say("Every unit of ControlNet has a picture. Remove one, and send again."), true);
+            else
+                this.panel.tell(
+                    say(
+                        "ControlNet Unit {n} has the picture and is enabled. Choose InstantID's ControlNet there, and no preprocessor.",
+                        {n: number},
+                    ),
+                );
             this.panel.drawBody();
         }
     };

@@ -14,7 +14,13 @@
             lines[lines.length - 1].push(node);
             if (node.nodeName === "BR") lines.push([]);
         }
-        return lines.map((nodes) => ({nodes, text: nodes.map((node) => node.textContent).join("").trim()}));
+        return lines.map((nodes) => ({
+            nodes,
+            text: nodes
+                .map((node) => node.textContent)
+                .join("")
+                .trim(),
+        }));
     }
 
     function drawRow([, picture, unit, words, advice]) {
@@ -31,7 +37,9 @@
             element(
                 "caption",
                 {},
-                say("Likeness of each face to the references of IP-Adapter units, the largest face first; 1 is the same picture, and low is marked."),
+                say(
+                    "Likeness of each face to the references of IP-Adapter units, the largest face first; 1 is the same picture, and low is marked.",
+                ),
                 " ",
                 element("strong", {}, say("This is no identity verification.")),
             ),

@@ -22,11 +22,25 @@
     function quickButtons(use) {
         const buttons = QUICK.map(([text, box]) => {
             const [left, top, right, bottom] = box.map((part) => `${part * 100}%`);
-            const shape = element("span", {className: "ipadapter-box"}, element("span", {style: `left: ${left}; top: ${top}; right: calc(100% - ${right}); bottom: calc(100% - ${bottom})`}));
+            const shape = element(
+                "span",
+                {className: "ipadapter-box"},
+                element("span", {
+                    style: `left: ${left}; top: ${top}; right: calc(100% - ${right}); bottom: calc(100% - ${bottom})`,
+                }),
+            );
             const title = text();
-            return button(shape, () => use(box), {title, ariaLabel: title, className: "ipadapter-sign ipadapter-quick"});
+            return button(shape, () => use(box), {
+                title,
+                ariaLabel: title,
+                className: "ipadapter-sign ipadapter-quick",
+            });
         });
-        return element("div", {className: "ipadapter-row ipadapter-quicks", role: "group", ariaLabel: say("Quick regions")}, ...buttons);
+        return element(
+            "div",
+            {className: "ipadapter-row ipadapter-quicks", role: "group", ariaLabel: say("Quick regions")},
+            ...buttons,
+        );
     }
 
     /* Return a mask that is white inside a box. */
@@ -43,7 +57,11 @@
         const [canvas, context] = canvasOf(width, height);
         context.fillRect(0, 0, width, height);
         context.drawImage(image, 0, 0, width, height);
-        return shade(canvas, context, (red, green, blue) => 255 - Math.round(0.299 * red + 0.587 * green + 0.114 * blue));
+        return shade(
+            canvas,
+            context,
+            (red, green, blue) => 255 - Math.round(0.299 * red + 0.587 * green + 0.114 * blue),
+        );
     }
 
     /* Return the shade of a picture with transparent parts. */

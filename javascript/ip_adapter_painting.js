@@ -48,24 +48,49 @@
 
         drawTools() {
             const radio = (tool, text) => {
-                const made = button(text, () => {
-                    this.tool = tool;
-                    for (const other of made.parentElement.children) other.setAttribute("aria-pressed", String(other === made));
-                }, {ariaPressed: String(this.tool === tool)});
+                const made = button(
+                    text,
+                    () => {
+                        this.tool = tool;
+                        for (const other of made.parentElement.children)
+                            other.setAttribute("aria-pressed", String(other === made));
+                    },
+                    {ariaPressed: String(this.tool === tool)},
+                );
                 return made;
             };
             const slider = (text, name, min, max) => {
-                const input = element("input", {type: "range", min, max, step: 0.01, value: this[name], ariaLabel: text, oninput: () => (this[name] = Number(input.value))});
+                const input = element("input", {
+                    type: "range",
+                    min,
+                    max,
+                    step: 0.01,
+                    value: this[name],
+                    ariaLabel: text,
+                    oninput: () => (this[name] = Number(input.value)),
+                });
                 return element("label", {}, text, input);
             };
-            const file = element("input", {type: "file", accept: "image/*", ariaLabel: say("Mask file"), onchange: () => this.take(file.files[0])});
+            const file = element("input", {
+                type: "file",
+                accept: "image/*",
+                ariaLabel: say("Mask file"),
+                onchange: () => this.take(file.files[0]),
+            });
             return element(
                 "div",
                 {className: "ipadapter-tools"},
-                element("span", {role: "group", className: "ipadapter-pair"}, radio("brush", say("Brush")), radio("eraser", say("Eraser"))),
+                element(
+                    "span",
+                    {role: "group", className: "ipadapter-pair"},
+                    radio("brush", say("Brush")),
+                    radio("eraser", say("Eraser")),
+                ),
                 slider(say("Size"), "size", 0.01, 0.6),
                 slider(say("Soft edge"), "softness", 0, 1),
-                button(say("Fill"), () => this.change(() => this.context.clearRect(0, 0, this.shade.width, this.shade.height))),
+                button(say("Fill"), () =>
+                    this.change(() => this.context.clearRect(0, 0, this.shade.width, this.shade.height)),
+                ),
                 button(say("Clear"), () => this.change(() => this.cover())),
                 button(say("Invert"), () => this.change(() => this.invert())),
                 button(say("Undo"), () => this.undo()),
@@ -88,7 +113,10 @@
         }
 
         showBrush(context, [x, y]) {
-            for (const [colour, wide] of [["black", 3], ["white", 1]]) {
+            for (const [colour, wide] of [
+                ["black", 3],
+                ["white", 1],
+            ]) {
                 context.beginPath();
                 context.arc(x, y, this.radius, 0, 2 * Math.PI);
                 context.strokeStyle = colour;
@@ -217,7 +245,11 @@
         }
 
         key(event) {
-            const keys = {b: () => this.choose(0), e: () => this.choose(1), z: () => (event.ctrlKey || event.metaKey) && this.undo()};
+            const keys = {
+                b: () => this.choose(0),
+                e: () => this.choose(1),
+                z: () => (event.ctrlKey || event.metaKey) && this.undo(),
+            };
             const act = keys[event.key.toLowerCase()];
             if (act && event.target.type !== "file") act();
         }

@@ -63,18 +63,27 @@
         /* What is sent of a unit: fields without a meaning for its adapter at their defaults. */
         sent(unit) {
             const idle = this.spec.controls.filter((control) => !this.hasMeaning(control, unit));
-            return {...unit, ...Object.fromEntries(idle.map((control) => [control.name, control.default])), enabled: true};
+            return {
+                ...unit,
+                ...Object.fromEntries(idle.map((control) => [control.name, control.default])),
+                enabled: true,
+            };
         }
 
         /* A unit in a few words: adapter, weight, references. */
         summary(unit) {
             if (!this.isFilled(unit)) return "";
             const model = this.modelOf(unit);
-            const name = model && model.title ? model.title[0].toUpperCase() + model.title.slice(1) : unit.model.replace(/\.\w+$/, "");
+            const name =
+                model && model.title
+                    ? model.title[0].toUpperCase() + model.title.slice(1)
+                    : unit.model.replace(/\.\w+$/, "");
             const count = unit.images.length;
             const pictures = count === 1 ? say("1 ref") : say("{n} refs", {n: count});
             const named = unit.subject || unit.embeds;
-            return [name || say("no adapter"), String(unit.weight), named, count || !named ? pictures : ""].filter(Boolean).join(" · ");
+            return [name || say("no adapter"), String(unit.weight), named, count || !named ? pictures : ""]
+                .filter(Boolean)
+                .join(" · ");
         }
 
         write() {
@@ -163,7 +172,9 @@
         save() {
             const name = (prompt(say("Name to save as")) || "").trim();
             if (!name) return;
-            const taken = this.files.saved.some((saved) => saved.name.toLowerCase() === `${name}.safetensors`.toLowerCase());
+            const taken = this.files.saved.some(
+                (saved) => saved.name.toLowerCase() === `${name}.safetensors`.toLowerCase(),
+            );
             if (taken && !confirm(say("Replace the saved reference {name}?", {name}))) return;
             this.work("save", {name, unit: {...this.unit, enabled: true, embeds: ""}, overwrite: taken});
         }
@@ -175,7 +186,10 @@
                 try {
                     urls.push(await ipAdapter.urlOfFile(file));
                 } catch {
-                    this.tell(say("{name} is no picture that the browser can read.", {name: file.name || say("This")}), true);
+                    this.tell(
+                        say("{name} is no picture that the browser can read.", {name: file.name || say("This")}),
+                        true,
+                    );
                 }
             }
             return urls;
@@ -192,7 +206,9 @@
         async addTo(pictures, files, place = Infinity) {
             this.tell("");
             const urls = await this.urlsOf(files);
-            const room = this.isFull(pictures, urls.length) ? Math.max(0, this.spec.most - pictures.length) : urls.length;
+            const room = this.isFull(pictures, urls.length)
+                ? Math.max(0, this.spec.most - pictures.length)
+                : urls.length;
             pictures.splice(place, 0, ...urls.slice(0, room).map((image) => ({image})));
         }
 
@@ -219,8 +235,11 @@
         canvas() {
             const size = (name) => Number((this.siblings(`_${name} input[type=number]`) || {}).value) || 512;
             const [width, height] = [size("width"), size("height")];
-            const fits = (image) => Math.abs(Math.log((image.naturalWidth / image.naturalHeight) * (height / width))) < 0.02;
-            const shown = [this.siblings("_image img"), ipAdapter.resultOf(this.tab)].find((image) => image && image.naturalWidth && fits(image));
+            const fits = (image) =>
+                Math.abs(Math.log((image.naturalWidth / image.naturalHeight) * (height / width))) < 0.02;
+            const shown = [this.siblings("_image img"), ipAdapter.resultOf(this.tab)].find(
+                (image) => image && image.naturalWidth && fits(image),
+            );
             return {url: shown ? shown.src : null, width, height};
         }
 
@@ -270,7 +289,9 @@
         }
 
         controlsOf(group) {
-            return this.spec.controls.filter((control) => control.group === group && this.hasMeaning(control, this.unit));
+            return this.spec.controls.filter(
+                (control) => control.group === group && this.hasMeaning(control, this.unit),
+            );
         }
 
         get crops() {

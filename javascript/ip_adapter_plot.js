@@ -46,8 +46,16 @@
         draw({blocks, passes, message}) {
             this.root.hidden = false;
             if (!passes) return this.root.replaceChildren(element("p", {className: "ipadapter-note wrong"}, message));
-            const most = Math.max(1, ...passes.flatMap(({layers, steps}) => [...layers.map(({weight}) => Math.abs(weight)), ...steps.map(Math.abs)]));
-            const below = passes.some(({layers, steps}) => layers.some(({weight}) => weight < 0) || steps.some((weight) => weight < 0));
+            const most = Math.max(
+                1,
+                ...passes.flatMap(({layers, steps}) => [
+                    ...layers.map(({weight}) => Math.abs(weight)),
+                    ...steps.map(Math.abs),
+                ]),
+            );
+            const below = passes.some(
+                ({layers, steps}) => layers.some(({weight}) => weight < 0) || steps.some((weight) => weight < 0),
+            );
             const y = (weight) => (below ? HIGH / 2 - ((weight / most) * HIGH) / 2 : HIGH - (weight / most) * HIGH);
             const word = (index) => (passes.length === 1 ? "" : index ? say("hires") : say("base"));
             this.root.replaceChildren(
@@ -65,8 +73,24 @@
             return element(
                 "figure",
                 {},
-                element("figcaption", {}, title, element("span", {}, say("up to {weight}", {weight: Math.round(most * 100) / 100}))),
-                drawing("svg", {viewBox: `0 -2 ${WIDE} ${HIGH + 4}`, preserveAspectRatio: "none", role: "img", "aria-label": say("Plot: {what}", {what: title})}, one, ...shapes, axis),
+                element(
+                    "figcaption",
+                    {},
+                    title,
+                    element("span", {}, say("up to {weight}", {weight: Math.round(most * 100) / 100})),
+                ),
+                drawing(
+                    "svg",
+                    {
+                        viewBox: `0 -2 ${WIDE} ${HIGH + 4}`,
+                        preserveAspectRatio: "none",
+                        role: "img",
+                        "aria-label": say("Plot: {what}", {what: title}),
+                    },
+                    one,
+                    ...shapes,
+                    axis,
+                ),
             );
         }
 
@@ -74,10 +98,20 @@
             const wide = WIDE / layers.length;
             return layers.map(({weight, inverted, composition}, index) => {
                 const [top, bottom] = [Math.min(y(0), y(weight)), Math.max(y(0), y(weight))];
-                const kind = [blocks[index], inverted && "inverted", composition && "composition"].filter(Boolean).join(" ");
+                const kind = [blocks[index], inverted && "inverted", composition && "composition"]
+                    .filter(Boolean)
+                    .join(" ");
                 const away = inverted ? `, ${say("moves away")}` : "";
-                const title = drawing("title", {}, `${say("Layer {n}", {n: index})} (${BLOCKS[blocks[index]]()}): ${Math.round(weight * 1000) / 1000}${away}`);
-                return drawing("rect", {x: index * wide + 1, width: wide - 2, y: top, height: Math.max(bottom - top, 0.6), class: kind}, title);
+                const title = drawing(
+                    "title",
+                    {},
+                    `${say("Layer {n}", {n: index})} (${BLOCKS[blocks[index]]()}): ${Math.round(weight * 1000) / 1000}${away}`,
+                );
+                return drawing(
+                    "rect",
+                    {x: index * wide + 1, width: wide - 2, y: top, height: Math.max(bottom - top, 0.6), class: kind},
+                    title,
+                );
             });
         }
 

@@ -17,8 +17,18 @@
             return element(
                 "div",
                 {className: "ipadapter-presets"},
-                element("div", {className: "ipadapter-chips", role: "group", ariaLabel: say("What the references are for")}, ...this.chips),
-                element("div", {className: "ipadapter-row"}, ...this.drawOwn(), ...this.drawCopy(), button(say("Reset"), () => this.reset())),
+                element(
+                    "div",
+                    {className: "ipadapter-chips", role: "group", ariaLabel: say("What the references are for")},
+                    ...this.chips,
+                ),
+                element(
+                    "div",
+                    {className: "ipadapter-row"},
+                    ...this.drawOwn(),
+                    ...this.drawCopy(),
+                    button(say("Reset"), () => this.reset()),
+                ),
             );
         }
 
@@ -33,12 +43,16 @@
         /* Tell whether the unit has just these settings. */
         isIn(values) {
             const expected = this.with(values);
-            return ["model", ...this.panel.spec.settings].every((name) => JSON.stringify(expected[name]) === JSON.stringify(this.panel.unit[name]));
+            return ["model", ...this.panel.spec.settings].every(
+                (name) => JSON.stringify(expected[name]) === JSON.stringify(this.panel.unit[name]),
+            );
         }
 
         /* Show which purpose's settings the unit has. */
         mark() {
-            Object.values(this.panel.spec.intents).forEach(({values}, index) => this.chips[index].setAttribute("aria-pressed", String(this.isIn(values))));
+            Object.values(this.panel.spec.intents).forEach(({values}, index) =>
+                this.chips[index].setAttribute("aria-pressed", String(this.isIn(values))),
+            );
         }
 
         /* Take settings; where no adapter is chosen, the first that suits them and can run. */
@@ -55,10 +69,15 @@
             const names = Object.keys(presets).sort();
             const current = names.find((name) => this.isIn(presets[name])) || "";
             const options = [option("", say("Own presets")), ...names.map((name) => option(name, name))];
-            const select = choice(options, current, {ariaLabel: say("Own presets"), onchange: () => select.value && this.take(presets[select.value])});
+            const select = choice(options, current, {
+                ariaLabel: say("Own presets"),
+                onchange: () => select.value && this.take(presets[select.value]),
+            });
             return [
                 ...(names.length ? [select] : []),
-                button(say("Save as preset…"), () => this.save(), {title: say("Keep these settings and the adapter under a name, without the pictures")}),
+                button(say("Save as preset…"), () => this.save(), {
+                    title: say("Keep these settings and the adapter under a name, without the pictures"),
+                }),
                 ...(current ? [button(say("Delete preset"), () => this.delete(current))] : []),
             ];
         }
@@ -79,9 +98,16 @@
 
         /* Units of both tabs that have something, by a key and a name. */
         others() {
-            return Object.values(ipAdapter.panels).flatMap((panel) =>
-                panel.units.map((unit, index) => ({panel, unit, key: `${panel.tab} ${index + 1}`, here: panel === this.panel && index === panel.current})),
-            ).filter(({panel, unit, here}) => !here && panel.isFilled(unit));
+            return Object.values(ipAdapter.panels)
+                .flatMap((panel) =>
+                    panel.units.map((unit, index) => ({
+                        panel,
+                        unit,
+                        key: `${panel.tab} ${index + 1}`,
+                        here: panel === this.panel && index === panel.current,
+                    })),
+                )
+                .filter(({panel, unit, here}) => !here && panel.isFilled(unit));
         }
 
         drawCopy() {

@@ -6,7 +6,11 @@
 
     async function look(task) {
         const body = JSON.stringify({id_task: task, id_live_preview: -1, live_preview: false});
-        const answer = await fetch("./internal/progress", {method: "POST", headers: {"Content-Type": "application/json"}, body});
+        const answer = await fetch("./internal/progress", {
+            method: "POST",
+            headers: {"Content-Type": "application/json"},
+            body,
+        });
         return answer.ok ? answer.json() : null; // where no web UI is around the panel, there is none
     }
 

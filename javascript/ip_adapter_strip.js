@@ -92,9 +92,13 @@
                     onkeydown: (event) => event.target === card && this.key(event, index),
                 },
                 element("img", {src: picture.image, alt: this.texts.one(number), draggable: false}),
-                ...(picture.mask ? [element("img", {className: "ipadapter-region", src: picture.mask, alt: say("Region")})] : []),
+                ...(picture.mask
+                    ? [element("img", {className: "ipadapter-region", src: picture.mask, alt: say("Region")})]
+                    : []),
                 ...this.panel.checking.drawFaces(this.field, picture),
-                sign("×", this.texts.remove(number), () => this.remove(index), {className: "ipadapter-sign ipadapter-remove"}),
+                sign("×", this.texts.remove(number), () => this.remove(index), {
+                    className: "ipadapter-sign ipadapter-remove",
+                }),
                 element("figcaption", {}, this.drawWeight(index), ...this.drawTools(index)),
                 ...(this.pictures.length > 1 || picture.crop ? [this.drawCrop(index)] : []),
                 ...this.panel.checking.drawAdvice(this.field, picture),
@@ -116,7 +120,14 @@
         drawTools(index) {
             const number = index + 1;
             const {region, part} = this.texts;
-            const move = (by, text, title) => (this.pictures.length > 1 ? [sign(text, title, () => this.move(index, index + by), {disabled: !(index + by in this.pictures)})] : []);
+            const move = (by, text, title) =>
+                this.pictures.length > 1
+                    ? [
+                          sign(text, title, () => this.move(index, index + by), {
+                              disabled: !(index + by in this.pictures),
+                          }),
+                      ]
+                    : [];
             return [
                 ...(region ? [sign("◨", region(number), () => this.editRegion(index))] : []),
                 sign("✂", part(number), () => this.editPart(index)),
@@ -140,7 +151,8 @@
 
         /* The card of a picture, on a strip that may have been drawn anew. */
         focus(index) {
-            const card = index >= 0 && this.panel.root.querySelector(`[aria-label="${CSS.escape(this.texts.one(index + 1))}"]`);
+            const card =
+                index >= 0 && this.panel.root.querySelector(`[aria-label="${CSS.escape(this.texts.one(index + 1))}"]`);
             if (card) card.focus();
         }
 

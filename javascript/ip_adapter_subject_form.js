@@ -7,7 +7,13 @@
         constructor(panel, {name, notes, pictures}) {
             this.panel = panel;
             this.pictures = pictures.map((picture) => ({...picture}));
-            this.name = element("input", {type: "text", required: true, value: name, ariaLabel: say("Name of the subject"), oninput: () => this.mark()});
+            this.name = element("input", {
+                type: "text",
+                required: true,
+                value: name,
+                ariaLabel: say("Name of the subject"),
+                oninput: () => this.mark(),
+            });
             this.notes = element("textarea", {rows: 2, value: notes, ariaLabel: say("Notes on the subject")});
             this.list = element("div", {className: "ipadapter-rows"});
         }
@@ -36,11 +42,19 @@
 
         /* Say on the button what it will do. */
         mark() {
-            this.dialog.use.textContent = this.panel.subjects.named(this.name.value.trim()) ? say("Replace") : say("Save");
+            this.dialog.use.textContent = this.panel.subjects.named(this.name.value.trim())
+                ? say("Replace")
+                : say("Save");
         }
 
         draw() {
-            const input = element("input", {type: "file", accept: "image/*", multiple: true, ariaLabel: say("More pictures"), onchange: () => this.add([...input.files])});
+            const input = element("input", {
+                type: "file",
+                accept: "image/*",
+                multiple: true,
+                ariaLabel: say("More pictures"),
+                onchange: () => this.add([...input.files]),
+            });
             const add = element("label", {className: "ipadapter-add"}, say("Drop, paste or choose pictures"), input);
             this.list.replaceChildren(...this.pictures.map((picture, index) => this.drawRow(picture, index + 1)), add);
             this.dialog.use.disabled = this.pictures.length === 0;

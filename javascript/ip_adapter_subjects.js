@@ -20,8 +20,14 @@
 
         draw(label) {
             const {unit} = this.panel;
-            const options = this.all.map((subject) => option(subject.name, subject.name, {disabled: Boolean(subject.reason), title: subject.reason || subject.notes}));
-            if (unit.subject && !this.all.some(({name}) => name === unit.subject)) options.push(option(unit.subject, unit.subject));
+            const options = this.all.map((subject) =>
+                option(subject.name, subject.name, {
+                    disabled: Boolean(subject.reason),
+                    title: subject.reason || subject.notes,
+                }),
+            );
+            if (unit.subject && !this.all.some(({name}) => name === unit.subject))
+                options.push(option(unit.subject, unit.subject));
             const select = choice([option("", say("None")), ...options], unit.subject, {
                 ariaLabel: label,
                 onchange: () => {
@@ -29,25 +35,41 @@
                     this.panel.draw();
                 },
             });
-            return [element("div", {className: "ipadapter-choices"}, select, ...this.drawPictures(), ...this.drawActs())];
+            return [
+                element("div", {className: "ipadapter-choices"}, select, ...this.drawPictures(), ...this.drawActs()),
+            ];
         }
 
         drawPictures() {
             if (!this.chosen) return [];
             const {pictures, notes} = this.chosen;
             const shown = pictures.map(({image, note, weight}, index) =>
-                element("img", {src: image, alt: say("Picture {n}", {n: index + 1}), title: [note, say("weight {weight}", {weight})].filter(Boolean).join(", ")}),
+                element("img", {
+                    src: image,
+                    alt: say("Picture {n}", {n: index + 1}),
+                    title: [note, say("weight {weight}", {weight})].filter(Boolean).join(", "),
+                }),
             );
-            return [element("div", {className: "ipadapter-seen"}, ...shown), ...(notes ? [element("p", {className: "ipadapter-note"}, notes)] : [])];
+            return [
+                element("div", {className: "ipadapter-seen"}, ...shown),
+                ...(notes ? [element("p", {className: "ipadapter-note"}, notes)] : []),
+            ];
         }
 
         drawActs() {
             if (!this.panel.files.asks.includes("save subject")) return [];
             const {unit} = this.panel;
-            const file = element("input", {type: "file", accept: ".zip,application/zip", ariaLabel: say("Zip of a subject"), onchange: () => this.import(file.files[0])});
+            const file = element("input", {
+                type: "file",
+                accept: ".zip,application/zip",
+                ariaLabel: say("Zip of a subject"),
+                onchange: () => this.import(file.files[0]),
+            });
             const acts = [
                 button(say("Edit…"), () => this.change(), {title: say("Name, notes, weights and crops")}),
-                button(say("Take its pictures"), () => this.take(), {title: say("Put its pictures in the place of its name")}),
+                button(say("Take its pictures"), () => this.take(), {
+                    title: say("Put its pictures in the place of its name"),
+                }),
                 button(say("Export as zip"), () => this.export()),
                 button(say("Delete subject"), () => this.delete()),
             ];
@@ -90,7 +112,8 @@
             const pictures = unit.images.map(({mask, ...picture}) => picture);
             const name = await this.edit(say("Keep references as subject"), {name: "", notes: "", pictures});
             if (!name || unit !== panel.unit) return;
-            const use = () => panel.replace({...unit, subject: name, images: []}, say("The subject stands for the pictures."));
+            const use = () =>
+                panel.replace({...unit, subject: name, images: []}, say("The subject stands for the pictures."));
             panel.message.acts = {[say("Use it instead")]: use};
             panel.view.redrawMessage();
         }

@@ -20,14 +20,16 @@
             if (button !== 0 || target.closest("select")) return; // menus do not tell when the button is let go
             this.released = new Promise((resolve) => {
                 const release = () => setTimeout(resolve); // the click comes first
-                for (const end of ["pointerup", "pointercancel"]) addEventListener(end, release, {capture: true, once: true});
+                for (const end of ["pointerup", "pointercancel"])
+                    addEventListener(end, release, {capture: true, once: true});
             });
         }
 
         /* Draw the open unit; what had the keyboard's attention gets it back, known by its label. */
         draw() {
             this.noteFolds();
-            const held = this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
+            const held =
+                this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
             this.body.replaceChildren(this.drawLeft(), this.drawRight());
             this.mark();
             const again = held && this.body.querySelector(`[aria-label="${CSS.escape(held)}"]`);
@@ -77,7 +79,11 @@
 
         drawMessage() {
             const {text, wrong, acts} = this.panel.message;
-            const message = element("p", {className: `ipadapter-message${wrong ? " wrong" : ""}`, role: "status"}, text);
+            const message = element(
+                "p",
+                {className: `ipadapter-message${wrong ? " wrong" : ""}`, role: "status"},
+                text,
+            );
             message.append(...Object.entries(acts).map(([word, act]) => button(word, act)));
             return message;
         }
@@ -87,7 +93,11 @@
         }
 
         drawRight() {
-            const enabled = element("input", {type: "checkbox", checked: this.panel.unit.enabled, onchange: () => this.panel.set("enabled", enabled.checked)});
+            const enabled = element("input", {
+                type: "checkbox",
+                checked: this.panel.unit.enabled,
+                onchange: () => this.panel.set("enabled", enabled.checked),
+            });
             const groups = this.panel.spec.groups.filter((group) => this.panel.controlsOf(group).length);
             this.folds = [];
             return element(
@@ -102,13 +112,21 @@
         }
 
         drawFields(controls) {
-            return element("div", {className: "ipadapter-fields"}, ...controls.map((control) => this.panel.controls.draw(control)));
+            return element(
+                "div",
+                {className: "ipadapter-fields"},
+                ...controls.map((control) => this.panel.controls.draw(control)),
+            );
         }
 
         /* Show what is set, and what for. */
         mark() {
             this.panel.presets.mark();
-            for (const {fold, controls} of this.folds) fold.classList.toggle("used", controls.some((control) => this.panel.isChanged(control)));
+            for (const {fold, controls} of this.folds)
+                fold.classList.toggle(
+                    "used",
+                    controls.some((control) => this.panel.isChanged(control)),
+                );
         }
 
         /* A fold with less common controls; a mark says that something in it is set. */

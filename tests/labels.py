@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "localizations" / "en.json"
-SPOKEN = re.compile(r'\bsay\((?:[^"()]*\? )?"([^"]+)"(?: : "([^"]+)")?')
+SPOKEN = re.compile(r'\bsay\(\s*(?:[^"()]*\?\s+)?"([^"]+)"(?:\s+:\s+"([^"]+)")?')
 """Texts in the browser's code that are for people go through `say`, by themselves or as one of two."""
 
 
