@@ -48,6 +48,7 @@ def check() -> Iterator[str]:
         (python, "-m", "ruff", "format", "--check", "."),
         (python, "-m", "ruff", "check", "."),
         (python, "-m", "pyright", "--pythonpath", python),
+        (python, "tests/check_scripts.py"),
     ):
         try:
             run(*command)

@@ -1,10 +1,11 @@
-"""What the panel costs a page: components of gradio, and time of its script, with five units.
+"""What the panel costs a page: components of gradio, time of its script with five units, and of a slider's event.
 
 Run with `python benchmarks/panel.py`, where gradio, playwright and a Chromium are installed.
 """
 
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +26,46 @@ BEGIN_AGAIN = """() => {
     document.body.getBoundingClientRect(); // with the layout
     return performance.now() - started;
 }"""
+
+
+REFERENCES, SIZE = 16, 1_500_000
+"""How many pictures of how many bytes the unit holds whose slider is moved."""
+
+MOVE = """async ([count, bytes, times]) => {
+    const panel = ipAdapter.panels.txt2img;
+    const unit = panel.unit || panel.units[0];
+    const texts = Array.from({length: 4096}, (_, index) => btoa(String(index).padStart(12, "x")));
+    const picture = (seed) => {
+        const parts = [];
+        for (let length = 0, index = seed; length < (bytes / 3) * 4; index++) {
+            parts.push(texts[(index * 2654435761) % 4096]);
+            length += 16;
+        }
+        return "data:image/png;base64," + parts.join("");
+    };
+    unit.images = Array.from({length: count}, (_, seed) => ({image: picture(seed)}));
+    panel.ticked = true; // as it was before the state had a place of its own
+    if (panel.state) panel.state.ticked = true;
+    panel.write();
+    const field = panel.part("unit_1").querySelector("textarea, input");
+    const slider = document.querySelector("#ipadapter_txt2img input[type=range][aria-label=Weight]");
+    const took = [];
+    for (let index = 0; index < times; index++) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        const weight = (index % 20) / 20;
+        slider.value = weight;
+        const started = performance.now();
+        slider.dispatchEvent(new Event("input", {bubbles: true}));
+        const text = field.value;
+        const written = performance.now() - started;
+        await new Promise((resolve) => setTimeout(resolve)); // what gradio does in answer to it
+        took.push([written, performance.now() - started]);
+        if (JSON.parse(text).weight !== weight) throw new Error("The field has another value.");
+    }
+    return took;
+}"""
+"""Moves the slider of a unit with many pictures. Returns milliseconds from each event to the text field's new value,
+and until the page is free again."""
 
 
 def both_tabs() -> gr.Blocks:
@@ -53,7 +94,16 @@ def measure() -> None:
     ):
         page.wait_for_timeout(3000)
         times = [page.evaluate(BEGIN_AGAIN % browser_code()) for _ in range(TIMES)]
-    print(f"script: first {times[0]:.1f} ms, median {statistics.median(times):.1f} ms, most {max(times):.1f} ms")
+        moves = page.evaluate(MOVE, [REFERENCES, SIZE, TIMES])
+    print(f"script: {in_short(times)}")
+    written, free = zip(*moves, strict=True)
+    print(f"a slider's event, with {REFERENCES} references of {SIZE / 1e6:g} MB")
+    print(f"  to the text field's new value: {in_short(written)}")
+    print(f"  until the page is free again: {in_short(free)}")
+
+
+def in_short(times: Sequence[float]) -> str:
+    return f"first {times[0]:.1f} ms, median {statistics.median(times):.1f} ms, most {max(times):.1f} ms"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a web UI gives the extension's panel, on a page of one's own and on any gradio, and no more."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from lib_ipadapter.unit.infotext import FindReference
 from lib_ipadapter.web.panel import Panel, draw_panel
 
 ROOT = Path(__file__).resolve().parent.parent
+IMPORT = re.compile(r'@import url\("([^"?]+)[^"]*"\);')
 
 
 class Accordion:
@@ -34,11 +36,17 @@ def framed_panel(
     find_reference: FindReference,
 ) -> Panel:
     """Draw the panel of txt2img on a page, with its style and the browser code that makes it live."""
-    gr.HTML(f"<style>{(ROOT / 'style.css').read_text(encoding='utf-8')}</style>")
+    gr.HTML(f"<style>{style()}</style>")
     panel = draw_panel("txt2img", units, Accordion, answer, find_reference)
     code = {"_js" if gr.__version__.startswith("3.") else "js": browser_code()}
     page.load(fn=None, inputs=[], outputs=[], **code)
     return panel
+
+
+def style() -> str:
+    """Return the extension's style as one text: style.css with what it imports in its place."""
+    sheet = (ROOT / "style.css").read_text(encoding="utf-8")
+    return IMPORT.sub(lambda found: (ROOT / found[1]).read_text(encoding="utf-8"), sheet)
 
 
 def browser_code() -> str:

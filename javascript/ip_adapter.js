@@ -1,5 +1,5 @@
-/* The panel of the IP-Adapter extension. It draws itself from the field table that the server sends, keeps one state a
-   unit, and writes each as JSON into a text field that the web UI hands to the script.
+/* The panel of the IP-Adapter extension. It draws itself from the field table that the server sends, keeps the state of
+   each unit, and writes it as JSON into a text field that the web UI hands to the script.
 
    The web UI loads the files of this folder in the order of their names: this one first, with what the others share. */
 
@@ -54,13 +54,16 @@ const ipAdapter = (() => {
         return element("option", {value, ...attributes}, text);
     }
 
-    /* Older accordions of the web UI open by the mouse alone. */
+    /* Older accordions of the web UI open by the mouse alone; their arrow is made a button, for the line around it holds
+       the tick. */
     function openByKeys(label) {
         if (!label || label.matches("button")) return;
-        label.tabIndex = 0;
-        label.role = "button";
-        label.addEventListener("keydown", (event) => {
-            if (event.target !== label || !["Enter", " "].includes(event.key)) return;
+        const arrow = label.querySelector(".icon") || label;
+        arrow.tabIndex = 0;
+        arrow.role = "button";
+        arrow.setAttribute("aria-label", say("Open or close IP-Adapter"));
+        arrow.addEventListener("keydown", (event) => {
+            if (!["Enter", " "].includes(event.key)) return;
             event.preventDefault();
             label.click();
         });
@@ -77,8 +80,8 @@ const ipAdapter = (() => {
 
     function checkpointChanged() {
         Object.values(panels)
-            .filter((panel) => panel.ticked)
-            .forEach((panel) => panel.look());
+            .filter((panel) => panel.state.ticked)
+            .forEach((panel) => panel.server.look());
     }
 
     onUiLoaded(start);
@@ -97,6 +100,6 @@ const ipAdapter = (() => {
         request: (tab) => panels[tab].asking.request,
         answer: (tab, text) => panels[tab].asking.answer(text),
         restore: (tab, index, text) => panels[tab].restore(index, text),
-        send: (tab, url) => panels[tab].send(url),
+        send: (tab, url) => panels[tab].intake.send(url),
     };
 })();

@@ -3,68 +3,79 @@
 (() => {
     const {element, say, sign, choice, option} = ipAdapter;
 
-    function group(label, models) {
-        const options = models.map((model) => {
-            const text = model.reason
-                ? `${model.name} (${say(model.short)})`
-                : model.missing
-                  ? `⚠ ${model.name}`
-                  : model.name;
-            return option(model.name, text, {disabled: Boolean(model.reason), title: model.reason || model.note});
-        });
-        return options.length ? [element("optgroup", {label}, ...options)] : [];
+    function drawOption(model) {
+        const warned = model.missing ? `⚠ ${model.name}` : model.name;
+        const text = model.reason ? `${model.name} (${say(model.short)})` : warned;
+        return option(model.name, text, {disabled: Boolean(model.reason), title: model.reason || model.note});
     }
 
-    function groups(models) {
+    function drawGroup(label, models) {
+        return models.length ? [element("optgroup", {label}, ...models.map(drawOption))] : [];
+    }
+
+    function drawGroups(models) {
         const fitting = models.filter((model) => !model.reason);
         const kinds = [...new Set(fitting.map((model) => model.title))].sort((one, other) => one.localeCompare(other));
         return [
             ...kinds.flatMap((kind) =>
-                group(
+                drawGroup(
                     kind[0].toUpperCase() + kind.slice(1),
                     fitting.filter((model) => model.title === kind),
                 ),
             ),
-            ...group(
+            ...drawGroup(
                 say("Do not fit"),
                 models.filter((model) => model.reason),
             ),
         ];
     }
 
-    ipAdapter.drawAdapters = (panel) => {
-        const {models} = panel.files;
-        const current = panel.unit.model;
-        const options = [
-            option("", models ? say("Choose an adapter") : say("Looking for adapters…")),
-            ...groups(models || []),
-        ];
-        if (current && !panel.modelOf(panel.unit)) options.push(option(current, current));
-        const select = choice(options, current, {
+    function drawSelect(panel) {
+        const {files, unit, model} = panel;
+        const first = files.isListed ? say("Choose an adapter") : say("Looking for adapters…");
+        const options = [option("", first), ...drawGroups(files.models || [])];
+        if (unit.model && !model) options.push(option(unit.model, unit.model));
+        const select = choice(options, unit.model, {
             ariaLabel: say("Adapter"),
             onchange: () => {
-                panel.unit.model = select.value;
+                panel.state.choose(unit, select.value);
                 panel.draw();
             },
         });
-        const refresh = sign("↻", say("Look for files again"), () => panel.look("rescan"));
+        return select;
+    }
+
+    /* Return what there is to do where no adapter is chosen, or "". */
+    function whatToDo({files, unit}) {
+        if (!files.isListed) return "";
+        const fitting = files.models.filter((model) => !model.reason);
+        if (fitting.length === 0) return noneFits(files.base);
+        if (unit.images.length === 0) return "";
+        const isReady = fitting.some((model) => !model.missing);
+        return isReady ? say("Choose an adapter: without one, the references cannot be used.") : fitting[0].note;
+    }
+
+    function noneFits(base) {
+        if (!base) return say("No adapter was found. Put one into models/ipadapter and press ↻.");
+        return say("No adapter for {base} was found. Put one into models/ipadapter and press ↻.", {base});
+    }
+
+    function drawNote({model, ...panel}) {
+        const text = model ? model.reason || model.note : whatToDo(panel);
+        const isWrong = model ? model.reason || model.missing : text;
+        return element("p", {className: `ipadapter-note${isWrong ? " wrong" : ""}`}, text);
+    }
+
+    ipAdapter.drawAdapters = (panel) => {
+        const refresh = sign("↻", say("Look for files again"), () => panel.server.look("rescan"));
         refresh.setAttribute("aria-label", say("Refresh"));
-        const chosen = panel.modelOf(panel.unit);
-        const none =
-            models && models.length === 0
-                ? say("No adapter was found. Put one into models/ipadapter and refresh.")
-                : "";
-        const lacking = chosen && (chosen.reason || chosen.missing);
+        const {files, unit, model} = panel;
         return element(
             "div",
             {className: "ipadapter-field"},
             element("span", {}, say("Adapter")),
-            element("div", {className: "ipadapter-row"}, select, refresh),
-            element(
-                "p",
-                {className: `ipadapter-note${lacking ? " wrong" : ""}`},
-                chosen ? chosen.reason || chosen.note : none,
-            ),
+            element("div", {className: "ipadapter-row"}, drawSelect(panel), refresh),
+            drawNote({files, unit, model}),
         );
     };
 })();

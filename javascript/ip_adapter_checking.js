@@ -19,7 +19,7 @@
         }
 
         get offered() {
-            return this.panel.files.asks.includes("check");
+            return this.panel.files.offers("check");
         }
 
         /* Whether reports are shown, or hidden, that were made with other settings. */
@@ -51,32 +51,32 @@
             const {unit} = this.panel;
             const settings = this.settingsOf({});
             const asked = unit.images.map((picture) => ({image: picture.image, settings: this.settingsOf(picture)}));
-            this.panel.tell(say("Looking at the references…"));
-            this.panel.drawBody();
-            const answer = await this.panel.answerTo("check", {unit: {...this.panel.sent(unit), enabled: true}});
+            this.panel.message.show(say("Looking at the references…"));
+            this.panel.view.draw();
+            const answer = await this.panel.server.answerTo("check", {unit: this.panel.state.sent(unit)});
             if (!answer.references) {
-                this.panel.tell(answer.message, true);
+                this.panel.message.show(answer.message, true);
             } else {
-                this.panel.tell("");
+                this.panel.message.clear();
                 this.advice = {unit, settings, lines: answer.advice || []};
                 asked.forEach(({image, ...of}, index) => this.reports.set(image, {...of, ...answer.references[index]}));
             }
-            this.panel.drawBody();
+            this.panel.view.draw();
             if (answer.references && this.choosesFaces) await this.findFaces(unit);
         }
 
         /* Whether the adapter is one for faces, so that a unit says which one of a picture it means. */
         get choosesFaces() {
-            const model = this.panel.modelOf(this.panel.unit);
-            return this.panel.files.asks.includes("faces") && Boolean(model && (model.fields || []).includes("face"));
+            const {files, model} = this.panel;
+            return files.offers("faces") && Boolean(model && (model.fields || []).includes("face"));
         }
 
         async findFaces(unit) {
             for (const {image} of [...unit.images]) {
-                const answer = await this.panel.answerTo("faces", {image, model: unit.model});
+                const answer = await this.panel.server.answerTo("faces", {image, model: unit.model});
                 if (answer.faces) this.faces.set(image, answer);
             }
-            this.panel.drawBody();
+            this.panel.view.draw();
         }
 
         /* Numbered boxes around the faces of a picture; a click says that this one is meant. */

@@ -1,5 +1,5 @@
 /* ControlNet's units on the page: those of the extension for AUTOMATIC1111's web UI, and those built into Forge and its
-   kin. What takes their picture is gradio's or Forge's own; both have an input for files. */
+   forks. What takes their picture is gradio's or Forge's own; both have an input for files. */
 
 (() => {
     const PICTURE = ".cnet-image"; // gradio 4 gives the class to an element within, too
@@ -45,7 +45,7 @@
             await new Promise((resolve) => setTimeout(resolve, 50));
     }
 
-    /* In img2img a unit takes the tab's own picture, unless it is told to take another one. */
+    /* In img2img a unit takes the tab's own picture, unless the person wants another one. */
     async function takeOwnPicture(picture, whole) {
         const tick = around(picture, ".cnet-unit-same_img2img input");
         if (!tick || tick.checked || !whole.contains(tick)) return;

@@ -1,7 +1,7 @@
 /* The controls of a unit's fields, one way to draw each widget that the field table names. */
 
 (() => {
-    const {element, say, button, sign, choice, option} = ipAdapter;
+    const {element, say, button, choice, option} = ipAdapter;
 
     /* Controls that hold labels or buttons of their own, so that no label may be around them. */
     const WHOLE = ["pictures", "mask", "saved-reference", "subject"];
@@ -44,49 +44,8 @@
             return [new ipAdapter.Strip(this.panel, control.name).draw()];
         }
 
-        /* A region: by a click, by hand or from a file. */
         drawMask(control, label) {
-            const mask = this.value(control);
-            const {width, height} = this.panel.canvas();
-            const set = (value) => {
-                this.panel.set(control.name, value);
-                this.panel.drawBody();
-            };
-            const edit = async () => {
-                const drawn = await this.panel.editRegion(label, mask);
-                if (drawn !== undefined) set(drawn);
-            };
-            const input = element("input", {
-                type: "file",
-                accept: "image/*",
-                ariaLabel: label,
-                onchange: async () => {
-                    const [url] = await this.panel.urlsOf([...input.files]);
-                    if (url) set(url);
-                    else this.panel.drawBody();
-                },
-            });
-            const shown = () =>
-                element(
-                    "figure",
-                    {className: "ipadapter-drawn"},
-                    element("img", {src: mask, alt: label, style: `aspect-ratio: ${width / height}`, onclick: edit}),
-                    sign("×", say("Remove region"), () => set(null), {className: "ipadapter-sign ipadapter-remove"}),
-                );
-            return [
-                ...(mask ? [shown()] : []),
-                element(
-                    "div",
-                    {className: "ipadapter-choices"},
-                    ipAdapter.quickButtons((box) => set(ipAdapter.maskOfBox(box))),
-                    element(
-                        "div",
-                        {className: "ipadapter-row"},
-                        button(say("Draw…"), edit),
-                        element("label", {className: "ipadapter-button ipadapter-file"}, say("Take a file"), input),
-                    ),
-                ),
-            ];
+            return ipAdapter.drawRegion(this.panel, control.name, label);
         }
 
         /* A choice of what was saved, and a way to save this unit's pictures. */
@@ -108,7 +67,7 @@
             const title = say("Save this unit's pictures, as its encoder sees them, under a name");
             return [
                 select,
-                button(say("Save references as…"), () => this.panel.save(), {
+                button(say("Save references as…"), () => this.panel.server.save(), {
                     title,
                     disabled: images.length === 0 && subject === "",
                 }),
@@ -145,21 +104,18 @@
             return [text, element("datalist", {id: list}, ...words)];
         }
 
+        /* The attributes and functions of a number's field. */
+        numberOf(control, ariaLabel) {
+            const {minimum: min, maximum: max, step} = control;
+            const {message} = this.panel;
+            const report = (text) => message.show(text, Boolean(text));
+            const set = (value) => this.panel.set(control.name, value);
+            return {min, max, step, ariaLabel, report, set, value: () => this.value(control)};
+        }
+
         drawOptionalNumber(control, label) {
-            const number = element("input", {
-                type: "number",
-                min: control.minimum,
-                max: control.maximum,
-                step: control.step,
-                ariaLabel: label,
-                placeholder: say("same"),
-                value: this.value(control) ?? "",
-                oninput: () => {
-                    if (number.validity.valid)
-                        this.panel.set(control.name, number.value === "" ? null : Number(number.value));
-                },
-            });
-            return [number];
+            const number = this.numberOf(control, label);
+            return [ipAdapter.numberField({...number, isOptional: true, placeholder: say("same")})];
         }
 
         drawChoice(control, label) {
@@ -178,18 +134,27 @@
         }
 
         drawNumber(control, label) {
-            const range = {min: control.minimum, max: control.maximum, step: control.step, ariaLabel: label};
-            const change = (from, to) => () => {
-                const value = Number(from.value);
-                if (from.value === "" || value < control.minimum || value > control.maximum) return;
-                to.value = from.value;
-                this.panel.set(control.name, value);
+            const {set, report, value, ...range} = this.numberOf(control, label);
+            const number = ipAdapter.numberField({
+                ...range,
+                report,
+                value,
+                set: (taken) => {
+                    slider.value = taken;
+                    set(taken);
+                },
+            });
+            const take = () => {
+                number.value = slider.value;
+                set(Number(slider.value));
             };
-            const slider = element("input", {type: "range", ...range, ...control.slider, value: this.value(control)});
-            const number = element("input", {type: "number", ...range, value: this.value(control)});
-            slider.addEventListener("input", change(slider, number));
-            number.addEventListener("input", change(number, slider));
-            number.addEventListener("blur", () => (number.value = this.value(control)));
+            const slider = element("input", {
+                type: "range",
+                ...range,
+                ...control.slider,
+                value: value(),
+                oninput: take,
+            });
             return [slider, number];
         }
     };

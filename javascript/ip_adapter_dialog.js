@@ -5,10 +5,10 @@
     const {element, say, button} = ipAdapter;
 
     ipAdapter.Dialog = class {
-        /* `use` is the word on the button that ends it well, `told` what stands beside that button. */
-        constructor(title, use, told, attributes, ...parts) {
+        /* `use` is the word on the button that ends it well, `hint` the text beside that button. */
+        constructor(title, use, hint, attributes, ...parts) {
             this.use = element("button", {type: "submit", value: "use", className: "ipadapter-button primary"}, use);
-            this.told = element("span", {className: "ipadapter-note", role: "status"}, told);
+            this.hint = element("span", {className: "ipadapter-note", role: "status"}, hint);
             this.root = element(
                 "dialog",
                 {className: "ipadapter-dialog", ariaLabel: title},
@@ -20,7 +20,7 @@
                     element(
                         "div",
                         {className: "ipadapter-end"},
-                        this.told,
+                        this.hint,
                         button(say("Cancel"), () => this.root.close()),
                         this.use,
                     ),
@@ -41,8 +41,8 @@
             this.root.addEventListener("dragover", (event) => event.preventDefault());
         }
 
-        tell(text) {
-            this.told.textContent = text;
+        show(text) {
+            this.hint.textContent = text;
         }
 
         /* Show it; return whether the person wants what is set in it. */

@@ -53,26 +53,6 @@
         return image;
     }
 
-    /* Return a field for the weight of a picture among others. */
-    function weightOf(picture, ariaLabel, changed) {
-        const weight = element("input", {
-            type: "number",
-            min: -5,
-            max: 5,
-            step: 0.05,
-            value: picture.weight ?? 1,
-            title: say("Weight of this picture among the others"),
-            ariaLabel,
-            oninput: () => {
-                if (weight.value === "" || !weight.validity.valid) return;
-                picture.weight = Number(weight.value);
-                changed();
-            },
-            onblur: () => (weight.value = picture.weight ?? 1),
-        });
-        return weight;
-    }
-
     /* Return a choice of a picture's own crop. */
     function cropOf(picture, crops, ariaLabel, changed) {
         const select = choice(
@@ -97,40 +77,6 @@
         return /^(data:image|blob:)/.test(url) || url.startsWith(location.origin) ? [await fileAt(url)] : [];
     }
 
-    /* Return the image that is chosen in a tab's gallery, or the first one, or null. */
-    function resultOf(tab) {
-        const gallery = gradioApp().querySelector(`#${tab}_gallery`);
-        return gallery && (gallery.querySelector(".preview img, button.selected img") || gallery.querySelector("img"));
-    }
-
-    /* Put a button below each gallery that sends the chosen picture to the unit that is open in the same tab, or in
-       txt2img. */
-    ipAdapter.offerResults = (panels) => {
-        for (const tab of ["txt2img", "img2img", "extras"]) {
-            const row =
-                gradioApp().querySelector(`#image_buttons_${tab} .form`) ||
-                gradioApp().querySelector(`#image_buttons_${tab}`);
-            const panel = panels[tab] || panels.txt2img;
-            const other = row && row.querySelector("button");
-            if (!other || !panel || row.querySelector(".ipadapter-send")) continue;
-            const title = say("Use this picture as a reference of IP-Adapter");
-            const send = () => resultOf(tab) && panel.send(resultOf(tab).src);
-            row.append(
-                element(
-                    "button",
-                    {
-                        type: "button",
-                        className: `${other.className} ipadapter-send`,
-                        title,
-                        ariaLabel: title,
-                        onclick: send,
-                    },
-                    "🧷",
-                ),
-            );
-        }
-    };
-
     Object.assign(ipAdapter, {
         readAsUrl,
         canvasOf,
@@ -140,8 +86,6 @@
         fileAt,
         filesOf,
         loaded,
-        resultOf,
-        weightOf,
         cropOf,
         MAX_SIDE,
     });

@@ -11,7 +11,13 @@
     ipAdapter.Keypoints = class {
         constructor(panel) {
             this.panel = panel;
-            this.states = panel.units.map(() => ({photo: "0", other: null, face: "largest", place: null, drawn: null}));
+            this.states = panel.state.all.map(() => ({
+                photo: "0",
+                other: null,
+                face: "largest",
+                place: null,
+                drawn: null,
+            }));
         }
 
         /* What was chosen for the open unit; `photo` is a reference's number from 0, `place` is x, y and height. */
@@ -20,8 +26,8 @@
         }
 
         get offered() {
-            const model = this.panel.modelOf(this.panel.unit);
-            return this.panel.files.asks.includes("keypoints") && Boolean(model && model.controlnet);
+            const {files, model} = this.panel;
+            return files.offers("keypoints") && Boolean(model && model.controlnet);
         }
 
         /* What the picture depends on, or null where there is no photo. */
@@ -31,7 +37,7 @@
             const reference = images[photo] || images[0];
             const image = photo === OTHER ? other : reference && reference.image;
             const which = photo === OTHER ? face : ofUnit;
-            const {width, height} = this.panel.canvas();
+            const {width, height} = ipAdapter.canvasOfTab(this.panel.tab);
             return image ? {image, width, height, face: which === "all" ? "largest" : which, place} : null;
         }
 
@@ -76,7 +82,7 @@
             if (options.length === 0) options.push(option("0", say("No photo yet")));
             const set = (value) => {
                 this.state.photo = value;
-                this.panel.drawBody();
+                this.panel.view.draw();
             };
             const select = choice(options, photo === OTHER || photo in images ? photo : "0", {
                 ariaLabel: say("Photo"),
@@ -109,22 +115,24 @@
         }
 
         async take(files) {
-            const [url] = await this.panel.urlsOf(files.slice(0, 1));
+            const [url] = await this.panel.intake.urlsOf(files.slice(0, 1));
             if (url) Object.assign(this.state, {photo: OTHER, other: url});
-            this.panel.drawBody();
+            this.panel.view.draw();
         }
 
         /* The picture as it will be; a box drawn on it says where the face goes. */
         drawStage() {
             const {drawn} = this.state;
-            const {width, height} = this.panel.canvas();
+            const {width, height} = ipAdapter.canvasOfTab(this.panel.tab);
             const box = element("span", {className: "ipadapter-drag", hidden: true});
+            const put = ([left, top, right, bottom]) =>
+                bottom - top >= LEAST && this.put([(left + right) / 2, (top + bottom) / 2, bottom - top]);
             const stage = element(
                 "div",
                 {
                     className: "ipadapter-points",
                     style: `aspect-ratio: ${width} / ${height}; width: min(100%, 22em, ${(22 * width) / height}em)`,
-                    onpointerdown: (event) => this.drag(event, stage, box),
+                    onpointerdown: (event) => ipAdapter.dragBox(event, stage, box, put, () => this.panel.view.draw()),
                 },
                 drawn ? element("img", {src: drawn.url, alt: say("Key points"), draggable: false}) : null,
                 box,
@@ -132,34 +140,10 @@
             return stage;
         }
 
-        drag(down, stage, box) {
-            if (down.button !== 0) return;
-            down.preventDefault();
-            stage.setPointerCapture(down.pointerId);
-            const {left, top, width, height} = stage.getBoundingClientRect();
-            const at = (event) =>
-                [(event.clientX - left) / width, (event.clientY - top) / height].map((part) =>
-                    Math.min(1, Math.max(0, part)),
-                );
-            const from = at(down);
-            const edges = (event) =>
-                at(event).map((part, axis) => [Math.min(part, from[axis]), Math.max(part, from[axis])]);
-            stage.onpointermove = (event) => {
-                const [[x, right], [y, bottom]] = edges(event).map((pair) => pair.map((part) => part * 100));
-                box.hidden = false;
-                box.style = `left: ${x}%; top: ${y}%; width: ${right - x}%; height: ${bottom - y}%`;
-            };
-            stage.onpointercancel = () => this.panel.drawBody();
-            stage.onpointerup = (event) => {
-                const [[x, right], [y, bottom]] = edges(event);
-                if (bottom - y >= LEAST) this.put([(x + right) / 2, (y + bottom) / 2, bottom - y]);
-            };
-        }
-
         put(place) {
             this.state.place = place && place.map((part) => Math.round(part * 1000) / 1000);
             if (this.question()) this.picture();
-            this.panel.drawBody();
+            this.panel.view.draw();
         }
 
         /* The same in numbers; without them the face is where it is in the photo. */
@@ -199,18 +183,17 @@
             ];
         }
 
-        /* Return the picture, drawn anew where anything has changed that it depends on, or null where none can be. */
+        /* Return the picture, drawn again if anything that it depends on has changed, or null if there is none. */
         async picture() {
             const {state} = this;
             const question = this.question();
             const of = JSON.stringify(question);
             if (state.drawn && state.drawn.of === of) return state.drawn.url;
-            this.panel.tell(say("Looking for the face…"));
-            this.panel.drawBody();
-            const {image, message} = await this.panel.answerTo("keypoints", question);
-            this.panel.tell(message || "", true);
+            this.panel.message.show(say("Looking for the face…"));
+            const {image, message} = await this.panel.server.answerTo("keypoints", question);
+            this.panel.message.show(message || "", true);
             if (image) state.drawn = {of, url: image};
-            this.panel.drawBody();
+            this.panel.view.draw();
             return image || null;
         }
 
@@ -223,16 +206,12 @@
             const url = await this.picture();
             if (!url) return;
             const number = await ipAdapter.sendToControlNet(this.panel.tab, url, NAME);
-            if (number < 0)
-                this.panel.tell(say("Every unit of ControlNet has a picture. Remove one, and send again."), true);
-            else
-                this.panel.tell(
-                    say(
-                        "ControlNet Unit {n} has the picture and is enabled. Choose InstantID's ControlNet there, and no preprocessor.",
-                        {n: number},
-                    ),
-                );
-            this.panel.drawBody();
+            const full = say("Every unit of ControlNet has a picture. Remove one, and send again.");
+            const sent = say(
+                "ControlNet Unit {n} has the picture and is enabled. Choose InstantID's ControlNet there, and no preprocessor.",
+                {n: number},
+            );
+            this.panel.message.show(number < 0 ? full : sent, number < 0);
         }
     };
 })();

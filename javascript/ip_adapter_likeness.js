@@ -1,16 +1,15 @@
-/* How alike made faces are to their references, as a table: the web UI shows what the server tells of it below the gallery,
-   line by line. Where this does not run, the lines stay. */
+/* How alike generated faces are to their references, as a table below the gallery, in the place of the lines that the
+   server adds to the web UI's comments. The table's values are asked for. */
 
 (() => {
     const {element, say} = ipAdapter;
-    const TITLE = "Likeness of faces to the references of IP-Adapter units";
-    const NONE = {"no face": () => say("no face"), "no face in its region": () => say("no face in its region")};
-    const LINE = /^Picture (\d+), unit (\d+): (.*?)(?:\. Low: (.*))?$/;
+    const FOUND = {"no face": () => say("no face"), "no face in its region": () => say("no face in its region")};
+    const seen = new WeakSet();
 
-    /* Return the lines of a text with breaks, each with its nodes. */
-    function linesOf(log) {
+    /* Return the lines of comments, each with its nodes. */
+    function linesOf(comments) {
         const lines = [[]];
-        for (const node of log.childNodes) {
+        for (const node of comments.childNodes) {
             lines[lines.length - 1].push(node);
             if (node.nodeName === "BR") lines.push([]);
         }
@@ -23,44 +22,59 @@
         }));
     }
 
-    function drawRow([, picture, unit, words, advice]) {
-        const told = words in NONE ? NONE[words]() : words.split(" ").join(", ");
-        const cells = [picture, unit, told, advice || ""].map((text) => element("td", {}, text));
-        return element("tr", {className: advice ? "low" : ""}, ...cells);
+    function drawRow({picture, unit, found, faces, remedies}) {
+        const likeness = faces.map(({cosine}) => cosine.toFixed(2)).join(", ");
+        const known = FOUND[found];
+        const cells = [
+            String(picture),
+            String(unit),
+            known ? known() : likeness,
+            remedies.map((text) => say(text)).join(" "),
+        ];
+        return element(
+            "tr",
+            {className: remedies.length ? "low" : ""},
+            ...cells.map((text) => element("td", {}, text)),
+        );
     }
 
     function drawTable(rows) {
         const titles = [say("Picture"), say("Unit"), say("Likeness"), say("What may help")];
+        const meaning = say(
+            "Likeness of each face to the references of IP-Adapter units, the largest face first. 1 is the same picture; low values are marked.",
+        );
         return element(
             "table",
             {className: "ipadapter-likeness"},
-            element(
-                "caption",
-                {},
-                say(
-                    "Likeness of each face to the references of IP-Adapter units, the largest face first; 1 is the same picture, and low is marked.",
-                ),
-                " ",
-                element("strong", {}, say("This is no identity verification.")),
-            ),
+            element("caption", {}, meaning, " ", element("strong", {}, say("This is not identity verification."))),
             element("thead", {}, element("tr", {}, ...titles.map((text) => element("th", {scope: "col"}, text)))),
             element("tbody", {}, ...rows.map(drawRow)),
         );
     }
 
-    /* Put a table in the place of the lines, among others that stay as they are. */
-    function tabulate(log) {
-        const lines = linesOf(log);
-        const title = lines.find(({text}) => text.startsWith(TITLE));
-        if (!title) return;
-        const told = lines.map(({text, nodes}) => ({nodes, found: LINE.exec(text)})).filter(({found}) => found);
-        title.nodes[0].before(drawTable(told.map(({found}) => found)));
-        for (const {nodes} of [title, ...told]) nodes.forEach((node) => node.remove());
+    /* Put a table in the place of the lines that it replaces; other lines stay as they are. */
+    function tabulate(comments, {title, lines: replaced = [], rows = []}) {
+        const lines = linesOf(comments);
+        const first = lines.find(({text}) => title && text === title);
+        if (!first || rows.length === 0) return;
+        first.nodes[0].before(drawTable(rows));
+        const gone = lines.filter(({text}) => text === title || replaced.includes(text));
+        for (const {nodes} of gone) nodes.forEach((node) => node.remove());
     }
 
-    function look() {
-        gradioApp().querySelectorAll("[id^=html_log_] .comments").forEach(tabulate);
+    /* Comments are new when a generation has ended. */
+    async function look(panel, comments) {
+        if (seen.has(comments)) return;
+        seen.add(comments);
+        if (comments.textContent.trim() && panel.files.offers("likeness")) {
+            tabulate(comments, await panel.asking.ask("likeness"));
+        }
     }
 
-    onAfterUiUpdate(look);
+    onAfterUiUpdate(() => {
+        for (const panel of Object.values(ipAdapter.panels)) {
+            const found = gradioApp().querySelectorAll(`#html_log_${panel.tab} .comments`);
+            for (const comments of found) look(panel, comments);
+        }
+    });
 })();

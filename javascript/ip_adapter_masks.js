@@ -57,7 +57,7 @@
         const [canvas, context] = canvasOf(width, height);
         context.fillRect(0, 0, width, height);
         context.drawImage(image, 0, 0, width, height);
-        return shade(
+        return shadeBy(
             canvas,
             context,
             (red, green, blue) => 255 - Math.round(0.299 * red + 0.587 * green + 0.114 * blue),
@@ -68,10 +68,10 @@
     function shadeOfPart(image, width, height) {
         const [canvas, context] = canvasOf(width, height);
         context.drawImage(image, 0, 0, width, height);
-        return shade(canvas, context, (red, green, blue, alpha) => 255 - alpha);
+        return shadeBy(canvas, context, (red, green, blue, alpha) => 255 - alpha);
     }
 
-    function shade(canvas, context, density) {
+    function shadeBy(canvas, context, density) {
         const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
         for (let i = 0; i < pixels.data.length; i += 4) {
             const [red, green, blue, alpha] = pixels.data.subarray(i, i + 4);
@@ -81,7 +81,7 @@
         return canvas;
     }
 
-    /* Tell whether anything, or everything, of a shade counts. */
+    /* Return whether nothing, or everything, of a shade counts. */
     function extent(canvas) {
         const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         let [least, most] = [255, 0];
@@ -89,12 +89,13 @@
         return {nothing: least === 255, everything: most === 0};
     }
 
-    /* Let a person draw where something acts; return the mask, null for everywhere, undefined where nothing changes. */
-    async function editRegion(parent, title, mask, {url, width, height}) {
+    /* Let a person draw where something applies; return the mask, null for everywhere, or undefined for no change. */
+    async function editRegion({root, tab}, title, mask) {
+        const {url, width, height} = ipAdapter.canvasOfTab(tab);
         const [wide, high] = sizeWithin(width * SIDE, height * SIDE, SIDE);
         const under = url ? await loaded(url).catch(() => null) : null;
         const shade = shadeOfMask(mask ? await loaded(mask) : canvasOf(1, 1)[0], wide, high);
-        if (!(await new ipAdapter.Painting(title, under, shade, "brush").open(parent))) return undefined;
+        if (!(await new ipAdapter.Painting(title, under, shade, "brush").open(root))) return undefined;
         const {nothing, everything} = extent(shade);
         if (nothing || everything) return null;
         const [canvas, context] = canvasOf(wide, high);

@@ -1,23 +1,20 @@
 /* The mask editor: a brush and an eraser on a canvas over a picture, by mouse, pen or finger. */
 
 (() => {
-    const {element, say, button, canvasOf, loaded, quickButtons, shadeOfMask} = ipAdapter;
-    const KEPT = 20; // steps that can be taken back
+    const {element, say, button, loaded, quickButtons, shadeOfMask} = ipAdapter;
 
     ipAdapter.Painting = class {
-        /* `title` tells what is drawn; `under` is what is seen below, or null for an empty picture; `shade` is a canvas. */
-        constructor(title, under, shade, tool) {
+        /* `title` says what is drawn; `under` is what is seen below, or null for an empty picture; `canvas` is the shade. */
+        constructor(title, under, canvas, tool) {
             this.under = under;
-            this.shade = shade;
-            this.context = shade.getContext("2d", {willReadFrequently: true});
+            this.shade = new ipAdapter.Shade(canvas);
             this.tool = tool;
             this.size = 0.12; // of the shorter side
             this.softness = 0.3; // of the brush's radius
-            this.past = [];
             this.stroke = [];
             this.view = element("canvas", {
-                width: shade.width,
-                height: shade.height,
+                width: canvas.width,
+                height: canvas.height,
                 className: "ipadapter-canvas",
                 ariaLabel: title,
                 onpointerdown: (event) => this.begin(event),
@@ -47,56 +44,52 @@
         }
 
         drawTools() {
-            const radio = (tool, text) => {
-                const made = button(
-                    text,
-                    () => {
-                        this.tool = tool;
-                        for (const other of made.parentElement.children)
-                            other.setAttribute("aria-pressed", String(other === made));
-                    },
-                    {ariaPressed: String(this.tool === tool)},
-                );
-                return made;
-            };
-            const slider = (text, name, min, max) => {
-                const input = element("input", {
-                    type: "range",
-                    min,
-                    max,
-                    step: 0.01,
-                    value: this[name],
-                    ariaLabel: text,
-                    oninput: () => (this[name] = Number(input.value)),
-                });
-                return element("label", {}, text, input);
-            };
-            const file = element("input", {
-                type: "file",
-                accept: "image/*",
-                ariaLabel: say("Mask file"),
-                onchange: () => this.take(file.files[0]),
-            });
             return element(
                 "div",
                 {className: "ipadapter-tools"},
                 element(
                     "span",
                     {role: "group", className: "ipadapter-pair"},
-                    radio("brush", say("Brush")),
-                    radio("eraser", say("Eraser")),
+                    this.drawTool("brush", say("Brush")),
+                    this.drawTool("eraser", say("Eraser")),
                 ),
-                slider(say("Size"), "size", 0.01, 0.6),
-                slider(say("Soft edge"), "softness", 0, 1),
-                button(say("Fill"), () =>
-                    this.change(() => this.context.clearRect(0, 0, this.shade.width, this.shade.height)),
-                ),
-                button(say("Clear"), () => this.change(() => this.cover())),
-                button(say("Invert"), () => this.change(() => this.invert())),
+                this.drawSlider(say("Size"), "size", 0.01, 0.6),
+                this.drawSlider(say("Soft edge"), "softness", 0, 1),
+                button(say("Fill"), () => this.change(() => this.shade.clear())),
+                button(say("Clear"), () => this.change(() => this.shade.cover())),
+                button(say("Invert"), () => this.change(() => this.shade.invert())),
                 button(say("Undo"), () => this.undo()),
-                element("label", {className: "ipadapter-button ipadapter-file"}, say("Take a file"), file),
-                quickButtons((box) => this.change(() => this.fillBox(box))),
+                this.drawFile(),
+                quickButtons((box) => this.change(() => this.shade.fillBox(box))),
             );
+        }
+
+        drawTool(tool, text) {
+            const choose = () => {
+                this.tool = tool;
+                for (const other of made.parentElement.children)
+                    other.setAttribute("aria-pressed", String(other === made));
+            };
+            const made = button(text, choose, {ariaPressed: String(this.tool === tool)});
+            return made;
+        }
+
+        drawSlider(text, name, min, max) {
+            const take = () => (this[name] = Number(input.value));
+            const range = {type: "range", min, max, step: 0.01, value: this[name]};
+            const input = element("input", {...range, ariaLabel: text, oninput: take});
+            return element("label", {}, text, input);
+        }
+
+        drawFile() {
+            const take = () => this.take(file.files[0]);
+            const file = element("input", {
+                type: "file",
+                accept: "image/*",
+                ariaLabel: say("Mask file"),
+                onchange: take,
+            });
+            return element("label", {className: "ipadapter-button ipadapter-file"}, say("Take a file"), file);
         }
 
         show(event) {
@@ -107,7 +100,7 @@
             if (this.under) context.drawImage(this.under, 0, 0, width, height);
             else context.fillRect(0, 0, width, height);
             context.globalAlpha = 0.8;
-            context.drawImage(this.shade, 0, 0);
+            context.drawImage(this.shade.canvas, 0, 0);
             context.globalAlpha = 1;
             if (event && event.pointerType !== "touch") this.showBrush(context, this.at(event));
         }
@@ -126,10 +119,10 @@
         }
 
         get radius() {
-            return (this.size * Math.min(this.shade.width, this.shade.height)) / 2;
+            return (this.size * this.shade.side) / 2;
         }
 
-        /* Pixels of the drawing a pixel of the screen. */
+        /* Pixels of the drawing for each pixel of the screen. */
         get scale() {
             return this.view.width / (this.view.getBoundingClientRect().width || this.view.width);
         }
@@ -143,16 +136,16 @@
             if (event.button !== 0) return;
             event.preventDefault();
             this.view.setPointerCapture(event.pointerId);
-            this.remember();
+            this.shade.remember();
             this.stroke = [this.at(event)];
-            this.paint();
+            this.shade.paint(this.stroke, this);
             this.show(event);
         }
 
         follow(event) {
             if (this.stroke.length) {
                 this.stroke.push(this.at(event));
-                this.paint();
+                this.shade.paint(this.stroke, this);
             }
             this.show(event);
         }
@@ -161,65 +154,15 @@
             this.stroke = [];
         }
 
-        /* Draw the whole stroke anew on what was there before, so that its soft edge is the same all along. */
-        paint() {
-            const {context, shade} = this;
-            const before = this.past[this.past.length - 1];
-            const away = shade.width * 4; // the line itself is drawn off the canvas, only its shadow is seen
-            context.save();
-            context.globalCompositeOperation = "copy";
-            context.drawImage(before, 0, 0);
-            context.globalCompositeOperation = this.tool === "brush" ? "destination-out" : "source-over";
-            context.lineCap = context.lineJoin = "round";
-            context.lineWidth = Math.max(1, 2 * this.radius * (1 - this.softness / 2));
-            context.shadowColor = "black";
-            context.shadowBlur = this.radius * this.softness;
-            context.shadowOffsetX = away;
-            context.beginPath();
-            const [first, ...rest] = this.stroke;
-            context.moveTo(first[0] - away, first[1]);
-            for (const [x, y] of rest.length ? rest : [[first[0] + 0.01, first[1]]]) context.lineTo(x - away, y);
-            context.stroke();
-            context.restore();
-        }
-
-        remember() {
-            const [copy, context] = canvasOf(this.shade.width, this.shade.height);
-            context.drawImage(this.shade, 0, 0);
-            this.past.push(copy);
-            if (this.past.length > KEPT) this.past.shift();
-        }
-
-        undo() {
-            const before = this.past.pop();
-            if (!before) return;
-            this.context.clearRect(0, 0, before.width, before.height);
-            this.context.drawImage(before, 0, 0);
-            this.show();
-        }
-
         change(act) {
-            this.remember();
+            this.shade.remember();
             act();
             this.show();
         }
 
-        cover() {
-            this.context.fillStyle = "black";
-            this.context.fillRect(0, 0, this.shade.width, this.shade.height);
-        }
-
-        invert() {
-            this.context.save();
-            this.context.globalCompositeOperation = "xor";
-            this.cover();
-            this.context.restore();
-        }
-
-        fillBox([left, top, right, bottom]) {
-            const {width, height} = this.shade;
-            this.cover();
-            this.context.clearRect(left * width, top * height, (right - left) * width, (bottom - top) * height);
+        undo() {
+            this.shade.undo();
+            this.show();
         }
 
         drop(event) {
@@ -232,13 +175,11 @@
         async take(file) {
             const url = URL.createObjectURL(file);
             try {
-                const taken = shadeOfMask(await loaded(url), this.shade.width, this.shade.height);
-                this.change(() => {
-                    this.context.clearRect(0, 0, this.shade.width, this.shade.height);
-                    this.context.drawImage(taken, 0, 0);
-                });
+                const {width, height} = this.shade.canvas;
+                const taken = shadeOfMask(await loaded(url), width, height);
+                this.change(() => this.shade.put(taken));
             } catch {
-                this.dialog.tell(say("{name} is no picture that the browser can read.", {name: file.name}));
+                this.dialog.show(say("{name} is not a picture that the browser can read.", {name: file.name}));
             } finally {
                 URL.revokeObjectURL(url);
             }

@@ -1,4 +1,4 @@
-/* A small plot of a unit's weight at each layer and over the steps. The server tells the numbers, for they are the
+/* A small plot of a unit's weight at each layer and over the steps. The numbers come from the server: they are the
    engine's own. */
 
 (() => {
@@ -17,15 +17,14 @@
 
         /* What the plot depends on. */
         question() {
-            const {unit, spec} = this.panel;
-            const model = this.panel.modelOf(unit);
+            const {unit, spec, model} = this.panel;
             const values = Object.fromEntries(spec.settings.map((name) => [name, unit[name]]));
             return {unit: values, base: model ? model.base : ""};
         }
 
         refresh() {
             clearTimeout(this.timer);
-            if (!this.panel.ticked) return;
+            if (!this.panel.state.ticked) return;
             this.root.setAttribute("aria-busy", "true");
             this.timer = setTimeout(() => this.ask(), PAUSE);
         }

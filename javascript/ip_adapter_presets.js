@@ -9,9 +9,12 @@
         }
 
         draw() {
-            const {intents} = this.panel.spec;
-            this.chips = Object.entries(intents).map(([name, {values, families, help}]) =>
-                button(say(name), () => this.take(values, families), {className: "ipadapter-chip", title: say(help)}),
+            const {spec, files} = this.panel;
+            this.chips = Object.entries(spec.intents).map(([name, {values, help}]) =>
+                button(say(name), () => this.take(values, files.best(name)), {
+                    className: "ipadapter-chip",
+                    title: say(help),
+                }),
             );
             this.mark();
             return element(
@@ -34,18 +37,15 @@
 
         /* What a preset leaves of the unit: its pictures, and its adapter where it names none. */
         with(values) {
-            const {settings} = this.panel.spec;
-            const defaults = this.panel.emptyUnit();
-            const reset = Object.fromEntries(settings.map((name) => [name, defaults[name]]));
-            return {...this.panel.unit, ...reset, ...structuredClone(values)};
+            const {spec, state} = this.panel;
+            const reset = Object.fromEntries(spec.settings.map((name) => [name, state.defaults[name]]));
+            return {...this.panel.unit, ...reset, ...values};
         }
 
-        /* Tell whether the unit has just these settings. */
+        /* Return whether the unit has exactly these settings. */
         isIn(values) {
             const expected = this.with(values);
-            return ["model", ...this.panel.spec.settings].every(
-                (name) => JSON.stringify(expected[name]) === JSON.stringify(this.panel.unit[name]),
-            );
+            return ["model", ...this.panel.spec.settings].every((name) => expected[name] === this.panel.unit[name]);
         }
 
         /* Show which purpose's settings the unit has. */
@@ -55,12 +55,11 @@
             );
         }
 
-        /* Take settings; where no adapter is chosen, the first that suits them and can run. */
-        take(values, families = []) {
+        /* Take settings, and a `model` for them where the person has chosen none. */
+        take(values, model = "") {
+            const {state, unit: before} = this.panel;
             const unit = this.with(values);
-            const ready = (this.panel.files.models || []).filter((model) => !model.reason && !model.missing);
-            const suited = families.flatMap((family) => ready.filter((model) => model.family === family));
-            if (!unit.model && suited.length) unit.model = suited[0].name;
+            if (!state.isChosen(before) && unit.model === before.model) state.suggest(unit, model || before.model);
             this.panel.replace(unit, say("These settings are set."));
         }
 
@@ -89,31 +88,33 @@
             if (overwrite && !confirm(say("Replace the preset {name}?", {name}))) return;
             const {model, ...unit} = this.panel.unit;
             const settings = Object.fromEntries(this.panel.spec.settings.map((setting) => [setting, unit[setting]]));
-            this.panel.ask("save preset", {name, unit: {model, ...settings}, overwrite});
+            this.panel.server.ask("save preset", {name, unit: {model, ...settings}, overwrite});
         }
 
         delete(name) {
-            if (confirm(say("Delete the preset {name}?", {name}))) this.panel.ask("delete preset", {name});
+            if (confirm(say("Delete the preset {name}?", {name}))) this.panel.server.ask("delete preset", {name});
         }
 
         /* Units of both tabs that have something, by a key and a name. */
         others() {
             return Object.values(ipAdapter.panels)
                 .flatMap((panel) =>
-                    panel.units.map((unit, index) => ({
+                    panel.state.all.map((unit, index) => ({
                         panel,
                         unit,
                         key: `${panel.tab} ${index + 1}`,
-                        here: panel === this.panel && index === panel.current,
+                        here: panel === this.panel && index === panel.state.current,
                     })),
                 )
-                .filter(({panel, unit, here}) => !here && panel.isFilled(unit));
+                .filter(({panel, unit, here}) => !here && panel.state.isFilled(unit));
         }
 
         drawCopy() {
             const others = this.others();
             if (others.length === 0) return [];
-            const options = others.map(({panel, unit, key}) => option(key, `${key}: ${panel.summary(unit)}`));
+            const options = others.map(({panel, unit, key}) =>
+                option(key, `${key}: ${ipAdapter.summaryOf(unit, panel.state)}`),
+            );
             const select = choice([option("", say("Copy from…")), ...options], "", {
                 ariaLabel: say("Copy from another unit"),
                 onchange: () => {
@@ -125,7 +126,7 @@
         }
 
         reset() {
-            this.panel.replace(this.panel.emptyUnit(), say("The unit is empty again."));
+            this.panel.replace(this.panel.state.emptyUnit(), say("The unit is empty again."));
         }
     };
 })();

@@ -1,5 +1,5 @@
-/* How far long work at the server is. The web UI knows the work as a task, tells of it as it tells of a generation, and its
-   button for that interrupts it, too. */
+/* The progress of long work on the server. For the web UI it is a task like a generation, with the same progress and the
+   same button that interrupts it. */
 
 (() => {
     const EVERY = 500; // milliseconds from one look to the next
@@ -14,14 +14,14 @@
         return answer.ok ? answer.json() : null; // where no web UI is around the panel, there is none
     }
 
-    /* Show what the web UI tells of a task until the work, a promise, is done. */
+    /* Show the progress of a task until the work, a promise, is done. */
     ipAdapter.follow = async (task, work, show) => {
         let over = false;
         work.then(() => (over = true));
         while (!over) {
-            const told = await look(task);
-            if (!told) return;
-            if (!over && told.textinfo) show(told.textinfo);
+            const progress = await look(task);
+            if (!progress) return;
+            if (!over && progress.textinfo) show(progress.textinfo);
             await new Promise((resolve) => setTimeout(resolve, EVERY));
         }
     };

@@ -3,44 +3,14 @@
 (() => {
     const {element, say, sign} = ipAdapter;
 
-    /* What a strip says of its pictures, by the unit's field that holds them. */
-    const TEXTS = {
-        images: {
-            all: () => say("Reference pictures"),
-            one: (n) => say("Reference {n}", {n}),
-            weight: (n) => say("Weight of reference {n}", {n}),
-            crop: (n) => say("Crop of reference {n}", {n}),
-            remove: (n) => say("Remove reference {n}", {n}),
-            region: (n) => say("Region of reference {n}", {n}),
-            part: (n) => say("Part of reference {n} that counts", {n}),
-        },
-        negative_images: {
-            all: () => say("Negative reference pictures"),
-            one: (n) => say("Negative reference {n}", {n}),
-            weight: (n) => say("Weight of negative reference {n}", {n}),
-            crop: (n) => say("Crop of negative reference {n}", {n}),
-            remove: (n) => say("Remove negative reference {n}", {n}),
-            part: (n) => say("Part of negative reference {n} that counts", {n}),
-        },
-        composition_images: {
-            all: () => say("Composition reference pictures"),
-            one: (n) => say("Composition reference {n}", {n}),
-            weight: (n) => say("Weight of composition reference {n}", {n}),
-            crop: (n) => say("Crop of composition reference {n}", {n}),
-            remove: (n) => say("Remove composition reference {n}", {n}),
-            region: (n) => say("Region of composition reference {n}", {n}),
-            part: (n) => say("Part of composition reference {n} that counts", {n}),
-        },
-    };
-
-    const OWN = "application/x-ipadapter"; // tells a picture of a strip from what comes from elsewhere
+    const OWN = "application/x-ipadapter"; // marks a picture of a strip among what comes from elsewhere
     let dragged = null; // {panel, pictures, index} while a picture is under way
 
     ipAdapter.Strip = class {
         constructor(panel, field) {
             this.panel = panel;
             this.field = field;
-            this.texts = TEXTS[field];
+            this.texts = ipAdapter.stripTexts[field];
         }
 
         get pictures() {
@@ -53,7 +23,7 @@
                 accept: "image/*",
                 multiple: true,
                 ariaLabel: this.texts.all(),
-                onchange: () => this.panel.add(this.field, [...input.files]),
+                onchange: () => this.panel.intake.add(this.field, [...input.files]),
             });
             this.cards = this.pictures.map((_, index) => this.drawCard(index));
             const add = element("label", {className: "ipadapter-add"}, say("Drop, paste or choose pictures"), input);
@@ -62,12 +32,12 @@
                 {
                     className: "ipadapter-references",
                     tabIndex: 0,
-                    role: "list",
+                    role: "group",
                     ariaLabel: this.texts.all(),
                     ondragover: (event) => this.showPlace(event),
                     ondragleave: () => this.hidePlace(),
                     ondrop: (event) => this.drop(event),
-                    onpaste: (event) => this.paste(event),
+                    onpaste: (event) => this.panel.intake.paste(event, this.field),
                 },
                 ...this.cards,
                 add,
@@ -83,7 +53,7 @@
                 {
                     className: "ipadapter-reference",
                     tabIndex: 0,
-                    role: "listitem",
+                    role: "group",
                     draggable: true,
                     ariaLabel: this.texts.one(number),
                     title: say("Drag to order. With the keyboard: Alt and arrows order, Delete removes."),
@@ -108,13 +78,20 @@
 
         drawWeight(index) {
             const picture = this.pictures[index];
-            return ipAdapter.weightOf(picture, this.texts.weight(index + 1), () => this.panel.write());
+            return ipAdapter.weightOf(
+                picture,
+                this.texts.weight(index + 1),
+                () => this.panel.write(),
+                (text) => this.panel.message.show(text, true),
+            );
         }
 
         /* Pictures of one unit may need different crops. */
         drawCrop(index) {
             const picture = this.pictures[index];
-            return ipAdapter.cropOf(picture, this.panel.crops, this.texts.crop(index + 1), () => this.panel.draw());
+            return ipAdapter.cropOf(picture, this.panel.state.control("crop").options, this.texts.crop(index + 1), () =>
+                this.panel.draw(),
+            );
         }
 
         drawTools(index) {
@@ -149,7 +126,7 @@
             this.focus(to);
         }
 
-        /* The card of a picture, on a strip that may have been drawn anew. */
+        /* The card of a picture, on a strip that may have been drawn again. */
         focus(index) {
             const card =
                 index >= 0 && this.panel.root.querySelector(`[aria-label="${CSS.escape(this.texts.one(index + 1))}"]`);
@@ -202,14 +179,14 @@
             const place = this.placeAt(event);
             this.hidePlace();
             if (dragged && event.dataTransfer.types.includes(OWN)) this.takeDragged(place);
-            else await this.panel.add(this.field, await ipAdapter.filesOf(event.dataTransfer), place);
+            else await this.panel.intake.add(this.field, await ipAdapter.filesOf(event.dataTransfer), place);
         }
 
         /* Put the picture that is being dragged before another one; it may come from another strip. */
         takeDragged(place) {
             const {pictures, index, panel} = dragged;
             dragged = null;
-            if (pictures !== this.pictures && this.panel.isFull(this.pictures, 1)) return;
+            if (pictures !== this.pictures && this.panel.intake.space(this.pictures, 1) === 0) return;
             const [picture] = pictures.splice(index, 1);
             this.pictures.splice(pictures === this.pictures && index < place ? place - 1 : place, 0, picture);
             if (panel !== this.panel) panel.draw();
@@ -217,16 +194,9 @@
             this.focus(this.pictures.indexOf(picture));
         }
 
-        paste(event) {
-            if (event.clipboardData.files.length === 0) return;
-            event.preventDefault();
-            event.stopPropagation();
-            this.panel.add(this.field, [...event.clipboardData.files]);
-        }
-
         async editRegion(index) {
             const picture = this.pictures[index];
-            const mask = await this.panel.editRegion(this.texts.region(index + 1), picture.mask);
+            const mask = await ipAdapter.editRegion(this.panel, this.texts.region(index + 1), picture.mask);
             if (mask === undefined) return;
             if (mask) picture.mask = mask;
             else delete picture.mask;

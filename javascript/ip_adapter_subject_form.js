@@ -18,8 +18,8 @@
             this.list = element("div", {className: "ipadapter-rows"});
         }
 
-        /* Let a person change it; return what is to be saved, or null. `told` is what went wrong before. */
-        async open(title, told = "") {
+        /* Let a person change it; return what is to be saved, or null. `fault` is what went wrong before. */
+        async open(title, fault = "") {
             const drop = async (event) => {
                 event.preventDefault();
                 await this.add(await ipAdapter.filesOf(event.dataTransfer));
@@ -27,13 +27,13 @@
             this.dialog = new ipAdapter.Dialog(
                 title,
                 say("Save"),
-                told,
+                fault,
                 {ondrop: drop, onpaste: (event) => this.add([...event.clipboardData.files])},
                 element("label", {className: "ipadapter-field"}, element("span", {}, say("Name")), this.name),
                 element("label", {className: "ipadapter-field"}, element("span", {}, say("Notes")), this.notes),
                 this.list,
             );
-            this.dialog.told.classList.add("wrong"); // nothing else is told here
+            this.dialog.hint.classList.add("wrong"); // nothing else is shown here
             this.draw();
             this.mark();
             if (!(await this.dialog.open(this.panel.root))) return null;
@@ -76,8 +76,18 @@
                     "div",
                     {className: "ipadapter-row"},
                     note,
-                    ipAdapter.weightOf(picture, say("Weight of picture {n}", {n}), () => {}),
-                    ipAdapter.cropOf(picture, this.panel.crops, say("Crop of picture {n}", {n}), () => {}),
+                    ipAdapter.weightOf(
+                        picture,
+                        say("Weight of picture {n}", {n}),
+                        () => {},
+                        (text) => this.dialog.show(text),
+                    ),
+                    ipAdapter.cropOf(
+                        picture,
+                        this.panel.state.control("crop").options,
+                        say("Crop of picture {n}", {n}),
+                        () => {},
+                    ),
                     sign("×", say("Remove picture {n}", {n}), () => this.remove(n - 1)),
                 ),
             );
@@ -90,8 +100,8 @@
 
         async add(files) {
             if (files.length === 0) return;
-            await this.panel.addTo(this.pictures, files);
-            this.dialog.tell(this.panel.message.text);
+            await this.panel.intake.addTo(this.pictures, files);
+            this.dialog.show(this.panel.message.text);
             this.draw();
         }
     };

@@ -57,7 +57,7 @@
         }
 
         drawActs() {
-            if (!this.panel.files.asks.includes("save subject")) return [];
+            if (!this.panel.files.offers("save subject")) return [];
             const {unit} = this.panel;
             const file = element("input", {
                 type: "file",
@@ -86,9 +86,8 @@
 
         /* What changes subjects is answered with all of them as they are then. */
         ask(what, more) {
-            this.panel.tell(say("One moment…"));
-            this.panel.drawBody();
-            return this.panel.ask(what, more);
+            this.panel.message.show(say("One moment…"));
+            return this.panel.server.ask(what, more);
         }
 
         /* The subject that has a name, whether its letters are large or small. */
@@ -97,10 +96,10 @@
         }
 
         /* Let a person look over a subject, and save it; return its name, or null. What cannot be saved comes back. */
-        async edit(title, subject, told = "") {
-            const given = await new ipAdapter.SubjectForm(this.panel, subject).open(title, told);
+        async edit(title, subject, fault = "") {
+            const given = await new ipAdapter.SubjectForm(this.panel, subject).open(title, fault);
             if (!given) return null;
-            await this.panel.work("save subject", {...given, overwrite: Boolean(this.named(given.name))});
+            await this.panel.server.work("save subject", {...given, overwrite: Boolean(this.named(given.name))});
             const {text, wrong} = this.panel.message;
             return wrong ? this.edit(title, given, text) : given.name;
         }
@@ -114,20 +113,18 @@
             if (!name || unit !== panel.unit) return;
             const use = () =>
                 panel.replace({...unit, subject: name, images: []}, say("The subject stands for the pictures."));
-            panel.message.acts = {[say("Use it instead")]: use};
-            panel.view.redrawMessage();
+            panel.message.show(panel.message.text, false, {[say("Use it instead")]: use});
         }
 
         /* Let a person change the subject that is chosen; under another name it is a copy. */
         async change() {
-            const subject = await this.panel.answerTo("read subject", {name: this.chosen.name});
+            const subject = await this.panel.server.answerTo("read subject", {name: this.chosen.name});
             if (subject.pictures) await this.edit(say("Edit the subject"), subject);
             else this.refuse(subject);
         }
 
         refuse({message}) {
-            this.panel.tell(message, true);
-            this.panel.drawBody();
+            this.panel.message.show(message, true);
         }
 
         delete() {
@@ -139,20 +136,23 @@
 
         /* Put the subject's pictures in the place of its name, to change them or to give them regions. */
         async take() {
-            const {pictures, message} = await this.panel.answerTo("read subject", {name: this.chosen.name});
+            const {pictures, message} = await this.panel.server.answerTo("read subject", {name: this.chosen.name});
             if (!pictures) return this.refuse({message});
             const images = pictures.map(({note, ...picture}) => picture);
             this.panel.replace({...this.panel.unit, subject: "", images}, say("These are the subject's pictures."));
         }
 
         async export() {
-            const {name, zip, message} = await this.panel.answerTo("export subject", {name: this.chosen.name});
+            const {name, zip, message} = await this.panel.server.answerTo("export subject", {name: this.chosen.name});
             if (!zip) return this.refuse({message});
-            element("a", {href: `data:application/zip;base64,${zip}`, download: `${name}.zip`}).click();
+            const bytes = Uint8Array.from(atob(zip), (character) => character.charCodeAt(0));
+            const href = URL.createObjectURL(new Blob([bytes], {type: "application/zip"}));
+            element("a", {href, download: `${name}.zip`}).click();
+            setTimeout(() => URL.revokeObjectURL(href), 60000); // when the browser has taken it for sure
         }
 
         async import(file) {
-            this.panel.work("import subject", {zip: await ipAdapter.readAsUrl(file)});
+            this.panel.server.work("import subject", {zip: await ipAdapter.readAsUrl(file)});
         }
     };
 })();

@@ -1,7 +1,7 @@
-/* Where each part of the panel stands: tabs above, references on the left, settings on the right. */
+/* Where each part of the open unit stands: references on the left, settings on the right. */
 
 (() => {
-    const {element, say, button} = ipAdapter;
+    const {element, say} = ipAdapter;
 
     ipAdapter.View = class {
         constructor(panel) {
@@ -9,15 +9,18 @@
             this.opened = new Set(Object.keys(panel.spec.notes)); // a note must not be folded away
             this.folds = [];
             this.released = Promise.resolve(); // once no button of the mouse is held on what is drawn
-            this.tabs = element("div", {className: "ipadapter-tabs", role: "tablist"});
-            this.body = element("div", {className: "ipadapter-body"});
+            this.body = element("div", {
+                className: "ipadapter-body",
+                id: `ipadapter_${panel.tab}_unit`,
+                role: "tabpanel",
+            });
             this.body.addEventListener("pointerdown", (event) => this.hold(event));
-            panel.root.append(this.tabs, this.body);
+            panel.root.append(panel.tabs.root, this.body);
         }
 
         /* What is under a held button stays until it is let go: a click needs the same element at both ends. */
-        hold({button, target}) {
-            if (button !== 0 || target.closest("select")) return; // menus do not tell when the button is let go
+        hold(event) {
+            if (event.button !== 0 || event.target.closest("select")) return; // there is no event when the button is let go on a menu
             this.released = new Promise((resolve) => {
                 const release = () => setTimeout(resolve); // the click comes first
                 for (const end of ["pointerup", "pointercancel"])
@@ -25,9 +28,10 @@
             });
         }
 
-        /* Draw the open unit; what had the keyboard's attention gets it back, known by its label. */
+        /* Draw the open unit; what had the focus gets it back, known by its label. */
         draw() {
             this.noteFolds();
+            this.body.setAttribute("aria-label", say("Unit {n}", {n: this.panel.state.current + 1}));
             const held =
                 this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
             this.body.replaceChildren(this.drawLeft(), this.drawRight());
@@ -41,55 +45,16 @@
             for (const {group, fold} of this.folds) fold.open ? this.opened.add(group) : this.opened.delete(group);
         }
 
-        drawTabs() {
-            const focused = [...this.tabs.children].indexOf(document.activeElement);
-            this.tabs.replaceChildren(...this.panel.units.map((unit, index) => this.drawTab(unit, index)));
-            if (focused >= 0) this.tabs.children[focused].focus({preventScroll: true});
-        }
-
-        drawTab(unit, index) {
-            const summary = this.panel.summary(unit);
-            return element(
-                "button",
-                {
-                    type: "button",
-                    role: "tab",
-                    ariaSelected: String(index === this.panel.current),
-                    className: `ipadapter-tab${this.panel.isUsed(unit) ? " used" : ""}`,
-                    title: summary,
-                    onclick: () => this.panel.open(index),
-                    ondragenter: () => this.panel.open(index),
-                },
-                element("span", {}, say("Unit {n}", {n: index + 1})),
-                element("small", {}, summary),
-            );
-        }
-
         drawLeft() {
             return element(
                 "div",
                 {className: "ipadapter-left"},
                 new ipAdapter.Strip(this.panel, "images").draw(),
-                this.drawMessage(),
+                this.panel.message.root,
                 ...this.panel.checking.draw(),
                 ...this.panel.keypoints.draw(),
                 this.panel.plot.root,
             );
-        }
-
-        drawMessage() {
-            const {text, wrong, acts} = this.panel.message;
-            const message = element(
-                "p",
-                {className: `ipadapter-message${wrong ? " wrong" : ""}`, role: "status"},
-                text,
-            );
-            message.append(...Object.entries(acts).map(([word, act]) => button(word, act)));
-            return message;
-        }
-
-        redrawMessage() {
-            this.body.querySelector(".ipadapter-message").replaceWith(this.drawMessage());
         }
 
         drawRight() {
@@ -98,7 +63,7 @@
                 checked: this.panel.unit.enabled,
                 onchange: () => this.panel.set("enabled", enabled.checked),
             });
-            const groups = this.panel.spec.groups.filter((group) => this.panel.controlsOf(group).length);
+            const groups = this.panel.spec.groups.filter((group) => this.panel.state.controlsOf(group).length);
             this.folds = [];
             return element(
                 "div",
@@ -106,7 +71,7 @@
                 element("label", {className: "ipadapter-check"}, enabled, say("Enable this unit")),
                 this.panel.presets.draw(),
                 ipAdapter.drawAdapters(this.panel),
-                this.drawFields(this.panel.controlsOf("")),
+                this.drawFields(this.panel.state.controlsOf("")),
                 ...groups.map((group) => this.drawGroup(group)),
             );
         }
@@ -125,13 +90,13 @@
             for (const {fold, controls} of this.folds)
                 fold.classList.toggle(
                     "used",
-                    controls.some((control) => this.panel.isChanged(control)),
+                    controls.some((control) => this.panel.state.isChanged(control)),
                 );
         }
 
         /* A fold with less common controls; a mark says that something in it is set. */
         drawGroup(group) {
-            const controls = this.panel.controlsOf(group);
+            const controls = this.panel.state.controlsOf(group);
             const note = this.panel.spec.notes[group];
             const fold = element(
                 "details",

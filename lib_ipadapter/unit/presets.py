@@ -32,25 +32,34 @@ class Intent:
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What differs from the defaults."""
     families: tuple[str, ...] = ()
-    """Adapters that suit it, the best first; the first that runs is chosen where none is chosen yet."""
+    """Adapters that suit it, the best first."""
+    uses: tuple[str, ...] = ("general",)
+    """What adapters for it were trained for, the best first (`web/adapter_uses.py`); decides before `families`."""
 
 
 FACES = ("faceid-plus", "faceid", "portrait", "full-face")
 
 INTENTS: Mapping[str, Intent] = {
     "Subject": Intent(
-        "The references' subject, in a scene that the prompt tells.", {"weight": 0.7}, ("plus", "base", "full-face")
+        "The references' subject, in a scene that the prompt tells.",
+        {"weight": 0.7},
+        ("plus", "base", "full-face"),
+        ("general", "face"),
     ),
-    "Face": Intent("A person's likeness; the prompt tells the rest.", {"weight": 0.8}, FACES),
+    "Face": Intent(
+        "A person's likeness; the prompt tells the rest.", {"weight": 0.8}, (*FACES, "plus"), ("likeness", "face")
+    ),
     "Style": Intent(
         "Colours, light and brush of the references, and not what is on them.",
         {"weight_type": "style transfer", "crop": "pad"},
         ("plus", "base"),
+        ("style", "general"),
     ),
     "Composition": Intent(
         "Where things are on the reference, and not how they look.",
         {"weight_type": "composition", "crop": "squash"},
         ("plus", "base"),
+        ("composition", "general"),
     ),
     "Style and composition": Intent(
         "Both, while the prompt tells what is there.",

@@ -11,6 +11,8 @@ from ..files.saved_embeds import SavedReference
 from ..unit.fields import Flag, Text, read_object
 from ..unit.unit import read_own_unit
 from ..weights.adapter_file import AdapterFile
+from ..weights.bases import BASES
+from .adapter_uses import uses_of
 
 DAMAGED, NOT_YET = "damaged", "not in this version yet"
 """Reasons against an adapter in a word or two."""
@@ -59,6 +61,15 @@ def list_adapters(session: Session) -> list[dict[str, Any]]:
     return sorted(listed, key=lambda entry: (bool(entry["reason"]), entry["name"].lower()))
 
 
+def loaded_base(session: Session) -> str:
+    """Return the name of the base model that the loaded checkpoint was made from, or "" where it is unknown."""
+    unet = session.host.loaded_unet()
+    if unet is None:
+        return ""
+    loaded = loaded_network(unet)
+    return BASES.get((loaded.context_dim, len(loaded.widths)), loaded.base)
+
+
 def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: LoadedNetwork | None) -> dict[str, Any]:
     found = adapter.recognised
     reason = mismatch(adapter, loaded) if loaded else ""
@@ -69,6 +80,7 @@ def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: Lo
         "variant_by": found.variant_by,
         "controlnet": found.controlnet,
         "fields": list(found.family.fields),
+        "uses": uses_of(found.family.name, name),
         "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
         "short": f"for {found.base}" if found.runs else NOT_YET,

@@ -126,7 +126,7 @@ def spec(units: int) -> dict[str, Any]:
 
 
 def control(name: str, group: str) -> dict[str, Any]:
-    """Return one control: the widget that draws it, where it stands, its texts, its default and its kind's own facts."""
+    """Return one control: the widget that draws it, its group, its texts, its default and its kind's own facts."""
     facts = FIELDS[name].metadata
     default = FIELDS[name].default
     return {

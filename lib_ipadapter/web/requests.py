@@ -13,7 +13,8 @@ from ..review.likeness_report import LikenessReport, report_as_json
 from ..review.reference_check import check
 from ..unit.schedule_plot import plotted
 from ..unit.unit import read_own_unit, schema
-from .file_lists import list_adapters, list_encoders, list_saved, save_reference
+from .adapter_uses import suited
+from .file_lists import list_adapters, list_encoders, list_saved, loaded_base, save_reference
 from .keypoints import keypoints
 from .response_models import (
     Adapter,
@@ -98,7 +99,14 @@ def plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def panel_lists(session: Session) -> dict[str, Any]:
     """Return the files and presets that a panel offers, and what it can ask for."""
-    lists = {"models": list_adapters(session), "saved": list_saved(session), "asks": list(PANEL)}
+    models = list_adapters(session)
+    lists: dict[str, Any] = {
+        "models": models,
+        "suited": suited(models),
+        "base": loaded_base(session),
+        "saved": list_saved(session),
+        "asks": list(PANEL),
+    }
     try:
         return {**lists, "presets": session.presets.all()}
     except IPAdapterError as error:

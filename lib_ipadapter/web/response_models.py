@@ -32,6 +32,9 @@ class Adapter(BaseModel):
     unit_fields: list[str] | None = Field(
         None, alias="fields", description="Fields of a unit that have a meaning for few families, this among them."
     )  # fields itself is a name of pydantic 1's
+    uses: list[str] | None = Field(
+        None, description="What it was trained for: general, face, composition, style or likeness."
+    )
     title: str | None = Field(None, description="Kind of adapter in words.")
     missing: bool | None = Field(None, description="Whether something that it needs was not found, which note names.")
     note: str | None = Field(None, description="Which encoder file it will use, or what to do where there is none.")

@@ -98,7 +98,7 @@ def test_the_five_steps(page: Any, model: str) -> None:
 
 
 def test_by_keyboard_alone(page: Any, model: str) -> None:
-    page.focus(f"{PANEL} .label-wrap")
+    page.focus(f"{PANEL} :is(button.label-wrap, .label-wrap [role=button])")
     page.keyboard.press("Enter")
     page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
     rest(page)

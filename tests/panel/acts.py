@@ -49,7 +49,7 @@ RESTS = """() => {
     const {asking, plot} = ipAdapter.panels.txt2img;
     return asking.waiting.length === 0 && plot.root.getAttribute("aria-busy") === "false";
 }"""
-"""Whether a ticked panel waits for nothing that the server was asked; an answer draws it anew."""
+"""Whether a ticked panel waits for nothing that the server was asked; an answer draws it again."""
 
 
 def rest(page: Any) -> None:
@@ -89,6 +89,31 @@ def changed(unit: dict[str, Any]) -> dict[str, Any]:
     """Return what differs from the defaults of the field table; everything else must be at its default."""
     defaults = {name: json.loads(json.dumps(field.default)) for name, field in FIELDS.items()}
     return {name: value for name, value in unit.items() if value != defaults[name]}
+
+
+CONTRASTS = """(selector) => {
+    const level = (colour) => {
+        const most = colour.startsWith("color") ? 1 : 255; // of a mixed colour, or of any other
+        const [red, green, blue] = colour.match(/[\\d.]+/g).map((part) => Number(part) / most);
+        return 0.2126 * red ** 2.2 + 0.7152 * green ** 2.2 + 0.0722 * blue ** 2.2;
+    };
+    const behind = (part) => {
+        for (; part; part = part.parentElement) {
+            const {backgroundColor} = getComputedStyle(part);
+            if (!/, 0\\)$/.test(backgroundColor)) return backgroundColor;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    return [...document.querySelectorAll(selector)].map((part) => {
+        const pair = [level(getComputedStyle(part).color), level(behind(part))];
+        return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    });
+}"""
+
+
+def contrasts(page: Any, selector: str) -> list[float]:
+    """Return the contrast of each element's text to what is behind it, from 1 to 21 as WCAG 2 counts."""
+    return page.evaluate(CONTRASTS, selector)
 
 
 def unfold(page: Any, group: str) -> None:

@@ -25,10 +25,11 @@ from lib_ipadapter.pictures.image_file import picture_url
 from lib_ipadapter.unit.presets import Presets
 from lib_ipadapter.unit.schedule_plot import plotted
 from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.web.adapter_uses import suited, uses_of
 
 from .controlnet import draw_controlnet
 
-MODELS = [
+MODELS: list[dict[str, Any]] = [
     {
         "name": "ip-adapter_sd15.safetensors",
         "title": "base",
@@ -94,7 +95,33 @@ MODELS = [
         "note": "",
     },
 ]
+for model in MODELS:
+    model["uses"] = uses_of(model["family"], model["name"])
 
+
+TITLE = "Likeness of faces to the references of IP-Adapter units."
+LIKENESS: dict[str, Any] = {
+    "title": TITLE,
+    "low": 0.3,
+    "rows": [
+        {"picture": 1, "unit": 1, "found": "faces", "faces": [{"cosine": 0.62}, {"cosine": 0.31}], "remedies": []},
+        {
+            "picture": 1,
+            "unit": 2,
+            "found": "no face",
+            "faces": [],
+            "remedies": ["Its weight is 0.3.", "It ends at 0.5 of the steps."],
+        },
+        {
+            "picture": 2,
+            "unit": 1,
+            "found": "no face in its region",
+            "faces": [],
+            "remedies": ["Another reference may help, or a prompt."],
+        },
+    ],
+}
+"""What the server found in the pictures of the last generation."""
 
 PNG = (
     "data:image/png;base64,"
@@ -110,7 +137,7 @@ def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
 
 
 def done(words: str, name: str) -> dict[str, Any]:
-    """Return what the library says when something is done; its own room needs torch."""
+    """Return what the library says when something is done; its own module needs torch."""
     return {"message": words, "values": {"name": name}}
 
 
@@ -118,6 +145,7 @@ class Server:
     """What answers the panel: presets and plots are the library's own, the rest only looks like it."""
 
     def __init__(self, folder: str) -> None:
+        self.models = MODELS
         self.presets = Presets(lambda: Path(folder, "presets.json"))
         self.saved: list[dict[str, Any]] = [
             {"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}
@@ -132,6 +160,9 @@ class Server:
             "faces": self.faces,
             "keypoints": self.keypoints,
             "fail": self.fail,
+            "hang": self.hang,
+            "have": self.have,
+            "likeness": self.likeness,
             "save preset": lambda asked: self.presets_after("Saved as {name}.", self.presets.save(asked)),
             "delete preset": lambda asked: self.presets_after("Deleted {name}.", self.presets.delete(asked)),
             "subjects": lambda asked: self.listed_subjects(),
@@ -152,10 +183,24 @@ class Server:
         return json.dumps({**answer, "id": number})
 
     def files(self, _asked: dict[str, Any]) -> dict[str, Any]:
-        return {"models": MODELS, "saved": self.saved, "presets": self.presets.all(), "asks": list(self.does)}
+        lists = {"models": self.models, "suited": suited(self.models), "base": "SD1.x", "saved": self.saved}
+        return {**lists, "presets": self.presets.all(), "asks": list(self.does)}
 
     def fail(self, _asked: dict[str, Any]) -> dict[str, Any]:
         raise ArithmeticError("as a server may")
+
+    def hang(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Answer late, as a server does that was restarted or is busy."""
+        time.sleep(asked["seconds"])
+        return {"late": True}
+
+    def have(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """From now on list only the adapters of these names."""
+        self.models = [model for model in MODELS if model["name"] in asked["names"]]
+        return {}
+
+    def likeness(self, _asked: dict[str, Any]) -> dict[str, Any]:
+        return LIKENESS
 
     def save(self, asked: dict[str, Any]) -> dict[str, Any]:
         unit, name = asked["unit"], f"{asked['name']}.safetensors"
@@ -221,6 +266,16 @@ def commented(text: str) -> str:
     return f"<p class='comments'>{'<br>'.join(html.escape(line) + chr(10) for line in text.split(chr(10)))}</p>"
 
 
+def refused(text: str) -> str:
+    """Return an error as the web UI shows it below the gallery (modules/call_queue.py)."""
+    return f"<div class='error'>{html.escape(text)}</div>"
+
+
+def raised(text: str) -> str:
+    """Raise an error that gradio itself shows."""
+    raise gr.Error(text)
+
+
 def build(folder: str) -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as page:
         with gr.Row():
@@ -230,7 +285,7 @@ def build(folder: str) -> gr.Blocks:
         draw_controlnet(page, "txt2img")
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
-        number = itertools.count()  # for gradio shows nothing anew that is as before
+        number = itertools.count()  # gradio does not show again what has not changed
         generate.click(lambda *args: json.dumps([next(number), args]), inputs=panel.texts, outputs=[given])
         pasted = gr.Textbox(label="Parameters as JSON", elem_id="pasted")
         paste = gr.Button("Paste", elem_id="paste")
@@ -238,6 +293,8 @@ def build(folder: str) -> gr.Blocks:
         comments = gr.Textbox(label="Comments", elem_id="comments", lines=3)
         log = gr.HTML(elem_id="html_log_txt2img", elem_classes="html-log")
         gr.Button("Comment", elem_id="comment").click(commented, inputs=[comments], outputs=[log])
+        gr.Button("Refuse", elem_id="refuse").click(refused, inputs=[comments], outputs=[log])
+        gr.Button("Raise", elem_id="raise").click(raised, inputs=[comments], outputs=[log])
         paste.click(lambda text: take(json.loads(text), functions), inputs=[pasted], outputs=list(components))
     return page
 

@@ -45,6 +45,7 @@ def test_a_reference_gives_its_colour(browser: Any, demo_address: str) -> None:
         page.wait_for_selector(".ipadapter-reference")
         option = f"select[aria-label=Adapter] option[value='{ADAPTERS['base']}']"
         page.wait_for_selector(option, state="attached", timeout=WAIT)  # the click ticked the panel, too
+        page.wait_for_function("document.querySelector('select[aria-label=Adapter]').value !== ''")
         page.select_option("select[aria-label=Adapter]", ADAPTERS["base"])
         page.click("#generate")
         page.wait_for_selector("#gallery img", timeout=WAIT)
@@ -58,4 +59,4 @@ def test_what_cannot_run_is_said_on_the_page(browser: Any, demo_address: str) ->
     with opened(browser, demo_address, "demo-panel-error") as page:
         page.check("#ipadapter_txt2img-checkbox input")
         page.click("#generate")
-        page.wait_for_selector("text=model is required", timeout=WAIT)
+        page.wait_for_selector(".ipadapter-message.wrong:has-text('model is required')", timeout=WAIT)

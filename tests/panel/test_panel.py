@@ -19,7 +19,6 @@ pytestmark = needs_chromium
 
 
 def test_nothing_is_given_until_the_panel_is_ticked(page: Any) -> None:
-    drop(page, "one.png")
     assert given(page) == []
     tick(page)
     assert len(given(page)) == 1
@@ -45,8 +44,11 @@ def test_a_number_out_of_range_is_not_taken(page: Any) -> None:
     drop(page, "one.png")
     page.fill("input[type=number][aria-label=Weight]", "99")
     page.press("input[type=number][aria-label=Weight]", "Tab")
+    assert page.inner_text(".ipadapter-message.wrong") == "Weight takes numbers from -5 to 5."
     assert page.input_value("input[type=number][aria-label=Weight]") == "1"
     assert given(page)[0]["weight"] == 1
+    page.fill("input[type=number][aria-label=Weight]", "0.9")
+    assert page.inner_text(".ipadapter-message") == ""
 
 
 def test_a_picture_can_be_removed(page: Any) -> None:
@@ -101,7 +103,7 @@ def test_an_answer_neither_folds_anything_nor_takes_a_click_away(page: Any) -> N
     button = page.locator(".ipadapter-field.mask [title='Left half']").bounding_box()
     page.mouse.move(button["x"] + 5, button["y"] + 5)
     page.mouse.down()
-    page.evaluate("() => { ipAdapter.panels.txt2img.look(); }")
+    page.evaluate("() => { ipAdapter.panels.txt2img.server.look(); }")
     rest(page)  # the answer came, and must wait
     page.mouse.up()
     assert given(page)[0]["mask"]
@@ -149,9 +151,9 @@ def test_it_works_by_keyboard_alone(page: Any) -> None:
     page.keyboard.press("Space")
     page.wait_for_selector("option[value='ip-adapter_sd15.safetensors']", state="attached")
     page.focus(".ipadapter-tab:has-text('Unit 1')")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.wait_for_selector(".ipadapter-tab[aria-selected=true]:has-text('Unit 2')")
+    for key, number in (("ArrowRight", 2), ("End", 5), ("ArrowRight", 5), ("Home", 1), ("ArrowRight", 2)):
+        page.keyboard.press(key)
+        page.wait_for_selector(f".ipadapter-tab[aria-selected=true]:has-text('Unit {number}'):focus")
     page.focus("select[aria-label=Adapter]")
     page.keyboard.press("ArrowDown")
     page.wait_for_function("document.querySelector('select[aria-label=Adapter]').value !== ''")

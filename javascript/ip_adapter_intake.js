@@ -1,0 +1,93 @@
+/* Pictures that come into a panel: dropped, pasted, chosen, or sent from elsewhere on the page. */
+
+(() => {
+    const {say} = ipAdapter;
+
+    ipAdapter.Intake = class {
+        constructor(panel) {
+            this.panel = panel;
+            this.undecided = new Set(); // units that got their first picture before an adapter was chosen
+        }
+
+        /* Return files as data URLs; the message names those that are not pictures. */
+        async urlsOf(files) {
+            const urls = [];
+            for (const file of files) {
+                try {
+                    urls.push(await ipAdapter.urlOfFile(file));
+                } catch {
+                    const name = file.name || say("This");
+                    this.panel.message.show(say("{name} is not a picture that the browser can read.", {name}), true);
+                }
+            }
+            return urls;
+        }
+
+        /* Return how many of some more pictures a list has space for; the message says where that is not all. */
+        space(pictures, more) {
+            const {most} = this.panel.spec;
+            const space = Math.max(0, most - pictures.length);
+            if (more > space) this.panel.message.show(say("A unit takes up to {n} pictures.", {n: most}), true);
+            return Math.min(space, more);
+        }
+
+        /* Add files to a list of pictures, as many as it has space for; return whether there were any. */
+        async addTo(pictures, files, place = Infinity) {
+            this.panel.message.clear();
+            const urls = await this.urlsOf(files);
+            const added = urls.slice(0, this.space(pictures, urls.length)).map((image) => ({image}));
+            pictures.splice(place, 0, ...added);
+            return added.length > 0;
+        }
+
+        /* Add files to a field of the open unit, before the picture at `place` or after all others. A picture says that
+           the panel is wanted. */
+        async add(field, files, place) {
+            const {unit} = this.panel;
+            const isFirst = field === "images" && unit.images.length === 0 && unit.model === "";
+            const isAdded = await this.addTo(unit[field], files, place);
+            if (isFirst && isAdded) this.undecided.add(unit);
+            this.panel.draw();
+            if (isAdded) this.panel.tickItself();
+            this.chooseAdapters();
+        }
+
+        /* Give units with their first picture the best adapter that the server knows for no purpose in particular. */
+        chooseAdapters() {
+            const {files, state} = this.panel;
+            if (!files.isListed) return;
+            const name = files.best();
+            const units = [...this.undecided].filter((unit) => state.all.includes(unit) && unit.model === "");
+            this.undecided.clear();
+            if (name && units.length) this.choose(units, name);
+        }
+
+        choose(units, name) {
+            const {state} = this.panel;
+            const setAll = (model) => {
+                for (const unit of units) state.suggest(unit, model);
+                this.panel.message.clear();
+                this.panel.draw();
+            };
+            const {text, wrong} = this.panel.message;
+            setAll(name);
+            if (wrong) this.panel.message.show(text, wrong);
+            else
+                this.panel.message.show(say("{name} was chosen for you.", {name}), false, {
+                    [say("Undo")]: () => setAll(""),
+                });
+        }
+
+        paste(event, field = "images") {
+            if (event.clipboardData.files.length === 0) return;
+            event.preventDefault();
+            event.stopPropagation();
+            this.add(field, [...event.clipboardData.files]);
+        }
+
+        /* Use a picture that is shown elsewhere on the page. */
+        async send(url) {
+            await this.add("images", [await ipAdapter.fileAt(url)]);
+        }
+    };
+})();

@@ -1,0 +1,58 @@
+/* Fields for numbers, which say what they take rather than put back silently what they had. */
+
+(() => {
+    const {element, say} = ipAdapter;
+
+    /* Return a field. `value` returns what it shows, `set` takes what is valid, and `report` a sentence where something
+       is not, or "" once that is over. Where the field `isOptional`, an empty one is null. */
+    ipAdapter.numberField = ({value, set, report, isOptional = false, ...attributes}) => {
+        const {min, max, ariaLabel} = attributes;
+        let isReported = false;
+        const read = () => {
+            if (field.value === "") return isOptional && !field.validity.badInput ? null : undefined;
+            const number = Number(field.value);
+            return number >= min && number <= max ? number : undefined;
+        };
+        const clear = () => {
+            if (isReported) report("");
+            isReported = false;
+        };
+        const take = () => {
+            const number = read();
+            if (number === undefined) return;
+            clear();
+            set(number);
+        };
+        const leave = () => {
+            if (read() === undefined && (field.value !== "" || field.validity.badInput)) {
+                report(say("{what} takes numbers from {min} to {max}.", {what: ariaLabel, min, max}));
+                isReported = true;
+            }
+            field.value = value() ?? "";
+        };
+        const field = element("input", {
+            type: "number",
+            ...attributes,
+            value: value() ?? "",
+            oninput: take,
+            onchange: leave,
+        });
+        return field;
+    };
+
+    /* Return a field for the weight of a picture among others. */
+    ipAdapter.weightOf = (picture, ariaLabel, changed, report) =>
+        ipAdapter.numberField({
+            min: -5,
+            max: 5,
+            step: 0.05,
+            title: say("Weight of this picture among the others"),
+            ariaLabel,
+            report,
+            value: () => picture.weight ?? 1,
+            set: (weight) => {
+                picture.weight = weight;
+                changed();
+            },
+        });
+})();

@@ -1,0 +1,24 @@
+/* The reason why a generation was refused, shown beside the unit that it is about; the web UI shows it below the gallery. */
+
+(() => {
+    const SHOWN = "[id^=html_log_] .error, .toast-text"; // where web UIs show it, and gradio itself
+    const REFUSAL = /IP-Adapter(?: unit (\d+))?: (.+)/s; // as the server begins each of its errors
+    const seen = new WeakSet();
+
+    /* Return the panels that an error may be about: the one of its tab, or those in sight. */
+    function panelsOf(place) {
+        const log = place.closest("[id^=html_log_]");
+        const panels = Object.values(ipAdapter.panels).filter((panel) => panel.state.ticked);
+        return panels.filter((panel) => (log ? log.id === `html_log_${panel.tab}` : panel.root.offsetParent));
+    }
+
+    function show(place) {
+        const found = REFUSAL.exec(place.textContent);
+        if (!found || seen.has(place)) return;
+        seen.add(place);
+        const [, unit, sentence] = found;
+        for (const panel of panelsOf(place)) panel.showRefusal(Number(unit) - 1, sentence.trim());
+    }
+
+    onAfterUiUpdate(() => gradioApp().querySelectorAll(SHOWN).forEach(show));
+})();

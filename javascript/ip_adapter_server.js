@@ -1,0 +1,57 @@
+/* What a panel asks of the server, and what it does with the answers. */
+
+(() => {
+    const {say} = ipAdapter;
+
+    ipAdapter.Server = class {
+        constructor(panel) {
+            this.panel = panel;
+        }
+
+        /* Return the server's answer, once what it changes may be drawn. */
+        async answerTo(what, more) {
+            const answer = await this.panel.asking.ask(what, more);
+            await this.panel.view.released;
+            return answer;
+        }
+
+        /* Ask for something that is answered with lists of what the server has, or with a word on what it did. */
+        async ask(what, more) {
+            const {message, ...files} = await this.answerTo(what, more);
+            this.panel.files.take(files);
+            if (message) this.panel.message.show(message, Object.keys(files).length === 0);
+            this.panel.draw();
+        }
+
+        /* Ask for what takes long, and show how far it is, with a button that ends it. */
+        work(what, more) {
+            const {panel} = this;
+            panel.message.show(say("One moment…"));
+            const task = ipAdapter.newTask();
+            const work = this.ask(what, {...more, task});
+            const stop = () => gradioApp().querySelector(`#${panel.tab}_interrupt`).click();
+            ipAdapter.follow(task, work, async (text) => {
+                await panel.view.released;
+                panel.message.show(text, false, {[say("Stop")]: stop});
+            });
+            return work;
+        }
+
+        /* Ask which files there are. */
+        async look(what = "list") {
+            await this.ask(what);
+            this.panel.intake.chooseAdapters();
+            if (this.panel.files.offers("subjects")) await this.ask("subjects");
+        }
+
+        /* Save the open unit's references under a name. */
+        save() {
+            const name = (prompt(say("Name to save as")) || "").trim();
+            if (!name) return;
+            const file = `${name}.safetensors`.toLowerCase();
+            const overwrite = this.panel.files.saved.some((saved) => saved.name.toLowerCase() === file);
+            if (overwrite && !confirm(say("Replace the saved reference {name}?", {name}))) return;
+            this.work("save", {name, unit: {...this.panel.unit, enabled: true, embeds: ""}, overwrite});
+        }
+    };
+})();

@@ -1,0 +1,89 @@
+/* The state of a panel: its units, which of them is open, and what of them is sent. */
+
+ipAdapter.Units = class {
+    constructor(spec, files) {
+        this.spec = spec;
+        this.files = files;
+        this.ticked = false;
+        this.current = 0;
+        this.defaults = Object.fromEntries(spec.controls.map((control) => [control.name, control.default]));
+        this.suggested = new WeakMap(); // a unit -> the adapter that it was given without a choice by the person
+        this.all = Array.from({length: spec.units}, () => this.emptyUnit());
+    }
+
+    emptyUnit() {
+        return {enabled: true, model: "", images: [], ...structuredClone(this.defaults)};
+    }
+
+    get open() {
+        return this.all[this.current];
+    }
+
+    isFilled(unit) {
+        return unit.images.length > 0 || unit.model !== "" || unit.subject !== "" || unit.embeds !== "";
+    }
+
+    isUsed(unit) {
+        return unit.enabled && this.isFilled(unit);
+    }
+
+    /* A ticked panel always sends a unit: where all are empty, the first one, so that the server says what is missing. */
+    isSent(index) {
+        if (!this.ticked) return false;
+        return this.isUsed(this.all[index]) || (index === 0 && !this.all.some((unit) => this.isUsed(unit)));
+    }
+
+    suggest(unit, model) {
+        unit.model = model;
+        this.suggested.set(unit, model);
+    }
+
+    choose(unit, model) {
+        unit.model = model;
+        this.suggested.delete(unit);
+    }
+
+    /* Return whether the person has chosen a unit's adapter. */
+    isChosen(unit) {
+        return unit.model !== "" && this.suggested.get(unit) !== unit.model;
+    }
+
+    /* Some fields have a meaning for some adapters only; while an adapter is unknown, they may have one. */
+    hasMeaning(control, unit) {
+        if (!control.conditional) return true;
+        const model = this.files.modelOf(unit);
+        return model ? (model.fields || []).includes(control.name) : unit.model !== "";
+    }
+
+    /* Return what is sent of a unit: fields without a meaning for its adapter at their defaults. */
+    sent(unit) {
+        const idle = this.spec.controls.filter((control) => !this.hasMeaning(control, unit));
+        return {...unit, ...Object.fromEntries(idle.map(({name}) => [name, this.defaults[name]])), enabled: true};
+    }
+
+    /* Return a unit as parts of JSON, or none where it is not sent. */
+    jsonParts(index) {
+        return this.isSent(index) ? ipAdapter.jsonParts(this.sent(this.all[index]), this.all[index]) : [];
+    }
+
+    /* Put another unit in the place of one; return what undoes that. */
+    put(index, unit) {
+        const before = this.all[index];
+        this.all[index] = unit;
+        this.current = index;
+        return () => this.put(index, before);
+    }
+
+    controlsOf(group) {
+        return this.spec.controls.filter((control) => control.group === group && this.hasMeaning(control, this.open));
+    }
+
+    control(name) {
+        return this.spec.controls.find((control) => control.name === name);
+    }
+
+    isChanged({name}) {
+        const value = this.open[name];
+        return Array.isArray(value) ? value.length > 0 : value !== this.defaults[name];
+    }
+};

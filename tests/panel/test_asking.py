@@ -1,0 +1,51 @@
+"""The way to the server in a real browser: an answer that never comes, or comes late, holds nothing up."""
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
+    pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
+
+from .acts import tick
+from .served import needs_chromium
+
+pytestmark = needs_chromium
+
+
+def asked(page: Any, *questions: str) -> list[dict[str, Any]]:
+    """Return the answers to questions that are asked at once, of which `hang` is given up after a second."""
+    return page.evaluate(
+        """(questions) => {
+            const {asking} = ipAdapter.panels.txt2img;
+            asking.patience.hang = 1;
+            return Promise.all(questions.map((what) => asking.ask(what, {seconds: 3})));
+        }""",
+        questions,
+    )
+
+
+def test_a_question_without_an_answer_is_given_up_and_the_next_is_asked(page: Any) -> None:
+    tick(page)
+    lost, listed = asked(page, "hang", "list")
+    assert "has not answered for 1 seconds" in lost["message"]
+    assert "models" in listed
+
+
+def test_an_answer_that_comes_late_is_nobodys(page: Any) -> None:
+    tick(page)
+    lost, plotted, failed = asked(page, "hang", "subjects", "fail")
+    assert "has not answered" in lost["message"]
+    assert sorted(plotted) == ["subjects"]
+    assert "console" in failed["message"]
+    assert page.evaluate("ipAdapter.panels.txt2img.asking.waiting.length") == 0
+
+
+def test_the_panel_says_so_when_the_server_does_not_answer(page: Any) -> None:
+    page.evaluate("ipAdapter.panels.txt2img.asking.patience.list = 0")
+    page.check("#ipadapter_txt2img-checkbox input")
+    page.wait_for_selector(".ipadapter-message.wrong:has-text('has not answered')")
+    page.evaluate("ipAdapter.panels.txt2img.asking.patience.list = 60")
+    page.click("button[aria-label=Refresh]")
+    page.wait_for_selector("select[aria-label=Adapter] option[value='ip-adapter_sd15.safetensors']", state="attached")

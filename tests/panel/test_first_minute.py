@@ -1,0 +1,126 @@
+"""A new user's first minute in a real browser: a picture is enough, and what is missing is said where it is missing."""
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
+    pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
+
+from .acts import contrasts, drop, given, rest, tick, unfold
+from .page import MODELS, PNG
+from .served import needs_chromium, opened
+
+pytestmark = needs_chromium
+
+BASE, PLUS = "ip-adapter_sd15.safetensors", "ip-adapter-plus_sd15.safetensors"
+TICK = "#ipadapter_txt2img-checkbox input"
+NOTE = ".ipadapter-right > .ipadapter-field .ipadapter-note.wrong"
+
+
+@contextmanager
+def only(page: Any, *names: str) -> Iterator[None]:
+    """Let the server have these adapters and no others."""
+    ask = "(names) => ipAdapter.panels.txt2img.asking.ask('have', {names})"
+    page.evaluate(ask, list(names))
+    yield
+    page.evaluate(ask, [model["name"] for model in MODELS])
+
+
+PASTE = """async (png) => {
+    const data = new DataTransfer();
+    data.items.add(new File([await (await fetch(png)).blob()], "a.png", {type: "image/png"}));
+    const event = new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true});
+    document.querySelector(".ipadapter-right").dispatchEvent(event);
+}"""
+
+
+@pytest.mark.parametrize("way", ["chosen", "pasted", "sent"])
+def test_a_picture_is_enough(page: Any, way: str) -> None:
+    if way == "chosen":
+        drop(page, "one.png")
+    elif way == "pasted":
+        page.evaluate(PASTE, PNG)
+    else:
+        page.evaluate("(url) => ipAdapter.send('txt2img', url)", PNG)
+    page.wait_for_selector(f".ipadapter-message:has-text('{PLUS} was chosen for you.') button:text-is('Undo')")
+    assert page.is_checked(TICK)
+    (unit,) = given(page)
+    assert (unit["model"], len(unit["images"])) == (PLUS, 1)
+
+
+def test_a_chosen_adapter_stays(page: Any) -> None:
+    tick(page)
+    page.select_option("select[aria-label=Adapter]", BASE)
+    drop(page, "one.png")
+    assert given(page)[0]["model"] == BASE
+    assert page.inner_text(".ipadapter-message") == ""
+
+
+def test_the_choice_is_taken_back_for_good(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    page.click(".ipadapter-message button:text-is('Undo')")
+    assert given(page)[0]["model"] == ""
+    assert page.inner_text(NOTE) == "Choose an adapter: without one, the references cannot be used."
+    drop(page, "two.png")
+    assert given(page)[0]["model"] == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ((), "No adapter for SD1.x was found. Put one into models/ipadapter and press ↻."),
+        (
+            ("ip-adapter_sdxl.safetensors",),
+            "No adapter for SD1.x was found. Put one into models/ipadapter and press ↻.",
+        ),
+        (("ip-adapter-faceid-portrait_sd15.bin",), "needs insightface, which is not installed."),
+    ],
+    ids=["none", "for another checkpoint", "something is missing"],
+)
+def test_what_to_do_is_said_where_no_adapter_can_run(page: Any, names: tuple[str, ...], text: str) -> None:
+    with only(page, *names):
+        drop(page, "one.png")
+        page.wait_for_selector(NOTE)
+        rest(page)
+        assert page.inner_text(NOTE) == text
+        assert page.input_value("select[aria-label=Adapter]") == ""
+
+
+@pytest.mark.parametrize("way", ["#refuse", "#raise"], ids=["as the web UI", "as gradio"])
+def test_why_a_generation_was_refused_stands_beside_its_unit(page: Any, way: str) -> None:
+    tick(page)
+    page.fill("#comments textarea", "Refusal: IP-Adapter unit 2: model is required: the file name of an adapter.")
+    page.click(way)
+    page.wait_for_selector(".ipadapter-tab[aria-selected=true]:has-text('Unit 2')")
+    assert page.inner_text(".ipadapter-message.wrong") == "model is required: the file name of an adapter."
+    page.fill("#comments textarea", "RuntimeError: of somebody else")
+    page.click(".ipadapter-tab:has-text('Unit 1')")
+    page.click(way)
+    page.wait_for_selector("text=of somebody else")
+    assert page.inner_text(".ipadapter-message") == ""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_words_can_be_read(browser: Any, address: str, theme: str) -> None:
+    with opened(browser, f"{address}?__theme={theme}", f"first-minute-{theme}") as page:
+        tick(page)
+        drop(page, "one.png", "two.png")
+        unfold(page, "References")
+        rest(page)
+        words = ".ipadapter-note, .ipadapter-message, .ipadapter-add, .ipadapter-tab small, figcaption, small"
+        assert min(contrasts(page, f".ipadapter-panel :is({words})")) > 4.5, "the contrast that WCAG 2 asks for"
+
+
+def test_a_weight_can_be_read(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png", "two.png")
+    weight = page.locator("[aria-label='Weight of reference 1']")
+    weight.fill("0.75")
+    needed, there = weight.evaluate("(field) => [field.scrollWidth, field.clientWidth]")
+    assert needed <= there
+    assert there >= 44, "four characters and the browser's arrows"

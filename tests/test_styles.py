@@ -1,0 +1,20 @@
+"""style.css imports every style sheet, under an address that changes with its content."""
+
+from demo.frame import style
+from styles import IMPORT, ROOT, SHEET, with_digests
+
+
+def test_each_sheet_is_imported_once_with_its_digest() -> None:
+    """Where it fails, run `python tests/styles.py`."""
+    text = SHEET.read_text(encoding="utf-8")
+    assert sorted(name for name, _ in IMPORT.findall(text)) == sorted(
+        f"styles/{path.name}" for path in (ROOT / "styles").glob("*.css")
+    )
+    assert text == with_digests(text)
+
+
+def test_a_page_of_ones_own_gets_the_whole_style() -> None:
+    whole = style()
+    assert "@import" not in whole
+    for path in (ROOT / "styles").glob("*.css"):
+        assert path.read_text(encoding="utf-8") in whole
