@@ -1,4 +1,4 @@
-"""`python -m lib_ipadapter inspect FILE... [--json]`: say what adapter files are, from their headers."""
+"""`python -m lib_ipadapter inspect FILE... [--json]`: describe adapter files from their headers."""
 
 import argparse
 import json
@@ -15,9 +15,9 @@ from .weights.adapter_file import open_adapter
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 1 where a file is no adapter that can be read."""
     parser = argparse.ArgumentParser(prog="python -m lib_ipadapter")
-    inspect = parser.add_subparsers(required=True).add_parser("inspect", help="say what adapter files are")
+    inspect = parser.add_subparsers(required=True).add_parser("inspect", help="describe adapter files")
     inspect.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    inspect.add_argument("--json", action="store_true", help="print a JSON list, one object a file")
+    inspect.add_argument("--json", action="store_true", help="print a JSON list, one object per file")
     options = parser.parse_args(arguments)
     found = [describe(path) for path in options.files]
     print(json.dumps(found, indent=2) if options.json else "\n\n".join(map(_as_text, found)))  # noqa: T201

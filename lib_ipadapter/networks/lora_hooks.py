@@ -18,7 +18,7 @@ class LoraHooks:
     """LoRAs beside the linear layers of one U-Net: to what a layer returns for x, `strength * up(down(x))` is added.
 
     No weight is touched, so that nothing has to be put back, whatever their dtype is and whoever moves them. Inject
-    before what needs the layers' results. They do nothing but with `strengths`, one for each LoRA.
+    before what needs the layers' results. They do nothing until `strengths` is set, one for each LoRA.
     """
 
     def __init__(self, unet: nn.Module, loras: Sequence[LoraWeights]) -> None:
@@ -50,7 +50,7 @@ class LoraHooks:
         return output
 
     def _on(self, i: int, path: str, output: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a layer's down and up as `output` is; they are there for one pass."""
+        """Return a layer's down and up in the dtype and on the device of `output`; they are kept for one pass."""
         key = (i, path, output.device, output.dtype)
         if key not in self._ready:
             down, up = self._loras[i][path]

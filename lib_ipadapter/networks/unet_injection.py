@@ -215,7 +215,7 @@ def _size_error(expected: Size | None, size: Sequence[int]) -> IPAdapterError:
     return IPAdapterError(
         f"expected a whole picture of {_sides(expected)} latent cells in the U-Net, for a unit has "
         f"a region of it (mask, place, tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, and "
-        "nobody says where they are. Take the region away, or switch the tiling off."
+        "where they are is not known. Take the region away, or switch the tiling off."
     )
 
 

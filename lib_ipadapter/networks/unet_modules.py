@@ -22,7 +22,7 @@ def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
 def find_submodule(root: nn.Module, path: str) -> nn.Module | None:
     """Return the module at `path`, or None; a walk over all modules of a U-Net takes longer than all else here.
 
-    A module that other extensions have put around one, such as what scales a block's pictures, is seen through.
+    A module that other extensions have put around one, such as one that scales a block's pictures, is skipped.
     """
     module: Any = root
     for name in path.split("."):
@@ -48,7 +48,7 @@ def _shape(linear: Any) -> tuple[int, int]:
     """Return the widths of a linear layer's output and input.
 
     Forge's quantised layers have no `in_features`. In 4 bits the weight is packed, and its state knows the true shape;
-    weights of GGUF files tell that themselves (backend/operations_bnb.py, operations_gguf.py).
+    weights of GGUF files have it as theirs (backend/operations_bnb.py, operations_gguf.py).
     """
     if hasattr(linear, "in_features"):
         return linear.out_features, linear.in_features

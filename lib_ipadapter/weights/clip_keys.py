@@ -34,7 +34,7 @@ HF_NAMES = (
 and the projection transposed (transformers, `CLIPVisionModelWithProjection`; open_clip, `VisionTransformer`)."""
 
 HF_TEXT = re.compile(r"text_model\.|text_projection|logit_scale|.*position_ids$")
-"""What a whole CLIP file holds beside its vision tower."""
+"""What a whole CLIP file holds in addition to its vision tower."""
 
 HF_PROJECTION = "visual_projection.weight"
 HF_PART = re.compile(r"(.*\.self_attn\.)[qkv](_proj\.\w+)")

@@ -25,10 +25,10 @@ from .shapes import Shape, Shapes
 from .tensor_file import read_shapes, read_tensors, refuse_mismatch, refuse_unusable
 
 HEADS = {1280: 16, 1408: 16, 1664: 16, 1024: 16}
-"""Attention heads by width, for the published towers H, g, bigG and L; shapes do not tell. Others have heads of 64."""
+"""Attention heads by width, for the published towers H, g, bigG and L (not visible in shapes). Others have heads of 64."""
 
 QUICK_GELU = {(1024, 24)}
-"""(width, layers) of OpenAI's towers, whose activation is x * sigmoid(1.702 x); shapes do not tell."""
+"""(width, layers) of OpenAI's towers, whose activation is x * sigmoid(1.702 x); shapes do not show it."""
 
 LAYER = re.compile(r"transformer\.resblocks\.(\d+)\.")
 
@@ -69,7 +69,7 @@ class EncoderFile:
     parameters: int
     """Numbers in the tower's own tensors."""
     identity: tuple[object, ...]
-    """What tells this state of the file from any other."""
+    """What distinguishes this state of the file from any other."""
 
     @property
     def image_size(self) -> int:
@@ -114,9 +114,9 @@ def _heads(width: int) -> int:
 
 @lru_cache(maxsize=32)
 def fingerprint(encoder: EncoderFile) -> str:
-    """Return what tells a tower from others that are built alike: the SHA-256 of its vectors, in hexadecimal.
+    """Return what distinguishes a tower from others that are built alike: the SHA-256 of its biases and norms.
 
-    Biases and norms are enough, and take no time. They are rounded to half precision, so that a tower in another
+    They are enough, and take no time to read. They are rounded to half precision, so that a tower in another
     layout, container or precision (save bfloat16) has the same.
     """
     own = {key: tensor for key, tensor in vision_part(read_tensors(encoder.path)).items() if tensor.dim() == 1}
@@ -156,7 +156,7 @@ def black_pixels(encoder: EncoderFile) -> Tensor:
 
 
 UNCONDITIONAL: Mapping[str, Callable[[EncoderFile], Tensor]] = {"mean": zero_pixels, "black": black_pixels}
-"""Conventions of what the unconditional rows see where no negative reference is given."""
+"""Conventions for what the unconditional rows see where no negative reference is given."""
 
 
 def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) -> nn.Module:

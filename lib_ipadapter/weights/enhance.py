@@ -15,9 +15,12 @@ from torch import Tensor
 from .clip_vision import Features
 
 
-def squares_of(levels: Tensor, count: int) -> list[Tensor]:
-    """Return a square picture (3, count * size, count * size) as its squares, row by row: count² of (3, size, size)."""
-    return list(rearrange(levels, "c (row h) (column w) -> (row column) c h w", row=count, column=count))
+def squares_of(pixels: Tensor, count: int) -> list[Tensor]:
+    """Return the pixels of a square picture (3, count * size, count * size) as its count² squares, row by row.
+
+    Each is (3, size, size), with values in 0..1.
+    """
+    return list(rearrange(pixels, "c (row h) (column w) -> (row column) c h w", row=count, column=count))
 
 
 def enhanced(whole: Features, squares: Sequence[Features], count: int, ratio: float) -> Features:

@@ -109,7 +109,7 @@ class Resampler(Perceiver):
 
 
 class FaceResampler(Resampler):
-    """InstantID and FaceID Portrait unnorm: learned latents attend a face's vector.
+    """InstantID and FaceID Portrait unnorm: learned latents attend a face embedding.
 
     (faces, width) -> (faces, latents, context dim)
     """
@@ -119,7 +119,7 @@ class FaceResampler(Resampler):
 
 
 class FaceTokens(nn.Module):
-    """What all of FaceID begins with: tokens from a face's vector.
+    """The first part of every FaceID projector: tokens from a face embedding.
 
     (faces, width) -> (faces, tokens, context dim)
     """
@@ -130,19 +130,19 @@ class FaceTokens(nn.Module):
         self.proj = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, tokens * context_dim))
         self.norm = nn.LayerNorm(context_dim)
 
-    def tokens_of(self, vectors: Tensor) -> Tensor:
-        return self.norm(rearrange(self.proj(vectors), "faces (tokens dim) -> faces tokens dim", tokens=self.tokens))
+    def tokens_of(self, embeddings: Tensor) -> Tensor:
+        return self.norm(rearrange(self.proj(embeddings), "faces (tokens dim) -> faces tokens dim", tokens=self.tokens))
 
 
 def face_sizes(shapes: Shapes) -> tuple[int, int, int]:
-    """Return the width of a face's vector, the number of tokens and their width."""
+    """Return the width of a face embedding, the number of tokens and their width."""
     _, width = shapes["image_proj.proj.0.weight"]
     (context_dim,) = shapes["image_proj.norm.weight"]
     return width, shapes["image_proj.proj.2.weight"][0] // context_dim, context_dim
 
 
 class FaceProjector(FaceTokens):
-    """FaceID and FaceID Portrait: nothing but the tokens of a face's vector.
+    """FaceID and FaceID Portrait: the tokens of a face embedding alone.
 
     (faces, width) -> (faces, tokens, context dim)
     """
@@ -151,12 +151,12 @@ class FaceProjector(FaceTokens):
     def of_shapes(cls, shapes: Shapes) -> "FaceProjector":
         return cls(*face_sizes(shapes))
 
-    def forward(self, vectors: Tensor) -> Tensor:
-        return self.tokens_of(vectors)
+    def forward(self, embeddings: Tensor) -> Tensor:
+        return self.tokens_of(embeddings)
 
 
 class FacePlusProjector(FaceTokens):
-    """FaceID Plus v1: the tokens of a face's vector attend the hidden states of the face's picture.
+    """FaceID Plus v1: the tokens of a face embedding attend the hidden states of the face's picture.
 
     (faces, width) and (faces, states, clip width) -> (faces, tokens, context dim)
     """
@@ -170,15 +170,15 @@ class FacePlusProjector(FaceTokens):
         clip_width, _, heads, _, depth = perceiver_sizes(shapes, "image_proj.perceiver_resampler.")
         return cls(*face_sizes(shapes), clip_width, heads, depth)
 
-    def forward(self, vectors: Tensor, states: Tensor) -> Tensor:
-        return self.perceiver_resampler.attend(states, self.tokens_of(vectors))
+    def forward(self, embeddings: Tensor, states: Tensor) -> Tensor:
+        return self.perceiver_resampler.attend(states, self.tokens_of(embeddings))
 
 
 class FacePlusV2Projector(FacePlusProjector):
-    """FaceID Plus v2: what was seen of the face's picture is added to what its vector says."""
+    """FaceID Plus v2: what the hidden states give is added to the tokens of the face embedding."""
 
-    def forward(self, vectors: Tensor, states: Tensor, structure_weight: float = 1.0) -> Tensor:
-        tokens = self.tokens_of(vectors)
+    def forward(self, embeddings: Tensor, states: Tensor, structure_weight: float = 1.0) -> Tensor:
+        tokens = self.tokens_of(embeddings)
         return tokens + structure_weight * self.perceiver_resampler.attend(states, tokens)
 
 

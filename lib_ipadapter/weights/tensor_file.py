@@ -87,7 +87,7 @@ def _fault(tensor: Tensor) -> str | None:
 
 
 def is_torch(path: Path) -> bool:
-    """Tell a torch archive from a safetensors file by its first bytes; raises for what is neither."""
+    """Return whether a file is a torch archive, not safetensors, by its first bytes; raises for what is neither."""
     if path.is_dir():
         raise IPAdapterError(f"{path.name} is a folder; an adapter or encoder is a single file.")
     try:
@@ -106,6 +106,6 @@ def is_torch(path: Path) -> bool:
     if head[:1] == b"\x80":
         raise IPAdapterError(
             f"{path.name} is a pickle in torch's oldest format, which cannot be read safely. "
-            "Get the .safetensors version, or save it anew with a current torch."
+            "Get the .safetensors version, or save it again with a current torch."
         )
     return head.startswith(b"PK")
