@@ -36,8 +36,8 @@ def keypoints(session: Session, asked: Any) -> dict[str, Any]:
     file = read_image_file("image", Mask().read("image", asked.get("image", "")) or "")
     found = session.preparation.faces.required_faces_of("image", file, PACKS[ANTELOPE])
     (face,) = choose("image", found, which)
-    photo = decode("image", file.content).size[::-1]
-    points = placed(face, place, size) if place else fitted(face, photo, size)
+    photo = decode("image", file.content)
+    points = placed(face, place, size) if place else fitted(face, (photo.height, photo.width), size)
     return {"image": picture_url(draw_keypoints(points, size)), "faces": len(found)}
 
 
