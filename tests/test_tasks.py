@@ -119,6 +119,20 @@ def test_an_environment_that_cannot_be_made_is_a_failure(
     assert capfd.readouterr().out.strip().splitlines()[-1] == "0 passed, 1 failed, 0 skipped"
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_without_npm_the_scripts_checks_are_skipped_and_in_ci_they_fail(
+    strict: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*command: str) -> None:
+        if command[1:] == tasks.SCRIPTS:
+            raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(tasks, "run", run)
+    monkeypatch.setattr(tasks.shutil, "which", lambda _name: None)
+    results = tasks.check(strict)
+    assert (results.failed, results.skipped.total()) == (int(strict), int(not strict))
+
+
 def test_a_run_that_wrote_no_report_is_a_failure(tmp_path: Path) -> None:
     results = read_report("current", tmp_path / "none.xml", 4)
     assert (results.failed, results.problems) == (1, ("pytest ended with code 4 and wrote no report",))
