@@ -25,7 +25,7 @@ from .shapes import Shape, Shapes
 from .tensor_file import read_shapes, read_tensors, refuse_mismatch, refuse_unusable
 
 HEADS = {1280: 16, 1408: 16, 1664: 16, 1024: 16}
-"""Attention heads by width, for the published towers H, g, bigG and L (not visible in shapes). Others have heads of 64."""
+"""Attention heads by width, for the published towers H, g, bigG and L (shapes do not show it). Others: heads of 64."""
 
 QUICK_GELU = {(1024, 24)}
 """(width, layers) of OpenAI's towers, whose activation is x * sigmoid(1.702 x); shapes do not show it."""
