@@ -15,7 +15,7 @@ from lib_ipadapter.engine.prepare import Preparation
 from lib_ipadapter.engine.session import SamplingRun
 from lib_ipadapter.networks.unet_sites import SDXL, sites
 from lib_ipadapter.port import COND, UNCOND, Folders, PassInfo, Row
-from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.weights.clip_vision import open_encoder
 from lib_ipadapter.weights.projectors import Resampler
 

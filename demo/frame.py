@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from lib_ipadapter.unit.infotext import FindReference
+from lib_ipadapter.unit.field_kinds import FindReference
 from lib_ipadapter.web.panel import Panel, draw_panel
 
 ROOT = Path(__file__).resolve().parent.parent

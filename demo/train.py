@@ -26,7 +26,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib_ipadapter.pictures.preprocess import CLIP_MEAN, CLIP_STD
+from lib_ipadapter.pictures.crops import CLIP_MEAN
+from lib_ipadapter.pictures.preprocess import CLIP_STD
 
 from .adapters import ADAPTERS, Adapter, Trainee
 from .files import ADAPTERS as ADAPTER_FILES

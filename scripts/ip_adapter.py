@@ -64,7 +64,7 @@ class IPAdapterScript(scripts.Script):
             accordion=ui_components.InputAccordion,
             answer=lambda asked: module("web.panel_requests").panel_answer(session(), asked, likeness_report()),
             find_reference=lambda digits: session().references.find(digits),
-            fault_of=lambda field, name: session().preparation.files.fault_of(field, name),
+            difference=lambda label, value: module("web.pasted").difference(session(), label, value),
         )
         self.infotext_fields = panel.infotext_fields
         return panel.texts

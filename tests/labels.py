@@ -3,7 +3,6 @@
 `python tests/labels.py` writes localizations/en.json, the template for other languages.
 """
 
-import ast
 import json
 import re
 import sys
@@ -19,17 +18,15 @@ def texts_of_fields() -> set[str]:
     """Return labels, helps and choices."""
     from lib_ipadapter.unit.unit import FIELDS
 
-    facts = [field.metadata for field in FIELDS.values()]
-    options = {option for each in facts for option in getattr(each["kind"], "options", ())}
-    return options | {each["label"] for each in facts} | {each["help"] for each in facts}
+    options = {option for field in FIELDS.values() for option in getattr(field.kind, "options", ())}
+    return options | {field.label for field in FIELDS.values()} | {field.help for field in FIELDS.values()}
 
 
 def texts_of_groups() -> set[str]:
-    """Return the names of the panel's folds and what stands in them; the room itself needs gradio."""
-    tree = ast.parse((ROOT / "lib_ipadapter" / "web" / "panel.py").read_text(encoding="utf-8"))
-    tables = {ast.unparse(n.target): n.value for n in tree.body if isinstance(n, ast.AnnAssign) and n.value}
-    groups, notes = (ast.literal_eval(tables[name]) for name in ("GROUPS", "NOTES"))
-    return {name for name in groups if name} | set(notes.values())
+    """Return the names of the panel's groups and the notes in them."""
+    from lib_ipadapter.unit.field import GROUPS
+
+    return {text for texts in GROUPS.items() for text in texts if text}
 
 
 def texts_of_intents() -> set[str]:

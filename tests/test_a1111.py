@@ -19,7 +19,8 @@ fastapi = pytest.importorskip("fastapi")
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError  # noqa: E402
 from lib_ipadapter.port import COND, UNCOND  # noqa: E402
-from lib_ipadapter.unit.unit import Unit, read_unit  # noqa: E402
+from lib_ipadapter.unit.read_args import read_unit  # noqa: E402
+from lib_ipadapter.unit.unit import Unit  # noqa: E402
 
 
 class State:

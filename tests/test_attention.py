@@ -8,9 +8,10 @@ import torch
 from golden import stream
 from torch import Tensor
 
-from lib_ipadapter.networks.attention import SCALED, Term, add_image_attention, make_bank, split_heads
+from lib_ipadapter.networks.attention import Term, add_image_attention, make_bank, split_heads
+from lib_ipadapter.networks.scaling import SCALED
 from lib_ipadapter.port import COND, UNCOND
-from lib_ipadapter.unit import unit as units
+from lib_ipadapter.unit.unit import FIELDS
 
 Units = Sequence[Term]
 
@@ -172,7 +173,7 @@ def test_half_precision_gives_no_nan_for_any_finite_input(size: float) -> None:
 
 
 def test_every_scaling_that_a_unit_can_name_is_here_and_no_other() -> None:
-    assert set(SCALED) == set(units.SCALINGS)
+    assert set(SCALED) == set(FIELDS["scaling"].kind.options)
 
 
 @pytest.mark.parametrize("scaling", SCALED)

@@ -18,12 +18,13 @@ from lib_ipadapter.base.errors import IPAdapterError, UnitError
 from lib_ipadapter.engine.features import encoding_settings
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SD
-from lib_ipadapter.pictures.preprocess import CROPS, normalise, to_levels
+from lib_ipadapter.pictures.crops import CROPS
+from lib_ipadapter.pictures.preprocess import normalise, to_levels
 from lib_ipadapter.review.face_preview import faces
 from lib_ipadapter.review.likeness import LOW, cosines
 from lib_ipadapter.review.reference_check import check
 from lib_ipadapter.review.thresholds import THRESHOLDS, advice_on
-from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.web.subject_routes import save_subject
 from lib_ipadapter.weights.clip_vision import encode, open_encoder
 from lib_ipadapter.weights.enhance import enhanced

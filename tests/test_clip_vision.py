@@ -19,7 +19,8 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from lib_ipadapter.base.errors import IPAdapterError, UnrecognisedError
-from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
+from lib_ipadapter.pictures.crops import resize_for
+from lib_ipadapter.pictures.preprocess import to_pixels
 from lib_ipadapter.weights import clip_vision as encoders
 from lib_ipadapter.weights.clip_vision import EncoderFile, encode, open_encoder, zero_pixels
 from lib_ipadapter.weights.family import EMBED, HIDDEN

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib_ipadapter.unit import unit as units
 from lib_ipadapter.unit.combine import MERGED, TOKENS_MERGED, merge
+from lib_ipadapter.unit.unit import FIELDS
 
 MODES = MERGED | TOKENS_MERGED
 TWO = [[3.0, 6.0, 0.0, -1.0], [4.0, -8.0, 0.0, -1.0]]
@@ -19,7 +19,7 @@ def merged(mode: str, each: list[list[float]] | Tensor, *weights: float) -> Tens
 
 
 def test_every_mode_that_a_unit_can_name_is_here_and_no_other() -> None:
-    assert set(MERGED) | set(TOKENS_MERGED) | {"concat"} == set(units.COMBINES)
+    assert set(MERGED) | set(TOKENS_MERGED) | {"concat"} == set(FIELDS["combine"].kind.options)
     assert not set(MERGED) & set(TOKENS_MERGED)
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from lib_ipadapter.base.errors import UnitError
 from lib_ipadapter.unit import controlnet
 from lib_ipadapter.unit.controlnet import from_controlnet
-from lib_ipadapter.unit.unit import FIELDS, read_units
+from lib_ipadapter.unit.read_args import read_units
+from lib_ipadapter.unit.unit import FIELDS
 
 TYPICAL = {
     "enabled": True,
@@ -127,7 +128,7 @@ def test_what_cannot_be_followed_is_refused_with_its_remedy(more: dict[str, Any]
 def test_the_tables_name_fields_that_exist() -> None:
     assert set(controlnet.RENAMED.values()) <= set(FIELDS)
     assert set(controlnet.LIKE_CONTROLNET) <= set(FIELDS)
-    assert set(controlnet.PASSES.values()) == set(FIELDS["pass"].metadata["kind"].options)
+    assert set(controlnet.PASSES.values()) == set(FIELDS["pass"].kind.options)
     assert set(controlnet.KEPT) <= set(FIELDS)
 
 

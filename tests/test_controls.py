@@ -15,7 +15,7 @@ from unets import ldm_unet
 
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
-from lib_ipadapter.unit.unit import WEIGHT_TYPES
+from lib_ipadapter.unit.weight_types import WEIGHT_TYPES
 
 CONTEXT = 24
 FIRST = "input_blocks.1.1.transformer_blocks.0.attn2.to_out.0"

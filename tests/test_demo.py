@@ -18,7 +18,8 @@ from demo.train import for_clip, to_tensor
 from demo.words import Tokenizer
 from demo.world import CAPTIONS, SIZE, Scene, draw, scenes
 from lib_ipadapter.networks.unet_modules import find_attentions
-from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
+from lib_ipadapter.pictures.crops import resize_for
+from lib_ipadapter.pictures.preprocess import to_pixels
 from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.clip_vision import encode, open_encoder
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lib_ipadapter.unit.unit import FIELDS, read_units
+from lib_ipadapter.unit.read_args import read_units
+from lib_ipadapter.unit.unit import FIELDS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -66,10 +67,10 @@ def settings(page: Path) -> list[tuple[str, str, str]]:
 def test_settings_are_fields_under_their_labels_with_values_that_they_take(page: Path) -> None:
     assert settings(page)
     for label, name, value in settings(page):
-        facts = FIELDS[name].metadata
-        assert facts["label"] == label
+        field = FIELDS[name]
+        assert field.label == label
         if name != "mask":
-            facts["kind"].read(name, facts["kind"].parse(value))
+            field.kind.read(name, field.kind.parse(value))
 
 
 @pytest.mark.parametrize("page", TASKS, ids=lambda page: page.stem)

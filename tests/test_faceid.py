@@ -18,9 +18,10 @@ from lib_ipadapter.engine import prepare as preparation
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.engine.tokens import project
 from lib_ipadapter.networks.unet_sites import SD, SDXL
-from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
+from lib_ipadapter.pictures.crops import resize_for
+from lib_ipadapter.pictures.preprocess import to_pixels
 from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
-from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.lora_layers import lora_layers
 from lib_ipadapter.weights.loras import lora_apart

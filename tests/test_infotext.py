@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_ipadapter.unit.fields import (
+from lib_ipadapter.unit.field_kinds import (
     Choice,
     Face,
     Flag,
-    Mask,
+    LayerPoints,
     Number,
     OptionalNumber,
-    Pictures,
     Points,
     Region,
-    Saved,
     Whole,
 )
-from lib_ipadapter.unit.infotext import describe, restored, restored_units
+from lib_ipadapter.unit.infotext import describe
+from lib_ipadapter.unit.restore import restored, restored_units
 from lib_ipadapter.unit.unit import FIELDS, Unit
 
 DIGESTS = {
@@ -45,6 +44,7 @@ VALUES = {
     OptionalNumber: lambda kind: st.floats(kind.minimum, kind.maximum).map(lambda x: round(x, 6) + 0.0),
     Choice: lambda kind: st.sampled_from(kind.options),
     Face: lambda kind: st.sampled_from((*kind.places, 0, 7)),
+    LayerPoints: lambda kind: st.sampled_from(("", kind.example)),
     Points: lambda kind: st.sampled_from(("", kind.example, *kind.names)),
     Region: lambda kind: st.sampled_from(("", kind.example, "top left | 0,0,1,1; feather 1", *kind.names)),
 }
@@ -52,11 +52,9 @@ VALUES = {
 
 def settings_of_a_unit() -> st.SearchStrategy[dict]:
     kinds = {
-        f.name: f.metadata["kind"]
-        for f in FIELDS.values()
-        if not isinstance(f.metadata["kind"], (Pictures, Mask, Saved))
+        f.attribute: f.kind for f in FIELDS.values() if f.infotext and not f.kind.of_pictures and not f.kind.by_name
     }
-    kinds.pop("enabled")
+    kinds["model"] = FIELDS["model"].kind
     return st.fixed_dictionaries({}, optional={n: VALUES.get(type(k), lambda _: TEXTS)(k) for n, k in kinds.items()})
 
 
@@ -66,8 +64,8 @@ def test_every_setting_comes_back_whatever_it_holds(values: dict) -> None:
     unit = Unit(**values)
     back = restored(describe(unit, unit.model, {}), nothing)
     assert "note" not in back
-    fields = {field.name: name for name, field in FIELDS.items()}
-    assert Unit(**{FIELDS[name].name: value for name, value in back.items()}) == unit
+    fields = {field.attribute: name for name, field in FIELDS.items()}
+    assert Unit(**{FIELDS[name].attribute: value for name, value in back.items()}) == unit
     changed = {fields[name] for name, value in values.items() if value != FIELDS[fields[name]].default}
     assert set(back) == changed | {"model", "weight"}
 
@@ -92,7 +90,7 @@ def test_it_passes_through_the_web_uis_own_quotes() -> None:
 
 
 def unit_with_pictures() -> Unit:
-    from lib_ipadapter.unit.fields import Picture
+    from lib_ipadapter.unit.picture_fields import Picture
 
     return Unit(
         model="m",
@@ -179,7 +177,7 @@ def test_of_a_fields_pictures_all_come_back_or_none() -> None:
 
 @given(st.floats(-5, 5).filter(lambda weight: weight != 0), st.booleans())
 def test_any_weight_of_a_picture_comes_back(weight: float, masked: bool) -> None:
-    from lib_ipadapter.unit.fields import Picture
+    from lib_ipadapter.unit.picture_fields import Picture
 
     unit = Unit(model="m", images=(Picture("x", weight, "mask" if masked else None),))
     digests = {"images[0]": "a" * 64, "images[0].mask": "c" * 64}

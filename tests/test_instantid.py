@@ -14,7 +14,7 @@ from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SDXL
 from lib_ipadapter.port import COND, UNCOND, Row
-from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.web.file_lists import list_adapters
 from lib_ipadapter.weights.adapter_file import open_adapter
 

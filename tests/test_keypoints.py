@@ -154,7 +154,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "half a place": ({"image": "", "width": 64, "height": 64, "place": [0.5, 0.5]}, "place must be three numbers"),
     "outside": ({"image": "", "width": 64, "height": 64, "place": [2, 0.5, 0.5]}, "place[0] must be a number"),
     "too small": ({"image": "", "width": 64, "height": 64, "place": [0, 0, 0]}, "place[2] must be a number from 0.02"),
-    "unknown": ({"size": 3}, "size is no field that this version knows"),
+    "unknown": ({"size": 3}, "size is not a field that this version knows"),
 }
 
 

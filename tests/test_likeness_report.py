@@ -18,7 +18,8 @@ from lib_ipadapter.networks.unet_sites import SD
 from lib_ipadapter.port import GeneratedPicture, ReportSettings
 from lib_ipadapter.review.likeness_log import COLUMNS, LIKENESS, rows_of
 from lib_ipadapter.review.likeness_report import RUN, TITLE, LikenessReport
-from lib_ipadapter.unit.infotext import restored_units, without_units
+from lib_ipadapter.unit.infotext import without_units
+from lib_ipadapter.unit.restore import restored_units
 from lib_ipadapter.web.panel_requests import panel_answer
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")

@@ -13,8 +13,8 @@ import pytest
 from makers import file_of, picture, text_of
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
-from lib_ipadapter.unit.fields import Picture
-from lib_ipadapter.unit.unit import read_units, with_reference
+from lib_ipadapter.unit.picture_fields import Picture
+from lib_ipadapter.unit.read_args import read_units, with_reference
 
 TEXTS = [text_of(picture(8, 8, seed)) for seed in range(3)]
 SCRIPT = SimpleNamespace(args_from=2, args_to=5)
@@ -126,7 +126,7 @@ WRONG: list[tuple[Any, str]] = [
     (__file__, "files are not read by path"),
     ("http://127.0.0.1/a.png", "addresses are not fetched"),
     (base64.b64encode(b"text").decode(), "is no picture"),
-    ({"path": __file__}, "is no field that this version knows"),
+    ({"path": __file__}, "is not a field that this version knows"),
     (3, "must be a picture as base64 text"),
 ]
 

@@ -15,7 +15,7 @@ from unets import ldm_unet
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SD
-from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.unit.read_args import read_unit
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 

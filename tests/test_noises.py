@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from torchvision.transforms import ElasticTransform
 
 from lib_ipadapter.pictures.noise import NOISES, add_noise
-from lib_ipadapter.unit import unit as units
+from lib_ipadapter.unit.unit import FIELDS
 
 SHAPE = (3, 64, 48)
 """Taller than wide, so that an exchange of the two shows."""
@@ -24,7 +24,7 @@ def even(level: float, side: int = 200) -> Tensor:
 
 
 def test_every_kind_that_a_unit_can_name_is_here_and_no_other() -> None:
-    assert set(NOISES) | {"none"} == set(units.NOISES)
+    assert set(NOISES) | {"none"} == set(FIELDS["noise_type"].kind.options)
 
 
 @pytest.mark.parametrize("kind", ["fade", "dissolve", "gaussian"])

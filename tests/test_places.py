@@ -19,8 +19,8 @@ from lib_ipadapter.engine.region_weights import of_area
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SD
 from lib_ipadapter.port import PassInfo
+from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.unit.region_text import NAMED, SPREADS, Area, Places, read_places
-from lib_ipadapter.unit.unit import read_unit
 
 # What a text says
 

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from lib_ipadapter.networks.unet_sites import SD, SDXL, Layout
+from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.unit.schedule import factor_at, layer_weights
 from lib_ipadapter.unit.schedule_plot import POINTS, plotted
-from lib_ipadapter.unit.unit import WEIGHT_TYPES, Unit, read_unit
+from lib_ipadapter.unit.unit import Unit
+from lib_ipadapter.unit.weight_types import WEIGHT_TYPES
 
 
 def unit(**values: Any) -> Unit:

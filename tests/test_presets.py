@@ -1,4 +1,4 @@
-"""Presets: what they keep of a unit, that intents are settings of a unit, and that a damaged file is told and kept."""
+"""Presets: what they keep of a unit, that intents are settings of a unit, and that what is damaged stays as it is."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
-from lib_ipadapter.unit.presets import INTENTS, MAX_PRESETS, SETTINGS, Presets, settings_of
-from lib_ipadapter.unit.unit import FIELDS, read_unit
+from lib_ipadapter.unit.presets import INTENTS, MAX_BYTES, MAX_PRESETS, SETTINGS, Presets, settings_of
+from lib_ipadapter.unit.read_args import read_unit
+from lib_ipadapter.unit.unit import FIELDS
 from lib_ipadapter.weights.families import FAMILIES
 
 UNIT = {
@@ -30,6 +31,13 @@ def presets(tmp_path: Path) -> Presets:
     return Presets(lambda: tmp_path / "data" / "presets.json")
 
 
+def opened(presets: Presets) -> dict[str, dict[str, object]]:
+    """Return the presets of a file in which none is damaged."""
+    kept, damaged = presets.all()
+    assert not damaged
+    return kept
+
+
 def file_of(presets: Presets) -> Path:
     path = presets._where()
     assert path
@@ -37,10 +45,10 @@ def file_of(presets: Presets) -> Path:
 
 
 def test_a_preset_is_what_differs_from_the_defaults_without_pictures(presets: Presets) -> None:
-    assert presets.all() == {}
+    assert opened(presets) == {}
     assert presets.save({"name": ' Anna, "soft" 🙂 ', "unit": UNIT}) == 'Anna, "soft" 🙂'
-    assert presets.all() == {'Anna, "soft" 🙂': KEPT}
-    assert json.loads(file_of(presets).read_text(encoding="utf-8")) == presets.all()
+    assert opened(presets) == {'Anna, "soft" 🙂': KEPT}
+    assert json.loads(file_of(presets).read_text(encoding="utf-8")) == opened(presets)
 
 
 def test_a_name_that_is_taken_is_replaced_only_when_told(presets: Presets) -> None:
@@ -48,10 +56,10 @@ def test_a_name_that_is_taken_is_replaced_only_when_told(presets: Presets) -> No
     with pytest.raises(UnitError, match="is taken"):
         presets.save({"name": "a", "unit": {}})
     presets.save({"name": "a", "unit": {}, "overwrite": True})
-    assert presets.all() == {"a": {}}
+    assert opened(presets) == {"a": {}}
     presets.delete({"name": "a"})
-    assert presets.all() == {}
-    with pytest.raises(UnitError, match="no preset"):
+    assert opened(presets) == {}
+    with pytest.raises(UnitError, match="not the name of a preset"):
         presets.delete({"name": "a"})
 
 
@@ -73,8 +81,8 @@ def test_what_cannot_be_kept_is_refused(presets: Presets, asked: dict[str, objec
     assert not file_of(presets).exists()
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"a": 1}', '{"a": {"weight": "much"}}', "\x00", "[" * 100_000])
-def test_a_damaged_file_is_told_and_left_alone(presets: Presets, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "[1]", "\x00", "[" * 100_000, "{" + " " * MAX_BYTES + "}"])
+def test_a_damaged_file_is_reported_and_left_alone(presets: Presets, text: str) -> None:
     file_of(presets).parent.mkdir()
     file_of(presets).write_text(text)
     with pytest.raises(IPAdapterError, match="cannot be read"):
@@ -84,10 +92,44 @@ def test_a_damaged_file_is_told_and_left_alone(presets: Presets, text: str) -> N
     assert file_of(presets).read_text() == text
 
 
+NEWER = {"weight_type": "of a newer version", "colour": {"red": [1, 2]}}
+
+
+@pytest.mark.parametrize("entry", [NEWER, 1, None, [], "text", {"weight": "much"}, {"layers": "1" * 3000}])
+def test_a_damaged_preset_is_marked_and_the_others_work_on(presets: Presets, entry: object) -> None:
+    file_of(presets).parent.mkdir()
+    file_of(presets).write_text(json.dumps({"newer": entry, "soft": {"weight": 0.5, "unknown": 1}}))
+    kept, damaged = presets.all()
+    assert kept == {"soft": {"weight": 0.5}}
+    assert list(damaged) == ["newer"]
+    assert damaged["newer"].endswith(".")
+    presets.save({"name": "own", "unit": {"weight": 0.25}})
+    stored = json.loads(file_of(presets).read_text())
+    assert stored == {"newer": entry, "soft": {"weight": 0.5, "unknown": 1}, "own": {"weight": 0.25}}
+    with pytest.raises(UnitError, match="is taken"):
+        presets.save({"name": "newer", "unit": {}})
+    presets.delete({"name": "newer"})
+    assert set(opened(presets)) == {"soft", "own"}
+
+
+def test_presets_never_grow_beyond_what_is_read_again(presets: Presets) -> None:
+    long = {"model": "尺" * 2000, "encoder": "尺" * 2000}
+    file_of(presets).parent.mkdir()
+    file_of(presets).write_text(json.dumps({str(i): long for i in range(85)}, ensure_ascii=False), encoding="utf-8")
+    before = file_of(presets).read_bytes()
+    assert MAX_BYTES - 30_000 < len(before) < MAX_BYTES
+    presets.save({"name": "one more", "unit": long})
+    while file_of(presets).stat().st_size + 12_100 < MAX_BYTES:
+        presets.save({"name": f"more {len(opened(presets))}", "unit": long})
+    with pytest.raises(IPAdapterError, match="more than 1048576 bytes"):
+        presets.save({"name": "t" * 60, "unit": {**long, "curve": "linear in"}})
+    assert 85 < len(opened(presets)) < 90
+
+
 def test_settings_of_a_later_version_are_passed_over(presets: Presets) -> None:
     file_of(presets).parent.mkdir()
     file_of(presets).write_text('{"a": {"weight": 0.5, "colour": "red"}}')
-    assert presets.all() == {"a": {"weight": 0.5}}
+    assert opened(presets) == {"a": {"weight": 0.5}}
 
 
 def test_there_is_an_end_to_presets(presets: Presets) -> None:

@@ -23,9 +23,10 @@ from PIL import EpsImagePlugin, Image
 from lib_ipadapter.base.errors import UnitError
 from lib_ipadapter.pictures import image_file as reference
 from lib_ipadapter.pictures import preprocess as crops
+from lib_ipadapter.pictures.crops import CROPS, MAX_ASPECT, resize_for
 from lib_ipadapter.pictures.image_file import MAX_MASK_SIDE, decode, decode_mask, read_image_file
-from lib_ipadapter.pictures.preprocess import CROPS, MAX_ASPECT, normalise, resize_for, to_levels, to_pixels
-from lib_ipadapter.unit import unit as units
+from lib_ipadapter.pictures.preprocess import normalise, to_levels, to_pixels
+from lib_ipadapter.unit.unit import FIELDS
 
 FIELD = "images[3]"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -207,7 +208,7 @@ def test_of_a_square_every_crop_is_the_same(crop: str) -> None:
 
 
 def test_the_crops_are_those_that_a_unit_can_name() -> None:
-    assert sorted(CROPS) == sorted(units.CROPS)
+    assert sorted(CROPS) == sorted(FIELDS["crop"].kind.options)
 
 
 @pytest.mark.parametrize("shape", [(1, 20000), (20000, 1), (1, 1), (2, 9999), (9999, 2), (1, 17)], ids=str)

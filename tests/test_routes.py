@@ -29,7 +29,8 @@ from lib_ipadapter.base.errors import IPAdapterError, UnitError  # noqa: E402
 from lib_ipadapter.engine.session import Session  # noqa: E402
 from lib_ipadapter.review.face_preview import faces  # noqa: E402
 from lib_ipadapter.review.reference_check import check  # noqa: E402
-from lib_ipadapter.unit.unit import FIELDS, read_units, schema  # noqa: E402
+from lib_ipadapter.unit.read_args import read_units  # noqa: E402
+from lib_ipadapter.unit.unit import FIELDS, schema  # noqa: E402
 from lib_ipadapter.web.routes import add_routes  # noqa: E402
 
 

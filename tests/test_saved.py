@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 from lib_ipadapter.base.errors import IPAdapterError, UnitError, UnrecognisedError
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.files import saved_embeds as saved
-from lib_ipadapter.unit.infotext import restored
+from lib_ipadapter.unit.restore import restored
 from lib_ipadapter.web.file_lists import list_saved, save_reference
+from lib_ipadapter.web.pasted import difference
 from lib_ipadapter.weights.clip_vision import encode, fingerprint, open_encoder, zero_pixels
 
 
@@ -167,7 +169,7 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     assert torch.equal(call(host, session, [pasted]), call(host, session, [unit()]))
     keep(session, overwrite=True, images=[photo(9)])
     sentence = refusal(host, session, pasted)
-    told = restored(p.extra_generation_params["IP-Adapter 1"], lambda _: None, session.preparation.files.fault_of)
+    told = restored(p.extra_generation_params["IP-Adapter 1"], lambda _: None, partial(difference, session))
     assert told["note"] in sentence
     assert "was another one when this was written down" in sentence
     assert "Give the name without the hash" in sentence
@@ -283,7 +285,8 @@ def test_the_list_and_the_panel_tell_what_is_there(session, host) -> None:
 
 def features(host: SmallHost, *seeds: int) -> tuple[Tensor, Tensor]:
     """Return the embeddings and hidden states of some pictures, as the unit's encoder makes them."""
-    from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
+    from lib_ipadapter.pictures.crops import resize_for
+    from lib_ipadapter.pictures.preprocess import to_pixels
 
     tower = open_encoder(host.folder / "tower.safetensors")
     pixels = [to_pixels(resize_for(picture(50, 40, seed), tower.image_size, "center")) for seed in seeds]

@@ -6,9 +6,11 @@ import pytest
 
 from lib_ipadapter.base.errors import UnitError
 from lib_ipadapter.networks.unet_sites import SD, SDXL, Layout, sites
-from lib_ipadapter.unit import unit as units
-from lib_ipadapter.unit.schedule import CURVES, FACTORS, PARTS, LayerWeight, factor_at, layer_weights
-from lib_ipadapter.unit.unit import Unit
+from lib_ipadapter.unit.curves import CURVES
+from lib_ipadapter.unit.read_args import read_unit
+from lib_ipadapter.unit.schedule import LayerWeight, factor_at, layer_weights
+from lib_ipadapter.unit.unit import FIELDS, Unit
+from lib_ipadapter.unit.weight_types import FACTORS, PARTS
 
 LAYOUTS = {"SD": SD, "SDXL": SDXL}
 
@@ -18,9 +20,9 @@ def weights_of(unit: Unit, layout: Layout) -> dict[int, float]:
 
 
 def test_every_type_and_curve_that_a_unit_can_name_is_here_and_no_other() -> None:
-    assert set(FACTORS) | set(PARTS) == set(units.WEIGHT_TYPES)
+    assert set(FACTORS) | set(PARTS) == set(FIELDS["weight_type"].kind.options)
     assert not set(FACTORS) & set(PARTS)
-    assert set(CURVES) == set(units.CURVES)
+    assert set(CURVES) == set(FIELDS["curve"].kind.names)
 
 
 # Types that weaken layers by their place: the factor of every layer, in execution order
@@ -337,5 +339,5 @@ def test_in_and_out_are_one_together(first: str, second: str) -> None:
 
 def test_a_curve_of_a_unit_is_that_of_the_text_it_was_read_from() -> None:
     given = {"model": "a", "images": "aGVsbG8=", "start": 0.5, "curve": " 0:1 , 0.5:0 "}
-    unit = units.read_unit(given)
+    unit = read_unit(given)
     assert [factor_at(unit, at) for at in (0.4, 0.5, 0.625, 0.75, 0.9)] == [0.0, 1.0, 0.5, 0.0, 0.0]

@@ -22,7 +22,7 @@ from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_modules import find_attentions
 from lib_ipadapter.networks.unet_sites import SDXL, sites
 from lib_ipadapter.port import CacheLimits, PassInfo
-from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.web.file_lists import list_adapters, list_encoders
 from lib_ipadapter.weights import clip_vision as encoders
 
@@ -365,7 +365,7 @@ def test_parameters_of_a_generation_are_its_own(host, session) -> None:
 
 def test_every_picture_of_a_unit_comes_back_from_the_parameters(host, session, tmp_path) -> None:
     from lib_ipadapter.port import ReferenceStoreConfig
-    from lib_ipadapter.unit.infotext import restored_units
+    from lib_ipadapter.unit.restore import restored_units
 
     host.kept = ReferenceStoreConfig(tmp_path / "kept", 1 << 20)
     images = [photo(1), {"image": photo(2), "weight": 0.5, "mask": photo(3)}]
@@ -461,7 +461,7 @@ def test_units_are_read_once_a_generation(session, host, monkeypatch) -> None:
 
     reads: list[int] = []
     loads = json.loads
-    monkeypatch.setattr(json, "loads", lambda text, *more: (reads.append(len(text)), loads(text, *more))[1])
+    monkeypatch.setattr(json, "loads", lambda text, **more: (reads.append(len(text)), loads(text, **more))[1])
     p, args = Processing(), [json.dumps(unit()), ""]
     session.before_generation(p, args)
     for _ in range(3):

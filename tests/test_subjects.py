@@ -8,6 +8,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from lib_ipadapter.engine.session import Session
 from lib_ipadapter.files import subject_record, subject_zips
 from lib_ipadapter.files.subject_record import RECORD
 from lib_ipadapter.port import ReferenceStoreConfig
-from lib_ipadapter.unit.infotext import restored
-from lib_ipadapter.unit.unit import read_unit
+from lib_ipadapter.unit.read_args import read_unit
+from lib_ipadapter.unit.restore import restored
+from lib_ipadapter.web.pasted import difference
 from lib_ipadapter.web.subject_routes import (
     delete_subject,
     export_subject,
@@ -139,13 +141,13 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     told = p.extra_generation_params["IP-Adapter 1"]
     assert f"Subject: anna [{digest[:12]}], " in told
     assert len(list((tmp_path / "kept").iterdir())) == 1, "a subject's pictures are not kept twice"
-    pasted = restored(told, session.references.find, session.preparation.files.fault_of)
+    pasted = restored(told, session.references.find, partial(difference, session))
     assert pasted["subject"] == f"anna [{digest[:12]}]"
     assert torch.equal(call(host, session, [pasted]), call(host, session, [unit(images=[photo(3), *OWN])]))
     keep(session, overwrite=True, pictures=[{**SEVERAL[1], "weight": 1}])
     sentence = "was another one when this was written down"
     assert sentence in refusal(host, session, pasted)
-    again = restored(told, session.references.find, session.preparation.files.fault_of)
+    again = restored(told, session.references.find, partial(difference, session))
     assert sentence in again.pop("note")
     assert again == pasted, "it is for the person to say whether the new one will do"
 

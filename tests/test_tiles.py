@@ -5,7 +5,7 @@ import pytest
 from makers import picture
 from PIL import Image
 
-from lib_ipadapter.pictures.preprocess import resize_for
+from lib_ipadapter.pictures.crops import resize_for
 from lib_ipadapter.pictures.tiles import Tile, cut, tiles_of
 
 

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
-from lib_ipadapter.unit import fields
-from lib_ipadapter.unit import unit as units
-from lib_ipadapter.unit.fields import MAX_PICTURES, MAX_TEXT, Picture
-from lib_ipadapter.unit.unit import FIELDS, SLOTS, Unit, name_of, read_unit, read_units, schema
+from lib_ipadapter.unit import picture_fields
+from lib_ipadapter.unit.curves import points
+from lib_ipadapter.unit.field_kinds import MAX_TEXT, Face
+from lib_ipadapter.unit.picture_fields import MAX_PICTURES, Picture
+from lib_ipadapter.unit.read_args import MAX_NESTING, SLOTS, read_unit, read_units
+from lib_ipadapter.unit.unit import FIELDS, Unit, schema
 
 LEAST = {"model": "ip-adapter_sd15", "images": ["aGVsbG8="]}
 """The smallest unit that can run."""
@@ -151,7 +153,7 @@ NEEDS: dict[str, Any] = {"noise": {"noise_type": "fade"}, "embeds": {"images": [
 
 def value_in(unit: Unit, name: str) -> Any:
     """Return a field's value as JSON has it."""
-    value = getattr(unit, FIELDS[name].name)
+    value = getattr(unit, FIELDS[name].attribute)
     return [picture.image for picture in value] if isinstance(value, tuple) else value
 
 
@@ -197,16 +199,16 @@ def test_numbers_that_default_to_whole_ones_are_floats() -> None:
 
 
 def test_only_pass_has_another_name_in_the_code() -> None:
-    assert {name for name, field in FIELDS.items() if field.name != name} == {"pass"}
-    assert name_of(FIELDS["pass"]) == "pass"
+    assert {name for name, field in FIELDS.items() if field.attribute != name} == {"pass"}
+    assert FIELDS["pass"].name == "pass"
     refused({**LEAST, "passes": "both"}, field="passes")
 
 
 def test_every_field_can_be_explained() -> None:
-    labels = [field.metadata["label"] for field in FIELDS.values()]
+    labels = [field.label for field in FIELDS.values()]
     assert all(labels)
     assert len(set(labels)) == len(labels)
-    assert all(field.metadata["help"].endswith(".") for field in FIELDS.values())
+    assert all(field.help.endswith(".") for field in FIELDS.values())
 
 
 def test_a_unit_cannot_be_changed() -> None:
@@ -400,7 +402,7 @@ def test_layers_may_stand_in_any_order_and_the_points_of_a_curve_rise() -> None:
     ],
 )
 def test_the_pairs_of_points(text: str, pairs: tuple) -> None:
-    assert fields.points(text) == pairs
+    assert points(text) == pairs
 
 
 def test_a_face_is_a_place_or_an_index() -> None:
@@ -413,7 +415,7 @@ def test_a_face_is_a_place_or_an_index() -> None:
 
 
 def test_the_places_of_faces_are_those_of_the_contract() -> None:
-    assert list(fields.Face().places) == PLACES
+    assert list(Face().places) == PLACES
 
 
 def test_a_mask_is_a_picture_or_null() -> None:
@@ -471,7 +473,7 @@ def test_pictures_are_not_more_than_the_limit() -> None:
 
 
 def test_a_picture_is_not_longer_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fields, "MAX_PICTURE_TEXT", 100)
+    monkeypatch.setattr(picture_fields, "MAX_PICTURE_TEXT", 100)
     assert read_unit(LEAST | {"images": "a" * 100})
     error = refused(LEAST | {"images": "a" * 101}, field="images[0]", says=("at most 100", "not 101", "smaller"))
     assert len(str(error.value)) <= 110
@@ -711,8 +713,8 @@ def nested(depth: int, inside: Any = None) -> Any:
 
 
 def test_lists_are_flattened_only_so_deep() -> None:
-    assert len(read_units(nested(units.MAX_NESTING, LEAST))) == 1
-    refused(nested(units.MAX_NESTING + 1, LEAST), field="args", says=("at most 4 deep",), whole=True)
+    assert len(read_units(nested(MAX_NESTING, LEAST))) == 1
+    refused(nested(MAX_NESTING + 1, LEAST), field="args", says=("at most 4 deep",), whole=True)
 
 
 @pytest.mark.parametrize("depth", [50, 900, 5_000, 100_000])
@@ -783,7 +785,7 @@ def read_or_refused(args: Any) -> None:
         assert -5 <= unit.weight <= 5
         assert unit.hires_weight is None or -5 <= unit.hires_weight <= 5
         assert 0 <= unit.start <= unit.end <= 1
-        assert all(0 <= at <= 15 for at, _ in fields.points(unit.layers))
+        assert all(0 <= at <= 15 for at, _ in points(unit.layers))
 
 
 @QUICKLY

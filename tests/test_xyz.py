@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
-from lib_ipadapter.unit.fields import Mask
-from lib_ipadapter.unit.unit import FIELDS, read_units
+from lib_ipadapter.unit.read_args import read_units
+from lib_ipadapter.unit.unit import FIELDS
 from lib_ipadapter.web.xyz import Files, Plot, add_axes, in_cell
 
 UNIT = {"model": "base", "images": ["YQ==", {"image": "Yg==", "weight": 0.5}, "Yw=="]}
@@ -63,9 +63,9 @@ def values(text: str, axis: AxisOption) -> list[Any]:
 def test_every_field_that_is_built_has_an_axis_for_three_units_at_least(plot: Plot) -> None:
     add_axes(plot, 1)
     labels = [option.label for option in plot.grid.axis_options]
-    plain = [field.metadata for field in FIELDS.values() if not isinstance(field.metadata["kind"], Mask)]
+    plain = [field.label for name, field in FIELDS.items() if name != "mask"]
     assert labels[:2] == ["Nothing", "Seed"]
-    assert labels[2:] == [f"[IP-Adapter {unit}] {facts['label']}" for unit in (1, 2, 3) for facts in plain]
+    assert labels[2:] == [f"[IP-Adapter {unit}] {label}" for unit in (1, 2, 3) for label in plain]
     add_axes(plot, 5)
     assert sum("Weight type" in option.label for option in plot.grid.axis_options) == 5
 
@@ -85,7 +85,7 @@ def test_choices_are_listed_and_numbers_are_numbers(axes: dict[str, AxisOption])
     assert of["Adapter"].choices() == ["base", "plus"]
     assert of["Adapter"].format_value(None, None, "folder/base.safetensors") == "base.safetensors"
     assert of["Weight"].format_value == "with the axis's label"
-    assert of["Weight type"].choices() == list(FIELDS["weight_type"].metadata["kind"].options)
+    assert of["Weight type"].choices() == list(FIELDS["weight_type"].kind.options)
     assert of["Combine"].choices()[0] == "concat"
     assert of["Pass"].choices() == ["both", "base", "hires"]
     assert of["Enabled"].choices() == ["True", "False"]

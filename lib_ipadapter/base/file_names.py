@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 
-from .errors import UnitError
+from .errors import UnitError, brief
 
 HASH = re.compile(r" \[([0-9a-fA-F]*)\]$")
 """What may follow a file's name: the first digits of its hash."""
@@ -24,6 +24,13 @@ def refuse_name(name: str) -> None:
     fits = 1 <= len(name) <= MAX_NAME and name.isprintable() and not set(name) & set(FORBIDDEN)
     if not fits or name.strip(" .") != name or RESERVED.fullmatch(name):
         raise UnitError("name", name, f"{allowed}.")
+
+
+def read_title(field: str, value: object) -> str:
+    """Return a name that is shown and is not a file's, without spaces around it; raises `UnitError` for others."""
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME or not value.isprintable():
+        raise UnitError(field, value, f"must be a text of 1 to {MAX_NAME} characters, not {brief(value)}.")
+    return value.strip()
 
 
 def alike(name: str) -> str:

@@ -13,9 +13,10 @@ from torch.nn import functional
 from ..base.cache import Cache
 from ..faces.insightface_models import align
 from ..files.saved_embeds import SavedReference
+from ..pictures.crops import resize_for
 from ..pictures.image_file import ImageFile, decode
 from ..pictures.noise import add_noise
-from ..pictures.preprocess import normalise, resize_for, to_levels
+from ..pictures.preprocess import normalise, to_levels
 from ..pictures.tiles import cut
 from ..port import Host
 from ..weights.clip_vision import UNCONDITIONAL as UNCONDITIONAL_PIXELS

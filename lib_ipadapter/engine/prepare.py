@@ -22,8 +22,9 @@ from ..pictures.image_cache import ImageCache
 from ..pictures.image_file import ImageFile
 from ..port import Host
 from ..unit.combine import MERGED, TOKENS_MERGED, merge
-from ..unit.fields import Picture
-from ..unit.unit import FIELDS, Unit, refuse_contradictions
+from ..unit.contradictions import refuse_contradictions
+from ..unit.picture_fields import Picture
+from ..unit.unit import FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
 from ..weights.clip_vision import EncoderFile, fingerprint
 from ..weights.family import EMBED, HIDDEN

@@ -10,7 +10,8 @@ from ..files.reference_store import ReferenceStore
 from ..port import Host
 from ..unit.infotext import describe, unit_key, without_units
 from ..unit.presets import Presets
-from ..unit.unit import Unit, read_units
+from ..unit.read_args import read_units
+from ..unit.unit import Unit
 from .prepare import Preparation, PreparedUnit
 from .sampling_run import SamplingRun
 from .token_plan import sets_of

@@ -14,7 +14,7 @@ from ..files.saved_embeds import SavedReference
 from ..pictures.image_cache import ImageCache
 from ..pictures.image_file import ImageFile
 from ..pictures.tiles import Tile
-from ..unit.fields import Picture
+from ..unit.picture_fields import Picture
 from ..unit.region_text import DOWN, Area, Places, read_places
 from ..unit.unit import PICTURE_FIELDS, Unit
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from ..base.errors import IPAdapterError, UnitError, printable
 from ..base.file_names import refuse_name
+from ..base.json_objects import refuse_unknown
 from ..pictures.image_file import ImageFile, data_url, decode, file_format
-from ..unit.fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, Text, read_crop, refuse_unknown
+from ..unit.field_kinds import Text
+from ..unit.picture_fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, read_crop
 
 RECORD = "subject.json"
 VERSION = 1

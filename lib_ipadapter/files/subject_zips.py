@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..base.errors import IPAdapterError, printable
 from ..pictures.image_file import ImageFile, file_format, image_file_of
-from ..unit.fields import MAX_PICTURES
+from ..unit.picture_fields import MAX_PICTURES
 from .subject_record import MAX_FILE, MAX_RECORD, RECORD, Subject, read_record, record_of
 
 MAX_ZIP = 256 << 20

@@ -11,8 +11,9 @@ from modules import processing, shared
 
 from ..base.errors import IPAdapterError, UnitError
 from ..pictures.image_file import decode, read_image_file
-from ..unit.fields import Picture, Text, read_picture, read_weights
-from ..unit.unit import with_reference
+from ..unit.field_kinds import Text
+from ..unit.picture_fields import Picture, read_picture, read_weights
+from ..unit.read_args import with_reference
 
 FILE = "IP-Adapter reference"
 """Name of the infotext parameter with the file name of a picture's reference."""

@@ -7,12 +7,14 @@ tokens (image tokens of all terms of the site, end to end), dim (of one head) an
 values a row attends; kind 0 is under the prompt and 1 under the negative prompt, and so on in pairs).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from .scaling import SCALED
 
 
 @dataclass(frozen=True)
@@ -50,33 +52,6 @@ class Bank:
     def bytes(self) -> int:
         held = [self.keys, self.values, *(region for region in self.regions if region is not None)]
         return sum(tensor.numel() * tensor.element_size() for tensor in held)
-
-
-FULL_WIDTH = 1280
-"""Width of the widest site, to which the scalings with a penalty relate the others."""
-
-
-def _keys_and_values(keys: Tensor, values: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    return keys * weight, values * weight
-
-
-def _with_penalty(keys: Tensor, values: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    return _keys_and_values(keys, values, weight * keys.shape[-1] / FULL_WIDTH)
-
-
-def _keys_and_mean(keys: Tensor, values: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    weight = weight * keys.shape[-1] / FULL_WIDTH
-    mean = values.mean(dim=1, keepdim=True)  # over the tokens
-    return keys * weight, values - mean + mean * weight
-
-
-SCALED: Mapping[str, Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]] = {
-    "V only": lambda keys, values, weight: (keys, values * weight),
-    "K+V": _keys_and_values,
-    "K+V w/ C penalty": _with_penalty,
-    "K+mean(V) w/ C penalty": _keys_and_mean,
-}
-"""What the weight multiplies (ComfyUI_IPAdapter_plus, `CrossAttentionPatch.ipadapter_attention`)."""
 
 
 def split_heads(tensor: Tensor, heads: int) -> Tensor:

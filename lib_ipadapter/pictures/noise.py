@@ -1,13 +1,16 @@
-"""Noise pictures made of a reference, for the unconditional tokens: what the result is to move away from.
+"""Noise pictures made of a reference, for the unconditional tokens: what the result moves away from.
 
-The kinds are those of ComfyUI_IPAdapter_plus's noise node, with a generator of their own, so that the web UI's seed is
-left alone.
+The kinds, which are the options of the field `noise_type`, are those of ComfyUI_IPAdapter_plus's noise node. They use a
+generator of their own, so the web UI's seed is left alone.
 """
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
 
-import torch
-from torch import Generator, Tensor
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 ALPHA = 75.0
 """Strength of the shuffling displacement."""
@@ -18,11 +21,11 @@ GRAIN = 0.75
 
 
 def _uniform(levels: Tensor, generator: Generator) -> Tensor:
-    return torch.rand(levels.shape, generator=generator)
+    return levels.new_empty(levels.shape).uniform_(generator=generator)
 
 
 def _normal(levels: Tensor, generator: Generator) -> Tensor:
-    return torch.randn(levels.shape, generator=generator)
+    return levels.new_empty(levels.shape).normal_(generator=generator)
 
 
 def _fade(levels: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -31,7 +34,7 @@ def _fade(levels: Tensor, strength: float, generator: Generator) -> Tensor:
 
 def _dissolve(levels: Tensor, strength: float, generator: Generator) -> Tensor:
     replaced = _uniform(levels, generator) < strength
-    return torch.where(replaced, _uniform(levels, generator), levels)
+    return _uniform(levels, generator).where(replaced, levels)
 
 
 def _gaussian(levels: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -49,11 +52,11 @@ def _warp(levels: Tensor, sigma: float, generator: Generator) -> Tensor:
     from torchvision.transforms import functional
 
     height, width = levels.shape[-2:]
-    shifts = torch.rand(2, height, width, generator=generator) * 2 - 1
+    shifts = levels.new_empty(2, height, width).uniform_(generator=generator) * 2 - 1
     if sigma > 0:
         size = int(8 * sigma + 1)
         shifts = functional.gaussian_blur(shifts, [size + 1 - size % 2] * 2, [sigma, sigma])
-    shifts = shifts * ALPHA / torch.tensor([width, height]).view(2, 1, 1)
+    shifts = shifts * ALPHA / levels.new_tensor([width, height]).view(2, 1, 1)
     return functional.elastic_transform(levels, shifts.permute(1, 2, 0)[None], fill=[0.0])
 
 
@@ -63,8 +66,11 @@ NOISES: Mapping[str, Callable[[Tensor, float, Generator], Tensor]] = {
     "gaussian": _gaussian,
     "shuffle": _shuffle,
 }
+"""A picture (3, height, width) as fractions of full colour, a strength 0..1 and a generator -> a picture."""
 
 
 def add_noise(kind: str, strength: float, levels: Tensor, seed: int) -> Tensor:
     """Return a picture (3, height, width) of levels 0..1 with noise of this kind and strength 0..1, from a seed."""
+    from torch import Generator
+
     return NOISES[kind](levels, strength, Generator().manual_seed(seed)).clamp(0.0, 1.0)

@@ -1,78 +1,13 @@
-"""From a picture to the square of normalised pixels that an encoder takes."""
-
-from collections.abc import Callable
+"""From a square picture to the normalised pixels that an encoder takes."""
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-MAX_ASPECT = 16
-"""Longest side over shortest beyond which the ends of a reference are cut before it is resized."""
+from .crops import CLIP_MEAN
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-def resize_for(picture: Image.Image, size: int, crop: str) -> Image.Image:
-    """Return `picture` as a square of `size` pixels, cropped, padded or squashed as `crop` (a name in `CROPS`) says."""
-    return CROPS[crop](picture, size)
-
-
-def _cover(picture: Image.Image, size: int) -> Image.Image:
-    """Resize so that the shorter side is `size`, as CLIP's own preprocessing does."""
-    width, height = picture.size
-    short, long = min(width, height), max(width, height)
-    longer = max(size, int(size * long / short))
-    return picture.resize((size, longer) if width <= height else (longer, size), Image.Resampling.BICUBIC)
-
-
-def _crop_at(horizontal: float, vertical: float) -> Callable[[Image.Image, int], Image.Image]:
-    def crop(picture: Image.Image, size: int) -> Image.Image:
-        covered = _cover(_shorten(picture, horizontal, vertical), size)
-        left = int((covered.width - size) * horizontal)
-        upper = int((covered.height - size) * vertical)
-        return covered.crop((left, upper, left + size, upper + size))
-
-    return crop
-
-
-def _shorten(picture: Image.Image, horizontal: float, vertical: float) -> Image.Image:
-    """Cut the ends off a strip that would grow huge when its short side is resized; what stays is unchanged."""
-    limit = MAX_ASPECT * min(picture.size)
-    width, height = min(picture.width, limit), min(picture.height, limit)
-    left, upper = int((picture.width - width) * horizontal), int((picture.height - height) * vertical)
-    return picture.crop((left, upper, left + width, upper + height))
-
-
-def _pad(picture: Image.Image, size: int) -> Image.Image:
-    """Shrink the longer side to `size` and centre on the mean colour, which normalisation turns into zero."""
-    left, upper, right, lower = padded_box(picture, size)
-    square = Image.new("RGB", (size, size), tuple(round(255 * mean) for mean in CLIP_MEAN))
-    square.paste(picture.resize((right - left, lower - upper), Image.Resampling.BICUBIC), (left, upper))
-    return square
-
-
-def padded_box(picture: Image.Image, size: int) -> tuple[int, int, int, int]:
-    """Return where a picture stands in the square of `size` pixels that it is padded to."""
-    scale = size / max(picture.size)
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    left, upper = (size - width) // 2, (size - height) // 2
-    return left, upper, left + width, upper + height
-
-
-def _squash(picture: Image.Image, size: int) -> Image.Image:
-    return picture.resize((size, size), Image.Resampling.BICUBIC)
-
-
-CROPS: dict[str, Callable[[Image.Image, int], Image.Image]] = {
-    "center": _crop_at(0.5, 0.5),
-    "top": _crop_at(0.5, 0.0),
-    "bottom": _crop_at(0.5, 1.0),
-    "left": _crop_at(0.0, 0.5),
-    "right": _crop_at(1.0, 0.5),
-    "pad": _pad,
-    "squash": _squash,
-}
+"""Deviation of the colours of CLIP's training pictures."""
 
 
 def to_levels(picture: Image.Image) -> Tensor:

@@ -3,12 +3,14 @@
 from typing import Any
 
 from ..base.errors import IPAdapterError, UnitError
+from ..base.json_objects import read_object
 from ..engine.features import FACE_SIZE
 from ..engine.prepare import Preparation
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, RECOGNISED, Face, Pack, align, model_paths
 from ..pictures.image_file import decode, picture_url
-from ..unit.fields import Mask, Text, read_object
+from ..unit.field_kinds import Text
+from ..unit.picture_fields import Mask
 from ..weights.adapter_file import AdapterFile
 from .reference_metrics import measures_of_face
 from .thresholds import advice_on

@@ -19,7 +19,8 @@ from ..engine.token_plan import TokenPlan
 from ..faces.insightface_models import PACKS, Face
 from ..port import GeneratedPicture, Reporter
 from ..unit.infotext import likeness_key, unit_key
-from ..unit.unit import Unit, read_units
+from ..unit.read_args import read_units
+from ..unit.unit import Unit
 from ..weights.adapter_file import AdapterFile
 from .likeness import LOW, Likeness, likenesses
 from .likeness_log import WRITERS, write_log

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ..base.errors import IPAdapterError, UnitError
+from ..base.json_objects import read_object
 from ..engine.compatibility import refuse_unused_fields
 from ..engine.features import views
 from ..engine.prepare import Preparation, references_alone
@@ -15,10 +16,11 @@ from ..engine.session import Session
 from ..engine.token_plan import EncoderInput, faces_alone, plan_of, whole_pictures
 from ..faces.face_finder import choose
 from ..faces.insightface_models import PACKS, RECOGNISED, Face, align
+from ..pictures.crops import padded_box
 from ..pictures.image_file import ImageFile, decode, picture_url
-from ..pictures.preprocess import padded_box, to_picture
-from ..unit.fields import read_object
-from ..unit.unit import Unit, read_own_unit
+from ..pictures.preprocess import to_picture
+from ..unit.read_args import read_own_unit
+from ..unit.unit import Unit
 from ..weights.adapter_file import AdapterFile
 from .face_preview import NO_FACE
 from .likeness import LOW, cosines

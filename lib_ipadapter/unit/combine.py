@@ -1,7 +1,7 @@
-"""Several references become one: what the combine modes do with an encoder's features.
+"""How several references become one: the options of the field `combine`, and what each does.
 
 Modes are ComfyUI_IPAdapter_plus's (`IPAdapterPlus.ipadapter_execute` and its node for combining), with a weight for
-each reference. "concat" and "average tokens" come after the projector, and are not here.
+each reference.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+CONCAT = "concat"
+"""Merges nothing: the image tokens of all references are attended together."""
 
 SMALLEST = 1e-12
 """Least norm, whose square float32 still holds."""
@@ -55,6 +58,8 @@ MERGED: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 TOKENS_MERGED: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"average tokens": _average}
 """The same after the projector: the mean of image tokens, which sd-webui-controlnet takes of several references."""
+
+COMBINES = (CONCAT, *MERGED, *TOKENS_MERGED)
 
 
 def merge(how: Callable[[Tensor, Tensor], Tensor], each: Tensor, weights: tuple[float, ...]) -> Tensor:

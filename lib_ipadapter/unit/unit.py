@@ -1,190 +1,283 @@
-"""The frozen `Unit`, one image prompt as the user set it, and its field table.
+"""The frozen `Unit`, one image prompt as the user set it, and the declaration of each of its fields.
 
-The class body is the table: the API, the panel, the infotext and the schema are all built from it.
+The class body is the only place that knows the fields: API, panel, parameters, presets and plots are built from it.
+To add one, declare it here and use it where it acts.
 """
 
-import dataclasses
-import json
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.errors import IPAdapterError, UnitError, printable
-from .controlnet import from_controlnet
-from .fields import (
-    CROPS,
+from ..networks.scaling import SCALED
+from ..pictures.noise import NOISES
+from .combine import COMBINES
+from .curves import CURVES
+from .field import COMPOSITION, FACE, FRONT, LAYERS, NEGATIVE, REFERENCES, REGION, declared, fields_of
+from .field_kinds import (
+    AdapterName,
     Choice,
     Face,
     Flag,
-    Kind,
-    Mask,
+    LayerPoints,
     Number,
     OptionalNumber,
-    Picture,
-    Pictures,
     Points,
     Region,
-    Saved,
-    Subject,
+    SavedName,
+    SubjectName,
     Text,
     Whole,
-    brief,
-    refuse_unknown,
 )
-from .region_text import read_places
+from .passes import INNER, PASSES
+from .picture_fields import CROP, Mask, Picture, Pictures
+from .weight_types import WEIGHT_TYPES, types_that_use
 
-SLOTS = 10
-"""Args that the web UI passes through to the script; a list in one of them carries any number of units."""
-MAX_NOTE = 300
-"""Characters of the note on what is missing that a refusal repeats."""
-MAX_NESTING = 4
-
-WEIGHT_TYPES = (
-    "linear",
-    "ease in",
-    "ease out",
-    "ease in-out",
-    "reverse in-out",
-    "weak input",
-    "weak output",
-    "weak middle",
-    "strong middle",
-    "style transfer",
-    "composition",
-    "strong style transfer",
-    "style and composition",
-    "strong style and composition",
-    "style transfer precise",
-    "composition precise",
-)
-SCALINGS = ("V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty")
-COMBINES = ("concat", "average", "add", "subtract", "norm average", "max", "min", "average tokens")
-NOISES = ("none", "fade", "dissolve", "gaussian", "shuffle")
-PASSES = ("both", "base", "hires")
-INNER = ("all", "picture only", "inner only")
 VARIANTS = ("auto", "v1", "v2", "unnorm", "InstantID")
-CURVES = ("linear in", "linear out", "cosine in", "cosine out")
+"""Names of variants in the table of families, and `auto`."""
 
-
-def _field(kind: Kind, default: Any, label: str, text: str, *, name: str = "") -> Any:
-    facts = {"kind": kind, "label": label, "help": text, "name": name}
-    return dataclasses.field(default=default, metadata=facts)
+PICTURE_FIELDS = ("images", "composition_images", "negative_images")
 
 
 @dataclass(frozen=True)
 class Unit:
     """One image prompt as the user set it; every value is checked and in range."""
 
-    enabled: bool = _field(Flag(), True, "Enabled", "Whether the unit takes part.")
-    model: str = _field(Text(), "", "Adapter", "Name of the adapter's file, with or without folder and extension.")
-    images: tuple[Picture, ...] = _field(Pictures(), (), "References", "Pictures that steer the result.")
-    negative_images: tuple[Picture, ...] = _field(
-        Pictures(), (), "Negative references", "Pictures to move away from: what the negative prompt's rows see."
+    enabled: bool = declared(Flag(), True, "Enabled", "Whether the unit takes part.", infotext=False, preset=False)
+    model: str = declared(
+        AdapterName(),
+        "",
+        "Adapter",
+        "Name of the adapter's file, with or without folder and extension.",
+        infotext=False,  # the file's own name is written instead
+        plot_cost=0.4,
+        preset=False,  # kept beside the settings, and only where one is named
     )
-    composition_images: tuple[Picture, ...] = _field(
-        Pictures(), (), "Composition references", "Pictures that the composition layers see instead of the references."
+    images: tuple[Picture, ...] = declared(
+        Pictures(), (), "References", "Pictures that steer the result.", preset=False
     )
-    subject: str = _field(
-        Subject(), "", "Subject", "Name of a set of pictures that was saved; they join the references."
+    negative_images: tuple[Picture, ...] = declared(
+        Pictures(),
+        (),
+        "Negative references",
+        "Pictures to move away from: what the negative prompt's rows see.",
+        group=NEGATIVE,
+        preset=False,
     )
-    embeds: str = _field(Saved(), "", "Saved reference", "What was saved of pictures under a name, in their place.")
-    weight: float = _field(Number(-5, 5), 1.0, "Weight", "1 is as trained; 0 is off; negative moves away.")
-    hires_weight: float | None = _field(
-        OptionalNumber(-5, 5), None, "Hires weight", "Weight in the hires pass, where it differs."
+    composition_images: tuple[Picture, ...] = declared(
+        Pictures(),
+        (),
+        "Composition references",
+        "Pictures that the composition layers see instead of the references.",
+        group=COMPOSITION,
+        preset=False,
     )
-    weight_type: str = _field(Choice(WEIGHT_TYPES), "linear", "Weight type", "How the weight spreads over the layers.")
-    composition_weight: float = _field(
-        Number(-5, 5), 1.0, "Composition weight", "Weight of the composition layers, for the types with both."
+    subject: str = declared(
+        SubjectName(),
+        "",
+        "Subject",
+        "Name of a saved set of pictures, which are added to the references.",
+        group=REFERENCES,
+        preset=False,
     )
-    style_boost: float = _field(
-        Number(-5, 5), 1.0, "Style boost", "Style transfer precise: how far the layout moves away from the reference."
+    embeds: str = declared(
+        SavedName(),
+        "",
+        "Saved reference",
+        "Name of image features saved from pictures, used in their place (embeds).",
+        group=REFERENCES,
+        preset=False,
     )
-    composition_boost: float = _field(
-        Number(-5, 5), 0.0, "Composition boost", "Composition precise: how far the style moves away from the reference."
+    weight: float = declared(
+        Number(-5, 5),
+        1.0,
+        "Weight",
+        "1 is as trained; 0 is off; negative moves away.",
+        group=FRONT,
+        slider=(-1, 2),
+        always=True,
     )
-    layers: str = _field(
-        Points(0, 15, whole=True), "", "Layers", "Weight per layer, as in 6:1, 3:0.5, times the weight; others rest."
+    hires_weight: float | None = declared(
+        OptionalNumber(-5, 5),
+        None,
+        "Hires weight",
+        "Weight in the second pass of hires fix, if different.",
+        group=LAYERS,
+        late=True,
     )
-    curve: str = _field(
-        Points(0, 1, whole=False, names=CURVES),
+    weight_type: str = declared(
+        Choice(WEIGHT_TYPES), "linear", "Weight type", "How the weight spreads over the layers.", group=LAYERS
+    )
+    composition_weight: float = declared(
+        Number(-5, 5),
+        1.0,
+        "Composition weight",
+        "Weight of the composition layers, for weight types with style and composition.",
+        group=LAYERS,
+        when={"weight_type": types_that_use("composition_weight")},
+    )
+    style_boost: float = declared(
+        Number(-5, 5),
+        1.0,
+        "Style boost",
+        "Style transfer precise: how far the layout moves away from the reference.",
+        group=LAYERS,
+        when={"weight_type": types_that_use("style_boost")},
+    )
+    composition_boost: float = declared(
+        Number(-5, 5),
+        0.0,
+        "Composition boost",
+        "Composition precise: how far the style moves away from the reference.",
+        group=LAYERS,
+        when={"weight_type": types_that_use("composition_boost")},
+    )
+    layers: str = declared(
+        LayerPoints(0, 15),
+        "",
+        "Layers",
+        "Weight of single layers, as in 6:1, 3:0.5, times the weight; all others are off.",
+        group=LAYERS,
+    )
+    curve: str = declared(
+        Points(0, 1, tuple(CURVES)),
         "",
         "Curve",
         "Weight from start (0) to end (1): linear in, linear out, cosine in, cosine out, or points as in 0:1, 0.6:0.",
+        group=LAYERS,
     )
-    scaling: str = _field(Choice(SCALINGS), "V only", "Scaling", "What the weight multiplies: values, or keys too.")
-    combine: str = _field(Choice(COMBINES), "concat", "Combine", "How several references become one.")
-    start: float = _field(Number(0, 1), 0.0, "Start", "Part of the steps after which the unit acts.")
-    end: float = _field(Number(0, 1), 1.0, "End", "Part of the steps until which the unit acts.")
-    mask: str | None = _field(
-        Mask(), None, "Region", "Part of the picture where the unit acts: white acts, black rests, grey is partial."
+    scaling: str = declared(
+        Choice(tuple(SCALED)),
+        "V only",
+        "Scaling",
+        "What the weight multiplies: values, or keys too.",
+        group=LAYERS,
     )
-    region: str = _field(
+    combine: str = declared(
+        Choice(COMBINES), "concat", "Combine", "How several references become one.", group=REFERENCES
+    )
+    start: float = declared(Number(0, 1), 0.0, "Start", "Fraction of the steps after which the unit acts.", group=FRONT)
+    end: float = declared(Number(0, 1), 1.0, "End", "Fraction of the steps until which the unit acts.", group=FRONT)
+    mask: str | None = declared(
+        Mask(),
+        None,
+        "Region",
+        "Where in the picture the unit acts: fully in white, partly in grey, not at all in black (attention mask).",
+        group=REGION,
+        axis=False,
+        preset=False,
+    )
+    region: str = declared(
         Region(),
         "",
         "Place",
-        "The same in words or numbers, as in left half; left to right gives each reference, or each face, its own.",
+        "Region in words or numbers, as in left half; left to right gives each reference, or each face, its own.",
+        group=REGION,
+        preset=False,
     )
-    crop: str = _field(Choice(CROPS), "center", "Crop", "How a reference becomes square for the encoder.")
-    tiles: bool = _field(
-        Flag(), False, "Tiles", "Encode a reference in square tiles, each for its own place in the picture."
+    crop: str = declared(CROP, "center", "Crop", "How a reference becomes square for the encoder.", group=FRONT)
+    tiles: bool = declared(
+        Flag(),
+        False,
+        "Tiles",
+        "Encode a reference in square tiles, each for its own part of the picture.",
+        group=REFERENCES,
     )
-    enhance: int = _field(
+    enhance: int = declared(
         Whole(1, 16),
         1,
         "Enhance",
-        "Squares along a reference's side that are encoded beside the whole; 1 is the whole.",
+        "Squares along a reference's side that are encoded in addition to the whole; 1 is the whole alone.",
+        group=REFERENCES,
     )
-    enhance_ratio: float = _field(
-        Number(0, 1), 0.5, "Enhance ratio", "Part of the whole in the mixture with its squares."
+    enhance_ratio: float = declared(
+        Number(0, 1),
+        0.5,
+        "Enhance ratio",
+        "Fraction of the whole in the mixture with its squares.",
+        group=REFERENCES,
     )
-    unfold: bool = _field(
+    unfold: bool = declared(
         Flag(),
         False,
         "One each",
-        "The first reference for the first picture of a batch, the second for the second, and so on.",
+        "The first reference for the first picture of a batch, the second for the second, and so on (unfold batch).",
+        group=REFERENCES,
     )
-    noise: float = _field(Number(0, 1), 0.0, "Noise", "Strength of the noise pictures that stand for the negative.")
-    noise_type: str = _field(Choice(NOISES), "none", "Noise type", "How they are made of the references.")
-    face: str | int = _field(
-        Face(), "largest", "Face", "Which face of a reference: by its place, by number from 0 in order of size, or all."
+    noise: float = declared(
+        Number(0, 1),
+        0.0,
+        "Noise",
+        "Strength of the noise pictures that serve as negative references.",
+        group=NEGATIVE,
+        late=True,
+        when={"noise_type": tuple(NOISES)},
     )
-    structure_weight: float = _field(
-        Number(-5, 5), 1.0, "Face structure", "FaceID Plus v2: weight of what the face looks like beside its vector."
+    noise_type: str = declared(
+        Choice(("none", *NOISES)),
+        "none",
+        "Noise type",
+        "How noise pictures are made of the references.",
+        group=NEGATIVE,
     )
-    lora_weight: float = _field(Number(-5, 5), 1.0, "LoRA weight", "FaceID's own LoRA; 0 is off.")
-    variant: str = _field(
+    face: str | int = declared(
+        Face(),
+        "largest",
+        "Face",
+        "Which face of a reference: by its place, by number from 0 in order of size, or all.",
+        group=FACE,
+        by_family=True,
+    )
+    structure_weight: float = declared(
+        Number(-5, 5),
+        1.0,
+        "Face structure",
+        "FaceID Plus v2: weight of the CLIP image of the face beside its face embedding.",
+        group=FACE,
+        slider=(0, 2),
+        by_family=True,
+    )
+    lora_weight: float = declared(
+        Number(-5, 5), 1.0, "LoRA weight", "FaceID's own LoRA; 0 is off.", group=FACE, slider=(0, 2), by_family=True
+    )
+    variant: str = declared(
         Choice(VARIANTS),
         "auto",
         "Variant",
         "What an adapter's file is, where several kinds look alike; auto goes by its name.",
+        group=FACE,
+        by_family=True,
     )
-    passes: str = _field(Choice(PASSES), "both", "Pass", "Passes in which the unit acts.", name="pass")
-    inner: str = _field(
-        Choice(INNER),
+    passes: str = declared(
+        Choice(tuple(PASSES)), "both", "Pass", "Passes in which the unit acts.", name="pass", group=LAYERS
+    )
+    inner: str = declared(
+        Choice(tuple(INNER)),
         "all",
         "Inner generations",
-        "Whether the unit acts on the picture, or in what ADetailer generates within it: faces.",
+        "Whether the unit acts on the picture, on what ADetailer generates inside it, or on both.",
+        group=LAYERS,
     )
-    encoder: str = _field(Text(), "auto", "Image encoder", "CLIP vision file; auto picks the one that fits.")
+    encoder: str = declared(
+        Text(),
+        "auto",
+        "Image encoder",
+        "CLIP vision file; auto picks one that fits.",
+        group=REFERENCES,
+        plot_cost=0.5,
+    )
 
 
-def name_of(field: "dataclasses.Field[Any]") -> str:
-    """Return a field's public name, which for `passes` is the keyword `pass`."""
-    return field.metadata["name"] or field.name
-
-
-FIELDS = {name_of(field): field for field in dataclasses.fields(Unit)}
+FIELDS = fields_of(Unit)
+"""Every field by its public name."""
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a unit."""
     properties = {
         name: {
-            **field.metadata["kind"].schema(),
-            "default": list(field.default) if isinstance(field.default, tuple) else field.default,
-            "title": field.metadata["label"],
-            "description": field.metadata["help"],
+            **field.kind.schema(),
+            "default": field.json_default,
+            "title": field.label,
+            "description": field.help,
         }
         for name, field in FIELDS.items()
     }
@@ -195,166 +288,10 @@ def schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": properties,
         "if": {"properties": {"enabled": {"const": False}}, "required": ["enabled"]},
-        "else": {
-            "required": ["model"],
-            "properties": {"model": {"minLength": 1}},
-            "oneOf": [{"anyOf": [_given("images"), _given("subject")]}, _given("embeds")],
-        },
+        "else": {**_filled("model"), "oneOf": [{"anyOf": [_filled("images"), _filled("subject")]}, _filled("embeds")]},
     }
 
 
-def _given(name: str) -> dict[str, Any]:
+def _filled(name: str) -> dict[str, Any]:
     """Return the schema of an object where a field is given and not empty."""
-    least = "minItems" if isinstance(FIELDS[name].metadata["kind"], Pictures) else "minLength"
-    return {"required": [name], "properties": {name: {least: 1}}}
-
-
-def read_unit(given: dict[str, Any]) -> Unit:
-    """Return the unit that a JSON object describes.
-
-    Raises `UnitError` for unknown fields, wrong types, values out of range, and settings that contradict each other.
-    """
-    if "note" in given:  # of restored parameters; the panel shows it and takes it out
-        raise UnitError("note", given["note"], f"tells what is missing: {printable(str(given['note']), MAX_NOTE)}")
-    refuse_unknown("", given, tuple(FIELDS))
-    values = {FIELDS[name].name: FIELDS[name].metadata["kind"].read(name, value) for name, value in given.items()}
-    unit = Unit(**values)
-    if unit.enabled:
-        _check_whole(unit)
-    return unit
-
-
-def _check_whole(unit: Unit) -> None:
-    if not unit.model:
-        raise UnitError("model", unit.model, "is required: the file name of an adapter.")
-    if not (unit.images or unit.subject or unit.embeds):
-        why = "is required: at least one reference picture as base64 text, or a subject, or embeds."
-        raise UnitError("images", [], why)
-    if unit.start > unit.end:
-        raise UnitError("start", unit.start, f"must not be after end, which is {unit.end:g}.")
-    refuse_contradictions(unit)
-
-
-def refuse_contradictions(unit: Unit) -> None:
-    """Raise `UnitError` for settings that cannot go together."""
-    for field, value, wrong, why in _contradictions(unit):
-        if wrong:
-            raise UnitError(field, value, why)
-
-
-PICTURE_FIELDS = ("images", "composition_images", "negative_images")
-
-
-def _contradictions(unit: Unit) -> Iterator[tuple[str, Any, bool, str]]:
-    """Return settings that cannot go together: field, value, whether it is so, and what to do."""
-    both = bool(unit.embeds) and bool(unit.images or unit.subject)
-    others = "images" if unit.images else "subject"
-    yield "embeds", unit.embeds, both, f"stands in the place of {others}; leave one of them out."
-    yield "noise", unit.noise, bool(unit.noise) and unit.noise_type == "none", "needs a noise_type other than none."
-    blind = bool(unit.noise and unit.embeds) and not unit.negative_images
-    yield "noise", unit.noise, blind, "is made of pictures, which a saved reference has not; give negative_images."
-    yield "tiles", True, unit.tiles and unit.unfold, "and unfold cannot go together; switch one off."
-    many = unit.face == "all" and unit.unfold
-    yield "face", "all", many, "and unfold cannot go together: pictures may have different numbers of faces."
-    divided = read_places(unit.region).divide
-    several = "gives each reference its own place"
-    yield "region", unit.region, divided and unit.combine != "concat", f"{several}: set combine to concat."
-    yield "region", unit.region, divided and unit.unfold, f"{several}: it and unfold cannot go together."
-    for name in PICTURE_FIELDS:
-        given: tuple[Picture, ...] = getattr(unit, name)
-        idle = bool(given) and not any(picture.weight for picture in given)
-        yield name, f"{len(given)} pictures", idle, "have no weight at all; give one of them a weight."
-        masked = next((f"{name}[{i}].mask" for i, picture in enumerate(given) if picture.mask is not None), "")
-        if name == "negative_images":
-            why = "has no meaning: rows of the negative prompt see the same everywhere."
-            yield masked, "a picture", bool(masked), why
-            continue
-        merged = unit.combine != "concat" and not unit.unfold and sum(picture.weight != 0 for picture in given) > 1
-        yield "tiles", True, unit.tiles and merged, "keeps references apart: set combine to concat."
-        yield masked, "a picture", bool(masked) and merged, "keeps references apart: set combine to concat."
-        alone = bool(masked) and unit.unfold
-        yield masked, "a picture", alone, "and unfold cannot go together: each reference has its own picture."
-
-
-def read_own_unit(given: Any, purpose: str, enabled: bool) -> Unit:
-    """Return the unit that stands alone in what is asked, on or off whatever it says itself; raises `UnitError`.
-
-    `purpose` follows "must be a unit" in the sentence for what is no object.
-    """
-    if not isinstance(given, dict):
-        raise UnitError("unit", given, f"must be a unit{purpose}, not {brief(given)}.")
-    return read_unit({**given, "enabled": enabled})
-
-
-def read_units(args: Iterable[Any]) -> dict[int, Unit]:
-    """Return the enabled units of a script's args by their number; errors carry the unit's number."""
-    units: dict[int, Unit] = {}
-    for number, given in given_units(args).items():
-        with numbered(number):
-            units[number] = read_unit(given)
-    return {number: unit for number, unit in units.items() if unit.enabled}
-
-
-def with_reference(args: Iterable[Any], picture: Picture) -> list[dict[str, Any] | None]:
-    """Return the units of a script's args, in their places, with a picture given to those that have no references.
-
-    Raises `UnitError` where there is none such, or what is given is no unit.
-    """
-    units = {number: dict(given) for number, given in given_units(args).items()}
-    empty = [unit for unit in units.values() if unit.get("enabled", True) and not _has_references(unit)]
-    if not empty:
-        raise UnitError("images", f"{len(units)} units", "must be left empty in one unit, which gets the pictures.")
-    for unit in empty:
-        unit["images"] = [picture]
-    return [units.get(number) for number in range(1, max(units) + 1)]
-
-
-def _has_references(given: Mapping[str, Any]) -> bool:
-    return any(given.get(name) for name in ("images", "subject", "embeds"))
-
-
-def given_units(args: Iterable[Any]) -> dict[int, dict[str, Any]]:
-    """Return the objects of a script's args by their number from 1, as they were given or translated from ControlNet's.
-
-    Each arg is an object, the JSON text of one, a list of these, or nothing. An empty place counts too, so that a
-    unit's number is that of its tab in the panel.
-    """
-    units: dict[int, dict[str, Any]] = {}
-    for number, given in enumerate(_places(args), 1):
-        if given is not None:
-            with numbered(number):
-                units[number] = from_controlnet(given)
-    return units
-
-
-@contextmanager
-def numbered(number: int) -> Generator[None, None, None]:
-    """Give errors the number of the unit that they are about."""
-    try:
-        yield
-    except IPAdapterError as error:
-        error.unit = number
-        raise
-
-
-def _places(given: Any, nesting: int = 0) -> Iterable[dict[str, Any] | None]:
-    if isinstance(given, str):
-        given = _from_json(given)
-    if given is None or isinstance(given, dict):
-        yield given
-    elif isinstance(given, (list, tuple)) and nesting < MAX_NESTING:
-        for entry in given:
-            yield from _places(entry, nesting + 1)
-    else:
-        raise UnitError(
-            "args", given, f"must hold unit objects, in lists at most {MAX_NESTING} deep; not {brief(given)}."
-        )
-
-
-def _from_json(text: str) -> Any:
-    if not text.strip():
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UnitError("args", text, f"must hold units as JSON, but a text does not parse: {error}.") from error
+    return {"required": [name], "properties": {name: dict(FIELDS[name].kind.filled)}}

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..base.errors import IPAdapterError
+from ..base.json_objects import read_object
 from ..engine.compatibility import LoadedNetwork, loaded_network, mismatch
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths
 from ..files.saved_embeds import SavedReference
-from ..unit.fields import Flag, Text, read_object
-from ..unit.unit import read_own_unit
+from ..unit.field_kinds import Flag, Text
+from ..unit.read_args import read_own_unit
 from ..weights.adapter_file import AdapterFile
 from ..weights.bases import BASES
 from .adapter_uses import uses_of

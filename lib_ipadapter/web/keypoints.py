@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base.errors import UnitError, brief
+from ..base.json_objects import refuse_unknown
 from ..engine.session import Session
 from ..faces.face_finder import choose
 from ..faces.insightface_models import PACKS
 from ..faces.keypoints import Place, draw_keypoints, fitted, placed
 from ..pictures.image_file import decode, picture_url, read_image_file
-from ..unit.fields import Face as FaceKind
-from ..unit.fields import Mask, Number, Whole, refuse_unknown
+from ..unit.field_kinds import Face as FaceKind
+from ..unit.field_kinds import Number, Whole
+from ..unit.picture_fields import Mask
 from ..weights.family import ANTELOPE
 
 SIDE = Whole(64, 4096)

@@ -12,46 +12,13 @@ from typing import Any
 
 import gradio as gr
 
-from ..unit.fields import MAX_PICTURES
-from ..unit.infotext import FaultOf, FindReference, no_fault, restored_units
+from ..unit.field import GROUPS, Field
+from ..unit.field_kinds import FindReference
+from ..unit.picture_fields import MAX_PICTURES
 from ..unit.presets import INTENTS, SETTINGS
-from ..unit.unit import FIELDS, SLOTS
-from ..weights.families import FAMILY_FIELDS
-
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "": ("weight", "start", "end", "crop"),
-    "Layers and steps": (
-        "weight_type",
-        "composition_weight",
-        "style_boost",
-        "composition_boost",
-        "layers",
-        "curve",
-        "scaling",
-        "pass",
-        "hires_weight",
-        "inner",
-    ),
-    "Face": ("face", "structure_weight", "lora_weight", "variant"),
-    "References": ("subject", "embeds", "combine", "unfold", "tiles", "enhance", "enhance_ratio", "encoder"),
-    "Region": ("mask", "region"),
-    "Negative references": ("negative_images", "noise_type", "noise"),
-    "Composition references": ("composition_images",),
-}
-"""Fields with a control of their own, below the references and the adapter; named groups are folded."""
-
-NOTES: Mapping[str, str] = {
-    "Face": "Pictures that show a real person's likeness need that person's consent. insightface's models, which find "
-    "faces, are licensed for non-commercial research only."
-}
-"""What stands above a group's controls."""
-
-SLIDERS: Mapping[str, Mapping[str, float]] = {
-    "weight": {"min": -1, "max": 2},
-    "structure_weight": {"min": 0, "max": 2},
-    "lora_weight": {"min": 0, "max": 2},
-}
-"""Where a slider has less than a field's range, because the rest is rarely wanted; the number beside it has all."""
+from ..unit.read_args import SLOTS
+from ..unit.restore import Difference, no_difference, restored_units
+from ..unit.unit import FIELDS
 
 
 @dataclass(frozen=True)
@@ -70,13 +37,13 @@ def draw_panel(
     accordion: Any,
     answer: Callable[[str], str],
     find_reference: FindReference,
-    fault_of: FaultOf = no_fault,
+    difference: Difference = no_difference,
 ) -> Panel:
     """Draw the panel of a tab (`txt2img` or `img2img`).
 
     `accordion` makes the host's accordion with a tick. `answer` takes what the browser asks of the server, and returns
     the answer; both are JSON, for the web UI offers the routes only to those who start it with an API.
-    `find_reference` returns a picture by the first digits of its hash, `fault_of` what is wrong with a saved name.
+    `find_reference` returns a picture by the first digits of its hash, `difference` what differs now from pasted ones.
     """
     with accordion(False, label="IP-Adapter", elem_id=f"ipadapter_{tab}") as ticked:
         gr.HTML(
@@ -94,52 +61,68 @@ def draw_panel(
         done = ask.click(fn=answer, inputs=[request], outputs=[answered], show_progress=False, **asked)
         done.then(fn=None, inputs=[answered], outputs=[], **_in_browser(f"(t) => ipAdapter.answer('{tab}', t)"))
         ticked.change(fn=None, inputs=[ticked], outputs=[], **_in_browser(f"(on) => ipAdapter.tick('{tab}', on)"))
-    pasted = [(text, partial(pasted_unit, i + 1, find_reference, fault_of)) for i, text in enumerate(texts)]
-    return Panel(texts, [(ticked, has_units), *pasted])
+    paste = Paste(find_reference, difference)
+    pasted = [(text, partial(paste.unit, i + 1)) for i, text in enumerate(texts)]
+    return Panel(texts, [(ticked, paste.has_units), *pasted])
 
 
-def has_units(parameters: Mapping[str, Any]) -> bool:
-    """Return whether a picture's parameters tell of units."""
-    return bool(restored_units(parameters, lambda _digits: None))
+class Paste:
+    """The units in pasted parameters, restored once: the web UI asks for each component with the same mapping."""
 
+    def __init__(self, find: FindReference, difference: Difference) -> None:
+        self._find, self._difference = find, difference
+        self._last: tuple[Mapping[str, Any], dict[int, dict[str, Any]]] | None = None
 
-def pasted_unit(
-    number: int, find_reference: FindReference, fault_of: FaultOf, parameters: Mapping[str, Any]
-) -> str | None:
-    """Return a unit of a picture's parameters as the panel takes it, or None where there is none of this number."""
-    unit = restored_units(parameters, find_reference, fault_of).get(number)
-    return None if unit is None else json.dumps(unit)
+    def has_units(self, parameters: Mapping[str, Any]) -> bool:
+        """Return whether a picture's parameters describe units."""
+        return bool(self._units(parameters))
+
+    def unit(self, number: int, parameters: Mapping[str, Any]) -> str | None:
+        """Return a unit as the panel takes it, or None where there is none of this number."""
+        unit = self._units(parameters).get(number)
+        if number == SLOTS:  # the last one that is asked for: pictures need not stay in memory
+            self._last = None
+        return None if unit is None else json.dumps(unit)
+
+    def _units(self, parameters: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+        last = self._last
+        if last is None or last[0] is not parameters:
+            last = self._last = parameters, restored_units(parameters, self._find, self._difference)
+        return last[1]
 
 
 def spec(units: int) -> dict[str, Any]:
-    """Return what the browser needs to draw the controls: the field table's part for the panel, as JSON values."""
-    controls = [control(name, group) for group, names in GROUPS.items() for name in names]
+    """Return what the browser needs to draw the controls: the fields' part for the panel, as JSON values."""
+    controls = sorted((name for name, field in FIELDS.items() if field.group is not None), key=_place)
     return {
         "units": units,
         "most": MAX_PICTURES,
         "groups": [group for group in GROUPS if group],
-        "notes": NOTES,
-        "controls": controls,
+        "notes": {group: note for group, note in GROUPS.items() if note},
+        "controls": [control(name, FIELDS[name]) for name in controls],
         "intents": {name: asdict(intent) for name, intent in INTENTS.items()},
         "settings": SETTINGS,
     }
 
 
-def control(name: str, group: str) -> dict[str, Any]:
-    """Return one control: the widget that draws it, its group, its texts, its default and its kind's own facts."""
-    facts = FIELDS[name].metadata
-    default = FIELDS[name].default
+def _place(name: str) -> tuple[int, bool]:
+    """Return where a control stands; those with the same place stand in the order of the fields."""
+    field = FIELDS[name]
+    return list(GROUPS).index(field.group or ""), field.late
+
+
+def control(name: str, field: Field) -> dict[str, Any]:
+    """Return one control: the widget that draws it, where it stands, its texts, and when it has a meaning."""
     return {
         "name": name,
-        "group": group,
-        "widget": facts["kind"].widget,
-        "label": facts["label"],
-        "help": facts["help"],
-        "default": list(default) if isinstance(default, tuple) else default,
-        "example": getattr(facts["kind"], "example", ""),
-        "slider": SLIDERS.get(name, {}),
-        "conditional": name in FAMILY_FIELDS,
-        **asdict(facts["kind"]),
+        "group": field.group,
+        "label": field.label,
+        "help": field.help,
+        "default": field.json_default,
+        "slider": dict(zip(("min", "max"), field.slider or (), strict=False)),
+        "conditional": field.by_family,
+        "when": field.when,
+        **field.kind.facts(),
     }
 
 

@@ -11,8 +11,9 @@ from ..networks.unet_sites import SD, SDXL
 from ..review.face_preview import faces
 from ..review.likeness_report import LikenessReport, report_as_json
 from ..review.reference_check import check
+from ..unit.read_args import read_own_unit
 from ..unit.schedule_plot import plotted
-from ..unit.unit import read_own_unit, schema
+from ..unit.unit import schema
 from .adapter_uses import suited
 from .file_lists import list_adapters, list_encoders, list_saved, loaded_base, save_reference
 from .keypoints import keypoints
@@ -108,7 +109,7 @@ def panel_lists(session: Session) -> dict[str, Any]:
         "asks": list(PANEL),
     }
     try:
-        return {**lists, "presets": session.presets.all()}
+        return {**lists, **presets(session)}
     except IPAdapterError as error:
         return {**lists, "presets": {}, "message": str(error)}
 
@@ -118,7 +119,11 @@ def saved_references(session: Session) -> dict[str, Any]:
 
 
 def presets(session: Session) -> dict[str, Any]:
-    return {"presets": session.presets.all()}
+    """Return a person's presets, and those that cannot be used with what is wrong with each."""
+    kept, damaged = session.presets.all()
+    sentences = [f'The preset "{name}" cannot be used: {fault}' for name, fault in damaged.items()]
+    message = {"message": " ".join(sentences)} if sentences else {}
+    return {"presets": kept, "damaged_presets": damaged, **message}
 
 
 def save_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:

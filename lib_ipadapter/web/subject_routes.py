@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any
 
 from ..base.errors import UnitError, brief
+from ..base.json_objects import read_object, refuse_unknown
 from ..engine.session import Session
 from ..files.subject_record import GivenPicture, Subject, make_subject, pictures_as_json
 from ..files.subject_zips import MAX_ZIP, from_zip, to_zip
 from ..pictures.image_file import ImageFile, data_url, read_image_file
-from ..unit.fields import MAX_PICTURES, Flag, Text, read_object, read_picture_text, refuse_unknown
+from ..unit.field_kinds import Flag, Text
+from ..unit.picture_fields import MAX_PICTURES, read_picture_text
 
 CHECKING = "looking at the pictures"
 """What the progress bar says of a subject that is saved."""

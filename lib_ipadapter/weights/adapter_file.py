@@ -1,7 +1,7 @@
 """An adapter file: recognised, checked against what its projector and its U-Net expect, and read."""
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -54,6 +54,11 @@ class AdapterFile:
     def projector(self) -> nn.Module:
         """Return its projector on the meta device, with shapes but without weights."""
         return build_projector(self.path, self.recognised, self.shapes)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file, in hexadecimal; a large file is read for a second or more."""
+        return sha256(self.path)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the file's tensors by canonical key, as memory maps in the file's own dtypes."""

@@ -12,7 +12,7 @@ from PIL import Image
 from host.test_engine import OWN
 from host.webui import Files, RefusedError, WebUI, reference
 from lib_ipadapter.networks.unet_sites import SD, SDXL
-from lib_ipadapter.unit.unit import WEIGHT_TYPES
+from lib_ipadapter.unit.weight_types import WEIGHT_TYPES
 
 
 @pytest.fixture(scope="module")

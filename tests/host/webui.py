@@ -25,8 +25,9 @@ from PIL import Image
 from demo.files import CHECKPOINT
 from lib_ipadapter.engine.tokens import project
 from lib_ipadapter.networks.unet_sites import SD, SDXL, sites
+from lib_ipadapter.pictures.crops import resize_for
 from lib_ipadapter.pictures.image_file import decode
-from lib_ipadapter.pictures.preprocess import resize_for, to_pixels
+from lib_ipadapter.pictures.preprocess import to_pixels
 from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.clip_vision import encode, open_encoder, zero_pixels
 from lib_ipadapter.weights.family import EMBED

@@ -23,8 +23,8 @@ from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.networks.unet_sites import SD, SDXL
 from lib_ipadapter.pictures.image_file import picture_url
 from lib_ipadapter.unit.presets import Presets
+from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.unit.schedule_plot import plotted
-from lib_ipadapter.unit.unit import read_unit
 from lib_ipadapter.web.adapter_uses import suited, uses_of
 
 from .controlnet import draw_controlnet
@@ -184,7 +184,7 @@ class Server:
 
     def files(self, _asked: dict[str, Any]) -> dict[str, Any]:
         lists = {"models": self.models, "suited": suited(self.models), "base": "SD1.x", "saved": self.saved}
-        return {**lists, "presets": self.presets.all(), "asks": list(self.does)}
+        return {**lists, "presets": self.presets.all()[0], "asks": list(self.does)}
 
     def fail(self, _asked: dict[str, Any]) -> dict[str, Any]:
         raise ArithmeticError("as a server may")
@@ -236,7 +236,7 @@ class Server:
         return {"image": picture_url(drawn), "faces": 1}
 
     def presets_after(self, words: str, name: str) -> dict[str, Any]:
-        return {"presets": self.presets.all(), **done(words, name)}
+        return {"presets": self.presets.all()[0], **done(words, name)}
 
     def listed_subjects(self) -> dict[str, Any]:
         return {"subjects": [{"name": name, "reason": "", **each} for name, each in self.subjects.items()]}

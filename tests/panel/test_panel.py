@@ -10,7 +10,8 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from lib_ipadapter.unit.unit import FIELDS, read_unit
+from lib_ipadapter.unit.read_args import read_unit
+from lib_ipadapter.unit.unit import FIELDS
 
 from .acts import PNG, changed, choose, drop, given, rest, tick, unfold
 from .served import needs_chromium, opened

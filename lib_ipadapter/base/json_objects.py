@@ -1,0 +1,22 @@
+"""JSON objects that people and programs send: only with keys that are known."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .errors import IPAdapterError, UnitError, brief
+
+
+def read_object(what: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
+    """Return an object with no keys but these; raises `IPAdapterError` for anything else. `what` begins a sentence."""
+    if not isinstance(given, dict):
+        raise IPAdapterError(f"{what} must be an object with {' and '.join(known)}, not {brief(given)}.")
+    refuse_unknown("", given, known)
+    return given
+
+
+def refuse_unknown(field: str, given: dict[str, Any], known: Sequence[str]) -> None:
+    """Raise a `UnitError` for the first key of `given` that is not in `known`."""
+    unknown = next((key for key in given if key not in known), None)
+    if unknown is not None:
+        name = f"{field}.{unknown}" if field else str(unknown)
+        raise UnitError(name, given[unknown], f"is not a field that this version knows; known are {', '.join(known)}.")

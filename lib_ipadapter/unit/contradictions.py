@@ -1,0 +1,127 @@
+"""Settings of a unit that cannot go together: one small function each, which returns what is wrong or None."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ..base.errors import UnitError
+from .combine import CONCAT
+from .picture_fields import Picture
+from .region_text import read_places
+from .unit import PICTURE_FIELDS, Unit
+
+
+def refuse_contradictions(unit: Unit) -> None:
+    """Raise `UnitError` for settings that cannot go together."""
+    for wrong in _found(unit):
+        raise wrong
+
+
+def _found(unit: Unit) -> Iterator[UnitError]:
+    ways = (check(unit) for check in OF_UNIT)
+    of_pictures = (check(unit, name) for name in PICTURE_FIELDS for check in OF_PICTURES[name])
+    return (wrong for checks in (ways, of_pictures) for wrong in checks if wrong)
+
+
+def _two_sources(unit: Unit) -> UnitError | None:
+    others = "images" if unit.images else "subject"
+    both = unit.embeds and (unit.images or unit.subject)
+    why = f"stands in the place of {others}; leave one of them out."
+    return UnitError("embeds", unit.embeds, why) if both else None
+
+
+def _noise_without_type(unit: Unit) -> UnitError | None:
+    wrong = unit.noise and unit.noise_type == "none"
+    return UnitError("noise", unit.noise, "needs a noise_type other than none.") if wrong else None
+
+
+def _noise_without_pictures(unit: Unit) -> UnitError | None:
+    wrong = unit.noise and unit.embeds and not unit.negative_images
+    why = "is made of pictures, which a saved reference does not have; give negative_images."
+    return UnitError("noise", unit.noise, why) if wrong else None
+
+
+def _tiles_and_unfold(unit: Unit) -> UnitError | None:
+    wrong = unit.tiles and unit.unfold
+    return UnitError("tiles", True, "and unfold cannot go together; switch one off.") if wrong else None
+
+
+def _all_faces_and_unfold(unit: Unit) -> UnitError | None:
+    wrong = unit.face == "all" and unit.unfold
+    why = "and unfold cannot go together: pictures may have different numbers of faces."
+    return UnitError("face", "all", why) if wrong else None
+
+
+DIVIDED = "gives each reference its own place"
+
+
+def _divided_and_merged(unit: Unit) -> UnitError | None:
+    wrong = read_places(unit.region).divide and unit.combine != CONCAT
+    return UnitError("region", unit.region, f"{DIVIDED}: set combine to concat.") if wrong else None
+
+
+def _divided_and_unfold(unit: Unit) -> UnitError | None:
+    wrong = read_places(unit.region).divide and unit.unfold
+    return UnitError("region", unit.region, f"{DIVIDED}: it and unfold cannot go together.") if wrong else None
+
+
+OF_UNIT: Sequence[Callable[[Unit], UnitError | None]] = (
+    _two_sources,
+    _noise_without_type,
+    _noise_without_pictures,
+    _tiles_and_unfold,
+    _all_faces_and_unfold,
+    _divided_and_merged,
+    _divided_and_unfold,
+)
+
+
+def _no_weight(unit: Unit, name: str) -> UnitError | None:
+    given = _given(unit, name)
+    idle = given and not any(picture.weight for picture in given)
+    why = "have no weight at all; give one of them a weight."
+    return UnitError(name, f"{len(given)} pictures", why) if idle else None
+
+
+def _masked_negative(unit: Unit, name: str) -> UnitError | None:
+    masked = _masked(unit, name)
+    why = "has no meaning: rows of the negative prompt see the same everywhere."
+    return UnitError(masked, "a picture", why) if masked else None
+
+
+def _tiles_and_merged(unit: Unit, name: str) -> UnitError | None:
+    wrong = unit.tiles and _merged(unit, name)
+    return UnitError("tiles", True, "keeps references apart: set combine to concat.") if wrong else None
+
+
+def _masked_and_merged(unit: Unit, name: str) -> UnitError | None:
+    masked = _masked(unit, name)
+    why = "keeps references apart: set combine to concat."
+    return UnitError(masked, "a picture", why) if masked and _merged(unit, name) else None
+
+
+def _masked_and_unfold(unit: Unit, name: str) -> UnitError | None:
+    masked = _masked(unit, name)
+    why = "and unfold cannot go together: each reference has its own picture."
+    return UnitError(masked, "a picture", why) if masked and unit.unfold else None
+
+
+REFERENCES = (_no_weight, _tiles_and_merged, _masked_and_merged, _masked_and_unfold)
+OF_PICTURES: dict[str, Sequence[Callable[[Unit, str], UnitError | None]]] = {
+    "images": REFERENCES,
+    "composition_images": REFERENCES,
+    "negative_images": (_no_weight, _masked_negative),
+}
+
+
+def _given(unit: Unit, name: str) -> tuple[Picture, ...]:
+    return getattr(unit, name)
+
+
+def _masked(unit: Unit, name: str) -> str:
+    """Return the field of the first picture that has a mask of its own, or nothing."""
+    return next((f"{name}[{i}].mask" for i, each in enumerate(_given(unit, name)) if each.mask is not None), "")
+
+
+def _merged(unit: Unit, name: str) -> bool:
+    """Return whether several pictures of a field become one."""
+    counted = sum(picture.weight != 0 for picture in _given(unit, name))
+    return unit.combine != CONCAT and not unit.unfold and counted > 1

@@ -1,0 +1,188 @@
+"""Kinds of fields that hold pictures: references, each with its own weight, mask and crop, and a region's mask."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..base.errors import UnitError, brief
+from ..base.json_objects import refuse_unknown
+from ..pictures.crops import CROPS
+from .field_kinds import DIGEST_LENGTH, Choice, FindReference, Kind, MissingReferenceError, Number
+
+MAX_PICTURE_TEXT = 64 * 1024 * 1024
+"""Characters of one picture as base64: 48 MiB of file, more than any camera writes."""
+MAX_PICTURES = 16
+
+PICTURE_WEIGHT = Number(-5.0, 5.0)
+CROP = Choice(tuple(CROPS))
+
+HASHED = re.compile(r"(?P<image>[0-9a-f]+)(×(?P<weight>[-+.e0-9]+))?(@(?P<mask>[0-9a-f]+))?(/(?P<crop>[a-z]+))?")
+"""One of several pictures in a picture's parameters."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One reference as the client gave it: base64 text of a picture file, and how it counts."""
+
+    image: str
+    weight: float = 1.0
+    mask: str | None = None
+    crop: str | None = None
+    """One of `CROPS`, or None where the unit's counts."""
+
+
+@dataclass(frozen=True)
+class Mask(Kind):
+    """One optional picture, as text."""
+
+    widget: ClassVar[str] = "mask"
+    of_pictures: ClassVar[bool] = True
+
+    def read(self, field: str, value: Any) -> str | None:
+        return None if value is None else read_picture_text(field, value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["string", "null"], "maxLength": MAX_PICTURE_TEXT}
+
+    def describe(self, field: str, value: Any, digests: Mapping[str, str]) -> str:
+        return digests[field][:DIGEST_LENGTH]
+
+    def restore(self, field: str, text: str, find: FindReference) -> str:
+        url = find(text)
+        if url is None:
+            raise MissingReferenceError(text)
+        return url
+
+
+@dataclass(frozen=True)
+class Pictures(Kind):
+    """Any number of pictures up to `MAX_PICTURES`: each a text or an object with `image` and more."""
+
+    widget: ClassVar[str] = "pictures"
+    filled: ClassVar[Mapping[str, int]] = {"minItems": 1}
+    of_pictures: ClassVar[bool] = True
+
+    def read(self, field: str, value: Any) -> tuple[Picture, ...]:
+        entries = value if isinstance(value, (list, tuple)) else [value]
+        if len(entries) > MAX_PICTURES:
+            raise UnitError(field, f"{len(entries)} pictures", f"must hold at most {MAX_PICTURES} pictures.")
+        return tuple(read_picture(f"{field}[{i}]", entry) for i, entry in enumerate(entries))
+
+    def schema(self) -> dict[str, Any]:
+        text = {"type": "string", "maxLength": MAX_PICTURE_TEXT}
+        weighted = {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["image"],
+            "properties": {
+                "image": text,
+                "weight": PICTURE_WEIGHT.schema(),
+                "mask": Mask().schema(),
+                "crop": {"enum": [*CROPS, None]},
+            },
+        }
+        one = {"anyOf": [text, weighted]}
+        return {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "maxItems": MAX_PICTURES}]}
+
+    def describe(self, field: str, value: Any, digests: Mapping[str, str]) -> str:
+        return " ".join(_hashed(each, f"{field}[{i}]", digests) for i, each in enumerate(value) if each.weight)
+
+    def restore(self, field: str, text: str, find: FindReference) -> list[dict[str, Any]]:
+        """All or none: a unit with some of its references makes another picture."""
+        entries = [HASHED.fullmatch(entry) for entry in text.split()]
+        if len(entries) > MAX_PICTURES:
+            raise ValueError(text)
+        missing: list[str] = []
+        pictures = [_restored(field, entry, find, missing) for entry in entries]
+        if missing:
+            raise MissingReferenceError(" ".join(missing))
+        return pictures
+
+    def in_cell(self, field: str, value: Any, given: Any) -> list[Any]:
+        """Return some of a unit's pictures: `2` the second, `1+3` these two, `all` or `none` of them."""
+        pictures: list[Any] = given if isinstance(given, list) else [given] if given else []
+        value = value.strip()
+        every = [str(i + 1) for i in range(len(pictures))]
+        words: dict[str, list[str]] = {"all": every, "none": []}
+        numbers = words[value] if value in words else value.split("+")
+        places = [int(number) for number in numbers if re.fullmatch(r"[0-9]{1,3}", number.strip())]
+        if len(places) < len(numbers) or not all(1 <= place <= len(pictures) for place in places):
+            allowed = f"must be all, none, or numbers of the unit's pictures from 1 to {len(pictures)}, as in 1 or 1+2"
+            raise UnitError(field, value, f"{allowed}; not {brief(value)}.")
+        return [pictures[place - 1] for place in places]
+
+
+def _hashed(picture: Picture, field: str, digests: Mapping[str, str]) -> str:
+    """Return a picture as its hash, its weight where that is not 1, and its region's hash and crop, if any."""
+    weight = "" if picture.weight == 1.0 else f"×{picture.weight:.12g}"
+    region = "" if picture.mask is None else f"@{digests[f'{field}.mask'][:DIGEST_LENGTH]}"
+    crop = "" if picture.crop is None else f"/{picture.crop}"
+    return digests[field][:DIGEST_LENGTH] + weight + region + crop
+
+
+def _restored(field: str, entry: re.Match[str] | None, find: FindReference, missing: list[str]) -> dict[str, Any]:
+    """Return a picture as JSON, and add the hashes of those that are not kept to `missing`."""
+    if entry is None:
+        raise ValueError(field)
+    picture: dict[str, Any] = {}
+    for part in ("image", "mask"):
+        if digits := entry[part]:
+            picture[part] = find(digits)
+            missing += [digits] if picture[part] is None else []
+    if entry["weight"]:
+        picture["weight"] = PICTURE_WEIGHT.read(field, float(entry["weight"]))
+    if entry["crop"]:
+        picture["crop"] = read_crop(field, entry["crop"])
+    return picture
+
+
+def read_weights(field: str, text: str, count: int) -> list[float]:
+    """Return the weights of `count` pictures from a text such as `1, 0.5`; the last one is that of all others.
+
+    Without a text every weight is 1. Raises `UnitError` for any other text, and for weights of more pictures.
+    """
+    entries = text.split(",") if text.strip() else ["1"]
+    allowed = f"must be numbers such as 1, 0.5: one for each of the {count} pictures or, at the end, for all others"
+    if len(entries) > count:
+        raise UnitError(field, text, f"{allowed}; not {len(entries)}.")
+    try:
+        weights = [PICTURE_WEIGHT.read(field, float(entry)) for entry in entries]
+    except ValueError as error:
+        raise UnitError(field, text, f"{allowed}; not {brief(text)}.") from error
+    return weights + weights[-1:] * (count - len(weights))
+
+
+def read_picture(field: str, value: Any) -> Picture:
+    """Return one picture of a field that holds several; raises `UnitError`."""
+    if isinstance(value, Picture):
+        return value
+    if not isinstance(value, dict):
+        return Picture(read_picture_text(field, value))
+    refuse_unknown(field, value, ("image", "weight", "mask", "crop"))
+    if "image" not in value:
+        raise UnitError(f"{field}.image", None, "is required: give the picture as base64 text.")
+    return Picture(
+        read_picture_text(f"{field}.image", value["image"]),
+        PICTURE_WEIGHT.read(f"{field}.weight", value.get("weight", 1.0)),
+        Mask().read(f"{field}.mask", value.get("mask")),
+        read_crop(f"{field}.crop", value.get("crop")),
+    )
+
+
+def read_crop(field: str, value: Any) -> str | None:
+    """Return a picture's own crop, or None where the unit's counts; raises `UnitError`."""
+    return None if value is None else CROP.read(field, value)
+
+
+def read_picture_text(field: str, value: Any) -> str:
+    """Return a picture as base64 text, which is not decoded here; raises `UnitError` for anything else."""
+    if not isinstance(value, str) or not value.isascii():
+        raise UnitError(
+            field, value, f"must be a picture as base64 text, not {brief(value)}; files are not read by path."
+        )
+    if len(value) > MAX_PICTURE_TEXT:
+        raise UnitError(
+            field, value, f"must have at most {MAX_PICTURE_TEXT} characters, not {len(value)}: send a smaller picture."
+        )
+    return value

@@ -1,0 +1,94 @@
+"""How a weight spreads over the layers: the options of the field `weight_type`, and what each does.
+
+Types and their numbers are those of ComfyUI_IPAdapter_plus (`CrossAttentionPatch.ipadapter_attention` and
+`IPAdapterPlus.ipadapter_execute`), except that the middle block takes part.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+LOW = 0.05
+"""Where the ease types begin."""
+WEAK = 0.2
+"""What is left of a weakened part."""
+REST = 0.1
+"""What the layers of neither style nor composition get in "composition precise"."""
+
+Factor = Callable[[int, str, int], float]
+"""(layer, its block, number of layers) -> factor. The count itself divides, so curves end short of their end."""
+
+
+def _weak(*blocks: str) -> Factor:
+    return lambda layer, block, count: WEAK if block in blocks else 1.0
+
+
+FACTORS: Mapping[str, Factor] = {
+    "linear": lambda layer, block, count: 1.0,
+    "ease in": lambda layer, block, count: LOW + (1 - LOW) * (1 - layer / count),
+    "ease out": lambda layer, block, count: LOW + (1 - LOW) * layer / count,
+    "ease in-out": lambda layer, block, count: LOW + (1 - LOW) * (1 - abs(layer - count / 2) / (count / 2)),
+    "reverse in-out": lambda layer, block, count: LOW + (1 - LOW) * abs(layer - count / 2) / (count / 2),
+    "weak input": _weak("input"),
+    "weak output": _weak("output"),
+    "weak middle": _weak("middle"),
+    "strong middle": _weak("input", "output"),
+}
+"""Types that weaken layers by their place."""
+
+
+@dataclass(frozen=True)
+class FieldWeight:
+    """What some layers get: the value of one of the unit's fields, times a factor."""
+
+    field: str
+    factor: float = 1.0
+
+    def of(self, unit: object) -> float:
+        return self.factor * getattr(unit, self.field)
+
+
+WEIGHT = FieldWeight("weight")
+COMPOSITION_WEIGHT = FieldWeight("composition_weight")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A type that sets the weights of style layers, composition layers and all others; None leaves them out."""
+
+    style: FieldWeight | None = None
+    composition: FieldWeight | None = None
+    others: FieldWeight | None = None
+    shared: bool = True
+    """Whether composition layers take only their share of the weight."""
+    style_inverted: bool = False
+    """Whether all but the composition layers move away."""
+    composition_inverted: bool = False
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that the type uses."""
+        return frozenset(each.field for each in (self.style, self.composition, self.others) if each)
+
+
+PARTS: Mapping[str, Parts] = {
+    "style transfer": Parts(style=WEIGHT),
+    "composition": Parts(composition=WEIGHT),
+    "strong style transfer": Parts(style=WEIGHT, others=WEIGHT),
+    "style and composition": Parts(style=WEIGHT, composition=COMPOSITION_WEIGHT),
+    "strong style and composition": Parts(style=WEIGHT, composition=COMPOSITION_WEIGHT, others=WEIGHT, shared=False),
+    "style transfer precise": Parts(style=WEIGHT, composition=FieldWeight("style_boost"), composition_inverted=True),
+    "composition precise": Parts(
+        style=FieldWeight("composition_boost"),
+        composition=WEIGHT,
+        others=FieldWeight("composition_boost", REST),
+        style_inverted=True,
+    ),
+}
+"""Types that choose layers by what they carry."""
+
+WEIGHT_TYPES = (*FACTORS, *PARTS)
+
+
+def types_that_use(field: str) -> tuple[str, ...]:
+    """Return the types for which a field, such as `composition_weight`, has a meaning."""
+    return tuple(name for name, parts in PARTS.items() if field in parts.fields)
