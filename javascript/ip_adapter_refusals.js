@@ -1,7 +1,7 @@
 /* The reason why a generation was refused, shown beside the unit that it is about; the web UI shows it below the gallery. */
 
 (() => {
-    const SHOWN = "[id^=html_log_] .error, .toast-text"; // where web UIs show it, and gradio itself
+    const SHOWN = "[id^=html_log_] .error, .toast-text, [data-testid=toast-text]"; // where web UIs show it, and gradio itself
     const REFUSAL = /IP-Adapter(?: unit (\d+))?: (.+)/s; // as the server begins each of its errors
     const seen = new WeakSet();
 

@@ -39,6 +39,13 @@ LARGE = """() => {
 }"""
 
 
+def first_given(page: Any) -> dict[str, Any]:
+    """Return the first unit that the script is given; so long a text in sight takes the browser minutes to draw."""
+    unit = given(page)[0]
+    page.evaluate("document.querySelector('#given textarea').value = ''")
+    return unit
+
+
 def test_a_slider_never_turns_pictures_into_json_again(page: Any) -> None:
     tick(page)
     choose(page)
@@ -46,7 +53,7 @@ def test_a_slider_never_turns_pictures_into_json_again(page: Any) -> None:
     page.evaluate(COUNT)
     page.evaluate(MOVE, ["0.5", "0.55", "0.6", "0.65"])
     assert page.evaluate("window.long") == 0
-    (unit,) = given(page)
+    unit = first_given(page)
     assert unit["weight"] == 0.65
     assert unit["mask"].endswith("Amask")
     for name in ("images", "negative_images", "composition_images"):
@@ -80,7 +87,7 @@ def test_a_picture_that_is_changed_in_place_is_written_as_it_is_then(page: Any) 
     tick(page)
     page.evaluate(LARGE)
     page.evaluate("ipAdapter.panels.txt2img.unit.images[0].image += 'B'; ipAdapter.panels.txt2img.write()")
-    assert given(page)[0]["images"][0]["image"].endswith("imagesB")
+    assert first_given(page)["images"][0]["image"].endswith("imagesB")
 
 
 def test_one_value_after_the_other_reaches_the_script(page: Any) -> None:
