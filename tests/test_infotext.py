@@ -18,7 +18,8 @@ from lib_ipadapter.unit.field_kinds import (
     Region,
     Whole,
 )
-from lib_ipadapter.unit.infotext import describe
+from lib_ipadapter.unit.infotext import Circumstances, describe
+from lib_ipadapter.unit.picture_fields import Picture
 from lib_ipadapter.unit.restore import restored, restored_units
 from lib_ipadapter.unit.unit import FIELDS, Unit
 
@@ -90,8 +91,6 @@ def test_it_passes_through_the_web_uis_own_quotes() -> None:
 
 
 def unit_with_pictures() -> Unit:
-    from lib_ipadapter.unit.picture_fields import Picture
-
     return Unit(
         model="m",
         images=(Picture("one"), Picture("two", 0.5, "mask"), Picture("left out", 0.0)),
@@ -177,8 +176,6 @@ def test_of_a_fields_pictures_all_come_back_or_none() -> None:
 
 @given(st.floats(-5, 5).filter(lambda weight: weight != 0), st.booleans())
 def test_any_weight_of_a_picture_comes_back(weight: float, masked: bool) -> None:
-    from lib_ipadapter.unit.picture_fields import Picture
-
     unit = Unit(model="m", images=(Picture("x", weight, "mask" if masked else None),))
     digests = {"images[0]": "a" * 64, "images[0].mask": "c" * 64}
     (picture,) = restored(describe(unit, "m", digests), KEPT.get)["images"]
@@ -229,3 +226,65 @@ def test_what_is_no_ip_adapter_of_controlnets_is_left_to_it(line: str) -> None:
 def test_no_text_at_all_is_an_error(text: str) -> None:
     assert isinstance(restored(text, nothing), dict)
     assert isinstance(restored_units({"IP-Adapter 1": text, "ControlNet 0": text}, nothing), dict)
+
+
+# What the result depends on beside the unit
+
+CIRCUMSTANCES = Circumstances("0123456789abcdef" * 4, "clip, h.safetensors", "black", "0.2.0")
+LINE = (
+    "Adapter: m.bin [0123456789], Weight: 1, References: aaaaaaaaaaaa, "
+    'Encoder used: "clip, h.safetensors", Unconditional: black, Version: 0.2.0'
+)
+
+
+def unit_with_one() -> Unit:
+    return Unit(model="m", images=(Picture("one"),))
+
+
+def test_what_changes_the_picture_is_written_where_it_is_known() -> None:
+    assert describe(unit_with_one(), "m.bin", DIGESTS, CIRCUMSTANCES) == LINE
+    usual = describe(unit_with_one(), "m.bin", DIGESTS, Circumstances(unconditional="mean"))
+    assert usual == describe(unit_with_one(), "m.bin", DIGESTS) == "Adapter: m.bin, Weight: 1, References: aaaaaaaaaaaa"
+
+
+def test_circumstances_are_compared_and_are_no_fields() -> None:
+    asked: dict[str, str] = {}
+
+    def difference(label: str, value: str) -> str:
+        asked[label] = value
+        return f"{label} differs." if label == "Unconditional" else ""
+
+    assert restored(LINE, KEPT.get, difference) == {
+        "model": "m.bin",
+        "weight": 1.0,
+        "images": [{"image": "data:a"}],
+        "note": "Unconditional differs.",
+    }
+    assert asked == {
+        "Adapter": "m.bin [0123456789]",
+        "Encoder used": "clip, h.safetensors",
+        "Unconditional": "black",
+        "Version": "0.2.0",
+    }
+
+
+def test_the_usual_unconditional_is_compared_where_the_line_is_new_enough_to_say_another() -> None:
+    def asked_of(line: str) -> dict[str, str]:
+        asked: dict[str, str] = {}
+        restored(line, nothing, lambda label, value: asked.update({label: value}) or "")
+        return asked
+
+    assert asked_of("Adapter: m, Weight: 1") == {"Adapter": "m"}
+    assert asked_of("Adapter: m, Weight: 1, Version: 0.2.0") == {"Adapter": "m", "Unconditional": "mean"}
+
+
+def test_a_picture_is_looked_up_once_a_paste() -> None:
+    looked: list[str] = []
+
+    def find(digits: str) -> str:
+        looked.append(digits)
+        return "data:"
+
+    line = "Adapter: m, References: aaaaaaaaaaaa aaaaaaaaaaaa, Region: aaaaaaaaaaaa"
+    assert len(restored_units({"IP-Adapter 1": line, "IP-Adapter 2": line}, find)) == 2
+    assert looked == ["aaaaaaaaaaaa"]

@@ -46,7 +46,11 @@ def test_presets_come_with_the_lists_and_change_with_what_is_asked(session: Sess
     assert ask(session, "list")["presets"] == {}
     assert ask(session, "save preset", name="soft", unit={"weight": 0.4})["presets"] == {"soft": {"weight": 0.4}}
     assert ask(session, "list")["presets"] == {"soft": {"weight": 0.4}}
-    assert ask(session, "delete preset", name="soft") == {"presets": {}, **message(DELETED, "soft")}
+    assert ask(session, "delete preset", name="soft") == {
+        "presets": {},
+        "damaged_presets": {},
+        **message(DELETED, "soft"),
+    }
     path = session.host.folders().presets
     assert path
     path.write_text("damaged")
