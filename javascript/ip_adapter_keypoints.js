@@ -22,7 +22,7 @@
 
         /* What was chosen for the open unit; `photo` is a reference's number from 0, `place` is x, y and height. */
         get state() {
-            return this.states[this.panel.current];
+            return this.states[this.panel.state.current];
         }
 
         get offered() {
