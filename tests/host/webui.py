@@ -289,13 +289,13 @@ class Files:
         """Write an encoder that fits no adapter here."""
         save_encoder(self.folder / "other-encoder.safetensors", width=64, features=32)
 
-    def adapter(self, checkpoint: Path, family: str = "base", seed: int = 0) -> str:
-        """Write an adapter for the checkpoint's U-Net and return its name."""
+    def adapter(self, checkpoint: Path, family: str = "base", seed: int = 0, strength: float = 0.5) -> str:
+        """Write an adapter for the checkpoint's U-Net and return its name; `strength` multiplies its values."""
         layout, widths, context_dim = unet_sizes(checkpoint)
         tokens, width = {"base": (4, FEATURES), "plus": (16, STATES), "full-face": (17, STATES)}[family]
-        name = f"host-{checkpoint.stem}-{family}-{seed}"
+        name = f"host-{checkpoint.stem}-{family}-{seed}" + f"-{strength:g}" * (strength != 0.5)
         tensors = adapter_tensors(family, layout, widths, context_dim, width, tokens, seed)
-        tensors = {key: tensor * (0.5 if "_v_ip" in key else 1.0) for key, tensor in tensors.items()}
+        tensors = {key: tensor * (strength if "_v_ip" in key else 1.0) for key, tensor in tensors.items()}
         path = self.folder / f"{name}.safetensors"
         if not path.exists():
             save(tensors, path)
