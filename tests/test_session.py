@@ -14,6 +14,7 @@ from torch import nn
 from unets import ldm_unet
 
 from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.base.version import VERSION
 from lib_ipadapter.engine import features, tokens
 from lib_ipadapter.engine import prepare as preparation
 from lib_ipadapter.engine.compatibility import loaded_network, mismatch
@@ -154,9 +155,23 @@ def test_the_parameters_name_the_adapter_what_was_changed_and_the_references(ses
     p = Processing()
     session.before_generation(p, [{"enabled": False}, unit(weight=0.8, start=0.25, crop="pad")])
     digest = hashlib.sha256(base64.b64decode(photo())).hexdigest()[:12]
+    adapter = hashlib.sha256((host.folder / "base.safetensors").read_bytes()).hexdigest()[:10]
     assert p.extra_generation_params == {
-        "IP-Adapter 2": f"Adapter: base.safetensors, Weight: 0.8, Start: 0.25, Crop: pad, References: {digest}"
+        "IP-Adapter 2": f"Adapter: base.safetensors [{adapter}], Weight: 0.8, Start: 0.25, Crop: pad, "
+        f"References: {digest}, Encoder used: tower.safetensors, Version: {VERSION}"
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "written"), [("plus", {}, True), ("base", {}, False), ("plus", "negative", False)]
+)
+def test_the_parameters_name_an_unusual_unconditional_picture_where_it_is_seen(
+    session, host, model, more, written
+) -> None:
+    host.convention, p = "black", Processing()
+    given = {"negative_images": [photo(3)]} if more else {}
+    session.before_generation(p, [unit(model=model, **given)])
+    assert ("Unconditional: black" in p.extra_generation_params["IP-Adapter 1"]) == written
 
 
 def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, host, unet) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import IPAdapterError
@@ -25,6 +26,12 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=64)
+def sha256_once(path: Path, identity: tuple[object, ...]) -> str:
+    """Return a file's SHA-256, read once for each state that `file_identity` finds; a large one takes seconds."""
+    return sha256(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:

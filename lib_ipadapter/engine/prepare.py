@@ -36,7 +36,15 @@ from .compatibility import (
     refuse_unseen_compositions,
     refuse_unused_fields,
 )
-from .features import Encodable, Encoded, FeatureMaker, encoding_settings, projector_inputs, taken_features
+from .features import (
+    Encodable,
+    Encoded,
+    EncodingSettings,
+    FeatureMaker,
+    encoding_settings,
+    projector_inputs,
+    taken_features,
+)
 from .token_plan import (
     UNCONDITIONAL,
     EncoderInput,
@@ -66,6 +74,8 @@ class PreparedUnit:
     keys_values: KeysValues
     encoder: EncoderFile | None = None
     """The image encoder that the references were encoded with, if any."""
+    unconditional: str = ""
+    """Which picture unconditional rows see, "mean" or "black", where they see any such picture."""
     saved: SavedReference | None = None
     """Where the references come from, if the unit has a saved one."""
     lora: Lora | None = None
@@ -119,11 +129,16 @@ class Preparation:
             refuse_other_features(unit, saved, adapter, encoder)
         subject = self._subject(unit)
         plan = self._plan(unit, adapter, saved, self._of_subject(unit, subject))
+        settings = encoding_settings(self.host)
+        seen = encoder and adapter.recognised.family.takes != EMBED and plan.unconditional == UNCONDITIONAL
+        unconditional = settings.unconditional if seen else ""
         with outlasting_inference_mode():
-            keys_values, warnings = self._keys_and_values(unit, adapter, encoder, plan, saved)
+            keys_values, warnings = self._keys_and_values(unit, adapter, encoder, plan, saved, settings)
             lora, missing = self._lora(unit, adapter, layout)
         warnings = (*warnings, *missing)
-        return PreparedUnit(unit, adapter, layout, plan, keys_values, encoder, saved, lora, subject, warnings)
+        return PreparedUnit(
+            unit, adapter, layout, plan, keys_values, encoder, unconditional, saved, lora, subject, warnings
+        )
 
     def adapter(self, unit: Unit) -> AdapterFile:
         """Return the unit's adapter, as the variant that the unit says."""
@@ -196,9 +211,10 @@ class Preparation:
         encoder: EncoderFile | None,
         plan: TokenPlan,
         saved: SavedReference | None,
+        settings: EncodingSettings,
     ) -> tuple[KeysValues, tuple[str, ...]]:
         """Return a unit's keys and values, and warnings; what was computed as usual is kept."""
-        settings, own = encoding_settings(self.host), projector_settings(unit, adapter)
+        own = projector_settings(unit, adapter)
         key = (adapter.identity, encoder and encoder.identity, settings, plan.batches, *own.items())
         if (kept := self._keys_values.find(key)) is not None:
             return kept, ()

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..base.errors import IPAdapterError
+from ..base.version import VERSION
 from ..files.reference_store import ReferenceStore
 from ..port import Host
-from ..unit.infotext import describe, unit_key, without_units
+from ..unit.infotext import Circumstances, describe, unit_key, without_units
 from ..unit.presets import Presets
 from ..unit.read_args import read_units
 from ..unit.unit import Unit
@@ -103,7 +104,9 @@ class Session:
 
 def line_of(prepared: PreparedUnit) -> str:
     """Return what a picture's parameters say of a unit."""
-    return describe(prepared.unit, prepared.adapter.path.name, prepared.digests)
+    encoder = prepared.encoder.path.name if prepared.encoder else ""
+    circumstances = Circumstances(prepared.adapter.digest, encoder, prepared.unconditional, VERSION)
+    return describe(prepared.unit, prepared.adapter.path.name, prepared.digests, circumstances)
 
 
 def costs(prepared: Collection[PreparedUnit], encoding: float, rest: float) -> str:

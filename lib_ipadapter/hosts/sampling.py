@@ -16,7 +16,8 @@ while it is at work."""
 
 BYPASSED = (
     "expected the checkpoint's own U-Net to be called, but something computed in its place, such as a compiled or "
-    "converted U-Net, so the units could not act. Switch that off, or the units."
+    "converted U-Net, or changed the rows of some of its cross-attentions, so the units had no effect there. Switch "
+    "that off, or the units."
 )
 
 

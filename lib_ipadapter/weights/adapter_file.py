@@ -1,14 +1,14 @@
 """An adapter file: recognised, checked against what its projector and its U-Net expect, and read."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..base.errors import IPAdapterError, UnitError
-from ..base.files import file_identity, sha256
+from ..base.files import file_identity, sha256, sha256_once
 from ..networks.unet_sites import Layout, layout_of_count, sites
 from .lora_layers import lora_shapes, rows
 from .recognition import Recognised, identify_variant, recognise
@@ -55,10 +55,10 @@ class AdapterFile:
         """Return its projector on the meta device, with shapes but without weights."""
         return build_projector(self.path, self.recognised, self.shapes)
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """SHA-256 of the file, in hexadecimal; a large file is read for a second or more."""
-        return sha256(self.path)
+        """SHA-256 of the file, in hexadecimal, read once for each state of it."""
+        return sha256_once(self.path, self.identity[:3])
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the file's tensors by canonical key, as memory maps in the file's own dtypes."""
