@@ -112,7 +112,7 @@ def test_older_names_are_known() -> None:
         ({"advanced_weighting": [1] * 17}, "layers", "from 0 to 15"),
         ({"images": ["Yg=="]}, "images", "says what images says, too"),
         ({"guidance": 0.3}, "guidance", "says what end says, too"),
-        ({"colour": 1}, "colour", "is no field"),
+        ({"colour": 1}, "colour", "is not a field"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_with_its_remedy(more: dict[str, Any], field: str, says: str) -> None:

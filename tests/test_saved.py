@@ -149,7 +149,7 @@ def test_tiles_are_used_as_they_were_saved(host, session) -> None:
     ("more", "words"),
     [
         ({"images": [photo()]}, "embeds stands in the place of images"),
-        ({"noise": 0.5, "noise_type": "fade"}, "noise is made of pictures, which a saved reference has not"),
+        ({"noise": 0.5, "noise_type": "fade"}, "noise is made of pictures, which a saved reference does not have"),
         ({"embeds": "anne"}, 'embeds "anne" is no file that was found. Did you mean anna.safetensors?'),
         ({"embeds": "../tower"}, "is no file that was found"),
         ({"embeds": "tower"}, "is no file that was found"),

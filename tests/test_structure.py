@@ -111,6 +111,17 @@ def test_a_unit_needs_no_torch(module: str) -> None:
     assert not outside(module) & {"torch", "numpy", "PIL", "safetensors", "einops"}
 
 
+def test_a_unit_is_read_without_torch() -> None:
+    """Nor does anything that it imports from other folders need it at import."""
+    needed, new = set[str](), {"unit/read_args", "unit/restore", "unit/presets"}
+    while new:
+        needed |= new
+        new = {each for module in new for each in imported_modules(module)} - needed
+    assert {"networks/scaling", "pictures/crops", "pictures/noise"} <= needed
+    for module in needed:
+        assert not outside(module, top_only=True) & {"torch", "numpy", "safetensors", "einops"}, module
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_heavy_is_imported_before_it_is_used(module: str) -> None:
     assert not outside(module, top_only=True) & HEAVY
