@@ -1,4 +1,4 @@
-"""The one error for what a person or a client can put right, and how values stand in its sentence."""
+"""The error for what a person or a program can fix, and how values appear in its sentence."""
 
 import json
 import re
@@ -6,12 +6,14 @@ import re
 MAX_SAID = 60
 """Characters of a value that a sentence repeats."""
 
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
 STATUS = 422
-"""The HTTP status of whatever a client can put right."""
+"""The HTTP status of whatever a client can fix."""
 
 
 class IPAdapterError(Exception):
-    """A sentence for the user: what was expected, what came, why, and what to do."""
+    """A sentence for the user: what was expected, what was found, why, and what to do."""
 
     unit: int | None = None
     """Number of the unit that cannot run, counted from 1, where it is known."""
@@ -25,9 +27,13 @@ class IPAdapterError(Exception):
 
     @property
     def remedy(self) -> str:
-        """What to do: what the text says after its first sentence, or all of it, where one sentence says both."""
-        first, *rest = re.split(r"(?<=\.) (?=[A-Z])", self.sentence, maxsplit=1)
-        return rest[0] if rest else first
+        """What to do: the text after its first sentence, or all of it where there is only one.
+
+        A full stop inside quotes, as in a file's name, ends no sentence.
+        """
+        plain = QUOTED.sub(lambda quoted: "_" * len(quoted[0]), self.sentence)
+        end = re.search(r"\. (?=[A-Z])", plain)
+        return self.sentence[end.end() :] if end else self.sentence
 
     def problem(self) -> dict[str, object]:
         """Return the details of a problem, the JSON object of RFC 7807, with the unit's number and the remedy."""
@@ -42,7 +48,7 @@ class IPAdapterError(Exception):
 
 
 class UnrecognisedError(IPAdapterError):
-    """A file is sound, but no adapter or no encoder: a ControlNet in the same folder, say."""
+    """A file is intact, but neither an adapter nor an encoder: for example a ControlNet in the same folder."""
 
 
 class UnitError(IPAdapterError):
@@ -54,25 +60,25 @@ class UnitError(IPAdapterError):
         self.value = carried(value)
 
     def problem(self) -> dict[str, object]:
-        """Return the details with the field and the value besides."""
+        """Return the details, with the field and the value too."""
         return super().problem() | {"field": self.field, "value": self.value}
 
 
 def printable(text: str, limit: int = 80) -> str:
-    """Return a text that may come from anywhere fit for a sentence: nothing unprintable, at most `limit` characters."""
+    """Return a text from anywhere in a form that fits a sentence: printable, and at most `limit` characters of it."""
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 def carried(value: object) -> object:
-    """Return a value as a JSON answer can carry it: itself where that is short, else in a word."""
+    """Return a value as a JSON answer can carry it: itself where it is short, else a few words for it."""
     if value is None or (isinstance(value, (int, float)) and abs(value) < 1 << 63):  # neither NaN nor infinity
         return value
     return printable(value) if isinstance(value, str) else brief(value)
 
 
 def brief(value: object) -> str:
-    """Return a value as it stands in a sentence: in JSON where it is short, else the name of its kind."""
+    """Return a value as it appears in a sentence: as JSON where it is short, else the name of its kind."""
     if isinstance(value, str) and len(value) > MAX_SAID:
         return f"a text of {len(value)} characters"
     if isinstance(value, int) and value.bit_length() > 64:
