@@ -33,6 +33,7 @@
         /* Let gradio take the first question; it does not while it still works on one that was given up. */
         next() {
             const [asked] = this.waiting;
+            if (!asked) return; // it was answered before its turn came
             clearTimeout(asked.timer);
             asked.timer = setTimeout(() => this.giveUp(asked), asked.patience * 1000);
             const part = this.part("ask");
