@@ -1,0 +1,95 @@
+"""The autoencoder learns from square parts of pictures, since all it does is local.
+
+Once the latents are good enough for the rest to build on, only the decoder goes on learning: what is a latent then
+stays what it is, and pictures only get sharper.
+"""
+
+import random
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .autoencoder import Autoencoder, plain_autoencoder
+from .cache import SHARD, finished_shards, pixels, write_shard
+from .learning import Learner, read_mean
+from .pen import SIZE
+from .stages import Run, to_tensor
+
+PART = 64
+"""Pixels on a side of a part."""
+BATCH = 8
+RATE = 1.5e-3
+EDGES = 1.0
+"""Weight of the error of neighbours' differences, which keeps edges sharp."""
+PULL = 2e-4
+"""Weight of the pull of latents towards the normal distribution."""
+
+
+def parts(run: Run, step: int, batch: int) -> Tensor:
+    """Return parts of pictures, more often from the middle, where the faces are; the same ones for a step."""
+    dice = random.Random(step)
+    known = max(finished_shards(run.folder), 1) * SHARD
+    return to_tensor([_part(run, dice.randrange(known), dice) for _ in range(batch)], run.device)
+
+
+def _part(run: Run, number: int, dice: random.Random) -> NDArray[np.uint8]:
+    left, top = (round(dice.triangular(0, SIZE - PART)) for _ in range(2))
+    return pixels(run.folder, number)[top : top + PART, left : left + PART]
+
+
+def edge_error(one: Tensor, other: Tensor) -> Tensor:
+    """Return the mean absolute error of the differences between neighbouring pixels."""
+    error = one - other
+    return error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+
+
+def train_autoencoder(run: Run) -> None:
+    write_shard(run.folder, 0)
+    network = run.placed(plain_autoencoder())
+    learner = Learner(network, run.state("autoencoder"), RATE, cool=run.cool)
+    batch = run.batch or BATCH
+    for step in learner.steps(run.minutes):
+        truth = parts(run, step, batch)
+        with run.autocast():
+            mean, log_variance = network.encode(truth)
+            latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+            shown = network.decode(latents)
+        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+        learner.learn(
+            batch,
+            pixels=(shown - truth).abs().mean(),
+            edges=EDGES * edge_error(shown, truth),
+            pull=PULL * divergence,
+        )
+
+
+def train_decoder(run: Run) -> None:
+    """Go on with the decoder alone, from where both have come to."""
+    whole = read_mean(run.state("autoencoder"), plain_autoencoder())
+    decoder = plain_autoencoder()
+    decoder.load_state_dict(whole.state_dict())
+    network = run.placed(decoder)
+    for part in (network.encoder, network.quant_conv):
+        part.requires_grad_(False)
+    learner = Learner(network, run.state("decoder"), RATE / 2, cool=run.cool)
+    batch = run.batch or BATCH
+    for step in learner.steps(run.minutes):
+        truth = parts(run, 1_000_000 + step, batch)
+        with run.autocast():
+            with torch.no_grad():
+                latents = network.encode(truth)[0]
+            latents = latents + NOISE * torch.randn_like(latents)
+            shown = network.decode(latents)
+        learner.learn(batch, pixels=(shown - truth).abs().mean(), edges=EDGES * edge_error(shown, truth))
+
+
+NOISE = 0.03
+"""Standard deviation of what is added to latents, so that what a U-Net gets wrong by a little does not show."""
+
+
+def read_autoencoder(run: Run) -> Autoencoder:
+    """Return the narrow autoencoder with the best decoder there is."""
+    stage = "decoder" if run.state("decoder").exists() else "autoencoder"
+    return read_mean(run.state(stage), plain_autoencoder())
