@@ -119,3 +119,8 @@ def read_mean(path: Path, network: nn.Module) -> nn.Module:
     """Fill a network with the running mean that a stage has reached, to be used and not trained."""
     network.load_state_dict(torch.load(path, map_location="cpu")["mean"])
     return network.eval().requires_grad_(False)
+
+
+def step_of(path: Path) -> int:
+    """Return how many steps a stage has made."""
+    return torch.load(path, map_location="cpu")["step"]

@@ -9,18 +9,14 @@ from pathlib import Path
 import torch
 
 from .cache import finished_shards, write_shard
+from .latents import write_latents
 from .learning import Clock
 from .stages import Run
 from .train_autoencoder import train_autoencoder, train_decoder
+from .train_tower import train_tower
+from .train_unet import train_unet
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "people"
-
-STAGES = {
-    "pictures": lambda run: draw_pictures(run),
-    "autoencoder": train_autoencoder,
-    "decoder": train_decoder,
-}
-
 
 def draw_pictures(run: Run) -> None:
     """Draw more pictures; several processes may do it at once, each with its own remainder of the numbers."""
@@ -28,6 +24,17 @@ def draw_pictures(run: Run) -> None:
     while not clock.over:
         write_shard(run.folder, shard)
         shard += 1
+
+
+STAGES = {
+    "pictures": draw_pictures,
+    "autoencoder": train_autoencoder,
+    "latents": write_latents,
+    "unet": train_unet,
+    "decoder": train_decoder,
+    "tower": train_tower,
+}
+"""In the order in which they build on each other; the decoder and the tower need only the pictures and the encoder."""
 
 
 def main() -> None:
