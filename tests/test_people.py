@@ -8,15 +8,27 @@ import numpy as np
 import pytest
 
 pytest.importorskip("PIL")
+pytest.importorskip("torch")
+
+import torch
 
 from demo.people import appearance, identity, mug
 from demo.people.appearance import Appearance
+from demo.people.attributes import ATTRIBUTES, numbers, shown
+from demo.people.autoencoder import CONFIG as AUTOENCODER
+from demo.people.autoencoder import Autoencoder, plain_autoencoder, widened
 from demo.people.captions import EVERYTHING, SUBJECT_ONLY, Chances, caption, words
+from demo.people.clip import TextModel, VisionTower
 from demo.people.identity import Identity
+from demo.people.learning import Learner, pack
 from demo.people.mug import Mug
+from demo.people.noise import noised, signal_left, velocity
 from demo.people.pen import SIZE
 from demo.people.scenes import SCENES
 from demo.people.styles import STYLES
+from demo.people.unet import CONFIG as UNET
+from demo.people.unet import CONTEXT, UNet
+from demo.people.words import Tokenizer, write_files
 from demo.people.world import Person, Picture, draw, picture
 
 WHO = Identity("short", "black", "light", "oval", "wide", "brown", "thin", "", "", False)
@@ -202,3 +214,131 @@ def test_two_seeds_use_the_same_words() -> None:
     dice = random.Random(4)
     known = words()
     assert all(set(caption(picture(11, n), dice).replace(",", " ,").split()) <= known for n in range(300))
+
+
+def roughened(network: Any) -> Any:
+    """Return a network none of whose parameters is zero."""
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return network.eval().requires_grad_(False)
+
+
+def test_the_unet_is_the_one_of_stable_diffusion() -> None:
+    openaimodel = pytest.importorskip("ldm.modules.diffusionmodules.openaimodel")
+    ours, theirs = roughened(UNet()), openaimodel.UNetModel(**UNET).eval()
+    theirs.load_state_dict(ours.state_dict())
+    latents, times, context = torch.randn(3, 4, 16, 16), torch.tensor([0, 400, 999]), torch.randn(3, 7, CONTEXT)
+    torch.testing.assert_close(ours(latents, times, context), theirs(latents, times, context), atol=1e-4, rtol=1e-4)
+
+
+def test_the_autoencoder_is_the_one_of_stable_diffusion() -> None:
+    model = pytest.importorskip("ldm.modules.diffusionmodules.model")
+    ours = roughened(Autoencoder())
+    encoder, decoder = model.Encoder(**AUTOENCODER).eval(), model.Decoder(**AUTOENCODER).eval()
+    encoder.load_state_dict(ours.encoder.state_dict())
+    decoder.load_state_dict(ours.decoder.state_dict())
+    pixels, latents = torch.randn(2, 3, 32, 48), torch.randn(2, 4, 4, 6)
+    torch.testing.assert_close(ours.encoder(pixels), encoder(pixels), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(ours.decoder(latents), decoder(latents), atol=1e-4, rtol=1e-4)
+
+
+def test_the_wide_autoencoder_computes_what_the_narrow_one_has_learnt() -> None:
+    narrow = roughened(plain_autoencoder())
+    wide = widened(narrow).eval()
+    pixels = torch.rand(2, 3, 64, 64) * 2 - 1
+    latents = narrow.encode(pixels)[0]
+    with torch.no_grad():
+        torch.testing.assert_close(wide.encode(pixels)[0], latents, atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(wide.decode(latents), narrow.decode(latents), atol=2e-3, rtol=2e-3)
+
+
+def test_the_autoencoder_begins_with_the_mean_colours_of_its_cells() -> None:
+    network = plain_autoencoder()
+    pixels = torch.tensor([0.6, -0.2, 0.4]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+    with torch.no_grad():
+        shown = network.decode(network.encode(pixels)[0])
+    torch.testing.assert_close(shown[..., 24:40, 24:40], pixels[..., 24:40, 24:40], atol=0.02, rtol=0)
+
+
+def test_the_tokenizer_and_the_text_model_are_those_of_transformers(tmp_path: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    write_files(tmp_path)
+    ours, theirs = Tokenizer(tmp_path), transformers.CLIPTokenizer.from_pretrained(tmp_path)
+    dice = random.Random(0)
+    said = [caption(picture(2, number), dice, EVERYTHING) for number in range(20)]
+    for text in [*said, "(a red:1.2) [crown], weird 12 héllo"]:
+        assert ours.numbers(text) == theirs(text, add_special_tokens=False)["input_ids"]
+    model = transformers.CLIPTextModel(transformers.CLIPTextConfig.from_pretrained(tmp_path)).eval()
+    text = roughened(TextModel(len(ours.vocabulary)))
+    getattr(model, "text_model", model).load_state_dict(text.state_dict(), strict=False)
+    with torch.no_grad():
+        torch.testing.assert_close(text(ours(said)), model(ours(said)).last_hidden_state, atol=1e-4, rtol=1e-4)
+
+
+def test_the_vision_tower_is_the_one_of_transformers() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.CLIPVisionConfig(
+        hidden_size=128,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=SIZE,
+        patch_size=16,
+        projection_dim=128,
+        hidden_act="gelu",
+    )
+    ours, theirs = roughened(VisionTower(SIZE)), transformers.CLIPVisionModelWithProjection(config).eval()
+    theirs.load_state_dict(ours.state_dict(), strict=False)
+    pixels = torch.randn(2, 3, SIZE, SIZE)
+    with torch.no_grad():
+        seen = theirs(pixels, output_hidden_states=True)
+    embeddings, hidden = ours(pixels)
+    torch.testing.assert_close(embeddings, seen.image_embeds, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(hidden, seen.hidden_states[-2], atol=1e-4, rtol=1e-4)
+
+
+def test_a_velocity_and_noisy_latents_give_the_latents_back() -> None:
+    latents, noise, left = torch.randn(5, 4, 3, 2), torch.randn(5, 4, 3, 2), signal_left()[[0, 250, 500, 750, 999]]
+    left = left.view(-1, 1, 1, 1)
+    said = velocity(latents, noise, left)
+    clean = left.sqrt() * noised(latents, noise, left) - (1 - left).sqrt() * said
+    torch.testing.assert_close(clean, latents)
+
+
+def trained(path: Any, slices: tuple[int, ...]) -> Any:
+    """Return a small network after slices of so many steps, each by a learner of its own."""
+    for steps in slices:
+        torch.manual_seed(0)
+        network = torch.nn.Linear(3, 2)
+        learner = Learner(network, path, 1e-2)
+        for step in learner.steps(10.0):
+            truth = torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
+            learner.learn(4, error=(network(truth) - 1).square().mean())
+            if (step + 1) % steps == 0:
+                break
+        learner.save()
+    return learner
+
+
+def test_slices_that_go_on_from_each_other_are_one_training(tmp_path: Any) -> None:
+    whole, sliced = trained(tmp_path / "whole.pt", (6,)), trained(tmp_path / "sliced.pt", (2, 2, 2))
+    assert (sliced.step, sliced.seen) == (whole.step, whole.seen) == (6, 24)
+    torch.testing.assert_close(sliced.network.weight, whole.network.weight, atol=0, rtol=0)
+    torch.testing.assert_close(sliced.mean.weight, whole.mean.weight, atol=0, rtol=0)
+
+
+def test_a_packed_state_goes_on_from_the_mean(tmp_path: Any) -> None:
+    learner = trained(tmp_path / "whole.pt", (4,))
+    pack(tmp_path / "whole.pt", tmp_path / "packed.pt")
+    again = Learner(torch.nn.Linear(3, 2), tmp_path / "packed.pt", 1e-2)
+    assert again.step == 4
+    torch.testing.assert_close(again.network.weight, learner.mean.weight, atol=1e-3, rtol=1e-3)
+
+
+def test_attributes_name_a_value_of_their_own_or_nothing() -> None:
+    for number in range(60):
+        each = picture(6, number)
+        values, places = shown(each), numbers(each)
+        for (name, options), place in zip(ATTRIBUTES.items(), places, strict=True):
+            assert (options[place] == values[name]) if name in values else place == -1

@@ -52,9 +52,11 @@ class Learner:
             self._go_on(torch.load(path, map_location=next(network.parameters()).device))
 
     def _go_on(self, state: dict) -> None:
-        self.network.load_state_dict(state["network"])
+        """Take up a state; one that was packed has only the mean, from which the weights go on."""
+        self.network.load_state_dict(state.get("network", state["mean"]))
         self.mean.load_state_dict(state["mean"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        if "optimiser" in state:
+            self._optimiser.load_state_dict(state["optimiser"])
         self.step, self.seen, self.seconds = state["step"], state["seen"], state["seconds"]
 
     def steps(self, minutes: float) -> Iterator[int]:
@@ -124,3 +126,14 @@ def read_mean(path: Path, network: nn.Module) -> nn.Module:
 def step_of(path: Path) -> int:
     """Return how many steps a stage has made."""
     return torch.load(path, map_location="cpu")["step"]
+
+
+def pack(path: Path, packed: Path) -> None:
+    """Write a state without what only speeds up the next slice, in half precision: an eighth of its size.
+
+    It can take the state's place where the state itself is too large to be carried from one machine to another.
+    """
+    state = torch.load(path, map_location="cpu")
+    halves = {key: tensor.half() for key, tensor in state["mean"].items()}
+    packed.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"mean": halves} | {name: state[name] for name in ("step", "seen", "seconds")}, packed)

@@ -1,6 +1,7 @@
 """Contact sheets to look at: `python -m demo.people.look SHEET --folder FOLDER` writes FOLDER/looks/SHEET.png."""
 
 import argparse
+import itertools
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -51,10 +52,9 @@ def world(run: Run) -> Image.Image:
 def scenes(run: Run) -> Image.Image:
     """Each row is a scene and each column a style."""
     dice = random.Random(5)
-    return sheet(
-        (draw(Picture((sample_person(dice),), scene=scene, style=style, seed=7)) for scene in SCENES for style in STYLES),
-        len(STYLES),
-    )
+    every = itertools.product(SCENES, STYLES)
+    people = (Picture((sample_person(dice),), scene=scene, style=style, seed=7) for scene, style in every)
+    return sheet(map(draw, people), len(STYLES))
 
 
 def reconstructions(run: Run) -> Image.Image:

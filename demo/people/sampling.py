@@ -1,5 +1,6 @@
 """Pictures from captions with a base as far as it has learnt, to look at while it learns."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -22,7 +23,7 @@ def sample_latents(base: Base, tokenize: Tokenizer, captions: Sequence[str], see
     x = torch.randn(len(captions), LATENT, 16, 16, generator=torch.Generator().manual_seed(seed))
     left = signal_left()
     times = torch.linspace(TIMESTEPS - 1, 0, STEPS + 1).long()
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in itertools.pairwise(times):
         said, silent = base.unet(torch.cat([x, x]), now.expand(2 * len(x)), contexts).chunk(2)
         velocity = silent + GUIDANCE * (said - silent)
         signal, noise = left[now].sqrt(), (1 - left[now]).sqrt()

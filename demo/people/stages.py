@@ -22,6 +22,8 @@ class Run:
     batch: int
     """Samples in a step; 0 for the stage's own number."""
     cool: bool
+    pictures: int = 0
+    """How many pictures to draw at most."""
 
     def state(self, stage: str) -> Path:
         return self.folder / f"{stage}.pt"

@@ -48,8 +48,8 @@ def groups(logits: Tensor) -> tuple[Tensor, ...]:
 def attribute_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """Return the mean cross-entropy over the attributes; -1 in (pictures, attributes) counts for nothing."""
     losses = [
-        functional.cross_entropy(some.float(), right, ignore_index=-1, reduction="sum") / (right >= 0).sum().clamp(min=1)
-        for some, right in zip(groups(logits), truth.unbind(1), strict=True)
+        functional.cross_entropy(some.float(), right, ignore_index=-1, reduction="sum") / known.clamp(min=1)
+        for some, right, known in zip(groups(logits), truth.unbind(1), (truth >= 0).sum(0), strict=True)
     ]
     return torch.stack(losses).mean()
 

@@ -182,9 +182,7 @@ class UNet(nn.Module):
             ResidualBlock(widths[-1], widths[-1]), SpatialTransformer(widths[-1]), ResidualBlock(widths[-1], widths[-1])
         )
         self.output_blocks = _way_up(widths, kept)
-        self.out = nn.Sequential(
-            nn.GroupNorm(32, WIDTH), nn.SiLU(), _zero(nn.Conv2d(WIDTH, LATENT, 3, padding=1))
-        )
+        self.out = nn.Sequential(nn.GroupNorm(32, WIDTH), nn.SiLU(), _zero(nn.Conv2d(WIDTH, LATENT, 3, padding=1)))
 
     def forward(self, x: Tensor, times: Tensor, context: Tensor) -> Tensor:
         moment = self.time_embed(wave(times).to(self.out[-1].weight.dtype))

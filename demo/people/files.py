@@ -1,0 +1,104 @@
+"""The finished files, in half precision and in the layouts that web UIs read: `python -m demo.people.files`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from . import autoencoder, unet
+from .autoencoder import FACTOR, LATENT, widened
+from .latents import Latents
+from .learning import read_mean
+from .noise import END, START, TIMESTEPS
+from .pen import SIZE
+from .stages import Run
+from .train import BUILD
+from .train_autoencoder import read_autoencoder
+from .train_tower import Clip
+from .train_unet import Base, read_tokenizer
+from .words import write_files
+
+CHECKPOINT, CONFIG = "small-people.safetensors", "small-people.yaml"
+TOKENIZER = "small-people-tokenizer"
+TOWER = "small-people-clip-vision.safetensors"
+
+PARTS = {
+    "unet": "model.diffusion_model.",
+    "autoencoder": "first_stage_model.",
+    "text": "cond_stage_model.transformer.text_model.",
+}
+"""Prefix of each part's keys in a checkpoint of Stable Diffusion 1."""
+
+
+def write_checkpoint(run: Run, folder: Path) -> None:
+    """Write U-Net, autoencoder, text model and the configuration that a web UI builds them by."""
+    vocabulary = len(read_tokenizer(run).vocabulary)
+    base = read_mean(run.state("base"), Base(vocabulary))
+    parts = {"unet": base.unet, "text": base.text, "autoencoder": widened(read_autoencoder(run))}
+    tensors = {key: tensor for name, part in parts.items() for key, tensor in _half(part, PARTS[name]).items()}
+    save_file(tensors, folder / CHECKPOINT, {"format": "pt"})
+    write_files(folder / TOKENIZER)
+    (folder / CONFIG).write_text(json.dumps(config(Latents(run.folder).factor), indent=1) + "\n", encoding="utf-8")
+
+
+def write_tower(run: Run, folder: Path) -> None:
+    tokenize = read_tokenizer(run)
+    clip = read_mean(run.state("tower"), Clip(len(tokenize.vocabulary), tokenize.end))
+    save_file(_half(clip.vision, ""), folder / TOWER, {"format": "pt"})
+
+
+def _half(network: nn.Module, prefix: str) -> dict[str, Tensor]:
+    return {prefix + key: tensor.half().contiguous() for key, tensor in network.state_dict().items()}
+
+
+def config(factor: float) -> dict[str, Any]:
+    """Return the checkpoint's configuration as Stable Diffusion's own code, and web UIs, read it."""
+    params = {
+        "parameterization": "v",
+        "linear_start": START,
+        "linear_end": END,
+        "timesteps": TIMESTEPS,
+        "num_timesteps_cond": 1,
+        "first_stage_key": "jpg",
+        "cond_stage_key": "txt",
+        "image_size": SIZE // FACTOR,
+        "channels": LATENT,
+        "cond_stage_trainable": False,
+        "conditioning_key": "crossattn",
+        "scale_factor": factor,
+        "use_ema": False,
+        "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": unet.CONFIG},
+        "first_stage_config": {
+            "target": "ldm.models.autoencoder.AutoencoderKL",
+            "params": {
+                "embed_dim": LATENT,
+                "ddconfig": autoencoder.CONFIG,
+                "lossconfig": {"target": "torch.nn.Identity"},
+            },
+        },
+        "cond_stage_config": {
+            "target": "ldm.modules.encoders.modules.FrozenCLIPEmbedder",
+            "params": {"version": TOKENIZER},
+        },
+    }
+    return {"model": {"target": "ldm.models.diffusion.ddpm.LatentDiffusion", "params": params}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=BUILD, help="where the states of training are")
+    parser.add_argument("--to", type=Path, default=BUILD / "files")
+    given = parser.parse_args()
+    given.to.mkdir(parents=True, exist_ok=True)
+    run = Run(given.folder, 0.0, torch.device("cpu"), 0, False)
+    write_checkpoint(run, given.to)
+    if run.state("tower").exists():
+        write_tower(run, given.to)
+
+
+if __name__ == "__main__":
+    main()
