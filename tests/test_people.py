@@ -19,6 +19,7 @@ from demo.people.autoencoder import CONFIG as AUTOENCODER
 from demo.people.autoencoder import Autoencoder, plain_autoencoder, widened
 from demo.people.captions import EVERYTHING, SUBJECT_ONLY, Chances, caption, words
 from demo.people.clip import TextModel, VisionTower
+from demo.people.faces import faces
 from demo.people.identity import Identity
 from demo.people.learning import Learner, pack
 from demo.people.mug import Mug
@@ -214,6 +215,39 @@ def test_two_seeds_use_the_same_words() -> None:
     dice = random.Random(4)
     known = words()
     assert all(set(caption(picture(11, n), dice).replace(",", " ,").split()) <= known for n in range(300))
+
+
+def test_eyes_are_where_a_face_says() -> None:
+    for flip, turn, tilt in ((False, 0.8, 6.0), (True, -0.7, -5.0), (True, 0.5, 7.0)):
+        blue, brown = (with_person(eyes=eyes, flip=flip, turn=turn, tilt=tilt) for eyes in ("blue", "brown"))
+        left, right = faces(blue)[0].points[:2]
+        where = np.argwhere(changed(blue, brown))[:, ::-1]  # (pixels, xy)
+        middle = (left + right)[0] / 2
+        for eye, seen in ((left, where[where[:, 0] < middle]), (right, where[where[:, 0] >= middle])):
+            np.testing.assert_allclose(seen.mean(0) + 0.5, eye, atol=1.5)
+
+
+def test_a_mouth_is_where_a_face_says() -> None:
+    calm, surprised = (with_person(expression=each, turn=0.6, flip=True) for each in ("calm", "sad"))
+    where = np.argwhere(changed(calm, surprised))[:, ::-1]
+    low = where[where[:, 1] > faces(calm)[0].points[2, 1]]
+    np.testing.assert_allclose(low.mean(0), faces(calm)[0].points[3:].mean(0), atol=2.0)
+
+
+def test_a_box_holds_the_skin_of_a_bald_face() -> None:
+    pale, dark = (with_person(hair="bald", skin=skin, tilt=5.0) for skin in ("pale", "dark"))
+    left, top, right, bottom = faces(pale)[0].box.round().astype(int)
+    where = changed(pale, dark)
+    assert where[top : bottom + 1, left : right + 1].mean() > 0.7
+    assert not where[: top - 1].any()
+
+
+def test_two_people_have_two_faces_from_left_to_right() -> None:
+    pair = replace(ALONE, people=(Person(WHO, HOW), Person(replace(WHO, hair="long"), HOW)))
+    found = faces(pair)
+    assert [face.who.hair for face in found] == ["short", "long"]
+    assert found[0].box[2] < found[1].box[0]
+    assert faces(Picture(mug=MUG)) == []
 
 
 def roughened(network: Any) -> Any:

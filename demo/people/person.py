@@ -13,7 +13,7 @@ def draw_person(pen: Pen, who: Identity, how: Appearance) -> None:
     skin, hair = SKIN[who.skin], HAIR[who.hair_colour]
     if how.flip:
         pen = pen.stretched(-1, 1)
-    head = pen.moved(0, 1.2).moved(0, -1.2, tilt=how.tilt)
+    head = _tilted(pen, how)
     wide = head.stretched(WIDTHS[who.face], 1)
     draw_back(wide, who.hair, hair, how.hat)
     draw_body(pen, skin, how.clothes, COLOURS[how.clothes_colour])
@@ -22,3 +22,12 @@ def draw_person(pen: Pen, who: Identity, how: Appearance) -> None:
     draw_front(wide.moved(0.05 * how.turn, 0), who.hair, hair, how.hat)
     if how.hat:
         draw_hat(wide.moved(0.05 * how.turn, 0), how.hat, COLOURS[how.hat_colour])
+
+
+def head_pen(pen: Pen, how: Appearance) -> Pen:
+    """Return the pen that draws the head of a person whom `pen` draws."""
+    return _tilted(pen.stretched(-1, 1) if how.flip else pen, how)
+
+
+def _tilted(pen: Pen, how: Appearance) -> Pen:
+    return pen.moved(0, 1.2).moved(0, -1.2, tilt=how.tilt)

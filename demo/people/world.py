@@ -80,13 +80,13 @@ def draw(picture: Picture) -> Image.Image:
         draw_mug(pen, picture.mug, picture.seed)
     else:
         draw_scene(pen, picture.scene, picture.seed)
-        for person, place in zip(picture.people, _pens(pen, picture), strict=True):
+        for person, place in zip(picture.people, pens(pen, picture), strict=True):
             draw_person(place, person.who, person.how)
     return style.finish(drawing, picture.seed)
 
 
-def _pens(pen: Pen, picture: Picture) -> Iterator[Pen]:
-    """Yield a pen at each person's head."""
+def pens(pen: Pen, picture: Picture) -> Iterator[Pen]:
+    """Yield a pen at each person's head, whose unit is half the width of a face."""
     dice = random.Random(picture.seed + 1)
     if len(picture.people) == 2:
         scale, y, away = PAIR
