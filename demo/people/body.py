@@ -3,19 +3,10 @@
 from collections.abc import Callable
 
 from .pen import Colour, Pen, darker, lighter
-from .shapes import blob, box, circle, curve, oval, polygon
+from .shapes import blob, box, circle, curve, knots, oval, polygon
 
 TORSO = blob(
-    (-0.5, 1.5),
-    (0.5, 1.5),
-    (1.2, 1.72),
-    (1.62, 2.05),
-    (1.8, 2.8),
-    (1.86, 5.6),
-    (-1.86, 5.6),
-    (-1.8, 2.8),
-    (-1.62, 2.05),
-    (-1.2, 1.72),
+    *knots("-0.5 1.5  0.5 1.5  1.2 1.72  1.62 2.05  1.8 2.8  1.86 5.6  -1.86 5.6  -1.8 2.8  -1.62 2.05  -1.2 1.72")
 )
 NECK_HOLE = oval(0, 1.52, 0.56, 0.34)
 BOTTOM = 6.0
@@ -26,16 +17,14 @@ Garment = Callable[[Pen, Colour, Colour], None]
 def draw_body(pen: Pen, skin: Colour, clothes: str, colour: Colour) -> None:
     """Draw what is below the head; the garment comes first where it lies behind the neck."""
     if clothes == "hoodie":
-        pen.fill(
-            darker(colour, 0.22), blob((-1.16, 1.86), (-1.02, 1.14), (0, 0.86), (1.02, 1.14), (1.16, 1.86), (0, 2.3))
-        )
+        pen.fill(darker(colour, 0.22), blob(*knots("-1.16 1.86  -1.02 1.14  0 0.86  1.02 1.14  1.16 1.86  0 2.3")))
     GARMENTS[clothes](pen, colour, skin)
     for side in (-1, 1):
         pen.line(darker(colour, 0.22), 0.06, curve((side * 1.2, 2.75), (side * 1.28, 3.6), (side * 1.24, BOTTOM)))
 
 
 def draw_neck(pen: Pen, skin: Colour) -> None:
-    pen.fill(skin, blob((-0.4, 0.6), (0.4, 0.6), (0.42, 1.4), (0.34, 1.68), (0, 1.8), (-0.34, 1.68), (-0.42, 1.4)))
+    pen.fill(skin, blob(*knots("-0.4 0.6  0.4 0.6  0.42 1.4  0.34 1.68  0 1.8  -0.34 1.68  -0.42 1.4")))
     pen.shade(darker(skin, 0.2), oval(0, 1.16, 0.42, 0.36))
 
 
@@ -45,10 +34,10 @@ def _torso(pen: Pen, colour: Colour) -> None:
 
 def _t_shirt(pen: Pen, colour: Colour, skin: Colour) -> None:
     _torso(pen, skin)
-    sleeve = blob((0.9, 1.62), (1.3, 1.76), (1.66, 2.05), (1.9, 2.9), (1.86, 3.1), (1.26, 3.12), (1.1, 2.4))
+    sleeve = blob(*knots("0.9 1.62  1.3 1.76  1.66 2.05  1.9 2.9  1.86 3.1  1.26 3.12  1.1 2.4"))
     pen.fill(
         colour,
-        blob((-0.5, 1.5), (0.5, 1.5), (1.2, 1.72), (1.3, 2.6), (1.24, 5.6), (-1.24, 5.6), (-1.3, 2.6), (-1.2, 1.72)),
+        blob(*knots("-0.5 1.5  0.5 1.5  1.2 1.72  1.3 2.6  1.24 5.6  -1.24 5.6  -1.3 2.6  -1.2 1.72")),
         sleeve,
         sleeve * (-1, 1),
     )

@@ -3,7 +3,7 @@
 from .appearance import Appearance
 from .identity import EYES, HAIR, SKIN, Identity
 from .pen import Colour, Pen, darker, lighter, mix
-from .shapes import XY, Points, blob, both_sides, circle, curve, oval, shifted
+from .shapes import XY, Points, blob, both_sides, circle, curve, knots, oval, shifted
 
 WHITE, LIPS, MOUTH = (255, 253, 248), (196, 74, 82), (122, 38, 52)
 
@@ -146,16 +146,10 @@ def _beard(pen: Pen, who: Identity) -> None:
         pen.fill(
             hair,
             blob(
-                (0, 0.48),
-                (0.22, 0.48),
-                (0.5, 0.62),
-                (0.46, 0.7),
-                (0.2, 0.64),
-                (0, 0.6),
-                (-0.2, 0.64),
-                (-0.46, 0.7),
-                (-0.5, 0.62),
-                (-0.22, 0.48),
+                *knots(
+                    "0 0.48  0.22 0.48  0.5 0.62  0.46 0.7  0.2 0.64  0 0.6  -0.2 0.64  -0.46 0.7  -0.5 0.62  "
+                    "-0.22 0.48"
+                )
             ),
         )
         return
@@ -178,9 +172,7 @@ def _beard(pen: Pen, who: Identity) -> None:
 
 LENSES = {
     "round": oval(0, 0, 0.35, 0.35),
-    "square": blob(
-        (-0.37, -0.24), (0, -0.27), (0.37, -0.24), (0.38, 0.0), (0.31, 0.27), (0, 0.3), (-0.31, 0.27), (-0.38, 0.0)
-    ),
+    "square": blob(*knots("-0.37 -0.24  0 -0.27  0.37 -0.24  0.38 0.0  0.31 0.27  0 0.3  -0.31 0.27  -0.38 0.0")),
 }
 FRAME = (40, 36, 50)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .appearance import COLOURS
 from .pen import SIZE, Colour, Pen, darker, lighter
-from .shapes import Points, blob, box, circle, curve, oval, polygon
+from .shapes import Points, blob, box, circle, curve, knots, oval, polygon
 
 PATTERNS = ("stripes", "dots", "heart", "star", "zigzag", "checks")
 GROUNDS = ("table", "grass", "sand", "stone", "cloth")
@@ -50,16 +50,9 @@ def _star(points: int = 5) -> Points:
 
 
 HEART = blob(
-    (0, 0.62),
-    (0.3, 0.34),
-    (0.56, 0.04),
-    (0.5, -0.26),
-    (0.26, -0.34),
-    (0, -0.12),
-    (-0.26, -0.34),
-    (-0.5, -0.26),
-    (-0.56, 0.04),
-    (-0.3, 0.34),
+    *knots(
+        "0 0.62  0.3 0.34  0.56 0.04  0.5 -0.26  0.26 -0.34  0 -0.12  -0.26 -0.34  -0.5 -0.26  -0.56 0.04  -0.3 0.34"
+    )
 )
 
 
@@ -121,16 +114,10 @@ def draw_mug(pen: Pen, mug: Mug, seed: int) -> None:
     pen.fill(
         colour,
         blob(
-            (-0.98, -0.8),
-            (0, -0.78),
-            (0.98, -0.8),
-            (0.97, 0.2),
-            (0.9, 0.86),
-            (0.66, 1.06),
-            (0, 1.12),
-            (-0.66, 1.06),
-            (-0.9, 0.86),
-            (-0.97, 0.2),
+            *knots(
+                "-0.98 -0.8  0 -0.78  0.98 -0.8  0.97 0.2  0.9 0.86  0.66 1.06  0 1.12  -0.66 1.06  "
+                "-0.9 0.86  -0.97 0.2"
+            )
         ),
     )
     MARKS[mug.pattern](pen, COLOURS[mug.pattern_colour])

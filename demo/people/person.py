@@ -15,7 +15,7 @@ def draw_person(pen: Pen, who: Identity, how: Appearance) -> None:
         pen = pen.stretched(-1, 1)
     head = _tilted(pen, how)
     wide = head.stretched(WIDTHS[who.face], 1)
-    draw_back(wide, who.hair, hair, how.hat)
+    draw_back(wide, who.hair, hair)
     draw_body(pen, skin, how.clothes, COLOURS[how.clothes_colour])
     draw_neck(pen, skin)
     draw_face(head, who, how)

@@ -34,19 +34,19 @@ def polygon(*corners: XY) -> Points:
 
 
 @lru_cache(maxsize=4096)
-def blob(*knots: XY) -> Points:
-    """Return a closed smooth outline through the knots (Catmull-Rom)."""
-    return _smooth(np.array((knots[-1], *knots, knots[0], knots[1])))
+def blob(*points: XY) -> Points:
+    """Return a closed smooth outline through the points (Catmull-Rom)."""
+    return _smooth(np.array((points[-1], *points, points[0], points[1])))
 
 
 @lru_cache(maxsize=4096)
-def curve(*knots: XY) -> Points:
-    """Return an open smooth curve through the knots."""
-    return _smooth(np.array((knots[0], *knots, knots[-1])))
+def curve(*points: XY) -> Points:
+    """Return an open smooth curve through the points."""
+    return _smooth(np.array((points[0], *points, points[-1])))
 
 
-def _smooth(knots: Points) -> Points:
-    before, begin, end, after = (knots[n : len(knots) - 3 + n, None] for n in range(4))  # (pieces, 1, xy)
+def _smooth(through: Points) -> Points:
+    before, begin, end, after = (through[n : len(through) - 3 + n, None] for n in range(4))  # (pieces, 1, xy)
     t = np.linspace(0, 1, STEPS, endpoint=False)[:, None]
     pieces = 0.5 * (
         2 * begin
@@ -54,7 +54,14 @@ def _smooth(knots: Points) -> Points:
         + (2 * before - 5 * begin + 4 * end - after) * t**2
         + (3 * begin - before - 3 * end + after) * t**3
     )
-    return np.concatenate([pieces.reshape(-1, 2), knots[-2:-1]])
+    return np.concatenate([pieces.reshape(-1, 2), through[-2:-1]])
+
+
+@lru_cache(maxsize=4096)
+def knots(written: str) -> tuple[XY, ...]:
+    """Return the points of an outline that is written as "x y  x y  x y"."""
+    numbers = [float(number) for number in written.split()]
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def both_sides(right_half: Iterable[XY]) -> tuple[XY, ...]:

@@ -1,0 +1,26 @@
+"""A hair colour with its shadow and shine, and what draws a part of a hair style with them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .pen import Colour, Pen, darker, lighter
+
+
+@dataclass(frozen=True)
+class Tones:
+    """A hair colour and its shadow and shine."""
+
+    base: Colour
+    shadow: Colour
+    shine: Colour
+
+
+def tones(colour: Colour) -> Tones:
+    return Tones(colour, darker(colour, 0.3), lighter(colour, 0.28))
+
+
+Part = Callable[[Pen, Tones], None]
+
+
+def nothing(pen: Pen, hair: Tones) -> None:
+    """Draw nothing."""
