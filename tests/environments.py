@@ -42,7 +42,7 @@ BROWSER_ONLY = ("helpers", "keypoints", "likeness", "masks", "strip")
 """Tests in tests/panel of what the browser draws, which is the same with any version of gradio."""
 ONE_END_ONLY = (
     *("contract", "controls", "families", "instantid_a1111", "instantid_forge"),
-    *("install", "meaning", "missing_files", "places"),
+    *("install", "meaning", "missing_files", "people", "places"),
 )
 """Long tests that use no package whose versions differ much."""
 
