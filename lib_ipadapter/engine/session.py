@@ -89,7 +89,7 @@ class Session:
             return
         run = SamplingRun(list(prepared.values()), self.host.pass_info(p))
         self.host.while_sampling(p, run if run.acts else None)
-        if run.acts:
+        if run.acts and log.isEnabledFor(logging.DEBUG):  # a line takes the adapter's hash, and this is asked each pass
             for number, each in prepared.items():
                 log.debug("%s: %s", unit_key(number), line_of(each))
 
