@@ -12,7 +12,7 @@ from lib_ipadapter.port import Folders
 
 from .files import CHECKPOINT, MODEL, TOKENIZER, read_config
 from .networks import FACTOR, LATENT, Autoencoder, TextModel, make_unet, signal_left
-from .words import Tokenizer
+from .tokenizer import Tokenizer
 from .world import SIZE
 
 PARTS = {

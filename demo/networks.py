@@ -9,9 +9,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .tokenizer import TOKENS
+
 CONTEXT = 64
 """Width of the text context."""
-TOKENS = 77
 EMBED = 64
 """Width of CLIP's image and text embeddings."""
 LATENT = 4

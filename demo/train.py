@@ -41,7 +41,6 @@ from .networks import (
     LATENT,
     START,
     TIMESTEPS,
-    TOKENS,
     UNET,
     TextTower,
     VisionTower,
@@ -50,7 +49,8 @@ from .networks import (
     signal_left,
     widened,
 )
-from .words import Tokenizer, write_files
+from .tokenizer import TOKENS, Tokenizer
+from .words import write_files
 from .world import CAPTIONS, COLOURS, GROUNDS, SHAPES, SIZE, Scene, caption, describe, draw, scenes
 
 BUILD = Path(__file__).resolve().parent.parent / "build" / "demo"

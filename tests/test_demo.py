@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from demo.files import ADAPTERS, CHECKPOINT, CONFIG, MODEL, TOKENIZER, TOWER, copy_to
 from demo.model import PARTS, demo_host
 from demo.networks import Autoencoder, TextModel, VisionTower, make_unet, plain_autoencoder, widened
+from demo.tokenizer import Tokenizer
 from demo.train import for_clip, to_tensor
-from demo.words import Tokenizer
 from demo.world import CAPTIONS, SIZE, Scene, draw, scenes
 from lib_ipadapter.networks.unet_modules import find_attentions
 from lib_ipadapter.pictures.crops import resize_for

@@ -29,8 +29,9 @@ from demo.people.scenes import SCENES
 from demo.people.styles import STYLES
 from demo.people.unet import CONFIG as UNET
 from demo.people.unet import CONTEXT, UNet
-from demo.people.words import Tokenizer, write_files
+from demo.people.words import write_files
 from demo.people.world import Person, Picture, draw, picture
+from demo.tokenizer import Tokenizer
 
 WHO = Identity("short", "black", "light", "oval", "wide", "brown", "thin", "", "", False)
 HOW = Appearance("shirt", "blue", "", "red", "calm")

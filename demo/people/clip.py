@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..tokenizer import TOKENS
 from .unet import CONTEXT
 
-TOKENS = 77
 EMBED = 128
 """Width of the image and text embeddings."""
 PATCH = 16

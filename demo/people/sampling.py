@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..tokenizer import Tokenizer
 from .autoencoder import LATENT
 from .noise import TIMESTEPS, signal_left
 from .train_unet import Base
-from .words import Tokenizer
 
 STEPS = 20
 GUIDANCE = 5.0

@@ -7,15 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..tokenizer import TOKENS, Tokenizer
 from .cache import SEED
 from .captions import Chances, caption
-from .clip import TOKENS, TextModel
+from .clip import TextModel
 from .latents import Latents
 from .learning import Learner
 from .noise import noised, random_times, signal_left, velocity
 from .stages import Run
 from .unet import UNet
-from .words import Tokenizer, write_files
+from .words import write_files
 from .world import Picture, picture
 
 BATCH = 32
