@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from demo.host import Demo, Model
 from lib_ipadapter.port import Folders
 
+from .checkpoint import signal_left
 from .files import CHECKPOINT, MODEL, TOKENIZER, read_config
-from .networks import FACTOR, LATENT, Autoencoder, TextModel, make_unet, signal_left
+from .networks import FACTOR, LATENT, Autoencoder, TextModel, make_unet
 from .tokenizer import Tokenizer
 from .world import SIZE
 

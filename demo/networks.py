@@ -57,21 +57,11 @@ TEXT = {"width": CONTEXT, "heads": 2, "mlp": 128, "layers": 2}
 VISION = {"width": 128, "heads": 2, "mlp": 256, "layers": 3}
 PATCH = 8
 
-START, END = 0.00085, 0.012
-"""Ends of Stable Diffusion's noise schedule, linear in the square root of beta."""
-TIMESTEPS = 1000
-
 
 def make_unet() -> nn.Module:
     from ldm.modules.diffusionmodules.openaimodel import UNetModel
 
     return UNetModel(**UNET)
-
-
-def signal_left() -> Tensor:
-    """Return the share of the signal's variance that is left at each time step, alpha bar: (1000,)."""
-    betas = torch.linspace(START**0.5, END**0.5, TIMESTEPS, dtype=torch.float64) ** 2
-    return torch.cumprod(1 - betas, 0).float()
 
 
 class Autoencoder(nn.Module):

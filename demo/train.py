@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,23 +29,19 @@ from lib_ipadapter.pictures.crops import CLIP_MEAN
 from lib_ipadapter.pictures.preprocess import CLIP_STD
 
 from .adapters import ADAPTERS, Adapter, Trainee
+from .checkpoint import TIMESTEPS, checkpoint_config, signal_left
 from .files import ADAPTERS as ADAPTER_FILES
 from .files import CHECKPOINT, CONFIG, MODEL, TOKENIZER, TOWER
 from .model import PARTS
 from .networks import (
     AUTOENCODER,
     EMBED,
-    END,
     FACTOR,
-    LATENT,
-    START,
-    TIMESTEPS,
     UNET,
     TextTower,
     VisionTower,
     make_unet,
     plain_autoencoder,
-    signal_left,
     widened,
 )
 from .tokenizer import TOKENS, Tokenizer
@@ -427,49 +422,13 @@ def assemble() -> None:
         save_file(load_file(BUILD / f"{name}.safetensors"), MODEL / file, {"format": "pt"})
     write_files(MODEL / TOKENIZER)
     factor = json.loads((BUILD / "scale.json").read_text())["scale_factor"]
-    (MODEL / CONFIG).write_text(json.dumps(_config(factor), indent=1) + "\n", encoding="utf-8")
+    config = checkpoint_config(factor, SIZE // FACTOR, UNET, AUTOENCODER, TOKENIZER)
+    (MODEL / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 def _renamed(tensors: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
     """Return the tensors whose keys begin with `old`, beginning with `new`."""
     return {new + key.removeprefix(old): tensor for key, tensor in tensors.items() if key.startswith(old)}
-
-
-def _config(factor: float) -> dict[str, Any]:
-    """Return the checkpoint's configuration as Stable Diffusion's own code, and web UIs, read it."""
-    return {
-        "model": {
-            "target": "ldm.models.diffusion.ddpm.LatentDiffusion",
-            "params": {
-                "parameterization": "v",
-                "linear_start": START,
-                "linear_end": END,
-                "timesteps": TIMESTEPS,
-                "num_timesteps_cond": 1,
-                "first_stage_key": "jpg",
-                "cond_stage_key": "txt",
-                "image_size": SIZE // FACTOR,
-                "channels": LATENT,
-                "cond_stage_trainable": False,
-                "conditioning_key": "crossattn",
-                "scale_factor": factor,
-                "use_ema": False,
-                "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": UNET},
-                "first_stage_config": {
-                    "target": "ldm.models.autoencoder.AutoencoderKL",
-                    "params": {
-                        "embed_dim": LATENT,
-                        "ddconfig": AUTOENCODER,
-                        "lossconfig": {"target": "torch.nn.Identity"},
-                    },
-                },
-                "cond_stage_config": {
-                    "target": "ldm.modules.encoders.modules.FrozenCLIPEmbedder",
-                    "params": {"version": TOKENIZER},
-                },
-            },
-        }
-    }
 
 
 STAGES: dict[str, Callable[[], None]] = {

@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 
 import torch
 
+from demo.checkpoint import signal_left
 from demo.people import appearance, identity, mug
 from demo.people.appearance import Appearance
 from demo.people.attributes import ATTRIBUTES, numbers, shown
@@ -23,7 +24,7 @@ from demo.people.faces import faces
 from demo.people.identity import Identity
 from demo.people.learning import Learner, pack
 from demo.people.mug import Mug
-from demo.people.noise import noised, signal_left, velocity
+from demo.people.noise import noised, velocity
 from demo.people.pen import SIZE
 from demo.people.scenes import SCENES
 from demo.people.styles import STYLES

@@ -3,17 +3,16 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..checkpoint import checkpoint_config
 from . import autoencoder, unet
-from .autoencoder import FACTOR, LATENT, widened
+from .autoencoder import FACTOR, widened
 from .latents import Latents
 from .learning import read_mean
-from .noise import END, START, TIMESTEPS
 from .pen import SIZE
 from .stages import Run
 from .train import BUILD
@@ -42,7 +41,9 @@ def write_checkpoint(run: Run, folder: Path) -> None:
     tensors = {key: tensor for name, part in parts.items() for key, tensor in _half(part, PARTS[name]).items()}
     save_file(tensors, folder / CHECKPOINT, {"format": "pt"})
     write_files(folder / TOKENIZER)
-    (folder / CONFIG).write_text(json.dumps(config(Latents(run.folder).factor), indent=1) + "\n", encoding="utf-8")
+    factor = Latents(run.folder).factor
+    config = checkpoint_config(factor, SIZE // FACTOR, unet.CONFIG, autoencoder.CONFIG, TOKENIZER)
+    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 def write_tower(run: Run, folder: Path) -> None:
@@ -53,39 +54,6 @@ def write_tower(run: Run, folder: Path) -> None:
 
 def _half(network: nn.Module, prefix: str) -> dict[str, Tensor]:
     return {prefix + key: tensor.half().contiguous() for key, tensor in network.state_dict().items()}
-
-
-def config(factor: float) -> dict[str, Any]:
-    """Return the checkpoint's configuration as Stable Diffusion's own code, and web UIs, read it."""
-    params = {
-        "parameterization": "v",
-        "linear_start": START,
-        "linear_end": END,
-        "timesteps": TIMESTEPS,
-        "num_timesteps_cond": 1,
-        "first_stage_key": "jpg",
-        "cond_stage_key": "txt",
-        "image_size": SIZE // FACTOR,
-        "channels": LATENT,
-        "cond_stage_trainable": False,
-        "conditioning_key": "crossattn",
-        "scale_factor": factor,
-        "use_ema": False,
-        "unet_config": {"target": "ldm.modules.diffusionmodules.openaimodel.UNetModel", "params": unet.CONFIG},
-        "first_stage_config": {
-            "target": "ldm.models.autoencoder.AutoencoderKL",
-            "params": {
-                "embed_dim": LATENT,
-                "ddconfig": autoencoder.CONFIG,
-                "lossconfig": {"target": "torch.nn.Identity"},
-            },
-        },
-        "cond_stage_config": {
-            "target": "ldm.modules.encoders.modules.FrozenCLIPEmbedder",
-            "params": {"version": TOKENIZER},
-        },
-    }
-    return {"model": {"target": "ldm.models.diffusion.ddpm.LatentDiffusion", "params": params}}
 
 
 def main() -> None:

@@ -1,17 +1,9 @@
-"""Stable Diffusion's noise schedule, and what a v-prediction network is to say on it."""
+"""Noise on Stable Diffusion's schedule, and what a v-prediction network is to say on it."""
 
 import torch
 from torch import Tensor
 
-START, END = 0.00085, 0.012
-"""Ends of the schedule, linear in the square root of beta."""
-TIMESTEPS = 1000
-
-
-def signal_left() -> Tensor:
-    """Return the share of the signal's variance that is left at each time step, alpha bar: (1000,)."""
-    betas = torch.linspace(START**0.5, END**0.5, TIMESTEPS, dtype=torch.float64) ** 2
-    return torch.cumprod(1 - betas, 0).float()
+from ..checkpoint import TIMESTEPS
 
 
 def noised(latents: Tensor, noise: Tensor, left: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..checkpoint import TIMESTEPS, signal_left
 from ..tokenizer import Tokenizer
 from .autoencoder import LATENT
-from .noise import TIMESTEPS, signal_left
 from .train_unet import Base
 
 STEPS = 20

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..checkpoint import signal_left
 from ..tokenizer import TOKENS, Tokenizer
 from .cache import SEED
 from .captions import Chances, caption
 from .clip import TextModel
 from .latents import Latents
 from .learning import Learner
-from .noise import noised, random_times, signal_left, velocity
+from .noise import noised, random_times, velocity
 from .stages import Run
 from .unet import UNet
 from .words import write_files
