@@ -11,6 +11,7 @@ from ..base.boxes import Size
 from ..networks.attention import Term
 from ..networks.unet_sites import Site
 from ..port import UNCOND, PassInfo
+from ..unit.passes import INNER
 from ..unit.schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass
 from ..weights.loras import Lora
 from .prepare import PreparedUnit
@@ -35,7 +36,7 @@ class ActiveUnit:
     def acts(self) -> bool:
         """Whether the unit does anything in this pass."""
         unit = self.prepared.unit
-        here = unit.inner in ("all", "inner only" if self.info.inner else "picture only")
+        here = self.info.inner in INNER[unit.inner]
         return here and acts_in(unit, self.info.hires) and bool(self.layers)
 
     @property
