@@ -100,7 +100,7 @@ class SamplingRun:
         """Act on the next call of the denoiser, with these rows, at this fraction 0..1 of the steps.
 
         `size` is that of the whole latent picture, of which the U-Net may get parts. `text_rows` returns the rows whose
-        text is given, where the U-Net gets some of them; which picture they are of it cannot always tell.
+        text is given, where the U-Net gets some of them; which picture they belong to is not always known.
         """
         self._rows = rows
         factors = [unit.factor(progress) for unit in self._active]

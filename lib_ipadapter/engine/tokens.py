@@ -53,7 +53,7 @@ class KeysValues:
 def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], *features: Tensor, **settings: float) -> Tensor:
     """Return the image tokens of some features (sets, ...): (sets, tokens, context dim), float32.
 
-    `features` are all that the projector takes of each set, and `settings` the unit's fields that it takes besides.
+    `features` are all that the projector takes of each set, and `settings` the fields of the unit that it also takes.
     """
     projector = adapter.projector()
     weights = {

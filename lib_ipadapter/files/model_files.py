@@ -56,7 +56,7 @@ class FileIndex(Generic[Opened]):
         """Return the opened file; raises the same `IPAdapterError` as often as asked, until the file changes."""
         found = self._opened_or_error(path)
         if isinstance(found, IPAdapterError):
-            raise type(found)(found.sentence)  # anew: an error grows by each raise, and may be given a unit
+            raise type(found)(found.sentence)  # a new one: an error grows by each raise, and may be given a unit
         return found
 
     def fault(self, path: Path) -> IPAdapterError | None:
@@ -167,7 +167,7 @@ class ModelFiles:
     def saved_reference(self, name: str) -> SavedReference:
         """Return the saved reference called `name`; the first digits of its hash may follow in brackets.
 
-        Raises `UnitError` where there is none, or another one than the digits tell.
+        Raises `UnitError` where there is none, or its hash does not start with the digits given.
         """
         found = self.saved.open(self.saved.choose("embeds", name))
         refuse_changed("embeds", name, found.name, found.digest)
@@ -215,7 +215,7 @@ class ModelFiles:
 
 
 def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:
-    """Tell whether the features are as wide as the adapter takes them and, where the towers of that width have a name,
+    """Return whether the features are as wide as the adapter takes them and, where towers of that width have a name,
     come from the one it was trained with: ViT-g has an image embedding as wide as ViT-H's."""
     found = adapter.recognised
     wide, name = encoder.width_of(found.family.takes) == found.width, found.image_encoder

@@ -26,7 +26,7 @@ EXTENSIONS = (".safetensors", ".ipadpt")
 """Of saved references; the second is ComfyUI's, which diffusers' documentation uses too."""
 
 MARK = "ip_adapter_reference"
-"""Key of the metadata that tells our files from others; its value is the layout's version."""
+"""Key of the metadata that marks our files; its value is the layout's version."""
 VERSION = "1"
 
 AXES = {EMBED: 2, HIDDEN: 3}
@@ -123,7 +123,7 @@ def _imported(path: Path) -> dict[str, Tensor]:
     """Return the features in a file of ComfyUI_IPAdapter_plus or diffusers: one kind, of one or more pictures.
 
     ComfyUI's holds one tensor, (pictures, ...). diffusers' is a list with a tensor an adapter, (1 or 2, pictures, ...),
-    the unconditional half first (`prepare_ip_adapter_image_embeds`); that half is made anew here, as for any reference.
+    the unconditional half first (`prepare_ip_adapter_image_embeds`); that half is computed here, as for any reference.
     """
     content = load_archive(path)
     if isinstance(content, (list, tuple)):

@@ -161,7 +161,7 @@ def _open(field: str, content: bytes, ground: tuple[int, int, int]) -> Image.Ima
         ) from error
     except DAMAGES as error:
         raise UnitError(
-            field, f"{len(content)} bytes", f"is a damaged picture ({error}). Save it anew, as PNG for instance."
+            field, f"{len(content)} bytes", f"is a damaged picture ({error}). Save it again, as PNG for instance."
         ) from error
 
 

@@ -76,7 +76,7 @@ def _part_of_picture(face: Face, size: tuple[int, int]) -> Box:
 
 
 def _acts_on(box: Box, plan: TokenPlan, reference: PreparedReference) -> bool:
-    """Tell whether a reference acts on a part of the picture."""
+    """Return whether a reference acts on a part of the picture."""
     held = [of_mask(mask, box, (1, 1)) for mask in (plan.mask, reference.mask) if mask]
     held += [of_area(area, box, (1, 1)) for area in (plan.area, reference.area) if area]
     return all(part.item() >= INSIDE for part in held)

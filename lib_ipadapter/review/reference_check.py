@@ -61,12 +61,12 @@ def check(session: Session, asked: Any) -> dict[str, Any]:
         raise UnitError("images", [], "is required: the pictures to check.")
     look = ReferenceCheck(session.preparation, unit)
     references = [look.reference(number) for number in range(len(look.fields))]
-    told = {"references": references, "advice": look.lacking}
+    checked = {"references": references, "advice": look.lacking}
     firsts = look.first_faces
     if 1 < len(firsts) == len(references):
         alike = cosines(firsts, firsts)
-        told |= {"agreement": alike.round(3).tolist(), "advice": [*look.lacking, *_disagreements(alike)]}
-    return told
+        checked |= {"agreement": alike.round(3).tolist(), "advice": [*look.lacking, *_disagreements(alike)]}
+    return checked
 
 
 def _disagreements(alike: np.ndarray) -> Iterator[str]:

@@ -68,7 +68,7 @@ LIKE_CONTROLNET = {"crop": "squash", "combine": "average tokens"}
 
 
 def is_controlnets(given: Mapping[str, Any]) -> bool:
-    """Tell whether an object is a unit of ControlNet: it has a field that only those have."""
+    """Return whether an object is a unit of ControlNet: it has a field that only those have."""
     return any(key in FIELDS and key not in (*KEPT, "mask") for key in given)
 
 
@@ -114,7 +114,7 @@ def _refused(key: str, value: Any) -> dict[str, Any]:
 
 
 def _module(key: str, value: Any) -> dict[str, Any]:
-    """The adapter's file tells which encoder it needs, so of the preprocessor only its kind matters."""
+    """The adapter file shows which encoder it needs, so of the preprocessor only its kind matters."""
     if value is None:
         return {}
     name = value.lower().replace("-", "").replace("_", "") if isinstance(value, str) else ""

@@ -7,7 +7,7 @@ from .schedule import acts_in, factor_at, layer_weights, of_pass
 from .unit import Unit
 
 POINTS = 60
-"""Places between the first step and the last at which the weight over the steps is told."""
+"""Places between the first step and the last at which the weight over the steps is sampled."""
 
 
 def plotted(unit: Unit, layout: Layout) -> dict[str, Any]:

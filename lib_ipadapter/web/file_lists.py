@@ -101,10 +101,10 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
         return {"note": error.sentence, "missing": True}
     sees = [f"face models {found.pack}"] if found.family.face_embedding else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
-    told = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
+    found_by = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
         found.variant_by, ""
     )
-    note = f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{told}, {', '.join(sees)}"
+    note = f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{found_by}, {', '.join(sees)}"
     return {"note": note, "missing": False}
 
 
