@@ -97,7 +97,7 @@ const ipAdapter = (() => {
         choice,
         option,
         tick: (tab, on) => panels[tab].tick(on),
-        request: (tab) => panels[tab].asking.request,
+        request: (tab) => panels[tab].asking.take(),
         answer: (tab, text) => panels[tab].asking.answer(text),
         restore: (tab, index, text) => panels[tab].restore(index, text),
         send: (tab, url) => panels[tab].intake.send(url),

@@ -12,7 +12,7 @@
             this.part = part;
             this.waiting = []; // the first one is with the server
             this.count = 0;
-            this.answered = undefined; // number of the question that was answered last
+            this.sent = []; // numbers of the questions that gradio took and has not answered
             this.patience = Object.fromEntries(LONG_QUESTIONS.map((what) => [what, LONG]));
         }
 
@@ -26,16 +26,20 @@
             });
         }
 
-        get request() {
-            return this.waiting.length ? this.waiting[0].text : "";
+        /* Return the first question, which gradio takes now; it may have been given up a moment ago. */
+        take() {
+            const [asked] = this.waiting;
+            this.sent.push(asked?.id);
+            return asked ? asked.text : "";
         }
 
-        /* Let gradio take the first question; it does not while it still works on one that was given up. */
+        /* Let gradio take the first question, which it may do only after its answer to one that was given up. */
         next() {
             const [asked] = this.waiting;
             if (!asked) return; // it was answered before its turn came
             clearTimeout(asked.timer);
             asked.timer = setTimeout(() => this.giveUp(asked), asked.patience * 1000);
+            if (this.sent.includes(asked.id)) return;
             const part = this.part("ask");
             (part.matches("button") ? part : part.querySelector("button")).click();
         }
@@ -55,18 +59,17 @@
             asked.resolve(answer);
         }
 
-        /* Take what came from the server: where it failed, that is the last answer once more, or nothing. An answer to a
-           question that was given up makes the way free for the next. */
+        /* Take what came from the server. Where it failed, that is an earlier answer once more, or nothing. */
         answer(text) {
             const {id, values, ...answer} = text ? JSON.parse(text) : {};
+            const failed = !this.sent.includes(id);
+            const [number] = this.sent.splice(failed ? 0 : this.sent.indexOf(id), 1);
             const [asked] = this.waiting;
-            const isRepeated = id === this.answered;
-            this.answered = id;
             if (!asked) return;
             if (answer.message) answer.message = say(answer.message, values);
-            if (id === asked.id) this.finish(answer);
-            else if (isRepeated) this.finish({message: say("The server failed. Its console has the details.")});
-            else this.next();
+            if (number !== asked.id) this.next();
+            else if (failed) this.finish({message: say("The server failed. Its console has the details.")});
+            else this.finish(answer);
         }
     };
 })();

@@ -14,15 +14,15 @@ from .served import needs_chromium
 pytestmark = needs_chromium
 
 
-def asked(page: Any, *questions: str) -> list[dict[str, Any]]:
-    """Return the answers to questions that are asked at once, of which `hang` is given up after a second."""
+def asked(page: Any, *questions: str, patience: float = 1) -> list[dict[str, Any]]:
+    """Return the answers to questions that are asked at once, of which `hang` is given up after `patience` seconds."""
     return page.evaluate(
-        """(questions) => {
+        """([questions, patience]) => {
             const {asking} = ipAdapter.panels.txt2img;
-            asking.patience.hang = 1;
+            asking.patience.hang = patience;
             return Promise.all(questions.map((what) => asking.ask(what, {seconds: 3})));
         }""",
-        questions,
+        [questions, patience],
     )
 
 
@@ -40,6 +40,13 @@ def test_an_answer_that_comes_late_is_nobodys(page: Any) -> None:
     assert sorted(plotted) == ["subjects"]
     assert "console" in failed["message"]
     assert page.evaluate("ipAdapter.panels.txt2img.asking.waiting.length") == 0
+
+
+def test_questions_after_one_that_was_given_up_get_their_own_answers(page: Any) -> None:
+    tick(page)
+    lost, *answers = asked(page, "hang", "subjects", "list", "subjects", patience=0)
+    assert "has not answered" in lost["message"]
+    assert [sorted(answer) for answer in answers if "models" not in answer] == [["subjects"], ["subjects"]]
 
 
 def test_the_panel_says_so_when_the_server_does_not_answer(page: Any) -> None:
