@@ -199,10 +199,10 @@ def test_each_fault_moves_its_measure_all_the_way(blind: Session) -> None:
 
 
 FAULTS: dict[str, tuple[Any, str]] = {
-    "blurred": (lambda p: p.filter(ImageFilter.GaussianBlur(9)), "blurred at the size that is seen"),
-    "flat": (lambda p: ImageEnhance.Contrast(p).enhance(0.2), "little contrast"),
-    "small": (lambda p: p.resize((100, 100)), "enlarged 2.2 times"),
-    "wide": (lambda p: p.resize((800, 300)), "leaves out 62% of it: set crop to pad"),
+    "blurred": (lambda p: p.filter(ImageFilter.GaussianBlur(9)), "blurry at the size that the model sees"),
+    "flat": (lambda p: ImageEnhance.Contrast(p).enhance(0.2), "low contrast"),
+    "small": (lambda p: p.resize((100, 100)), "upscaled 2.2 times"),
+    "wide": (lambda p: p.resize((800, 300)), "cuts off 62% of it: set Crop to pad"),
 }
 
 
@@ -236,7 +236,10 @@ def test_what_is_lost_is_what_the_crop_leaves_out(blind: Session, crop: str, siz
 
 def test_squashing_and_padding_lose_nothing_but_squashing_is_told(blind: Session) -> None:
     wide = text_of(fine().resize((900, 300)))
-    for crop, words in (("pad", ()), ("squash", ("It is squashed by 67%: set crop to pad, or cut the picture.",))):
+    for crop, words in (
+        ("pad", ()),
+        ("squash", ("It is squashed by 67%: set Crop to pad, or crop the picture yourself.",)),
+    ):
         (reference,) = checked(blind, wide, crop=crop)["references"]
         assert "lost" not in reference
         assert tuple(reference["advice"]) == words
@@ -284,7 +287,7 @@ def test_no_face_and_many_faces_are_told_without_a_refusal(seeing: Session) -> N
     assert (first["faces"], second["faces"]) == (0, 2)
     assert first["advice"][0].startswith("No face was found")
     assert first["seen"] == []
-    assert second["advice"][0].startswith("2 faces were found, and the largest counts")
+    assert second["advice"][0].startswith("2 faces were found, and the largest is used")
     assert "agreement" not in told
     (left,) = checked(seeing, two, model="faceid", face="left")["references"]
     assert not any("faces were found" in sentence for sentence in left["advice"])
@@ -324,8 +327,8 @@ def test_a_reference_that_is_unlike_the_others_is_named(seeing: Session) -> None
     of_one, other = [face(1, 0.1, 0), face(1, 0, 0.2), face(2, 0.1, 0.1)], face(0, 1, 0)
     assert list(_disagreements(cosines(of_one, of_one))) == []
     (sentence,) = _disagreements(cosines([*of_one, other], [*of_one, other]))
-    assert sentence.startswith("Reference 4 is little like the others")
-    assert "no identity verification" in sentence
+    assert sentence.startswith("Reference 4 does not match the others, ")
+    assert "not identity verification" in sentence
     assert 0 < LOW < 1
 
 

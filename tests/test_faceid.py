@@ -258,7 +258,7 @@ def test_several_pictures_of_a_person_are_concatenated_or_averaged(host, folder)
 
 
 REFUSED = {
-    "no face": (unit("faceid", images=[text_of(picture(200, 200))]), "images[0] shows no face that could be found"),
+    "no face": (unit("faceid", images=[text_of(picture(200, 200))]), "images[0] has no detectable face"),
     "no such face": (unit("faceid", face=3), "face is 3, but one face was found in images[0]"),
     "tiles": (unit("faceid", tiles=True), "tiles has no meaning for faceid.bin, a FaceID adapter"),
     "noise": (unit("faceid", noise=0.5, noise_type="fade"), "noise has no meaning"),

@@ -175,7 +175,7 @@ def test_a_face_is_chosen_by_its_index_in_order_of_size() -> None:
 
 def test_no_face_is_a_sentence_that_names_the_picture(models: Path) -> None:
     finder = finder_in(models)
-    with pytest.raises(UnitError, match="shows no face that could be found") as refused:
+    with pytest.raises(UnitError, match="has no detectable face") as refused:
         finder.required_faces_of("images[1]", file_with(draw_faces()), BUFFALO)
     assert refused.value.field == "images[1]"
 

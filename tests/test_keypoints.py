@@ -168,7 +168,7 @@ def test_what_cannot_be_is_a_sentence(session, case: str) -> None:
 
 def test_no_face_is_a_sentence(session) -> None:
     asked = {"image": text_of(picture(200, 200)), "width": 640, "height": 640}
-    with pytest.raises(UnitError, match="image shows no face that could be found"):
+    with pytest.raises(UnitError, match="image has no detectable face"):
         keypoints(session, asked)
     with pytest.raises(UnitError, match="face is 3, but 2 faces were found in image"):
         keypoints(session, asked | {"image": text_of(faces_at(*TWO)), "face": 3})

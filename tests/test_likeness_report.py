@@ -283,7 +283,7 @@ LOWS: dict[str, tuple[dict[str, Any], str]] = {
     "weight": ({"weight": 0.3}, "Its weight is 0.3."),
     "LoRA": ({"lora_weight": 0}, "Its LoRA is off (lora_weight 0)."),
     "end": ({"end": 0.5}, "It ends at 0.5 of the steps."),
-    "nothing": ({}, "Another reference may help, or a prompt whose style leaves room for a likeness."),
+    "nothing": ({}, "Try another reference, or a prompt with a more realistic style."),
 }
 
 
@@ -402,8 +402,8 @@ def test_no_trace_where_nothing_is_to_be_reported(
 
 def test_a_picture_stays_though_its_likeness_cannot_be_reported(report: LikenessReport, caplog) -> None:
     compare(report, P(), ANNA, unit(picture()))
-    assert "The likeness of faces is not reported." in caplog.text
-    assert "shows no face" in caplog.text
+    assert "The likeness report was skipped." in caplog.text
+    assert "has no detectable face" in caplog.text
 
 
 def test_the_parameters_are_no_unit_and_are_gone_with_the_next_generation() -> None:

@@ -22,7 +22,7 @@ def test_texts_of_every_kind_are_found() -> None:
         "Number of units",  # a setting
         "(info: one line per generation, with what its units cost)",  # an explanation, as the web UI puts it
         "Choose an adapter",  # the browser's
-        "It has little contrast: use a picture with better light.",  # the server's
+        "It has low contrast: use a picture with better light.",  # the server's
         "Saved as {name}.",
     ):
         assert text in found

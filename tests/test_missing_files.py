@@ -103,7 +103,7 @@ def test_a_missing_file_is_named_with_its_folder_and_what_to_do(files, unet, tmp
             f"needs insightface's face models {pack}, but {model} is missing in {(folder / missing).parent}."
             in sentence
         )
-        assert f"insightface publishes it in {pack}.zip, for non-commercial research only" in sentence
+        assert f"insightface publishes it in {pack}.zip for non-commercial research only" in sentence
 
 
 @pytest.mark.parametrize("kind", KINDS)

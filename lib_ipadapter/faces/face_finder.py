@@ -1,4 +1,4 @@
-"""Finds faces for everybody who asks: loads each pack of models once, shares it, and keeps what was found."""
+"""Finds faces: loads each pack of models once, shares it between callers, and caches the faces found."""
 
 import logging
 import threading
@@ -17,11 +17,11 @@ from .insightface_models import CPU, Face, FaceModels, Pack, cuda_providers, mod
 log = logging.getLogger(__name__)
 
 FACES_LIMIT = 1000
-"""Faces that are kept, with an embedding of 512 numbers each; a picture without a face counts as one."""
+"""Faces in the cache, with an embedding of 512 numbers each; a picture without a face counts as one."""
 
 IDLE_SECONDS = 30.0
-"""Time after its last use at which a pack of models, about 180 MB, leaves memory. The references of a unit and the
-pictures of a batch follow each other faster."""
+"""Time after which an unused pack of models, about 180 MB, is unloaded: longer than the gap between the references of a
+unit or the pictures of a batch."""
 
 CHOSEN: dict[str, Callable[[Sequence[Face]], Sequence[Face]]] = {
     "all": lambda faces: faces,
@@ -31,13 +31,13 @@ CHOSEN: dict[str, Callable[[Sequence[Face]], Sequence[Face]]] = {
     "top": lambda faces: [min(faces, key=lambda face: face.centre[1])],
     "bottom": lambda faces: [max(faces, key=lambda face: face.centre[1])],
 }
-"""Which of several faces, the largest first, a unit's `face` means."""
+"""The faces that each name in a unit's `face` selects, from faces sorted by size, the largest first."""
 
 
 def choose(field: str, faces: Sequence[Face], which: str | int) -> Sequence[Face]:
-    """Return the faces that a unit's `face` means: a name in `CHOSEN`, or an index in order of size.
+    """Return the faces that a unit's `face` selects: a name in `CHOSEN`, or an index in order of size.
 
-    Raises `UnitError` for an index beyond them.
+    Raises `UnitError` for an index that no face has.
     """
     if isinstance(which, str):
         return CHOSEN[which](faces)
@@ -82,7 +82,7 @@ class SharedModels:
     ) -> tuple[Face, ...]:
         try:
             return models.find(picture)
-        except RuntimeError as error:  # onnxruntime's own errors are derived from it, also for lack of memory
+        except RuntimeError as error:  # base class of onnxruntime's errors, including out of memory
             if not models.on_cuda:
                 raise
             self._use_cpu(f"they failed on the GPU ({error})")
@@ -113,7 +113,7 @@ class SharedModels:
 
 
 class FaceFinder:
-    """Finds faces with the models that a user has, and keeps what was found."""
+    """Finds faces with the installed models, and caches them by picture."""
 
     def __init__(self, folders: Callable[[], Sequence[Path]], device: Callable[[], torch.device]) -> None:
         self._folders = folders
@@ -121,7 +121,7 @@ class FaceFinder:
         self._found: Cache[tuple[Face, ...]] = Cache(FACES_LIMIT, lambda faces: max(1, len(faces)))
 
     def faces_of(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
-        """Return the faces in a picture file, the largest first; none where none could be found.
+        """Return the faces in a picture file, the largest first; empty where none were found.
 
         Raises `IPAdapterError` where a package or a model is missing.
         """
@@ -139,11 +139,11 @@ class FaceFinder:
             raise UnitError(
                 field,
                 "a picture",
-                "shows no face that could be found. Use a picture where the face is larger, sharper or seen from the "
-                "front, or an adapter that needs no face, such as Plus Face.",
+                "has no detectable face. Use a picture where the face is larger, sharper or seen from the front, or an "
+                "adapter that needs no face detection, such as Plus Face.",
             )
         return found
 
     def faces_in(self, picture: Image.Image, pack: Pack) -> tuple[Face, ...]:
-        """Return the faces in an RGB picture, such as a generated one; they are not kept. Raises `IPAdapterError`."""
+        """Return the faces in an RGB picture, such as a generated one, without caching. Raises `IPAdapterError`."""
         return self._models.find(picture, model_paths(pack, self._folders()))

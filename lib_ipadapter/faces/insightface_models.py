@@ -1,6 +1,6 @@
-"""Faces in a picture, by insightface and onnxruntime: where each face is, and the embedding that stands for it.
+"""Faces in a picture, found with insightface and onnxruntime: each face's position and embedding.
 
-Nothing else about a person is computed. Both packages are imported only here, when the first face is looked for.
+Nothing else about a person is computed. Both packages are imported only here, when faces are first needed.
 """
 
 import logging
@@ -19,20 +19,20 @@ from ..base.errors import IPAdapterError
 log = logging.getLogger(__name__)
 
 DETECTION_SIZES = (640, 576, 512, 448, 384, 320, 256)
-"""Sides in pixels of the square in which faces are looked for; a face that fills the picture is only found in a small
-one (ComfyUI_IPAdapter_plus, `insightfaceLoader`)."""
+"""Detector input sizes in pixels, tried in this order; a face that fills the picture is found only at a small size
+(ComfyUI_IPAdapter_plus, `insightfaceLoader`)."""
 
 MARGIN = 0.5
-"""White margin on each side, as a fraction of the picture's, added for close-ups where nothing else finds a face
+"""White margin on each side, as a fraction of the picture, added where no size finds a face, as in close-ups
 (advice of IP-Adapter's authors in issues 145 and 165 of their repository)."""
 
 RECOGNISED = 112
-"""Side in pixels of the aligned face that the recognition model sees."""
+"""Size in pixels of the aligned face that the recognition model sees."""
 
 
 @dataclass(frozen=True)
 class Pack:
-    """A set of insightface models, two of which are needed."""
+    """A model pack of insightface, of which two models are used."""
 
     name: str
     detector: str
@@ -46,10 +46,10 @@ PACKS = {
 """An adapter needs the embeddings of the pack that it was trained with."""
 
 NEEDED = ("insightface", "onnx", "onnxruntime")
-"""Packages that most web UIs lack; install.py can add them."""
+"""Packages that most web UIs lack; install.py can install them."""
 
 INSTALL_SETTING = "Install what FaceID adapters need"
-"""Label of the setting that lets install.py do so."""
+"""Label of the setting that allows install.py to do so."""
 
 Point = tuple[float, float]
 
@@ -61,11 +61,11 @@ class Face:
     box: tuple[float, float, float, float]
     """Left, upper, right and lower edge in pixels."""
     points: tuple[Point, ...]
-    """Left eye, right eye, nose, left and right corner of the mouth in pixels, as they stand in the picture."""
+    """Left eye, right eye, nose, left and right corner of the mouth, in pixels; left is the picture's left."""
     score: float
     """Confidence of the detector, 0.5 to 1."""
     embedding: tuple[float, ...]
-    """512 numbers of the recognition model, not normalised."""
+    """The recognition model's 512 numbers, not normalised."""
 
     @property
     def area(self) -> float:
@@ -81,7 +81,7 @@ class Face:
 def model_paths(pack: Pack, folders: Sequence[Path]) -> tuple[Path, Path]:
     """Return the files of a pack's detector and recogniser; raises `IPAdapterError` naming what is missing and where.
 
-    The archive of antelopev2 unzips to a folder within a folder of the same name, which works as it is.
+    The archive of antelopev2 unzips to a folder inside a folder of the same name; both layouts work.
     """
     places = [place for folder in folders for place in (folder / pack.name, folder / pack.name / pack.name)]
     needed = (pack.detector, pack.recogniser)
@@ -93,7 +93,7 @@ def model_paths(pack: Pack, folders: Sequence[Path]) -> tuple[Path, Path]:
     missing = " and ".join(name for name in needed if not (place / name).is_file())
     raise IPAdapterError(
         f"Reading faces needs insightface's face models {pack.name}, but {missing} is missing in {place}. "
-        f"Put it there; insightface publishes it in {pack.name}.zip, for non-commercial research only."
+        f"Put it there; insightface publishes it in {pack.name}.zip for non-commercial research only."
     )
 
 
@@ -105,9 +105,9 @@ Provider = str | tuple[str, dict[str, Any]]
 
 
 def cuda_providers(device_index: int) -> list[Provider]:
-    """Return what runs models on a CUDA device, or on the CPU where onnxruntime cannot use it.
+    """Return the providers that run models on a CUDA device, or on the CPU where onnxruntime cannot use it.
 
-    Pictures come in many sizes, so convolutions are not benchmarked for each, and memory grows only as needed.
+    Pictures come in many sizes, so cuDNN does not benchmark algorithms for each, and memory grows only as needed.
     """
     options = {
         "device_id": device_index,
@@ -126,7 +126,7 @@ def offers_cuda() -> bool:
 
 
 class FaceModels:
-    """A pack's two models, loaded."""
+    """The two loaded models of a pack."""
 
     def __init__(self, detector: Path, recogniser: Path, providers: Sequence[Provider] = (CPU,)) -> None:
         self._detector = _load_model(detector, "detection", providers)
@@ -137,8 +137,8 @@ class FaceModels:
         return all(CUDA in model.session.get_providers() for model in (self._detector, self._recogniser))
 
     def find(self, picture: Image.Image) -> tuple[Face, ...]:
-        """Return the faces in an RGB picture, the largest first; none where none is found at any size."""
-        boxes, points = _detect(self._detector, _blue_first(picture))
+        """Return the faces in an RGB picture, the largest first; empty where no size finds one."""
+        boxes, points = _detect(self._detector, _bgr(picture))
         faces = [
             Face(tuple(box[:4].tolist()), fives, float(box[4]), self._embedding(_aligned(picture, fives, RECOGNISED)))
             for box, fives in zip(boxes, (tuple(map(tuple, five.tolist())) for five in points), strict=True)
@@ -147,11 +147,11 @@ class FaceModels:
 
     def _embedding(self, crop: Image.Image) -> tuple[float, ...]:
         """Return the recognition model's 512 numbers for an aligned face."""
-        return tuple(self._recogniser.get_feat(_blue_first(crop)).flatten().tolist())
+        return tuple(self._recogniser.get_feat(_bgr(crop)).flatten().tolist())
 
 
 def align(picture: Image.Image, face: Face, size: int) -> Image.Image:
-    """Return an RGB picture's face upright and centred in a square of `size` pixels, a multiple of 112 or of 128.
+    """Return an RGB picture's face aligned and cropped to a square of `size` pixels, a multiple of 112 or 128.
 
     Source: insightface, `utils.face_align.norm_crop`; a multiple of 128 has a wider margin at the same scale.
     """
@@ -165,8 +165,8 @@ def _aligned(picture: Image.Image, points: Sequence[Point], size: int) -> Image.
     return Image.fromarray(crop)
 
 
-def _blue_first(picture: Image.Image) -> Any:
-    """Return a picture's pixels as insightface takes them."""
+def _bgr(picture: Image.Image) -> Any:
+    """Return a picture's pixels in BGR order, as insightface expects."""
     return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
 
 
@@ -187,7 +187,7 @@ def _load_model(path: Path, task: str, providers: Sequence[Provider]) -> Any:
 
 
 def _detect(detector: Any, pixels: Any) -> tuple[Any, Any]:
-    """Return boxes with scores (faces, 5) and points (faces, 5, 2) from the first view that shows any."""
+    """Return boxes with scores (faces, 5) and points (faces, 5, 2) from the first view with a face."""
     boxes, points = np.empty((0, 5)), np.empty((0, 5, 2))
     for size, shown, (across, down) in _views(pixels):
         boxes, points = detector.detect(shown, input_size=(size, size))
@@ -197,7 +197,7 @@ def _detect(detector: Any, pixels: Any) -> tuple[Any, Any]:
 
 
 def _views(pixels: Any) -> Iterator[tuple[int, Any, Point]]:
-    """Yield views of a picture for the detector: side of its square, pixels, and where the picture begins in them."""
+    """Yield views of a picture for the detector: its input size, pixels, and the offset of the picture in them."""
     for size in DETECTION_SIZES:
         yield size, pixels, (0, 0)
     height, width = pixels.shape[:2]
@@ -209,7 +209,7 @@ def _views(pixels: Any) -> Iterator[tuple[int, Any, Point]]:
 
 @contextmanager
 def _needing_insightface() -> Generator[None, None, None]:
-    """Turn the error of a missing or broken package into a sentence."""
+    """Turn the import error of a missing or broken package into an `IPAdapterError`."""
     try:
         yield
     except ImportError as error:

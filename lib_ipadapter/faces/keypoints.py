@@ -1,4 +1,4 @@
-"""The picture of a face's five points that InstantID's ControlNet takes: where a face is to be, and how it turns."""
+"""The key point picture for InstantID's ControlNet, which sets a face's position and pose."""
 
 import math
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from ..base.boxes import Size
 from .insightface_models import Face, Point
 
 LIMBS = ((0, 2), (1, 2), (3, 2), (4, 2))
-"""Lines from eyes and corners of the mouth to the nose; each has the colour of the point where it begins."""
+"""Lines from eyes and corners of the mouth to the nose; each has the colour of its first point."""
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255))
 HALF_WIDTH, RADIUS = 4, 10
-"""Of a line and of a point, in pixels."""
+"""Half width of a line and radius of a point, in pixels."""
 DIMMED = 0.6
-"""How bright lines are beside points."""
+"""Brightness of lines relative to points."""
 
 
 def draw_keypoints(points: Sequence[Point], size: Size) -> Image.Image:
-    """Return a black RGB picture with five points, in pixels and in `Face`'s order, and lines from four to the nose.
+    """Return five points, in pixels and in `Face`'s order, drawn on black RGB with lines from four of them to the nose.
 
-    Source: InstantX's InstantID, `pipeline_stable_diffusion_xl_instantid.draw_kps`, to the pixel: its ControlNet was
-    trained on such pictures.
+    Identical to InstantID's `pipeline_stable_diffusion_xl_instantid.draw_kps` (InstantX) to the pixel, because its
+    ControlNet was trained on such pictures.
     """
     import cv2
 
-    given = np.asarray(points, dtype=np.float32)  # as insightface has them, for the rounding to be the same
+    given = np.asarray(points, dtype=np.float32)  # insightface's dtype, for the same rounding
     canvas = np.zeros((*size, 3), dtype=np.uint8)
     for start, nose in LIMBS:
         (x0, y0), (x1, y1) = given[start], given[nose]
@@ -45,16 +45,16 @@ def draw_keypoints(points: Sequence[Point], size: Size) -> Image.Image:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a face is to be, as fractions of a picture."""
+    """A face's target position and size, as fractions of a picture."""
 
     x: float
     y: float
-    """Of its centre, from the left and from the top."""
+    """The face's centre, from the left and from the top."""
     height: float
 
 
 def placed(face: Face, place: Place, size: Size) -> list[Point]:
-    """Return a face's points in pixels where its box is at a place of a picture of this size."""
+    """Return a face's points in pixels, moved so that its box is at `place` in a picture of this size."""
     _, upper, _, lower = face.box
     scale = place.height * size[0] / (lower - upper)
     across, down = place.x * size[1] - face.centre[0] * scale, place.y * size[0] - face.centre[1] * scale
@@ -62,7 +62,7 @@ def placed(face: Face, place: Place, size: Size) -> list[Point]:
 
 
 def fitted(face: Face, photo: Size, size: Size) -> list[Point]:
-    """Return a face's points in pixels of a picture of this size with the whole photo in its middle, undistorted."""
+    """Return a face's points in pixels, with the whole photo fitted and centred in a picture of this size."""
     scale = min(size[0] / photo[0], size[1] / photo[1])
     down, across = ((whole - part * scale) / 2 for whole, part in zip(size, photo, strict=True))
     return [(x * scale + across, y * scale + down) for x, y in face.points]

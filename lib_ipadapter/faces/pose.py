@@ -1,4 +1,4 @@
-"""How a head is turned, from the five points of its face."""
+"""Head pose from a face's five key points."""
 
 import math
 from collections.abc import Sequence
@@ -17,32 +17,32 @@ MEAN_FACE = (
 )
 """The five points of a mean face that looks into the camera: x to the picture's right, y down, z away from the camera.
 
-Source: insightface, `data/objects/meanshape_68.pkl`, the shape that its own head pose is measured against: the eyes are
-the means of six points each (36 to 47 of iBUG's 68), the nose's tip is point 30, the mouth's corners are 48 and 54;
-both halves averaged."""
+Source: insightface, `data/objects/meanshape_68.pkl`, the reference shape of its own pose estimate. Each eye is the mean
+of six of iBUG's 68 points (36 to 47), the tip of the nose is point 30, the corners of the mouth are 48 and 54. The two
+halves are averaged to be symmetric."""
 
 FOCAL = 10.0
-"""Focal length over the radius of the five points in the picture: a photo from about two metres with a portrait lens.
-Between five times and endless, the angles that come of it differ by less than three degrees."""
+"""Focal length in units of the RMS radius of the five points: a photo from about two metres with a portrait lens. From
+5 to infinity, the estimated angles differ by less than three degrees."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Angles in degrees, as one sees the face in the picture."""
+    """Head angles in degrees, as seen in the picture."""
 
     turn: float
-    """To the picture's right; negative to its left."""
+    """Yaw: positive to the picture's right."""
     nod: float
-    """Downwards; negative upwards."""
+    """Pitch: positive downwards."""
     tilt: float
-    """Clockwise."""
+    """Roll: positive clockwise."""
 
 
 def pose_of(points: Sequence[Point]) -> Pose:
-    """Return how the head is turned whose eyes, nose and mouth's corners these five points are.
+    """Return the head pose for a face's five points (eyes, nose, corners of the mouth), in pixels.
 
-    The camera is taken to look straight at the face, wherever that stands in the picture. Source: SQPnP (Terzakis and
-    Lourakis 2020) as OpenCV has it.
+    Assumes that the camera points straight at the face, wherever it is in the picture. Solved by OpenCV's SQPnP
+    (Terzakis and Lourakis 2020).
     """
     import cv2
 
@@ -56,8 +56,8 @@ def pose_of(points: Sequence[Point]) -> Pose:
 
 
 def _angles(rotation: np.ndarray) -> Pose:
-    """Return the angles of a rotation that nods first, then turns, then tilts."""
-    turn = math.asin(min(1.0, max(-1.0, rotation[2, 0])))  # the other way round, for z points away from the camera
+    """Return the angles of a rotation that applies pitch first, then yaw, then roll."""
+    turn = math.asin(min(1.0, max(-1.0, rotation[2, 0])))  # sign flipped, because z points away from the camera
     nod = math.atan2(rotation[2, 1], rotation[2, 2])
     tilt = math.atan2(rotation[1, 0], rotation[0, 0])
     return Pose(math.degrees(turn), math.degrees(nod), math.degrees(tilt))

@@ -1,4 +1,4 @@
-"""The faces of a picture with their numbers, as a person chooses among them."""
+"""The faces found in a picture, numbered, for choosing one of them."""
 
 from typing import Any
 
@@ -16,18 +16,18 @@ from .reference_metrics import measures_of_face
 from .thresholds import advice_on
 
 MOST_FACES = 100
-"""Faces of one picture that are shown: those that a unit can mean by a number."""
+"""Faces of one picture that are shown: as many as a unit's `face` can number."""
 
-NO_FACE = "No face was found: use a picture where it is larger, sharper or seen from the front."
+NO_FACE = "No face was found: use a picture where the face is larger, sharper or seen from the front."
 
 
 def faces(session: Session, asked: Any) -> dict[str, Any]:
-    """Return the faces in `image`, numbered as a unit's `face` means them, each with the crop that goes into the model.
+    """Return the faces in `image`, numbered as in a unit's `face`, each with the crop that the model sees.
 
-    `model`, which may be left out, names the adapter whose face models look. Raises `IPAdapterError` where there are
-    none.
+    `model` is optional and names the adapter whose face models are used. Raises `IPAdapterError` where face models are
+    missing.
     """
-    given = read_object("What is asked for", asked, ("image", "model"))
+    given = read_object("The request", asked, ("image", "model"))
     preparation, name = session.preparation, Text().read("model", given.get("model", ""))
     text = Mask().read("image", given.get("image"))
     if text is None:
@@ -47,7 +47,7 @@ def faces(session: Session, asked: Any) -> dict[str, Any]:
         "faces": [
             {
                 "number": number,
-                **_place(face),
+                **_position(face),
                 "width": round(each.pop("face_width"), 1),
                 **{angle: round(degrees, 1) for angle, degrees in each.items()},
                 "crop": picture_url(align(picture, face, size)),
@@ -58,7 +58,7 @@ def faces(session: Session, asked: Any) -> dict[str, Any]:
     }
 
 
-def _place(face: Face) -> dict[str, Any]:
+def _position(face: Face) -> dict[str, Any]:
     return {
         "box": [round(edge, 1) for edge in face.box],
         "points": [[round(x, 1), round(y, 1)] for x, y in face.points],
@@ -67,14 +67,14 @@ def _place(face: Face) -> dict[str, Any]:
 
 
 def _pack(preparation: Preparation, adapter: AdapterFile | None) -> Pack:
-    """Return the adapter's face models or, where it has none, the first ones that are there."""
+    """Return the adapter's face models or, where it has none, the first pack that is installed."""
     if adapter and adapter.recognised.family.face_embedding:
         return PACKS[adapter.recognised.pack]
     first, *others = PACKS.values()
-    return next((pack for pack in (first, *others) if _is_there(preparation, pack)), first)
+    return next((pack for pack in (first, *others) if _is_installed(preparation, pack)), first)
 
 
-def _is_there(preparation: Preparation, pack: Pack) -> bool:
+def _is_installed(preparation: Preparation, pack: Pack) -> bool:
     try:
         model_paths(pack, preparation.host.folders().faces)
     except IPAdapterError:

@@ -1,4 +1,4 @@
-"""How alike faces are to the recognition model whose vectors an adapter sees: a cosine. It identifies nobody."""
+"""Cosine similarity of faces, by the recognition model whose embeddings the adapter uses. It identifies nobody."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -12,28 +12,28 @@ from ..faces.insightface_models import Face
 from ..unit.unit import Unit
 
 LOW = 0.28
-"""Cosine below which insightface's own example no longer takes two faces for one person's, whatever their pose
+"""Cosine below which insightface's own example no longer treats two faces as the same person, whatever their pose
 (deepinsight/insightface, `web-demos/src_recognition/main.py`)."""
 
 INSIDE = 0.5
-"""Part of a face that a region must hold for the face to be its unit's."""
+"""Fraction of a face that must be inside a unit's region for the face to belong to the unit."""
 
 
 class Likeness(NamedTuple):
-    """How alike a face in a picture that was made is to a unit's references."""
+    """How closely a face in a generated picture matches a unit's references."""
 
     face: int
     """Its number in the picture, the largest first."""
     box: tuple[float, float, float, float]
     """Left, upper, right and lower edge in pixels."""
     reference: int
-    """The unit's reference that it is most like, counted from 1."""
+    """The unit's reference that it matches best, counted from 1."""
     cosine: float
-    """To that one, -1 to 1."""
+    """Similarity to that reference, -1 to 1."""
 
 
 def cosines(first: Sequence[Face], second: Sequence[Face]) -> np.ndarray:
-    """Return how alike each face is to each other one, -1 to 1: (first, second)."""
+    """Return the cosine similarity, -1 to 1, of every pair of faces: (first, second)."""
     return _normed(first) @ _normed(second).T
 
 
@@ -45,17 +45,17 @@ def _normed(faces: Sequence[Face]) -> np.ndarray:
 def likenesses(
     unit: Unit, plan: TokenPlan, made: Sequence[Face], size: tuple[int, int], picture: int
 ) -> Iterator[Likeness]:
-    """Yield how alike each face is, in a picture of `size` pixels, that stands where the unit acts.
+    """Yield the likeness of each face inside the unit's region, in a picture of `size` pixels.
 
-    `picture` is its number among all that the generation makes, by which `unfold` has chosen one reference. A face is
-    compared with those references in whose region it stands.
+    `picture` is the picture's number in the generation, which selects its reference under `unfold`. A face is compared
+    with the references whose region it is in.
     """
     given = list(enumerate(plan.references, 1))
     if unit.unfold:
         given = given[picture % len(given) :][:1]
     for number, face in enumerate(made):
         box = _part_of_picture(face, size)
-        if box[0] == box[2] or box[1] == box[3]:  # in the margin with which a close-up was looked at
+        if box[0] == box[2] or box[1] == box[3]:  # in the margin that detection adds around close-ups
             continue
         alike = [
             (float(cosines([face], reference.faces).max()), which)
@@ -68,7 +68,7 @@ def likenesses(
 
 
 def _part_of_picture(face: Face, size: tuple[int, int]) -> Box:
-    """Return the part of a face's box that is in the picture, as fractions of that."""
+    """Return a face's box cut to the picture, as fractions of the picture."""
     left, upper, right, lower = (
         min(max(edge / side, 0.0), 1.0) for edge, side in zip(face.box, (*size, *size), strict=True)
     )
@@ -76,7 +76,7 @@ def _part_of_picture(face: Face, size: tuple[int, int]) -> Box:
 
 
 def _acts_on(box: Box, plan: TokenPlan, reference: PreparedReference) -> bool:
-    """Return whether a reference acts on a part of the picture."""
+    """Return whether a reference covers a part of the picture."""
     held = [of_mask(mask, box, (1, 1)) for mask in (plan.mask, reference.mask) if mask]
     held += [of_area(area, box, (1, 1)) for area in (plan.area, reference.area) if area]
     return all(part.item() >= INSIDE for part in held)

@@ -1,4 +1,4 @@
-"""A run's likeness report as a file, CSV or JSON: a row for each face, and one for each picture without any."""
+"""A run's likeness report as a CSV or JSON file: one row per face, and one per picture without a face."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ COLUMNS: tuple[str, ...] = (
     "lower",
     LIKENESS,
 )
-"""Pictures, units and references are counted from 1, faces from 0 as a unit's `face` counts them."""
+"""Pictures, units and references are counted from 1, faces from 0 as in a unit's `face`."""
 
 Row = dict[str, str | int | float | None]
 
@@ -62,7 +62,7 @@ WRITERS = {"CSV": _csv, "JSON": _json}
 
 
 def write_log(folder: Path, name: str, kind: str, note: str, found: "Iterable[UnitLikeness]") -> None:
-    """Write a new file of a kind in `WRITERS`, whose name gets a number where it is taken; raises `OSError`."""
+    """Write a new file in a format of `WRITERS`, adding a number where the name is taken; raises `OSError`."""
     text = WRITERS[kind](note, rows_of(found))
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(1000):

@@ -1,7 +1,7 @@
 """The likeness report: how closely the faces in generated pictures match the references of their units.
 
-It goes into the picture's parameters, into lines below the gallery, into the panel's table and, if wanted, into a file
-for each run. Cosines are reported and kept, never a face embedding.
+It goes into the picture's parameters, below the gallery, into the panel's table and, if the settings ask for it, into
+one file per run. Only cosines are reported and stored, never a face embedding.
 """
 
 import logging
@@ -33,14 +33,14 @@ RUN = "ip_adapter_likeness_run"
 """Attribute of the host's record of a generation that holds the run until the generation has ended."""
 
 TITLE = (
-    "Likeness of faces to the references of IP-Adapter units, as the face model measures it: 1 is the same picture. "
+    "Likeness of faces to the references of IP-Adapter units, measured by the face model: 1 is the same picture. "
     "This is not identity verification."
 )
 FACES, NO_FACE, ELSEWHERE = "faces", "no face", "no face in its region"
 
 FEW_STEPS, LITTLE_WEIGHT = 0.8, 0.6
-"""Values of `end` and `weight` below which they are likely to keep a likeness low: the authors' FaceID examples use
-all steps, and a weight of 1 or a little less."""
+"""Values of `end` and `weight` below which a low likeness is to be expected: the authors' FaceID examples use all
+steps, and a weight of 1 or a little less."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class UnitLikeness:
     """How closely the faces in one picture match the references of one unit."""
 
     picture: int
-    """Counted from 1, among all of the generation."""
+    """Number in the whole generation, counted from 1."""
     seed: int
     unit: int
     adapter: str
-    """Name of its file."""
+    """Name of the adapter's file."""
     found: str
     """`FACES`, `NO_FACE` or `ELSEWHERE`."""
     faces: tuple[Likeness, ...]
@@ -72,7 +72,7 @@ class UnitLikeness:
         return f"{line}. Low: {' '.join(self.remedies)}" if self.remedies else line
 
     def row(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the likeness as a JSON object."""
         faces = [
             {"face": each.face, "reference": each.reference, "cosine": round(each.cosine, 4)} for each in self.faces
         ]
@@ -92,7 +92,8 @@ class Run:
     """The pictures of one generation."""
 
     p: weakref.ref[Any]
-    """The host's record that the run belongs to: a plot's cells are copies of it, and ADetailer ends a copy early."""
+    """The host's processing object that the run belongs to. X/Y/Z plot cells are copies of it, and so are ADetailer's
+    inner generations, which end earlier."""
     seed: int
     found: list[UnitLikeness] = field(default_factory=list[UnitLikeness])
     parameters: dict[str, list[str | None]] = field(default_factory=dict[str, list[str | None]])
@@ -100,7 +101,7 @@ class Run:
 
 
 def report_as_json(found: Sequence[UnitLikeness]) -> dict[str, Any]:
-    """Return a report as the panel gets it: its title, the lines below the gallery, and the same as rows."""
+    """Return a report for the panel: its title, the lines below the gallery, and the same as rows."""
     return {
         "title": TITLE,
         "lines": [each.line for each in found],
@@ -122,18 +123,19 @@ class LikenessReport:
         return report_as_json(list(self._latest))
 
     def after_picture(self, p: Any, picture: Image.Image, args: Iterable[Any]) -> None:
-        """Compare the faces in a generated picture; does nothing where no unit uses faces or the setting is off."""
+        """Compare the faces in a generated picture with the references; does nothing without a face unit or when the
+        setting is off."""
         if not self.host.report_settings(p).likeness:
             return
         try:
             units = self._units_with_faces(p, args)
             if units:
                 self._compare(p, picture.convert("RGB"), units)
-        except IPAdapterError as error:  # the picture is made, and stays
-            log.warning("%s The likeness of faces is not reported.", error)
+        except IPAdapterError as error:  # the picture is finished; a failed report must not lose it
+            log.warning("%s The likeness report was skipped.", error)
 
     def after_generation(self, p: Any) -> None:
-        """Write the log of a run that has ended, where the settings ask for one."""
+        """Write the log of a finished run, if the settings ask for one."""
         run, settings = _run_of(p), self.host.report_settings(p)
         p.__dict__.pop(RUN, None)
         if run and settings.log in WRITERS:
@@ -141,7 +143,7 @@ class LikenessReport:
             try:
                 write_log(settings.folder, name, settings.log, TITLE, run.found)
             except OSError as error:
-                log.warning("IP-Adapter could not write the likeness of faces to %s: %s", settings.folder, error)
+                log.warning("IP-Adapter could not write the likeness log to %s: %s", settings.folder, error)
 
     def _units_with_faces(self, p: Any, args: Iterable[Any]) -> dict[int, tuple[Unit, AdapterFile]]:
         """Return the units that made the picture, as its parameters say, and that use faces, with their adapters."""
@@ -173,7 +175,7 @@ class LikenessReport:
 
     @staticmethod
     def _note(p: Any, run: Run, made: GeneratedPicture, each: UnitLikeness) -> None:
-        """Write a likeness where the picture's parameters come from: a list by place in the batch."""
+        """Add a likeness to the picture's parameters, which the host takes from a list, one entry per batch image."""
         key = likeness_key(each.unit)
         if made.place == 0 or key not in run.parameters:
             run.parameters[key] = [None] * made.batch
@@ -202,7 +204,7 @@ def _unit_likeness(
 
 
 def remedies(unit: Unit, adapter: AdapterFile, plan: TokenPlan) -> list[str]:
-    """Return what may be wrong where a likeness is low, by what is known of the unit and its references."""
+    """Return likely causes of a low likeness, from the unit's settings and its references."""
     found = {
         f"Its LoRA is off (lora_weight {unit.lora_weight:g}).": "lora_weight" in adapter.recognised.family.fields
         and not unit.lora_weight,
@@ -212,4 +214,4 @@ def remedies(unit: Unit, adapter: AdapterFile, plan: TokenPlan) -> list[str]:
     }
     references = [face for reference in plan.references for face in reference.faces]
     causes = [*(words for words, so in found.items() if so), *advice_on(dict(measures_of_faces(references)))]
-    return causes or ["Another reference may help, or a prompt whose style leaves room for a likeness."]
+    return causes or ["Try another reference, or a prompt with a more realistic style."]

@@ -1,4 +1,4 @@
-"""What is good and what is bad about a unit's references, before anything is made with them."""
+"""The reference check: rates a unit's references before anything is generated with them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -35,42 +35,42 @@ from .reference_metrics import (
 from .thresholds import advice_on
 
 USUAL_SIZE = 224
-"""Side in pixels of the square that most encoders see, to measure in where the encoder itself is missing."""
+"""Input size of most encoders in pixels, used where the encoder itself is missing."""
 
-MOST_SEEN = 20
-"""Squares of one reference that are shown."""
+MAX_VIEWS = 20
+"""Encoder inputs that are shown of one reference."""
 
 REPORTED = ("face_width", "turn", "nod", "sharpness", "contrast", "compression", "blockiness", "lost")
 
-MANY = "{} faces were found, and the largest counts: choose another one, or cut the picture."
+MANY = "{} faces were found, and the largest is used: choose another one, or crop the picture."
 UNLIKE = (
-    "Reference {} is little like the others to the face model ({:.2f}): another person, a filter or a turned head "
-    "draws the likeness away. This is no identity verification."
+    "Reference {} does not match the others, according to the face model ({:.2f}). Another person, a filter or a "
+    "turned head reduces the likeness. This is not identity verification."
 )
 
 
 def check(session: Session, asked: Any) -> dict[str, Any]:
-    """Return the measures of each of the images of `unit`, then of its subject's, advice, and what will be seen of it.
+    """Return metrics, advice and the encoder's views of each image of `unit`, then of each image of its subject.
 
-    What is not known is left out; where a model or a package is missing, that is advice, too. Raises `IPAdapterError`
-    for a unit that no generation would take either.
+    Unknown metrics are left out. A missing model or package is reported as advice. Raises `IPAdapterError` for a unit
+    that could not generate either.
     """
-    given = read_object("What is asked for", asked, ("unit",)).get("unit")
+    given = read_object("The request", asked, ("unit",)).get("unit")
     unit = read_own_unit(given, " with the pictures to check", enabled=True)
     if not unit.images and not unit.subject:
         raise UnitError("images", [], "is required: the pictures to check.")
-    look = ReferenceCheck(session.preparation, unit)
-    references = [look.reference(number) for number in range(len(look.fields))]
-    checked = {"references": references, "advice": look.lacking}
-    firsts = look.first_faces
+    checking = ReferenceCheck(session.preparation, unit)
+    references = [checking.reference(number) for number in range(len(checking.fields))]
+    checked = {"references": references, "advice": checking.missing}
+    firsts = checking.first_faces
     if 1 < len(firsts) == len(references):
         alike = cosines(firsts, firsts)
-        checked |= {"agreement": alike.round(3).tolist(), "advice": [*look.lacking, *_disagreements(alike)]}
+        checked |= {"agreement": alike.round(3).tolist(), "advice": [*checking.missing, *_disagreements(alike)]}
     return checked
 
 
 def _disagreements(alike: np.ndarray) -> Iterator[str]:
-    """Yield a sentence for each reference that is unlike the others, by its mean cosine to them."""
+    """Yield a sentence for each reference whose mean cosine similarity to the others is low."""
     means = (alike.sum(axis=1) - 1) / (len(alike) - 1)
     for number, mean in enumerate(means, 1):
         if mean < LOW:
@@ -78,11 +78,11 @@ def _disagreements(alike: np.ndarray) -> Iterator[str]:
 
 
 class ReferenceCheck:
-    """A look at a unit's images as its adapter will see them, which goes on where something is missing."""
+    """Looks at a unit's images as its adapter will see them, and goes on where a model or package is missing."""
 
     def __init__(self, preparation: Preparation, unit: Unit) -> None:
-        self.lacking: list[str] = []
-        """Sentences on what is missing."""
+        self.missing: list[str] = []
+        """A sentence for each missing model or package."""
         self._preparation = preparation
         self._adapter = preparation.files.adapter(unit.model).as_variant(unit.variant)
         refuse_unused_fields(unit, self._adapter)
@@ -90,7 +90,7 @@ class ReferenceCheck:
         self._unit = replace(references_alone(unit), images=every)
         more = preparation.pictures_of_subject(self._unit)
         self.fields = [(f"images[{i}]", each) for i, each in enumerate(every)] + [each[:2] for each in more]
-        """Each picture's field, and how it counts."""
+        """Each picture's field name, with its weight, crop and mask."""
         self._size = self._side(self._adapter)
         self._found: dict[str, Sequence[Face]] = {}
         self._faults: dict[str, str] = {}
@@ -103,18 +103,18 @@ class ReferenceCheck:
 
     @property
     def first_faces(self) -> list[Face]:
-        """The first of the faces that stand for each image, where there is one."""
+        """The first face used from each image that has one."""
         return [face for each in self._plan.references for face in each.faces[:1]]
 
     def _note_missing(self, error: IPAdapterError) -> None:
-        """Note what is missing, once; a unit that no generation would take is still refused."""
+        """Record what is missing, once; errors in the unit itself are raised again."""
         if isinstance(error, UnitError):
             raise error
-        if error.sentence not in self.lacking:
-            self.lacking.append(error.sentence)
+        if error.sentence not in self.missing:
+            self.missing.append(error.sentence)
 
     def _side(self, adapter: AdapterFile) -> int:
-        """Return the side of the square that the encoder sees, or 0 where none takes part."""
+        """Return the encoder's input size in pixels, or 0 where the adapter uses no encoder."""
         try:
             encoder = self._preparation.files.encoder_for(adapter, self._unit.encoder)
         except IPAdapterError as error:
@@ -123,7 +123,7 @@ class ReferenceCheck:
         return encoder.image_size if encoder else 0
 
     def _chosen(self, field: str, file: ImageFile) -> Sequence[Face]:
-        """Return the faces that the unit means; none where there are none, or where nobody can look for them."""
+        """Return the faces that the unit selects; empty where there are none or the face models are missing."""
         pack = PACKS[self._adapter.recognised.pack]
         try:
             found = self._found[field] = self._preparation.faces.faces_of(field, file, pack)
@@ -137,7 +137,7 @@ class ReferenceCheck:
             return ()
 
     def reference(self, number: int) -> dict[str, Any]:
-        """Return what there is to say of one image."""
+        """Return the result for one image, as JSON values."""
         (field, given), reference = self.fields[number], self._plan.references[number]
         file, crop = self._plan.files[field], given.crop or self._unit.crop
         picture = decode(field, file.content)
@@ -155,17 +155,17 @@ class ReferenceCheck:
             "height": picture.height,
             **found,
             **{name: round(measures[name], 3) for name in REPORTED if name in measures},
-            "advice": [*self._words(field), *advice_on(measures)],
-            "seen": [picture_url(each) for each in shown[:MOST_SEEN]],
+            "advice": [*self._advice_on_faces(field), *advice_on(measures)],
+            "seen": [picture_url(each) for each in shown[:MAX_VIEWS]],
         }
 
     @staticmethod
     def _squares(field: str, file: ImageFile, given: EncoderInput, size: int) -> list[Image.Image]:
-        """Return what an encoder sees of an input."""
-        return [to_picture(levels) for levels in views(field, file, size, given)]
+        """Return the views of an input as the encoder sees them."""
+        return [to_picture(pixels) for pixels in views(field, file, size, given)]
 
-    def _words(self, field: str) -> Iterator[str]:
-        """Yield what there is to say of the number of faces in an image."""
+    def _advice_on_faces(self, field: str) -> Iterator[str]:
+        """Yield advice on the number of faces in an image."""
         found = self._found.get(field)
         if found is not None and not found:
             yield NO_FACE
@@ -182,7 +182,7 @@ class ReferenceCheck:
         inputs: Sequence[EncoderInput],
         wholes: Sequence[Image.Image],
     ) -> Iterator[tuple[str, float]]:
-        """Yield the measures of an image whose inputs are seen as `wholes`."""
+        """Yield the metrics of an image; `wholes` are the encoder's views of its inputs."""
         size = self._size or USUAL_SIZE
         faces = [each.face for each in inputs if each.face]
         yield from measures_of_faces(faces)
@@ -190,6 +190,6 @@ class ReferenceCheck:
             yield from measures_of_framing(picture, crop, self._unit.tiles, size)
             if crop == "pad" and not self._unit.tiles:
                 wholes = [each.crop(padded_box(picture, each.width)) for each in wholes]
-        yield from measures_of_views(wholes, min if faces else max)  # each face counts, but tiles may be of the sky
+        yield from measures_of_views(wholes, min if faces else max)  # every face matters, but a tile may show only sky
         if max(pixels_seen(picture, each, size) for each in inputs) >= SHOWN_BLOCKS:
             yield from measures_of_compression(picture, file)

@@ -1,4 +1,4 @@
-"""What measures of a reference should be, and what to say where they are not."""
+"""The acceptable range of each reference metric, and the advice for values outside it."""
 
 import math
 from collections.abc import Mapping
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Threshold:
-    """The range of a measure in which there is nothing to say."""
+    """The range of a metric that needs no advice."""
 
     measure: str
     least: float
     most: float
     advice: str
-    """With the measure, less its sign, to fill in."""
+    """A sentence with a placeholder for the metric's absolute value."""
     reason: str
-    """Why just there. The pictures are 13 photographs and paintings of people, animals and things, with 11 faces."""
+    """Why the limit is where it is. Measured on 13 photographs and paintings of people, animals and objects, with 11
+    faces."""
 
 
 THRESHOLDS = (
@@ -23,81 +24,81 @@ THRESHOLDS = (
         "face_width",
         80,
         math.inf,
-        "The face is {:.0f} pixels wide: use a closer picture.",
-        "Of the 112 pixels that the recognition model sees a face has about 84: arcface's template has the eyes 35 "
-        "apart. A smaller one is enlarged, and what is not in it cannot be seen.",
+        "The face is only {:.0f} pixels wide: use a closer picture.",
+        "A face fills about 84 of the 112 pixels that the recognition model sees, because arcface's template puts the "
+        "eyes 35 pixels apart. A smaller face is upscaled, which adds no detail.",
     ),
     Threshold(
         "turn",
         -30,
         30,
-        "The head is turned aside by {:.0f} degrees: use a picture from the front.",
-        "At 30 degrees the far half of a face, taken for a cylinder, is a third as wide as the near half: "
-        "1 - sin 30° over 1 + sin 30°.",
+        "The head is turned {:.0f} degrees to the side: use a picture from the front.",
+        "With the head modelled as a cylinder turned by 30 degrees, the far half of the face looks a third as wide as "
+        "the near half: (1 - sin 30°) / (1 + sin 30°).",
     ),
     Threshold(
         "nod",
         -30,
         30,
-        "The head is tipped by {:.0f} degrees: use a picture taken at the height of the eyes.",
-        "As for the turn.",
+        "The head is tilted up or down by {:.0f} degrees: use a picture taken at eye level.",
+        "The same limit as for the turn.",
     ),
     Threshold(
         "sharpness",
         0.35,
         1,
-        "It is blurred at the size that is seen: use a sharper or a larger picture.",
-        "All pictures at 224 pixels and all faces at 112 have 0.44 and more; blurred by 1 % of the side (a face: 2 %), "
-        "or enlarged from 48 pixels (a face: 24), 0.31 and less.",
+        "It is blurry at the size that the model sees: use a sharper or larger picture.",
+        "All pictures at 224 pixels and all faces at 112 score 0.44 or more. Blurred by 1 % of the side (faces: 2 %), "
+        "or upscaled from 48 pixels (faces: 24), they score 0.31 or less.",
     ),
     Threshold(
         "contrast",
         0.1,
         0.5,
-        "It has little contrast: use a picture with better light.",
-        "The pictures have 0.12 to 0.34; with three tenths of their contrast, 0.04 to 0.10.",
+        "It has low contrast: use a picture with better light.",
+        "The pictures score 0.12 to 0.34; with their contrast reduced to 30 %, 0.04 to 0.10.",
     ),
     Threshold(
         "compression",
         40,
         100,
-        "It is a JPEG of quality {:.0f}, and its blocks are seen: use a picture that is less compressed.",
-        "At 40 blocks stand out of all pictures: their blockiness, 1.0 to 1.4 as they are, is then 1.4 to 2.2.",
+        "It is a JPEG of quality {:.0f} with visible blocks: use a less compressed picture.",
+        "At quality 40, blocks show in all pictures: their blockiness rises from 1.0 to 1.4 to 1.4 to 2.2.",
     ),
     Threshold(
         "blockiness",
         0,
         1.7,
-        "It shows the blocks of strong compression: use a picture that is less compressed.",
-        "The pictures have 1.0 to 1.4; as JPEGs of quality 50 one of them is above 1.7, of quality 30 half of them, "
-        "of quality 10 all, with 2.0 to 5.3.",
+        "It shows blocks from strong compression: use a less compressed picture.",
+        "The pictures score 1.0 to 1.4. Saved as JPEG, one is above 1.7 at quality 50, half of them at quality 30, and "
+        "all at quality 10, with 2.0 to 5.3.",
     ),
     Threshold(
         "enlarged",
         0,
         1,
-        "It is enlarged {:.1f} times to the square that the encoder sees: use a larger picture.",
-        "Above 1 pixels are made up.",
+        "It is upscaled {:.1f} times to the size that the encoder needs: use a larger picture.",
+        "Above 1, pixels have to be interpolated.",
     ),
     Threshold(
         "lost",
         0,
         0.34,
-        "The crop leaves out {:.0%} of it: set crop to pad, or cut the picture.",
-        "The longest pictures that cameras make are 3 by 2, of which a third is left out.",
+        "The crop cuts off {:.0%} of it: set Crop to pad, or crop the picture yourself.",
+        "The usual formats of cameras go up to 3:2, of which a square crop cuts off a third.",
     ),
     Threshold(
         "squashed",
         0,
         0.34,
-        "It is squashed by {:.0%}: set crop to pad, or cut the picture.",
-        "As for what is left out.",
+        "It is squashed by {:.0%}: set Crop to pad, or crop the picture yourself.",
+        "The same limit as for cropping.",
     ),
 )
 
 
 def advice_on(measures: Mapping[str, float]) -> list[str]:
-    """Return a sentence for each measure that is not what it should be."""
+    """Return a sentence for each metric outside its range."""
     return [
         row.advice.format(abs(measures[row.measure]))
         for row in THRESHOLDS

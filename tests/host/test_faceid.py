@@ -86,7 +86,7 @@ def test_faceid_plus_and_portrait_see_the_face_that_the_unit_means(webui: WebUI)
 
 
 REFUSED = {
-    "no face": (unit("host-faceid", reference()), "images[0]", "shows no face that could be found"),
+    "no face": (unit("host-faceid", reference()), "images[0]", "has no detectable face"),
     "no such face": (unit("host-faceid", face=4), "face", "but one face was found in images[0]"),
     "a variant it cannot be": (unit("host-portrait", variant="v1"), "variant", "does not fit"),
 }

@@ -171,5 +171,5 @@ def test_rows_evaluated_together_or_apart_see_the_same(webui: WebUI, more: dict[
 
 
 def test_a_unit_that_cannot_run_stops_the_generation(webui: WebUI, files: Files) -> None:
-    with pytest.raises(RefusedError, match="shows no face that could be found"):
+    with pytest.raises(RefusedError, match="has no detectable face"):
         generate(webui, [control(webui)], unit(images=[reference()]))

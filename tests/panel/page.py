@@ -117,7 +117,7 @@ LIKENESS: dict[str, Any] = {
             "unit": 1,
             "found": "no face in its region",
             "faces": [],
-            "remedies": ["Another reference may help, or a prompt."],
+            "remedies": ["Try another reference, or a prompt."],
         },
     ],
 }

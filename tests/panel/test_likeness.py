@@ -38,7 +38,7 @@ def test_the_answer_takes_the_place_of_its_title_and_other_lines_stay(page: Any)
         ["Picture", "Unit", "Likeness", "What may help"],
         ["1", "1", "0.62, 0.31", ""],
         ["1", "2", "no face", "Its weight is 0.3. It ends at 0.5 of the steps."],
-        ["2", "1", "no face in its region", "Another reference may help, or a prompt."],
+        ["2", "1", "no face in its region", "Try another reference, or a prompt."],
     ]
     assert "not identity verification" in page.inner_text(f"{TABLE} caption")
     shown = page.inner_text("#html_log_txt2img")
