@@ -13,6 +13,7 @@ from makers import adapter_tensors, lora_tensors, picture, save, text_of
 from PIL import Image, ImageDraw, ImageFilter
 from small_host import SmallHost, save_tower
 
+from lib_ipadapter.engine.generation_units import UNITS
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_sites import SD
 from lib_ipadapter.port import GeneratedPicture, ReportSettings
@@ -287,6 +288,19 @@ LOWS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_units_are_read_once_for_the_pictures_of_a_generation(report: LikenessReport, monkeypatch) -> None:
+    """Their references are megabytes of text."""
+    texts: list[str] = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda text, **more: (texts.append(text), loads(text, **more))[1])
+    p, args = P(), [json.dumps(unit(ANNA))]
+    for number in range(3):
+        report.host.now = GeneratedPicture(number, number, 3, 7)
+        report.after_picture(p, ANNA, args)
+    assert len(texts) == 1
+    assert report.host.comments
+
+
 @pytest.mark.parametrize("why", LOWS)
 def test_a_low_likeness_comes_with_what_is_known_to_lower_it(report: LikenessReport, why: str) -> None:
     more, words = LOWS[why]
@@ -395,6 +409,7 @@ def test_no_trace_where_nothing_is_to_be_reported(
     p = P()
     compare(report, p, ANNA, given)
     report.after_generation(p)
+    vars(p).pop(UNITS, None)  # as they are read, which the generation did before
     assert vars(p) == vars(P())
     assert report.host.comments == []
     assert not report.host.wanted.folder.exists()

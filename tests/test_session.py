@@ -18,6 +18,7 @@ from lib_ipadapter.base.version import VERSION
 from lib_ipadapter.engine import features, tokens
 from lib_ipadapter.engine import prepare as preparation
 from lib_ipadapter.engine.compatibility import loaded_network, mismatch
+from lib_ipadapter.engine.generation_units import units_of
 from lib_ipadapter.engine.sampling_run import SamplingRun
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_modules import find_attentions
@@ -481,7 +482,7 @@ def test_units_are_read_once_a_generation(session, host, monkeypatch) -> None:
     session.before_generation(p, args)
     for _ in range(3):
         session.before_sampling(p, args)
-        assert list(session.units(p, args)) == [1]
+        assert list(units_of(p, args)) == [1]
     assert len(reads) == 1
     session.before_sampling(p, [json.dumps(unit(weight=0.5)), ""])
     assert len(reads) == 2, "other args are other units"

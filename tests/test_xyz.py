@@ -180,3 +180,19 @@ def test_off_in_a_cell_is_off(axes) -> None:
     p = SimpleNamespace()
     axes["[IP-Adapter 1] Enabled"].apply(p, "False", [])
     assert list(read_units(list(in_cell(p, ARGS)))) == [3]
+
+
+def test_the_texts_of_units_are_parsed_once_for_all_hooks_of_a_cell(axes, monkeypatch) -> None:
+    """Their pictures are megabytes of text."""
+    texts: list[str] = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda text, **more: (texts.append(text), loads(text, **more))[1])
+    p = SimpleNamespace()
+    axes["[IP-Adapter 1] Weight"].apply(p, 0.2, [])
+    first, second = list(in_cell(p, ARGS)), list(in_cell(p, ARGS))
+    assert first == second
+    assert len(texts) == 1
+    axes["[IP-Adapter 1] Weight"].apply(p, 0.8, [])
+    assert next(in_cell(p, ARGS))["weight"] == 0.8, "another cell has its own"
+    other = [json.dumps(UNIT | {"crop": "pad"}), ""]
+    assert next(in_cell(p, other))["crop"] == "pad", "and so have other args"

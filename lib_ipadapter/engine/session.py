@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..base.errors import IPAdapterError
 from ..base.version import VERSION
@@ -11,23 +11,12 @@ from ..files.reference_store import ReferenceStore
 from ..port import Host
 from ..unit.infotext import Circumstances, describe, unit_key, without_units
 from ..unit.presets import Presets
-from ..unit.read_args import read_units
-from ..unit.unit import Unit
+from .generation_units import units_of
 from .prepare import Preparation, PreparedUnit
 from .sampling_run import SamplingRun
 from .token_plan import sets_of
 
 log = logging.getLogger(__name__)
-
-UNITS = "ip_adapter_units"
-"""Attribute of a generation's record that holds its units, so that they are read once."""
-
-
-class UnitsRead(NamedTuple):
-    """The units of a generation, and the args that they were read from."""
-
-    args: list[Any]
-    units: Mapping[int, Unit]
 
 
 class Session:
@@ -39,25 +28,13 @@ class Session:
         self.references = ReferenceStore(host.reference_store)
         self.presets = Presets(lambda: host.folders().presets)
 
-    def units(self, p: Any, args: Iterable[Any]) -> Mapping[int, Unit]:
-        """Return the enabled units of a generation by number, read once for all that is asked of `p`.
-
-        Raises `UnitError` with the unit's number for what is no unit.
-        """
-        args = list(args)
-        kept: UnitsRead | None = vars(p).get(UNITS)
-        if kept is None or kept.args != args:
-            kept = UnitsRead(args, read_units(args))
-            setattr(p, UNITS, kept)
-        return kept.units
-
     def feeds_controlnet(self, p: Any, args: Iterable[Any]) -> bool:
         """Return whether any unit's adapter comes with a ControlNet that sees its image tokens.
 
         Units that cannot be read feed none; what is wrong with them is reported when the generation begins.
         """
         try:
-            adapters = [self.preparation.adapter(unit) for unit in self.units(p, args).values()]
+            adapters = [self.preparation.adapter(unit) for unit in units_of(p, args).values()]
         except IPAdapterError:
             return False
         return any(adapter.recognised.controlnet for adapter in adapters)
@@ -96,7 +73,7 @@ class Session:
     def _prepare(self, p: Any, args: Iterable[Any]) -> Mapping[int, PreparedUnit]:
         prepared: dict[int, PreparedUnit] = {}
         with self.host.stop_on_error(p):
-            for number, unit in self.units(p, args).items():
+            for number, unit in units_of(p, args).items():
                 with self.host.stop_on_error(p, number):
                     prepared[number] = self.preparation.prepare(unit, self.host.sampling_unet(p))
         return prepared

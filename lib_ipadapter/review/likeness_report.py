@@ -14,12 +14,12 @@ from typing import Any
 from PIL import Image
 
 from ..base.errors import IPAdapterError
+from ..engine.generation_units import units_of
 from ..engine.prepare import Preparation
 from ..engine.token_plan import TokenPlan
 from ..faces.insightface_models import PACKS, Face
 from ..port import GeneratedPicture, Reporter
 from ..unit.infotext import likeness_key, unit_key
-from ..unit.read_args import read_units
 from ..unit.unit import Unit
 from ..weights.adapter_file import AdapterFile
 from .likeness import LOW, Likeness, likenesses
@@ -150,7 +150,7 @@ class LikenessReport:
         library = self._preparation.files
         units = {
             number: (unit, library.adapter(unit.model).as_variant(unit.variant))
-            for number, unit in read_units(list(args)).items()
+            for number, unit in units_of(p, args).items()
             if unit_key(number) in p.extra_generation_params
         }
         return {number: each for number, each in units.items() if each[1].recognised.family.face_embedding}

@@ -17,6 +17,8 @@ LEAST_UNITS = 3
 CELL = "ip_adapter_cell"
 """Attribute of a record that holds what differs in its cell: (unit, field) -> value. Replaced and never changed, for
 the plot copies records shallowly."""
+CELL_ARGS = "ip_adapter_cell_args"
+"""Attribute of a record that holds the args of its cell."""
 
 
 class Files(NamedTuple):
@@ -90,6 +92,14 @@ def _file_name(_p: Any, _axis: Any, value: str) -> str:
     return Path(value).name
 
 
+class CellArgs(NamedTuple):
+    """A script's args in a cell, made once for all hooks of its generation."""
+
+    args: tuple[Any, ...]
+    changes: Mapping[tuple[int, str], Any]
+    in_cell: list[dict[str, Any] | None]
+
+
 def in_cell(p: Any, args: Iterable[Any]) -> Iterator[Any]:
     """Yield a script's args as they are in the cell of a plot that `p` is, or as they are where it is none.
 
@@ -99,10 +109,19 @@ def in_cell(p: Any, args: Iterable[Any]) -> Iterator[Any]:
     if not changes:
         yield from args
         return
+    args = tuple(args)
+    kept: CellArgs | None = getattr(p, CELL_ARGS, None)
+    if kept is None or kept.changes is not changes or kept.args != args:
+        kept = CellArgs(args, changes, _changed_args(args, changes))
+        setattr(p, CELL_ARGS, kept)
+    yield from kept.in_cell
+
+
+def _changed_args(args: Iterable[Any], changes: Mapping[tuple[int, str], Any]) -> list[dict[str, Any] | None]:
     units = given_units(args)
     for (unit, name), value in changes.items():
         units = _changed(units, unit, name, value)
-    yield from (units.get(number) for number in range(1, max(units) + 1))
+    return [units.get(number) for number in range(1, max(units) + 1)]
 
 
 def _changed(units: Mapping[int, dict[str, Any]], unit: int, name: str, value: Any) -> dict[int, dict[str, Any]]:

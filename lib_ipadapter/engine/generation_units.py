@@ -1,0 +1,30 @@
+"""The units of a generation, read once and kept with its record."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ..unit.read_args import read_units
+from ..unit.unit import Unit
+
+UNITS = "ip_adapter_units"
+"""Attribute of a generation's record that holds its units."""
+
+
+class UnitsRead(NamedTuple):
+    """The units of a generation, and the args that they were read from."""
+
+    args: list[Any]
+    units: Mapping[int, Unit]
+
+
+def units_of(p: Any, args: Iterable[Any]) -> Mapping[int, Unit]:
+    """Return the enabled units of a generation by number, read once for all that is asked of `p`.
+
+    Raises `UnitError` with the unit's number for what is no unit.
+    """
+    args = list(args)
+    kept: UnitsRead | None = vars(p).get(UNITS)
+    if kept is None or kept.args != args:
+        kept = UnitsRead(args, read_units(args))
+        setattr(p, UNITS, kept)
+    return kept.units
