@@ -35,7 +35,7 @@ def huge_png() -> str:
 
 
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
-    "unknown field": ({"wieght": 1}, "wieght", "is no field"),
+    "unknown field": ({"wieght": 1}, "wieght", "is not a field"),
     "wrong type": ({"weight": "1"}, "weight", "must be a number from -5 to 5"),
     "a flag for a number": ({"weight": True}, "weight", "must be a number"),
     "null": ({"weight": None}, "weight", "must be a number"),

@@ -212,5 +212,5 @@ def test_both_in_one_generation_each_do_their_part(webui: WebUI, adapters: dict[
     scripts = controlnets(webui, adapters["base"], image, 0.3)
     both = webui.generate({"model": adapters["base"], "images": [image], "weight": 0.5}, scripts=scripts)
     both.pictures = both.pictures[:1]
-    assert webui.logged(f"{adapters['base']} is active in ControlNet's units, too") == 1
+    assert webui.logged(f"{adapters['base']} is active in ControlNet's units as well") == 1
     assert both - ours(webui, adapters["base"], image) <= 1

@@ -1,6 +1,7 @@
 """What tests change in a running web UI: sizes that others build at, what computes the U-Net, an encoder's answer."""
 
 import sys
+from dataclasses import replace
 
 import torch
 from modules import script_callbacks, sd_unet, shared
@@ -52,13 +53,14 @@ def compiled(given: dict):
 def uncond(given: dict):
     """Give the extension another encoder's unconditional hidden states, from a file, until the web UI ends."""
     hidden = torch.serialization.load(given["path"], map_location="cpu", weights_only=True)["uc"]
-    features = sys.modules["sd_webui_ip_adapter.features"]
+    features = sys.modules["sd_webui_ip_adapter.engine.features"]
     encode = features.FeatureMaker.encode
 
     def with_uncond(self, *args):
-        seen = encode(self, *args)
-        nothing = seen[features.EMPTY_SHOT]
-        return seen | {features.EMPTY_SHOT: type(nothing)(nothing.embed, hidden.float())}
+        encoded = encode(self, *args)
+        nothing = encoded.features[features.UNCONDITIONAL]
+        replaced = {features.UNCONDITIONAL: type(nothing)(nothing.embed, hidden.float())}
+        return replace(encoded, features=encoded.features | replaced)
 
     features.FeatureMaker.encode = with_uncond
 
