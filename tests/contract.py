@@ -79,7 +79,7 @@ class Processing:
     cfg_scale: float = 3.0
     enable_hr: bool = False
     init_images: Sequence[Any] | None = None
-    apart: bool = False
+    separate: bool = False
     """Whether each prompt is evaluated by itself, as with little memory."""
     args: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
     """What each script is given, by its title."""
@@ -330,7 +330,7 @@ class A1111(Double):
         p, pictures = denoiser.p, len(x)
         texts = p.prompts * pictures + [p.negative_prompt] * pictures
         whole = self.seen_by_callbacks(denoiser, torch.cat([x.repeat_interleave(len(p.prompts), 0), x]))
-        size = pictures if p.apart else len(whole)
+        size = pictures if p.separate else len(whole)
         parts = [slice(start, start + size) for start in range(0, len(whole), size)]
         called = denoiser.inner_model
         out = torch.cat([called(whole[part], times(whole[part]), cond=conds(texts[part])) for part in parts])
@@ -375,7 +375,7 @@ class ReForge(Double):
         chunks = [(UNCOND, p.negative_prompt)] if scale != 1 else []
         chunks += [(COND, prompt) for prompt in reversed(p.prompts)]
         x = self.seen_by_callbacks(denoiser, x)
-        size = 1 if p.apart else len(chunks)
+        size = 1 if p.separate else len(chunks)
         parts = [chunks[start : start + size] for start in range(0, len(chunks), size)]
         outs = torch.cat([self.evaluated(x, part) for part in parts]).chunk(len(chunks))
         return guided(scale, outs[-len(p.prompts) :], outs[0])

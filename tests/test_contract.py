@@ -35,7 +35,7 @@ from lib_ipadapter.engine.session import Session  # noqa: E402
 from lib_ipadapter.port import COND, UNCOND, PassInfo, Row  # noqa: E402
 
 ALMOST = 1e-4
-"""Rows together and apart are summed in another order, in float32, at values of about 1, which guidance enlarges."""
+"""Batched and separate rows are summed in another order, in float32, at values of about 1, which guidance enlarges."""
 TITLE = "IP-Adapter"
 
 
@@ -109,15 +109,15 @@ def hooks(unet: nn.Module) -> int:
 MANY = "a red cat AND a blue house AND a green tree"
 WAYS = {
     "together": {},
-    "apart": {"apart": True},
+    "separate": {"separate": True},
     "batch": {"batch_size": 2},
-    "two batches, apart": {"batch_size": 2, "n_iter": 2, "apart": True},
+    "two batches, separate": {"batch_size": 2, "n_iter": 2, "separate": True},
     "AND": {"prompt": MANY},
-    "AND, apart, batch": {"prompt": MANY, "apart": True, "batch_size": 2},
+    "AND, separate, batch": {"prompt": MANY, "separate": True, "batch_size": 2},
     "CFG 1": {"cfg_scale": 1.0},
     "hires fix": {"enable_hr": True},
     "self-attention guidance, batch": {"self_guidance": True, "batch_size": 2},
-    "hires fix, batch, apart": {"enable_hr": True, "batch_size": 2, "apart": True},
+    "hires fix, batch, separate": {"enable_hr": True, "batch_size": 2, "separate": True},
 }
 UNITS = [
     unit(images=[photo(seed) for seed in range(3)], unfold=True),

@@ -393,7 +393,7 @@ class Watching(Extension):
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
-@pytest.mark.parametrize("way", ["together", "apart", "hires", "batches"])
+@pytest.mark.parametrize("way", ["together", "separate", "hires", "batches"])
 def test_in_a_web_ui_each_row_sees_what_it_should_whoever_is_loaded_first(
     folder, extension, controlnet, tmp_path, place: str, way: str
 ) -> None:
@@ -408,7 +408,7 @@ def test_in_a_web_ui_each_row_sees_what_it_should_whoever_is_loaded_first(
     save(tensors, tmp_path / "ipadapter" / "ip-adapter.bin")
     unet, watching = AsLdm(diffusers_sdxl(WIDTH), SDXL), Watching()
     unet.register_forward_pre_hook(watching.watch)
-    more = {"together": {}, "apart": {"apart": True}, "hires": {"enable_hr": True}, "batches": {"n_iter": 2}}[way]
+    more = {"together": {}, "separate": {"separate": True}, "hires": {"enable_hr": True}, "batches": {"n_iter": 2}}[way]
     p: Any = Asked(args={"IP-Adapter": [unit()]}, batch_size=2, **more)
     p.units = [SimpleNamespace(model=NAME)]
     with DOUBLES["AUTOMATIC1111"](unet, tmp_path).at_work(ENTRY) as double:
@@ -424,7 +424,7 @@ def test_in_a_web_ui_each_row_sees_what_it_should_whoever_is_loaded_first(
         face, none = projector(torch.cat([vector, torch.zeros_like(vector)]))
     prompt = contexts([p.prompt])[0]
     fed = [call for call in watching.calls if call[1] != []]
-    assert len(fed) == {"together": 2, "apart": 4, "hires": 4, "batches": 4}[way]
+    assert len(fed) == {"together": 2, "separate": 4, "hires": 4, "batches": 4}[way]
     for texts, (seen,) in fed:
         for text, tokens in zip(texts, seen, strict=True):
             assert close(tokens, face if torch.equal(text, prompt) else none)

@@ -18,44 +18,46 @@ from host.webui import REPOSITORY, SETTINGS, Files, WebUI, installed_beside, kin
 FOLDER, PYTHON = os.environ.get("IP_ADAPTER_HOST"), os.environ.get("IP_ADAPTER_HOST_PYTHON")
 ORACLE = Path(__file__).parent / "oracle"
 OURS = (REPOSITORY, ORACLE)
-"""This extension, and the one that the tests compare it with."""
+"""This extension, and the reference implementation that the tests compare it with."""
 NO_WEB_UI = (
     "no web UI given: set IP_ADAPTER_HOST to the folder of an installed one and IP_ADAPTER_HOST_PYTHON to its Python"
 )
 
 
 BY_FLAGS = {
-    "test_attention_optimisations": "attention is chosen by flags, once for all",
-    "test_with_other_speed_ups[upcast": "precision is chosen by flags",
-    "test_with_other_speed_ups[hypertile": "there is no setting for hypertile",
-    "test_right_where_controlnet_is_not": "its own IP-Adapter is right there",
+    "test_it_works_with_every_attention_optimisation": "attention is chosen by command-line flags, at start",
+    "test_it_works_with_other_speed_ups[upcast": "precision is chosen by command-line flags",
+    "test_it_works_with_other_speed_ups[hypertile": "it has no hypertile setting",
+    "test_it_is_correct_where_controlnet_is_not": "its own IP-Adapter is correct there",
 }
-UNPADDED = {"test_however_the_batch_is_split[long negative, padded": "the shorter prompt is repeated, none is padded"}
+UNPADDED = {
+    "test_splitting_the_batch_changes_nothing[long negative, padded": "the shorter prompt is repeated, none is padded"
+}
 NOT_IN = {
     "AUTOMATIC1111": {
-        "test_rows_widened_around_attn2": "patches around attn2 are Forge's",
-        "test_tiles": "the extension for tiles is Forge's",
-        "test_equal_to_forges": "the ControlNet extension is not right in all of these ways",
+        "test_rows_widened_around_attn2": "only Forge patches around attn2",
+        "test_it_works_with_a_picture_in_tiles": "only Forge has the tiling extension",
+        "test_it_equals_forges": "the ControlNet extension is wrong in some of these cases",
     },
     "Forge": BY_FLAGS | UNPADDED,
     "Forge Neo": BY_FLAGS | UNPADDED,
     "reForge": BY_FLAGS
     | {
-        "test_however_the_batch_is_split[no uncond in early steps": "there is no setting for early steps",
-        "test_alone_the_controlnet_sees_the_face_too": "the ControlNet of its own pair sees the text",
+        "test_splitting_the_batch_changes_nothing[no uncond in early steps": "it has no setting for early steps",
+        "test_the_controlnet_alone_is_given_the_face_too": "the ControlNet of its own pair is given the text",
     },
     "Forge Classic": BY_FLAGS
     | UNPADDED
     | {
-        "test_however_the_batch_is_split[no uncond in late steps, all": "there is one way of skipping late steps",
-        "test_tiles": "there is no extension for tiles",
+        "test_splitting_the_batch_changes_nothing[no uncond in late steps, all": "it skips late steps in one way only",
+        "test_it_works_with_a_picture_in_tiles": "there is no tiling extension",
     },
 }
-"""Tests that do not apply to a web UI, by the beginning of their names, with the reason."""
+"""Tests that do not apply to a web UI, by the start of their names, with the reason."""
 
 
 def reason_against(name: str) -> str | None:
-    """Return why a test is left out, or None where it runs."""
+    """Return why a test is skipped, or None if it runs."""
     if not (FOLDER and PYTHON):
         return NO_WEB_UI
     reasons = NOT_IN[kind_of(Path(FOLDER)).name]
@@ -83,9 +85,9 @@ def started(
     flags: str = "",
     settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[WebUI]:
-    """Run the web UI in a folder with these files and extensions; what it writes goes into the folder `kept`.
+    """Run the web UI in a folder with these files and extensions; it writes into the folder `kept`.
 
-    Extensions that are installed there are switched off, other copies of this one too, unless they are among these.
+    All other installed extensions are disabled, including other copies of this one.
     """
     kept_settings, layout = kept / "config.json", kept / "ui-config.json"
     values = {
@@ -93,13 +95,13 @@ def started(
         **kind_of(folder).settings,
         "ipadapter_units": 5,
         "ipadapter_folder": files.folder.as_posix(),
-        "ipadapter_kept_folder": (kept / "named").as_posix(),  # as `WebUI.kept` says
+        "ipadapter_kept_folder": (kept / "named").as_posix(),  # see `WebUI.kept`
         "outdir_samples": (kept / "out").as_posix(),
         "disabled_extensions": installed_beside(folder, *extensions),
         **settings,
     }
     kept_settings.write_text(json.dumps(values))
-    layout.write_text("{}")  # which some extensions read as they are loaded
+    layout.write_text("{}")  # some extensions read it while loading
     flags += f" --ui-settings-file {kept_settings} --ui-config-file {layout} --lora-dir {files.loras} "
     flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
     with linked(folder, *extensions):

@@ -1,4 +1,4 @@
-"""The small model's files in a running web UI, for as long as they are needed."""
+"""The small model's files in a running web UI, as long as they are needed."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from .webui import WebUI
 
 @contextmanager
 def small_world(webui: WebUI) -> Iterator[WebUI]:
-    """Load the small model, its files being put there as one command puts them; without them afterwards, as before."""
+    """Install the small model's files as `tasks.py demo-files` does and load the model; remove the files afterwards."""
     checkpoints = webui.folder / PLACES[CHECKPOINT]
     places = [webui.folder / folder / name for name, folder in PLACES.items()]
     places += [checkpoints / TOKENIZER, checkpoints / CONFIG]

@@ -1,4 +1,4 @@
-"""The API of a real web UI: refusals, routes, memory, and the time that a unit adds."""
+"""The API of a real web UI: refusals, routes, memory, and how much time a unit adds."""
 
 import base64
 import io
@@ -70,7 +70,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.fixture(scope="module")
 def model(files: Files, sd: Path) -> str:
-    """An adapter that fits; beside it files for the cases above."""
+    """An adapter that fits, with the files for the cases above."""
     name = files.adapter(sd)
     content = (files.folder / f"{name}.safetensors").read_bytes()
     (files.folder / "twin.safetensors").write_bytes(content)
@@ -80,7 +80,7 @@ def model(files: Files, sd: Path) -> str:
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_unit_is_refused_with_field_and_remedy_and_the_web_ui_goes_on(
+def test_a_bad_unit_is_refused_with_field_and_remedy_and_the_web_ui_keeps_working(
     webui: WebUI, model: str, case: str
 ) -> None:
     change, field, words = BAD[case]
@@ -104,7 +104,7 @@ def test_an_adapter_for_another_base_is_refused(webui: WebUI, files: Files, sd: 
         webui.generate({"model": files.adapter(of_sdxl[0]), "images": [reference()]})
 
 
-def test_units_are_taken_in_every_form(webui: WebUI, model: str) -> None:
+def test_units_are_accepted_in_every_form(webui: WebUI, model: str) -> None:
     import json
 
     unit = {"model": model, "images": reference()}
@@ -116,7 +116,7 @@ def test_units_are_taken_in_every_form(webui: WebUI, model: str) -> None:
     assert len([key for key in more.info["extra_generation_params"] if key.startswith("IP-Adapter")]) == 12
 
 
-def test_the_routes(webui: WebUI, model: str) -> None:
+def test_the_routes_list_files_and_fields(webui: WebUI, model: str) -> None:
     assert webui.call("/ipadapter/version") == {"version": VERSION}
     found = webui.call("/ipadapter/rescan", {})["models"]
     listed = {entry["name"]: entry for entry in webui.call("/ipadapter/models")}
@@ -127,7 +127,7 @@ def test_the_routes(webui: WebUI, model: str) -> None:
     assert found == len(listed)
 
 
-def test_a_saved_reference_makes_the_picture_that_its_pictures_make(webui: WebUI, files: Files, sd: Path) -> None:
+def test_a_saved_reference_makes_the_same_picture_as_its_images(webui: WebUI, files: Files, sd: Path) -> None:
     pictures = [reference(1), {"image": reference(2), "weight": 0.5}]
     unit = {"model": files.adapter(sd, "plus"), "images": pictures, "crop": "pad"}
     path = webui.kept / "ipadapter_references" / "host-test-saved.safetensors"
@@ -157,7 +157,7 @@ def resident(process: int) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
-def test_two_hundred_generations_do_not_grow(webui: WebUI, model: str) -> None:
+def test_memory_does_not_grow_over_two_hundred_generations(webui: WebUI, model: str) -> None:
     def generate(count: int, units: bool) -> None:
         for seed in range(count):
             unit = {"model": model, "images": [reference(seed % 5)], "weight": 1 - seed % 3}
@@ -190,7 +190,7 @@ def test_the_time_to_the_first_step_is_reported(webui: WebUI, model: str) -> Non
 
 
 @pytest.mark.parametrize("language", ["python", "sh"])
-def test_the_examples_make_the_picture_that_the_unit_makes(
+def test_the_examples_in_the_docs_make_the_same_picture_as_the_unit(
     webui: WebUI, model: str, tmp_path: Path, language: str
 ) -> None:
     import json
@@ -205,11 +205,11 @@ def test_the_examples_make_the_picture_that_the_unit_makes(
         else base64.b64decode(json.loads(printed)["images"][0])
     )
     with Image.open(io.BytesIO(content)) as made:
-        told = made.info["parameters"]
-    assert f"Adapter: {model}.safetensors, Weight: 0.7, References: " in told
+        parameters = made.info["parameters"]
+    assert f"Adapter: {model}.safetensors, Weight: 0.7, References: " in parameters
 
 
-def test_a_unit_of_controlnets_makes_the_same_picture_with_one_key_changed(webui: WebUI, model: str) -> None:
+def test_a_controlnet_unit_makes_the_same_picture_with_one_key_changed(webui: WebUI, model: str) -> None:
     theirs = {
         "enabled": True,
         "module": "ip-adapter-auto",
@@ -231,13 +231,13 @@ def test_a_unit_of_controlnets_makes_the_same_picture_with_one_key_changed(webui
         webui.generate(theirs | {"module": "canny"})
 
 
-def test_the_web_uis_own_description_of_its_api_has_the_routes(webui: WebUI) -> None:
+def test_the_web_uis_openapi_description_has_the_routes(webui: WebUI) -> None:
     paths = webui.call("/openapi.json")["paths"]
     assert {"/ipadapter/models", "/ipadapter/schema", "/ipadapter/rescan"} <= set(paths)
     assert paths["/ipadapter/models"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["items"]
 
 
-def test_the_setting_for_the_log_acts_at_once(webui: WebUI, model: str) -> None:
+def test_the_log_level_takes_effect_at_once(webui: WebUI, model: str) -> None:
     unit = {"model": model, "images": [reference(6)]}
 
     def logged() -> int:

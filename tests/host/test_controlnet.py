@@ -1,4 +1,4 @@
-"""Beside ControlNet: equal to its IP-Adapter where that is right, and right where it is not.
+"""Compared with ControlNet: equal to its IP-Adapter where that is correct, and correct where it is not.
 
 IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111, which is linked into the web UI while these
 tests run; Forge has its own built in.
@@ -30,14 +30,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 WIDTH, LAYERS = 1280, 32
-"""ViT-H/14, which ControlNet builds at full size whatever file it is given."""
+"""ViT-H/14, which ControlNet builds at full size whatever the file holds."""
 
 HINT = (3, 16, 16, 32, 32, 96, 96, 256)
-"""Channels between the convolutions that see a ControlNet's picture."""
+"""Channels between the convolutions that a ControlNet's picture goes through."""
 
 
 def controlnet_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """Return a random ControlNet: a copy of the U-Net's first half, what sees the picture, and what leaves it."""
+    """Return a random ControlNet: a copy of the U-Net's first half, the hint's layers and the outputs' layers."""
     prefix, copied = "model.diffusion_model.", ("time_embed.", "label_emb.", "input_blocks.", "middle_block.")
     with safe_open(str(checkpoint), "pt") as file:
         names = [name for name in file.keys() if name.startswith(tuple(prefix + part for part in copied))]  # noqa: SIM118
@@ -57,7 +57,7 @@ def controlnet_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
 
 
 def asked_for(weight: float) -> float:
-    """Return what a web UI's own IP-Adapter must be asked for to act at this weight.
+    """Return the weight to request of a web UI's own IP-Adapter to get this one.
 
     reForge multiplies by it twice (sd_forge_ipadapter/lib_ipadapter/IPAdapterPlus.py, `CrossAttentionPatch`).
     """
@@ -99,9 +99,9 @@ def checkpoint() -> Path:
 
 @pytest.fixture(scope="module")
 def own_files(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Files:
-    """Adapters, and ViT-H where ControlNet and the extension both find it.
+    """Adapters, and ViT-H in a place where both ControlNet and the extension find it.
 
-    All is there before the web UI starts, for Forge looks only then.
+    All files are written before the web UI starts, because Forge looks only then.
     """
     files = Files(tmp_path_factory.mktemp("controlnet"))
     folder = files.folder
@@ -110,7 +110,7 @@ def own_files(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Fil
         tensors = projector_tensors(projector(*SIZES[family])) | layer_tensors(SD, widths, context_dim)
         save(tensors, folder / f"ip-adapter_{family}_sd15.safetensors", torch.float16)
     tower = save(vit_h(), folder / "CLIP-ViT-H-14.safetensors", torch.float16)
-    if not BUILT_IN:  # the extension reads a file of the web UI's own torch
+    if not BUILT_IN:  # the extension reads a file that the web UI's torch wrote
         (folder / "clip_vision").mkdir()
         code = (
             "import sys, torch; from safetensors.torch import load_file as l; torch.save(l(sys.argv[1]), sys.argv[2])"
@@ -128,7 +128,7 @@ def webui(own_files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @contextlib.contextmanager
 def beside_controlnet(files: Files, kept: Path, controlnet: str | Path | None = CONTROLNET) -> Iterator[WebUI]:
-    """Run a web UI with ControlNet and its models; extensions are loaded in the order of their names."""
+    """Run a web UI with ControlNet and its models; extensions load in the order of their names."""
     folder = str(files.folder)
     settings = {"control_net_models_path": folder, "control_net_modules_path": folder}
     extensions = OURS if BUILT_IN else (*OURS, Path(controlnet or ""))
@@ -145,7 +145,7 @@ def adapters(webui: WebUI, checkpoint: Path) -> dict[str, str]:
 
 
 def controlnets(webui: WebUI, model: str, image: str, weight: float) -> dict[str, Any]:
-    """Return what ControlNet's IP-Adapter is asked for in the API."""
+    """Return the API's arguments for ControlNet's IP-Adapter."""
     listed = webui.call("/controlnet/model_list?update=true")["model_list"]
     name = next(each for each in listed if each.startswith(model))
     module = "CLIP-ViT-H (IPAdapter)" if BUILT_IN else "ip-adapter_clip_sd15"
@@ -154,9 +154,9 @@ def controlnets(webui: WebUI, model: str, image: str, weight: float) -> dict[str
 
 
 def theirs(webui: WebUI, model: str, image: str, **more) -> Made:
-    """Return what ControlNet's IP-Adapter makes."""
+    """Return the picture that ControlNet's IP-Adapter makes."""
     made = webui.generate(scripts=controlnets(webui, model, image, 0.8), **more)
-    made.pictures = made.pictures[: more.get("batch_size", 1)]  # what the encoder saw comes after them
+    made.pictures = made.pictures[: more.get("batch_size", 1)]  # the encoder's input follows them
     return made
 
 
@@ -165,8 +165,8 @@ def ours(webui: WebUI, model: str, image: str, **more) -> Made:
 
 
 @pytest.mark.parametrize("family", ["base", "plus"])
-def test_equal_to_controlnets_ip_adapter(webui: WebUI, adapters: dict[str, str], family: str) -> None:
-    image = reference(5, 224, 224)  # its own size, for ControlNet squashes and interpolates otherwise
+def test_it_equals_controlnets_ip_adapter(webui: WebUI, adapters: dict[str, str], family: str) -> None:
+    image = reference(5, 224, 224)  # the encoder's size, because ControlNet resizes in another way
     if family == "plus" and not BUILT_IN:  # ControlNet has the published encoder's unconditional features in a file
         webui.call(
             "/ip-adapter-oracle/uncond",
@@ -183,7 +183,7 @@ def test_equal_to_controlnets_ip_adapter(webui: WebUI, adapters: dict[str, str],
 WAYS = {
     "CFG 1": {"cfg_scale": 1},
     "long negative": {"negative_prompt": LONG},
-    "long negative, apart": {"negative_prompt": LONG, "way": "apart"},
+    "long negative, separate": {"negative_prompt": LONG, "way": "separate"},
     "prompts joined by AND": {"prompt": MANY},
     "batch of 2": {"batch_size": 2},
     "hires fix": {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Lanczos", "denoising_strength": 0.7},
@@ -191,14 +191,14 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_equal_to_forges_ip_adapter_in_every_way(webui: WebUI, adapters: dict[str, str], way: str) -> None:
+def test_it_equals_forges_ip_adapter_however_rows_are_split(webui: WebUI, adapters: dict[str, str], way: str) -> None:
     image, settings = reference(5, 224, 224), WAYS[way]
     made, expected = (make(webui, adapters["base"], image, **settings) for make in (ours, theirs))
     assert made - expected <= 1
 
 
-def test_right_where_controlnet_is_not(webui: WebUI, files: Files, adapters: dict[str, str]) -> None:
-    """With a long negative prompt, evaluated apart, ControlNet gives it the reference too; we do not."""
+def test_it_is_correct_where_controlnet_is_not(webui: WebUI, files: Files, adapters: dict[str, str]) -> None:
+    """ControlNet also gives the reference to a long negative prompt, which is evaluated separately; we do not."""
     image, prompts = reference(5, 224, 224), {"negative_prompt": LONG, "cfg_scale": 7}
     made, wrong = ours(webui, adapters["base"], image, **prompts), theirs(webui, adapters["base"], image, **prompts)
     padded = ours(webui, adapters["base"], image, **prompts, settings={"batch_cond_uncond": False})
@@ -206,8 +206,8 @@ def test_right_where_controlnet_is_not(webui: WebUI, files: Files, adapters: dic
     assert made.mean_difference(wrong) > 5, f"ControlNet's picture differs by {made.mean_difference(wrong):.1f} levels"
 
 
-def test_both_in_one_generation_each_do_their_part(webui: WebUI, adapters: dict[str, str]) -> None:
-    """Two halves are a whole: attention is a sum of both, whoever adds it."""
+def test_both_add_their_share_in_one_generation(webui: WebUI, adapters: dict[str, str]) -> None:
+    """Two units of weight 0.5 equal one of 1, because terms are summed, whichever extension adds them."""
     image = reference(5, 224, 224)
     scripts = controlnets(webui, adapters["base"], image, 0.3)
     both = webui.generate({"model": adapters["base"], "images": [image], "weight": 0.5}, scripts=scripts)

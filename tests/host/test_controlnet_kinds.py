@@ -1,6 +1,6 @@
-"""Beside units of ControlNet that are no IP-Adapters: both on are what the oracle makes beside them; nothing is left.
+"""With ControlNet units of other kinds: the picture equals the oracle's with the same units, and no trace is left.
 
-IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111; those of the Forge family have one built in.
+IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111; the Forge family has one built in.
 """
 
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ CONTROL, LLLITE = "control_of_some_kind_sd15", "lllite_sd15"
 SMALL = {"width": 64, "height": 64, "steps": 3}
 
 LAYERS = (("input_blocks_1", "attn1_to_q"), ("input_blocks_1", "attn2_to_q"), ("output_blocks_11", "attn2_to_q"))
-"""Linear layers that the LLLite file stands before, all at the width of the first level."""
+"""Linear layers that the LLLite file changes, all at the width of the first level."""
 
 
 def lllite_tensors(width: int, between: int = 32) -> dict[str, torch.Tensor]:
-    """Return a random LLLite for some layers: what sees the picture, and what changes the layer's input by it."""
+    """Return a random LLLite for some layers: the hint's layers, and those that change each layer's input."""
     torch.manual_seed(10)
     sizes = {
         "conditioning1.0": (between // 2, 3, 4, 4),
@@ -66,7 +66,7 @@ def webui(made_files: Files, checkpoint: Path, tmp_path_factory: pytest.TempPath
     save(lllite_tensors(width), made_files.folder / f"{LLLITE}.safetensors")
     with beside_controlnet(made_files, tmp_path_factory.mktemp("webui")) as server:
         server.use(checkpoint)
-        if not BUILT_IN:  # which takes a ControlNet's widths from its file
+        if not BUILT_IN:  # takes a ControlNet's widths from its file
             server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": width})
         yield server
 
@@ -81,21 +81,21 @@ UNITS = {
         "module": "reference_only",
         "threshold_a": 0.5,
         "weight": 1.4,
-    },  # or Forge leaves narrow blocks out
+    },  # otherwise Forge skips narrow blocks
     "inpaint only": {"module": "inpaint_only", "model": CONTROL, MASK: reference(4, 64, 64)},
 }
-PASSES = {"once": {}, "apart": {"negative_prompt": LONG}, "batch": {"batch_size": 2}}
+PASSES = {"once": {}, "separate": {"negative_prompt": LONG}, "batch": {"batch_size": 2}}
 
 
 def generate(webui: WebUI, units: list[dict[str, Any]], *own: dict[str, Any], **more: Any) -> Made:
     made = webui.generate(*own, scripts={"controlnet": {"args": units}} if units else {}, **SMALL, **more)
-    made.pictures = made.pictures[: more.get("batch_size", 1)]  # what the ControlNet saw comes after them
+    made.pictures = made.pictures[: more.get("batch_size", 1)]  # the ControlNet's input follows them
     return made
 
 
 @pytest.mark.parametrize("way", PASSES)
 @pytest.mark.parametrize("kind", UNITS)
-def test_both_are_what_the_oracle_makes_beside_it(
+def test_the_picture_equals_the_oracles_with_the_same_extension(
     webui: WebUI, made_files: Files, checkpoint: Path, kind: str, way: str
 ) -> None:
     names = webui.call("/controlnet/model_list?update=true")["model_list"]
@@ -105,7 +105,7 @@ def test_both_are_what_the_oracle_makes_beside_it(
     unit, more = {"model": made_files.adapter(checkpoint), "images": [reference(1)]}, PASSES[way]
     generate(webui, [theirs], **more)
     plain, alone = generate(webui, [], **more), generate(webui, [theirs], **more)
-    left = webui.hooks()  # by ControlNet, which gives modules their own forward back where they had none
+    left = webui.hooks()  # ControlNet leaves forwards on modules that had none
     both = generate(webui, [theirs], unit, **more)
     assert alone - plain > 5, "the ControlNet does nothing"
     assert both - alone > 5, "the unit does nothing"

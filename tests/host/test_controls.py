@@ -1,4 +1,4 @@
-"""A unit's controls in a real web UI, against the oracle where it can do the same, and against plain units."""
+"""A unit's controls in a real web UI, compared with the oracle where it can do the same, and with plain units."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ def stripe(first: float, last: float) -> str:
 
 @pytest.fixture
 def compare(webui: WebUI, files: Files) -> Callable[..., None]:
-    """Return a function that compares a unit with the oracle doing the same, and with the plain picture."""
+    """Return a function that compares a unit's picture with the oracle's and with the plain one."""
 
     def compared(unit: dict[str, Any], oracle: dict[str, Any], **settings: Any) -> None:
         made = webui.generate(unit, **settings)
@@ -61,16 +61,16 @@ OF_LAYER: dict[str, dict[str, dict[int, float]]] = {
 
 @pytest.mark.parametrize("kind", OF_LAYER)
 @pytest.mark.parametrize("layout", [SD.name, SDXL.name])
-def test_weight_types_against_the_oracle(webui, files, checkpoints, compare, kind, layout) -> None:
+def test_weight_types_equal_the_oracle(webui, files, checkpoints, compare, kind, layout) -> None:
     if layout not in checkpoints:
         pytest.skip(f"the web UI has no {layout} checkpoint")
     webui.use(checkpoints[layout])
-    strength = 8.0 if kind == "composition" else 0.5  # of the few deep layers, a picture shows little
+    strength = 8.0 if kind == "composition" else 0.5  # the few deep layers change a picture little
     unit = {"model": files.adapter(checkpoints[layout], strength=strength), "images": [reference(1)], "weight": 1.5}
     compare(unit | {"weight_type": kind}, unit | {"of_layer": OF_LAYER[kind][layout]})
 
 
-def test_every_weight_type_makes_another_picture_and_linear_the_plain_one(webui: WebUI, model: str) -> None:
+def test_each_weight_type_makes_its_own_picture_and_linear_the_default_one(webui: WebUI, model: str) -> None:
     unit = {"model": model, "images": [reference(1)], "composition_weight": 0.7, "style_boost": 0.4}
     unit |= {"composition_boost": 0.5, "weight": 1.5}
     made = {kind: webui.generate(unit | {"weight_type": kind}) for kind in WEIGHT_TYPES}
@@ -80,7 +80,7 @@ def test_every_weight_type_makes_another_picture_and_linear_the_plain_one(webui:
             assert made[one] - made[other] > 0, (one, other)
 
 
-def test_layers_and_a_curve_against_the_oracle(compare, model: str) -> None:
+def test_layers_and_a_curve_equal_the_oracle(compare, model: str) -> None:
     unit = {"model": model, "images": [reference(1)], "weight": 2.0}
     compare(unit | {"layers": "1:0.5, 6:1, 9:-1"}, unit | {"of_layer": {1: 0.5, 6: 1.0, 9: -1.0}})
     points = ((0.0, 1.0), (0.4, 1.0), (0.8, -0.5))
@@ -89,21 +89,21 @@ def test_layers_and_a_curve_against_the_oracle(compare, model: str) -> None:
 
 
 SIZES = [(256, 256), (264, 200), (512, 520), (912, 1144), (520, 1280)]
-"""The last three are sizes at which others' masks are transposed, or fail."""
+"""At the last three sizes, masks of other implementations are transposed or fail."""
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-def test_masks_against_the_oracle(compare, model: str, size: tuple[int, int]) -> None:
+def test_masks_equal_the_oracle(compare, model: str, size: tuple[int, int]) -> None:
     unit = {"model": model, "images": [reference(1)], "weight": 1.5, "mask": stripe(0.3, 0.7)}
     compare(unit, unit, width=size[0], height=size[1], steps=1)
 
 
-def test_masks_follow_both_passes_of_hires_fix(compare, model: str) -> None:
+def test_masks_fit_both_passes_of_hires_fix(compare, model: str) -> None:
     unit = {"model": model, "images": [reference(1)], "weight": 1.5, "mask": stripe(0.0, 0.5)}
     compare(unit, unit, enable_hr=True, hr_scale=1.5, hr_upscaler="Lanczos", denoising_strength=0.7)
 
 
-def test_passes_of_hires_fix(webui: WebUI, model: str) -> None:
+def test_a_unit_applies_to_the_chosen_passes_of_hires_fix(webui: WebUI, model: str) -> None:
     unit = {"model": model, "images": [reference(1)]}
     settings = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Lanczos", "denoising_strength": 0.7}
     plain, both = webui.generate(**settings), webui.generate(unit, **settings)
@@ -114,8 +114,8 @@ def test_passes_of_hires_fix(webui: WebUI, model: str) -> None:
     assert webui.generate(unit | {"weight": 0, "hires_weight": 1}, **settings) - hires == 0
 
 
-def test_inpainting_only_masked_cuts_the_region_and_not_the_reference(webui: WebUI, model: str) -> None:
-    """The right half is repainted; a region that is the left half does nothing there, one that is the right all."""
+def test_inpainting_only_masked_crops_the_region_but_not_the_reference(webui: WebUI, model: str) -> None:
+    """The right half is repainted; a region on the left has no effect there, one on the right has its full effect."""
     repainted = Image.new("L", (256, 256), 0)
     repainted.paste(255, (128, 0, 256, 256))
     settings = {
@@ -128,7 +128,7 @@ def test_inpainting_only_masked_cuts_the_region_and_not_the_reference(webui: Web
         "denoising_strength": 0.8,
         "steps": 6,
         "mask_blur": 0,
-        "width": 128,  # the shape of what is repainted, so that nothing around it is sampled
+        "width": 128,  # the repainted area's shape, so that nothing around it is sampled
         "height": 256,
     }
     unit = {"model": model, "images": [reference(1)]}
@@ -143,7 +143,7 @@ def test_inpainting_only_masked_cuts_the_region_and_not_the_reference(webui: Web
     assert right - everywhere <= own
 
 
-def test_one_reference_for_each_picture_of_all_batches(webui: WebUI, model: str) -> None:
+def test_each_picture_of_all_batches_has_its_own_reference(webui: WebUI, model: str) -> None:
     references = [reference(seed) for seed in (1, 2, 3)]
     unit = {"model": model, "images": references, "unfold": True}
     made = webui.generate(unit, batch_size=2, n_iter=2)
@@ -152,7 +152,7 @@ def test_one_reference_for_each_picture_of_all_batches(webui: WebUI, model: str)
         assert np.abs(picture - alone.pictures[0]).max() <= 1, i
 
 
-def test_a_generation_for_each_reference(webui: WebUI, model: str) -> None:
+def test_the_script_makes_a_picture_for_each_reference(webui: WebUI, model: str) -> None:
     references = [reference(seed) for seed in (1, 2, 3)]
     series = {"script_name": "IP-Adapter: a generation for each reference"}
     made = webui.generate({"model": model}, script_args=[references], batch_size=2, **series)
@@ -171,7 +171,7 @@ def test_a_generation_for_each_reference(webui: WebUI, model: str) -> None:
         webui.generate({"model": model}, script_args=[["/etc/passwd"]], **series)
 
 
-def test_negatives_noise_and_the_black_convention_act_with_a_negative_prompt_and_not_at_cfg_1(
+def test_negatives_noise_and_the_black_convention_apply_with_a_negative_prompt_but_not_at_cfg_1(
     webui: WebUI, files: Files, checkpoints: dict[str, Path]
 ) -> None:
     webui.use(checkpoints[SD.name])
@@ -192,7 +192,7 @@ def test_negatives_noise_and_the_black_convention_act_with_a_negative_prompt_and
     assert black - as_picture <= 1
 
 
-def test_everything_at_once_leaves_no_trace_and_is_in_the_parameters(webui: WebUI, model: str) -> None:
+def test_everything_together_leaves_no_trace_and_is_in_the_parameters(webui: WebUI, model: str) -> None:
     plain, hooks = webui.generate(), webui.hooks()
     unit = {
         "model": model,

@@ -1,4 +1,4 @@
-"""With Deforum, which samples its frames without other extensions' scripts: its frames are the same with this one.
+"""With Deforum, which samples its frames without other extensions' scripts: this one changes none of them.
 
 IP_ADAPTER_OTHER_EXTENSIONS is a folder with `sd-webui-deforum` in it, which needs ControlNet's extension,
 IP_ADAPTER_CONTROLNET.
@@ -86,7 +86,7 @@ def frames(webui: WebUI) -> np.ndarray:
     return np.stack([np.asarray(Image.open(path).convert("RGB")).astype(int) for path in made])
 
 
-def test_its_frames_are_the_same_with_us_and_without(files: Files, tmp_path: Path) -> None:
+def test_its_frames_are_the_same_with_and_without_this_extension(files: Files, tmp_path: Path) -> None:
     with beside_deforum(files, tmp_path / "with", *OURS) as webui:
         unit = {"model": files.adapter(webui.use_smallest()), "images": [reference(1)]}
         plain, made = webui.generate(), webui.generate(unit)

@@ -1,4 +1,4 @@
-"""Two web UIs on the loopback address share a batch: its pictures are those that one of them makes alone.
+"""Two web UIs on the loopback address share a batch: the pictures equal those that one makes alone.
 
 IP_ADAPTER_OTHER_EXTENSIONS is a folder with `stable-diffusion-webui-distributed` in it, which asks other web UIs for a
 part of each batch.
@@ -29,7 +29,7 @@ SMALL = {"width": 64, "height": 64, "steps": 3}
 
 
 def world(worker: WebUI, file: Path) -> Path:
-    """Write the configuration of a web UI and its worker, both with a speed, so that neither is measured first."""
+    """Write the configuration of a web UI and its worker, both with a speed, so that neither is benchmarked first."""
     fast = {"avg_ipm": 60, "address": "127.0.0.1"}
     workers = [{"master": {**fast, "master": True}}, {"second": {**fast, "port": worker.port}}]
     measure = {"steps": 1, "width": 64, "height": 64}
@@ -43,7 +43,7 @@ def world(worker: WebUI, file: Path) -> Path:
 def webui(
     request: pytest.FixtureRequest, files: Files, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[WebUI, WebUI]]:
-    """The web UI that is asked, and the one that it asks in its turn."""
+    """The web UI that gets the request, and its worker."""
     assert FOLDER
     assert PYTHON
     of_second = (ORACLE,) if request.param.startswith("without") else OURS
@@ -68,11 +68,11 @@ def has_us(webui: WebUI) -> bool:
 
 
 def pictures(made: Made, count: int = 4) -> np.ndarray:
-    """Return a batch's pictures, without the sheet of them all that comes first."""
+    """Return a batch's pictures without the grid, which comes first."""
     return np.stack(made.pictures[-count:])
 
 
-def test_both_make_the_pictures_of_one(webui: tuple[WebUI, WebUI], unit: dict[str, Any]) -> None:
+def test_two_web_uis_make_the_same_pictures_as_one(webui: tuple[WebUI, WebUI], unit: dict[str, Any]) -> None:
     first, second = webui
     if not has_us(second):
         pytest.skip("about two that both have the extension")
@@ -83,7 +83,7 @@ def test_both_make_the_pictures_of_one(webui: tuple[WebUI, WebUI], unit: dict[st
     assert abs(pictures(one) - pictures(second.generate(batch_size=4, **SMALL))).max() > 5
 
 
-def test_a_web_ui_without_the_extension_is_named(webui: tuple[WebUI, WebUI], unit: dict[str, Any]) -> None:
+def test_a_worker_without_the_extension_is_named(webui: tuple[WebUI, WebUI], unit: dict[str, Any]) -> None:
     first, second = webui
     if has_us(second):
         pytest.skip("about one that has the extension, and one that has not")

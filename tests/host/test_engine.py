@@ -1,6 +1,6 @@
-"""The engine in a real web UI: equal to the oracle in every way in which the host splits a batch, and no trace.
+"""The engine in a real web UI: it equals the oracle however the host splits a batch, and leaves no trace.
 
-Differences are in levels of 255; the host rounds to whole levels, so 1 is the least that two ways of summing can give.
+Differences are in levels of 255. The host rounds to whole levels, so two orders of summation may differ by 1.
 """
 
 import threading
@@ -19,7 +19,7 @@ MANY = " AND ".join(["a red cat", "a blue house :0.7", "a green tree :0.4"])
 
 @pytest.fixture(scope="session")
 def checkpoints(webui: WebUI) -> dict[str, list[Path]]:
-    """The checkpoints by layout, as `WebUI.checkpoints` orders them."""
+    """The checkpoints by layout, in the order of `WebUI.checkpoints`."""
     return webui.checkpoints()
 
 
@@ -31,7 +31,7 @@ def sd(webui: WebUI, checkpoints) -> Path:
 
 @pytest.fixture
 def compare(webui: WebUI, files: Files, sd: Path) -> Callable[..., None]:
-    """Return a function that makes a picture with units, with the oracle and without either, and compares them.
+    """Return a function that compares the pictures made with units, with the oracle and with neither.
 
     `own` is by how much the web UI's own pictures differ from one request to the next, `least` by how much units must
     change them: enough to show that they took part, and more than the comparison with the oracle forgives.
@@ -41,7 +41,7 @@ def compare(webui: WebUI, files: Files, sd: Path) -> Callable[..., None]:
         webui.use(checkpoint)
         units = units or ({"model": files.adapter(checkpoint), "images": [reference(1)]},)
         plain = webui.generate(**settings)
-        before = webui.hooks()  # the host's own: hypertile leaves some
+        before = webui.hooks()  # the host's own hooks: hypertile leaves some
         made = webui.generate(*units, **settings)
         expected = webui.generate(oracle=files.oracle(*units), **settings)
         left = webui.generate(**settings) - plain
@@ -54,11 +54,11 @@ def compare(webui: WebUI, files: Files, sd: Path) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("family", ["base", "plus", "full-face"])
-def test_a_unit(compare, files, sd, family: str) -> None:
+def test_a_unit_of_each_family_equals_the_oracle(compare, files, sd, family: str) -> None:
     compare({"model": files.adapter(sd, family), "images": [reference(1, 120, 90)]})
 
 
-def test_several_references_and_units(compare, files, sd) -> None:
+def test_several_units_with_several_references_equal_the_oracle(compare, files, sd) -> None:
     compare(
         {"model": files.adapter(sd, "base", 1), "images": [reference(1), reference(2)], "weight": 0.7},
         {"model": files.adapter(sd, "plus", 2), "images": [reference(3)], "weight": -0.5, "start": 0.2},
@@ -67,28 +67,28 @@ def test_several_references_and_units(compare, files, sd) -> None:
 
 
 @pytest.mark.parametrize("kind", ["SD", "SDXL"])
-def test_every_checkpoint(compare, checkpoints, files, kind: str) -> None:
+def test_a_unit_works_on_every_checkpoint(compare, checkpoints, files, kind: str) -> None:
     if not checkpoints[kind]:
         pytest.skip(f"the web UI has no {kind} checkpoint")
     for checkpoint in checkpoints[kind]:
         compare({"model": files.adapter(checkpoint), "images": [reference(1)]}, checkpoint=checkpoint)
 
 
-APART = {"way": "apart"}
-"""Each prompt evaluated by itself: a setting of AUTOMATIC1111, and what Forge does with little memory."""
+SEPARATE = {"way": "separate"}
+"""Each prompt is evaluated separately: a setting in AUTOMATIC1111; Forge does it when memory is low."""
 
 SPLITS = {
-    "cond and uncond apart": APART,
+    "separate cond and uncond": SEPARATE,
     "long negative": {"negative_prompt": LONG},
-    "long negative, apart": {"negative_prompt": LONG, **APART},
+    "long negative, separate": {"negative_prompt": LONG, **SEPARATE},
     "long negative, padded": {"negative_prompt": LONG, "settings": {"pad_cond_uncond": True}},
     "long negative, padded the old way": {"negative_prompt": LONG, "settings": {"pad_cond_uncond_v0": True}},
     "long prompt": {"prompt": LONG},
     "prompts joined by AND": {"prompt": MANY},
-    "prompts joined by AND, apart": {"prompt": MANY, **APART},
-    "AND, long negative, apart": {"prompt": MANY, "negative_prompt": LONG, **APART},
+    "prompts joined by AND, separate": {"prompt": MANY, **SEPARATE},
+    "AND, long negative, separate": {"prompt": MANY, "negative_prompt": LONG, **SEPARATE},
     "AND, long negative, batch": {"prompt": MANY, "negative_prompt": LONG, "batch_size": 2},
-    "batch of 3, apart": {"batch_size": 3, **APART},
+    "batch of 3, separate": {"batch_size": 3, **SEPARATE},
     "no uncond in early steps": {"settings": {"skip_early_cond": 0.4}, "steps": 6},
     "no uncond in late steps": {"settings": {"s_min_uncond": 4.0}, "steps": 6},
     "no uncond in late steps, all": {"settings": {"s_min_uncond": 4.0, "s_min_uncond_all": True}, "steps": 6},
@@ -97,12 +97,12 @@ SPLITS = {
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_however_the_batch_is_split(compare, split: str) -> None:
+def test_splitting_the_batch_changes_nothing(compare, split: str) -> None:
     compare(**{key: dict(value) if isinstance(value, dict) else value for key, value in SPLITS[split].items()})
 
 
 def test_rows_widened_around_attn2_change_nothing(webui: WebUI, files: Files, sd: Path) -> None:
-    """As regional prompters do it in Forge, by patches before and after attn2."""
+    """Regional prompters do this in Forge, with patches before and after attn2."""
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     plain, before = webui.generate(), webui.hooks()
     made = webui.generate(unit)
@@ -113,13 +113,13 @@ def test_rows_widened_around_attn2_change_nothing(webui: WebUI, files: Files, sd
 
 
 OWN = 1
-"""Levels by which Forge's own img2img differs from one request to the next: what its autoencoder adds to the picture is
+"""Levels by which Forge's own img2img differs from one request to the next: the noise its autoencoder adds is
 drawn before the noise is seeded."""
 
 
 @pytest.mark.parametrize("method", ["MultiDiffusion", "Mixture of Diffusers"])
-def test_tiles_of_the_picture(compare, method: str) -> None:
-    """Forge's own extension sends whole copies of the batch through the U-Net, one for each tile."""
+def test_it_works_with_a_picture_in_tiles(compare, method: str) -> None:
+    """Forge's built-in extension sends whole copies of the batch through the U-Net, one per tile."""
     tiled = {"multidiffusion integrated": {"args": [True, method, 96, 96, 32, 3]}}
     start = {"mode": "img2img", "init_images": [reference(9, 160, 96)], "denoising_strength": 0.8, "steps": 6}
     compare(**start, width=160, height=96, scripts=tiled, own=OWN)
@@ -129,7 +129,7 @@ SAMPLERS = ["Euler", "DPM2 a", "Heun", "DPM++ SDE", "DDIM", "UniPC", "LCM", "Res
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_samplers(compare, files, sd, sampler: str) -> None:
+def test_it_works_with_every_sampler(compare, files, sd, sampler: str) -> None:
     """A unit that starts after the first steps, which settle most of a picture, changes little in some checkpoints."""
     unit = {"model": files.adapter(sd), "images": [reference(1)], "weight": 2.0, "start": 0.2, "end": 0.75}
     compare(unit, sampler_name=sampler, steps=6, least=2)
@@ -139,7 +139,7 @@ OPTIMISATIONS = ["None", "Doggettx", "V1", "InvokeAI", "sub-quadratic", "sdp", "
 
 
 @pytest.mark.parametrize("optimisation", OPTIMISATIONS)
-def test_attention_optimisations(compare, webui: WebUI, optimisation: str) -> None:
+def test_it_works_with_every_attention_optimisation(compare, webui: WebUI, optimisation: str) -> None:
     before = webui.call("/sdapi/v1/options")["cross_attention_optimization"]
     titles = {"None": "None"}
     webui.call("/sdapi/v1/options", {"cross_attention_optimization": titles.get(optimisation, optimisation)})
@@ -154,16 +154,16 @@ def test_attention_optimisations(compare, webui: WebUI, optimisation: str) -> No
     [{"token_merging_ratio": 0.5}, {"hypertile_enable_unet": True}, {"upcast_attn": True}],
     ids=lambda settings: next(iter(settings)),
 )
-def test_with_other_speed_ups(compare, settings) -> None:
+def test_it_works_with_other_speed_ups(compare, settings) -> None:
     compare(settings=settings, width=512, height=512, steps=2)
 
 
 @pytest.mark.parametrize("size", [(264, 200), (520, 136)])
-def test_odd_sizes(compare, size) -> None:
+def test_it_works_at_odd_sizes(compare, size) -> None:
     compare(width=size[0], height=size[1])
 
 
-def test_a_batch_is_its_singles(webui: WebUI, files: Files, sd: Path) -> None:
+def test_a_batch_gives_the_same_pictures_as_single_generations(webui: WebUI, files: Files, sd: Path) -> None:
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     together = webui.generate(unit, batch_size=4)
     alone = [webui.generate(unit, seed=1 + i).pictures[0] for i in range(4)]
@@ -171,36 +171,36 @@ def test_a_batch_is_its_singles(webui: WebUI, files: Files, sd: Path) -> None:
         assert abs(one - other).max() <= 1
 
 
-def test_batch_count(compare) -> None:
+def test_it_works_with_several_batches(compare) -> None:
     compare(n_iter=2, batch_size=2)
 
 
-def test_hires_fix(compare) -> None:
+def test_it_works_with_hires_fix(compare) -> None:
     compare(enable_hr=True, hr_scale=1.5, hr_upscaler="Lanczos", denoising_strength=0.7)
 
 
-def test_hires_fix_with_other_prompts_and_latents(compare) -> None:
+def test_it_works_with_a_hires_prompt_and_a_latent_upscaler(compare) -> None:
     compare(enable_hr=True, hr_scale=2, hr_upscaler="Latent", denoising_strength=0.8, hr_negative_prompt=LONG)
 
 
-def test_img2img_and_inpainting(webui: WebUI, compare, files, sd) -> None:
+def test_it_works_in_img2img_and_inpainting(webui: WebUI, compare, files, sd) -> None:
     start = {"mode": "img2img", "init_images": [reference(9, 256, 256)], "denoising_strength": 0.8, "steps": 6}
     own = OWN * webui.kind.forge
     compare(**start, own=own)
     masked = {**start, "mask": reference(10, 256, 256), "inpainting_fill": 1}
     for full in (False, True):
-        unit = {"model": files.adapter(sd), "images": [reference(1)], "weight": 2.0}  # seen in half a picture too
+        unit = {"model": files.adapter(sd), "images": [reference(1)], "weight": 2.0}  # visible in half a picture too
         compare(unit, **masked, inpaint_full_res=full, own=own)
 
 
-def test_the_refiner_is_steered_too(compare, checkpoints, sd: Path) -> None:
+def test_a_unit_applies_to_the_refiner_too(compare, checkpoints, sd: Path) -> None:
     like = [path for path in checkpoints["SD"] if unet_sizes(path) == unet_sizes(sd)]
     if len(like) < 2:
         pytest.skip("the web UI has only one checkpoint of this size")
     compare(checkpoint=like[0], refiner_checkpoint=like[1].name, refiner_switch_at=0.5, steps=6)
 
 
-def test_switching_checkpoints_between_generations(webui: WebUI, files: Files, checkpoints, sd: Path) -> None:
+def test_it_works_after_switching_checkpoints(webui: WebUI, files: Files, checkpoints, sd: Path) -> None:
     made = []
     for path in (*checkpoints["SD"][:2], sd):
         webui.use(path)
@@ -208,7 +208,7 @@ def test_switching_checkpoints_between_generations(webui: WebUI, files: Files, c
     assert made[-1] - made[0] == 0
 
 
-def test_cells_of_an_xyz_plot(webui: WebUI, files: Files, sd: Path) -> None:
+def test_cells_of_an_xyz_plot_equal_single_pictures(webui: WebUI, files: Files, sd: Path) -> None:
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     seeds = [3, 4]
     alone = [webui.generate(unit, seed=seed).pictures[0] for seed in seeds]
@@ -218,7 +218,7 @@ def test_cells_of_an_xyz_plot(webui: WebUI, files: Files, sd: Path) -> None:
     assert [abs(a - b).max() for a, b in zip(cells, alone, strict=True)] == [0, 0]
 
 
-def test_an_exception_in_the_middle_leaves_nothing(webui: WebUI, files: Files, sd: Path) -> None:
+def test_an_exception_during_sampling_leaves_no_trace(webui: WebUI, files: Files, sd: Path) -> None:
     plain, before = webui.generate(), webui.hooks()
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     with pytest.raises(RefusedError, match="asked to fail"):
@@ -227,7 +227,7 @@ def test_an_exception_in_the_middle_leaves_nothing(webui: WebUI, files: Files, s
     assert webui.generate() - plain == 0
 
 
-def test_an_interrupt_leaves_nothing(webui: WebUI, files: Files, sd: Path) -> None:
+def test_an_interrupt_leaves_no_trace(webui: WebUI, files: Files, sd: Path) -> None:
     plain, before = webui.generate(), webui.hooks()
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     made: list[Any] = []
@@ -243,7 +243,7 @@ def test_an_interrupt_leaves_nothing(webui: WebUI, files: Files, sd: Path) -> No
     assert webui.generate() - plain == 0
 
 
-def test_weight_zero_and_disabled_units_are_the_untouched_host(webui: WebUI, files: Files, sd: Path) -> None:
+def test_weight_0_and_disabled_units_change_nothing(webui: WebUI, files: Files, sd: Path) -> None:
     plain = webui.generate()
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     assert webui.generate({**unit, "weight": 0}) - plain == 0

@@ -1,4 +1,4 @@
-"""InstantID by the panel, in AUTOMATIC1111's web UI with the ControlNet extension and a real browser."""
+"""InstantID in the panel, in AUTOMATIC1111's web UI with the ControlNet extension and a real browser."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from makers import file_of
 pytest.importorskip("onnx", reason="face models are made with onnx, which is not installed at this end of the versions")
 pytest.importorskip("insightface", reason="insightface, an oracle, is not installed at this end of the versions")
 
-from panel.acts import picture_of
+from panel.actions import picture_of
 from panel.served import CHROMIUM, FLAGS, PICTURES
 
 from host import test_instantid
@@ -50,7 +50,7 @@ def page(webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def send(page: Any, tab: str) -> Any:
-    """Choose a face and InstantID in a tab, and send the key points to ControlNet; return what the unit shows."""
+    """Choose a face and InstantID in a tab, send the key points to ControlNet, and return its unit's picture."""
     panel = f"#ipadapter_{tab}"
     for name in ("width", "height"):
         page.fill(f"#{tab}_{name} input[type=number]", "128")
@@ -89,7 +89,7 @@ def test_a_picture_is_made_with_both_and_its_likeness_is_shown_in_a_table(page: 
         page.wait_for_selector("#html_log_txt2img .ipadapter-likeness tbody tr", timeout=180000)
     finally:
         webui.call("/sdapi/v1/options", {"ipadapter_likeness": False})
-    told = page.inner_text("#html_log_txt2img")
-    assert "no identity verification" in told
-    assert "Picture 1, unit 1" not in told
+    text = page.inner_text("#html_log_txt2img")
+    assert "no identity verification" in text
+    assert "Picture 1, unit 1" not in text
     assert f"Model: {CONTROL}" in page.inner_text("#html_info_txt2img")

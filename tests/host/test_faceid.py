@@ -1,4 +1,4 @@
-"""FaceID in a real web UI: faces, the LoRA against the web UI's own, and what is refused."""
+"""FaceID in a real web UI: faces, the LoRA compared with the web UI's own, and what is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ def unit(model: str, image: str = FACE, **more: Any) -> dict[str, Any]:
     return {"model": model, "images": [image], **more}
 
 
-def test_the_lora_of_a_unit_equals_the_web_uis_own(webui: WebUI) -> None:
-    """The web UI adds a LoRA's product to the weights; a side path adds the same to what the layers return."""
+def test_a_units_lora_equals_the_web_uis_own(webui: WebUI) -> None:
+    """The web UI adds a LoRA's product to the weights; the LoRA hooks add the same to the layers' outputs."""
     plain, before = webui.generate(**SMALL), webui.hooks()
     off, on = (webui.generate(unit("host-faceid", lora_weight=weight), **SMALL) for weight in (0, 1))
     assert off - plain > 3
@@ -63,7 +63,7 @@ def test_the_lora_of_a_unit_equals_the_web_uis_own(webui: WebUI) -> None:
     assert webui.hooks() == before
 
 
-def test_the_lora_acts_in_both_passes_of_hires_fix_and_leaves_no_trace(webui: WebUI) -> None:
+def test_the_lora_applies_in_both_passes_of_hires_fix_and_leaves_no_trace(webui: WebUI) -> None:
     hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent", "denoising_strength": 0.6}
     hires |= SMALL
     before, hooks = webui.generate(**hires), webui.hooks()
@@ -75,7 +75,7 @@ def test_the_lora_acts_in_both_passes_of_hires_fix_and_leaves_no_trace(webui: We
     assert webui.hooks() == hooks
 
 
-def test_faceid_plus_and_portrait_see_the_face_that_the_unit_means(webui: WebUI) -> None:
+def test_faceid_plus_and_portrait_use_the_chosen_face(webui: WebUI) -> None:
     for model in ("host-faceid-plusv2", "host-portrait"):
         left, right, both = (webui.generate(unit(model, TWO, face=face), **SMALL) for face in ("left", "right", "all"))
         assert left - right > 1
@@ -93,7 +93,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_is_a_sentence(webui: WebUI, case: str) -> None:
+def test_what_cannot_run_is_refused_with_a_reason(webui: WebUI, case: str) -> None:
     given, field, words = REFUSED[case]
     with pytest.raises(RefusedError) as refused:
         webui.generate(given, steps=1, width=64, height=64)
@@ -103,7 +103,7 @@ def test_what_cannot_be_is_a_sentence(webui: WebUI, case: str) -> None:
     assert "Traceback" not in str(refused.value.body)
 
 
-def test_the_list_of_models_says_what_they_are(webui: WebUI) -> None:
+def test_the_list_of_models_describes_each_faceid_adapter(webui: WebUI) -> None:
     listed = {entry["name"]: entry for entry in webui.call("/ipadapter/models")}
     found = listed["host-faceid-plusv2.bin"]
     assert (found["family"], found["variant"], found["variant_by"]) == ("faceid-plus", "v2", "name")

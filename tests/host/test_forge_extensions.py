@@ -1,6 +1,6 @@
-"""With extensions built into the Forge family, and forge-couple: both together give what the oracle gives with them.
+"""With extensions built into the Forge family, and forge-couple: pictures equal the oracle's with the same extension.
 
-IP_ADAPTER_OTHER_EXTENSIONS is a folder with extensions in folders named as their repositories, as for
+IP_ADAPTER_OTHER_EXTENSIONS is a folder with extensions, each in a folder with its repository's name, as for
 `test_other_extensions`.
 """
 
@@ -29,23 +29,23 @@ WIDE = {"width": 128, "height": 128}
 
 @dataclass(frozen=True)
 class Case:
-    """The request to another extension, whose first argument switches it on."""
+    """The request to another extension, whose first argument enables it."""
 
     title: str
-    """The beginning of its title."""
+    """The start of its title."""
     args: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What its controls are set to, by the beginnings of their labels."""
+    """The values of its controls, by the start of their labels."""
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     changes: int = 4
-    """Levels by which it changes the picture, at least."""
+    """The least number of levels by which it changes the picture."""
 
 
 CASES = {
     "FreeU": Case("freeu", {"B1": 1.1, "B2": 1.1, "S1": 0.9, "S2": 0.9}, WIDE),
     "self-attention guidance": Case("selfattentionguidance", {"Scale": 2.0}, WIDE),
     "perturbed-attention guidance": Case("perturbedattentionguidance", {"Scale": 100}, changes=1),
-    "perturbed-attention guidance, apart": Case(
-        "perturbedattentionguidance", {"Scale": 100}, {"way": "apart", "batch_size": 2}, changes=0
+    "perturbed-attention guidance, separate": Case(
+        "perturbedattentionguidance", {"Scale": 100}, {"way": "separate", "batch_size": 2}, changes=0
     ),
     "Kohya's hires fix": Case("kohya hrfix", {"End Percent": 1.0}, WIDE),
     "Dynamic Thresholding": Case("dynamicthresholding", {"Mimic Scale": 2.0}, {"cfg_scale": 9}),
@@ -61,7 +61,7 @@ CASES = {
     "two regions, one above the other, a batch": Case(
         "forge couple", {"Tile Direction": "Vertical", "Global Effect": "None"}, {**TWO, "batch_size": 2}
     ),
-    "two regions, apart": Case("forge couple", {"Global Effect": "None"}, {**TWO, "way": "apart"}),
+    "two regions, separate": Case("forge couple", {"Global Effect": "None"}, {**TWO, "way": "separate"}),
     "two regions, hires fix": Case("forge couple", {"Global Effect": "None", "Compatibility": False}, {**TWO, **HIRES}),
 }
 
@@ -88,7 +88,7 @@ def scripts(webui: WebUI, case: Case) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_both_are_what_the_oracle_makes_beside_it(webui: WebUI, files: Files, name: str) -> None:
+def test_the_picture_equals_the_oracles_with_the_same_extension(webui: WebUI, files: Files, name: str) -> None:
     case, checkpoint = CASES[name], webui.use_smallest()
     other = scripts(webui, case)
     unit = {"model": files.adapter(checkpoint), "images": [reference(1)]}

@@ -1,4 +1,4 @@
-"""InstantID with one unit here and its ControlNet in ControlNet, against a pair of units there.
+"""InstantID as one unit here and one ControlNet unit, compared with ControlNet's own pair of units.
 
 IP_ADAPTER_CONTROLNET is the folder of the extension for AUTOMATIC1111; Forge has its own built in.
 """
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(
         not (CONTROLNET or BUILT_IN), reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
     ),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),  # insightface's own, of scikit-image
+    pytest.mark.filterwarnings("ignore::FutureWarning"),  # insightface's use of scikit-image
 ]
 
 ADAPTER, CONTROL, OTHER = "ip-adapter_instant_id_sdxl", "control_instant_id_sdxl", "control_of_another_kind_sdxl"
@@ -47,7 +47,7 @@ def checkpoint() -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
-    """A folder with face models, the adapter at full size but for its layers, and one ControlNet under two names."""
+    """A folder with face models, the adapter at full size but with few layers, and one ControlNet under two names."""
     folder = tmp_path_factory.mktemp("instantid")
     write_pack(folder / "insightface" / "models", PACKS["antelopev2"], seed=2)
     _, widths, context_dim = unet_sizes(checkpoint)
@@ -73,14 +73,14 @@ def beside(folder: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFact
     own_models = where_forge_looks(folder) if BUILT_IN else contextlib.nullcontext()
     with own_models, beside_controlnet(Files(folder), tmp_path_factory.mktemp("webui"), named) as server:
         server.use(checkpoint)
-        if not BUILT_IN:  # which takes a ControlNet's widths from its file
+        if not BUILT_IN:  # takes a ControlNet's widths from its file
             server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": unet_sizes(checkpoint)[1][0] // 2})
         yield server
 
 
 @contextlib.contextmanager
 def where_forge_looks(folder: Path) -> Iterator[None]:
-    """Put the face models where Forge's own InstantID looks for them, with the three that it wants and does not use."""
+    """Put the face models where Forge's InstantID looks for them, with the three that it requires but does not use."""
     pack = folder / "insightface" / "models" / "antelopev2"
     for name in ("1k3d68.onnx", "2d106det.onnx", "genderage.onnx"):
         (pack / name).symlink_to(pack / "glintr100.onnx")
@@ -105,7 +105,7 @@ def listed(webui: WebUI, model: str) -> str:
 
 
 def control(webui: WebUI, model: str = CONTROL) -> dict[str, Any]:
-    """Return a unit of the extension for a ControlNet that sees the face's points."""
+    """Return a ControlNet unit whose ControlNet gets the face's key points."""
     asked = {"image": text_of(FACE), "width": 128, "height": 128}
     points = webui.call("/ipadapter/keypoints", asked)["image"]
     module = "None" if BUILT_IN else "none"
@@ -113,7 +113,7 @@ def control(webui: WebUI, model: str = CONTROL) -> dict[str, Any]:
 
 
 def pair(webui: WebUI, folder: Path) -> list[dict[str, Any]]:
-    """Return ControlNet's own two units, in the extension the first with the face's vector for a preprocessor."""
+    """Return ControlNet's own two units; in the extension the first one's preprocessor makes the face embedding."""
     unit: dict[str, Any] = {"enabled": True, "model": listed(webui, ADAPTER), "weight": asked_for(0.8)}
     if BUILT_IN:
         return [unit | {"module": "InsightFace (InstantID)", "image": text_of(FACE)}, control(webui)]
@@ -126,7 +126,7 @@ def pair(webui: WebUI, folder: Path) -> list[dict[str, Any]]:
 
 def generate(webui: WebUI, units: list[dict[str, Any]], *own: dict[str, Any], **more: Any) -> Made:
     made = webui.generate(*own, scripts={"controlnet": {"args": units}} if units else {}, **SMALL, **more)
-    made.pictures = made.pictures[: more.get("batch_size", 1)]  # what the ControlNet saw comes after them
+    made.pictures = made.pictures[: more.get("batch_size", 1)]  # the ControlNet's input follows them
     return made
 
 
@@ -134,14 +134,14 @@ def unit(**more: Any) -> dict[str, Any]:
     return {"model": ADAPTER, "images": [text_of(FACE)], "weight": 0.8, **more}
 
 
-def test_one_unit_here_and_one_there_equal_controlnets_own_pair(webui: WebUI, folder: Path) -> None:
+def test_one_unit_with_one_controlnet_unit_equals_controlnets_own_pair(webui: WebUI, folder: Path) -> None:
     plain = generate(webui, [])
     alone = generate(webui, [], unit())
     theirs = generate(webui, pair(webui, folder))
-    left = webui.hooks()  # by ControlNet, which gives modules their own forward back where they had none
+    left = webui.hooks()  # ControlNet leaves forwards on modules that had none
     ours = generate(webui, [control(webui)], unit())
     of_text = generate(webui, [control(webui, OTHER)], unit())
-    same = of_text if REFORGE else ours  # reForge's ControlNet sees the text: it does not get its own file's name
+    same = of_text if REFORGE else ours  # reForge's ControlNet gets the text, for lack of its own file's name
     assert same - theirs <= 1, f"mean difference {same.mean_difference(theirs):.5f}"
     assert ours - alone > 3, "the ControlNet does nothing"
     assert ours - of_text > 3, "the ControlNet sees the text"
@@ -150,7 +150,7 @@ def test_one_unit_here_and_one_there_equal_controlnets_own_pair(webui: WebUI, fo
     assert webui.hooks() == left
 
 
-def test_alone_the_controlnet_sees_the_face_too(webui: WebUI, folder: Path) -> None:
+def test_the_controlnet_alone_is_given_the_face_too(webui: WebUI, folder: Path) -> None:
     units = pair(webui, folder)
     units[0]["weight"] = 0.0
     assert generate(webui, [control(webui)], unit(weight=0)) - generate(webui, units) <= 1
@@ -160,14 +160,14 @@ HIRES = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Lanczos", "denoisin
 
 
 @pytest.mark.parametrize("more", [{}, HIRES, {"batch_size": 2}], ids=["plain", "hires fix", "batch"])
-def test_rows_evaluated_together_or_apart_see_the_same(webui: WebUI, more: dict[str, Any]) -> None:
-    """The extension's marks do not distinguish rows in hires passes, but the denoiser does."""
+def test_batched_and_separate_rows_give_the_same_picture(webui: WebUI, more: dict[str, Any]) -> None:
+    """The ControlNet extension's marks do not distinguish rows in hires passes, but the denoiser does."""
     for negative in ("blurry", LONG):
-        made, apart = (
+        made, separate = (
             generate(webui, [control(webui)], unit(), negative_prompt=negative, way=way, **more)
-            for way in ("", "apart")
+            for way in ("", "separate")
         )
-        assert made - apart <= 1, f"mean difference {made.mean_difference(apart):.5f}"
+        assert made - separate <= 1, f"mean difference {made.mean_difference(separate):.5f}"
 
 
 def test_a_unit_that_cannot_run_stops_the_generation(webui: WebUI, files: Files) -> None:

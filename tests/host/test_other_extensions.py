@@ -1,8 +1,8 @@
-"""With the extensions that people use: both together give what the oracle gives with them, and nothing is left.
+"""With the extensions that people use: pictures equal the oracle's with the same extension, and no trace is left.
 
-IP_ADAPTER_OTHER_EXTENSIONS is a folder with extensions in folders named as their repositories; those that are there are
-linked into the web UI while these tests run, and tests for the others are skipped. The web UI's Python has to have what
-they need. What the web UI itself has beside us is tested in any case.
+IP_ADAPTER_OTHER_EXTENSIONS is a folder with extensions, each in a folder with its repository's name. Those found are
+linked into the web UI while these tests run; tests for the others are skipped. The web UI's Python must have what
+they need. The web UI's built-in extensions are always tested.
 """
 
 import os
@@ -55,7 +55,7 @@ GROUPS = {
     "three": (FUSION, CADS, KOHYA, COUPLE, DAEMON, RESCALE),
     "four": (ANIMATEDIFF,),
 }
-"""Extensions that are run together; neutral prompt stops Regional Prompter's latent mode, without us too."""
+"""Extensions that run together; neutral prompt breaks Regional Prompter's latent mode, without this one too."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Case:
     scripts: dict[str, list[Any]]
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     own: int = 1
-    """Levels by which two ways of summing can differ; more where a picture is rounded between passes."""
+    """Levels by which two orders of summation can differ; more if a picture is rounded between passes."""
     wobble: int = 0
     """Levels by which the web UI's own picture differs from one request to the next: what its autoencoder adds to a
     picture is drawn from where the last request's seed left off."""
@@ -82,7 +82,7 @@ def tiled(method: str) -> dict[str, list[Any]]:
 
 
 def regions(method: str, background: bool = True) -> dict[str, list[Any]]:
-    """Return what asks tiled diffusion for a prompt of its own on either half of the picture."""
+    """Return arguments that give each half of the picture its own prompt in tiled diffusion."""
     (args,) = tiled(method).values()
     left = [True, 0.0, 0.0, 0.5, 1.0, "a blue house", "", "Background", 0.2, 5]
     right = [True, 0.5, 0.0, 0.5, 1.0, "a green tree", "", "Foreground", 0.2, 6]
@@ -95,7 +95,7 @@ FRAMES = {"steps": 2, "settings": {"pad_cond_uncond": True}}
 
 
 def animated(window: int) -> dict[str, list[Any]]:
-    """Return what asks for eight frames, of which so many are seen at once."""
+    """Return arguments for eight frames with this context window."""
     asked = {"model": MOTION, "enable": True, "video_length": 8, "batch_size": window, "format": ["PNG"]}
     return {"animatediff": [asked]}
 
@@ -164,7 +164,7 @@ CHANGE: dict[str, Any] = {"mode": "img2img", "init_images": [reference(9, SIDE, 
 
 
 def selected(title: str, *args: Any) -> dict[str, Any]:
-    """Return what asks for a script of which only one is chosen, on a picture."""
+    """Return arguments that run a selectable script on a picture."""
     return {**CHANGE, "script_name": title, "script_args": list(args)}
 
 
@@ -236,7 +236,7 @@ CASES = {
 
 @pytest.fixture(scope="module", params=GROUPS)
 def webui(request: pytest.FixtureRequest, files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebUI]:
-    """A web UI with those extensions of a group that are there."""
+    """A web UI with the extensions of a group that were found."""
     named = GROUPS[request.param]
     there = [OTHERS / name for name in named if name and (OTHERS / name).is_dir()]
     if not there and named != (BUILT_IN,):
@@ -257,7 +257,7 @@ def sd(webui: WebUI) -> Path:
 
 
 def asked(webui: WebUI, case: Case) -> Callable[..., Any]:
-    """Return a function that generates with another extension on, or skip where it is not in this web UI."""
+    """Return a function that generates with another extension on; skip if this web UI does not have it."""
     extensions = webui.folder / "extensions"
     others = [name for names in GROUPS.values() for name in names if (extensions / LINK.format(name)).exists()]
     if case.folder not in (others or [BUILT_IN]):
@@ -274,13 +274,15 @@ def asked(webui: WebUI, case: Case) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_both_are_what_the_oracle_makes_beside_it(webui: WebUI, files: Files, sd: Path, name: str) -> None:
+def test_the_picture_equals_the_oracles_with_the_same_extension(
+    webui: WebUI, files: Files, sd: Path, name: str
+) -> None:
     case = CASES[name]
     generate = asked(webui, case)
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     generate(on=False)
     alone, plain = generate(), generate(on=False)  # after one with the same seed, as those below
-    before = webui.hooks()  # some extensions leave some of their own
+    before = webui.hooks()  # some extensions leave their own hooks
     both = generate(unit)
     assert both - alone > 5, "the unit does nothing"
     assert both - generate(oracle=files.oracle(unit)) <= case.own
@@ -297,7 +299,7 @@ def test_a_region_of_a_picture_in_tiles_is_refused(webui: WebUI, files: Files, s
 
 
 def test_demofusion_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
-    """It samples in a way of its own, of which no script is told."""
+    """It samples in its own way and notifies no script."""
     generate = asked(webui, Case(TILED, {"demofusion": DEMOFUSION}, {"width": 128, "height": 128, "steps": 2}))
     plain = generate(on=False)
     with pytest.raises(RefusedError, match=r"422.*something samples in a way of its own, as DemoFusion"):
@@ -312,7 +314,7 @@ def test_demofusion_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
         ("AnimateDiff, in windows", "rows, or whole copies of them, in the U-Net"),
     ],
 )
-def test_a_reference_for_each_picture_is_refused_where_nobody_says_which_pictures_come(
+def test_a_reference_for_each_picture_is_refused_where_pictures_are_unknown(
     webui: WebUI, files: Files, sd: Path, name: str, why: str
 ) -> None:
     generate = asked(webui, CASES[name])
@@ -322,7 +324,7 @@ def test_a_reference_for_each_picture_is_refused_where_nobody_says_which_picture
 
 
 def test_a_replaced_unet_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
-    """As TensorRT's, which calls none of the U-Net's cross-attentions."""
+    """TensorRT's is like this: it calls none of the U-Net's cross-attentions."""
     generate = asked(webui, Case(BUILT_IN, {}))
     plain = generate()
     webui.call("/sdapi/v1/options", {"sd_unet": "IP-Adapter oracle"})
@@ -337,7 +339,7 @@ def test_a_replaced_unet_is_refused(webui: WebUI, files: Files, sd: Path) -> Non
     assert generate() - plain == 0
 
 
-def test_a_compiled_unet(webui: WebUI, files: Files, sd: Path) -> None:
+def test_it_works_on_a_compiled_unet(webui: WebUI, files: Files, sd: Path) -> None:
     generate = asked(webui, Case(BUILT_IN, {}))
     unit = {"model": files.adapter(sd), "images": [reference(1)]}
     plain, made, before = generate(), generate(unit), webui.hooks()
@@ -360,12 +362,12 @@ def test_a_script_that_samples_by_itself_is_refused(webui: WebUI, files: Files, 
 
 
 def a_face() -> str:
-    """Return a photograph of a face, which ADetailer's mediapipe finds even where the small autoencoder blurs it."""
+    """Return a photograph of a face that ADetailer's mediapipe finds even after the small autoencoder blurs it."""
     data = pytest.importorskip("skimage.data")
     return text_of(Image.fromarray(data.astronaut()[:256, 96:352]))
 
 
-def test_a_unit_acts_on_the_picture_on_faces_or_on_both_with_adetailer(webui: WebUI, files: Files, sd: Path) -> None:
+def test_with_adetailer_a_unit_applies_to_the_picture_to_faces_or_to_both(webui: WebUI, files: Files, sd: Path) -> None:
     faces = {
         "ad_model": "mediapipe_face_short",
         "ad_confidence": 0.1,

@@ -1,4 +1,4 @@
-"""The same checkpoint, seed, adapter and settings do the same in two web UIs: each cross-attention's output is equal.
+"""The same checkpoint, seed, adapter and settings give equal cross-attention outputs in two web UIs.
 
 IP_ADAPTER_OTHER_HOST and IP_ADAPTER_OTHER_HOST_PYTHON name the second one; both need one checkpoint of the same name.
 """
@@ -17,7 +17,7 @@ from lib_ipadapter.networks.unet_sites import SD
 FOLDER, PYTHON = os.environ.get("IP_ADAPTER_OTHER_HOST"), os.environ.get("IP_ADAPTER_OTHER_HOST_PYTHON")
 pytestmark = pytest.mark.skipif(not (FOLDER and PYTHON), reason="no second web UI: set IP_ADAPTER_OTHER_HOST")
 ALMOST = 1e-4
-"""Of the largest value, in float32; web UIs add up in another order, and the second step begins with what that made."""
+"""Relative to the largest value, in float32: web UIs sum in different orders, which carries into the second step."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def other(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[We
 
 @pytest.fixture(scope="module")
 def checkpoints(webui: WebUI, other: WebUI) -> list[Path]:
-    """The smallest SD checkpoint that both have, where each of them has it; loaded."""
+    """The path of the smallest SD checkpoint that both have, in each of them; it is loaded."""
     listed = [[Path(model["filename"]) for model in each.call("/sdapi/v1/sd-models")] for each in (webui, other)]
     shared = {path.name for path in listed[0]} & {path.name for path in listed[1]}
     fitting = by_layout(path for path in listed[0] if path.name in shared)[SD.name]
@@ -43,7 +43,7 @@ def checkpoints(webui: WebUI, other: WebUI) -> list[Path]:
 
 @pytest.mark.parametrize("settings", [{}, {"cfg_scale": 7, "batch_size": 2}], ids=["one picture", "two"])
 @pytest.mark.parametrize("family", ["", "base", "plus"])
-def test_every_cross_attention_gives_the_same(
+def test_every_cross_attention_gives_the_same_output(
     webui: WebUI, other: WebUI, files: Files, checkpoints: list[Path], tmp_path: Path, family: str, settings
 ) -> None:
     units = [{"model": files.adapter(checkpoints[0], family), "images": [reference(1)]}] if family else []

@@ -1,4 +1,4 @@
-"""Checkpoints whose weights are kept in 8 bits: units act on what such layers return, and no weight is touched."""
+"""Checkpoints with 8-bit weights: units change the outputs of such layers and leave the weights untouched."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -15,26 +15,26 @@ from host.conftest import FOLDER, OURS, PYTHON, started
 from host.webui import UNET, Files, Made, WebUI, kind_of, reference
 
 F16, F32, Q8_0 = 1, 0, 8
-"""Kinds of tensors as GGUF numbers them."""
+"""GGUF's numbers of tensor types."""
 
 NAME = "host-test-8-bits"
 REST = Path(FOLDER or "", "models", "VAE", f"{NAME}.safetensors")
-"""All but the U-Net, for GGUF files hold that only."""
+"""Everything but the U-Net, because a GGUF file holds only that."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """What a web UI is started with to keep weights in a kind of 8 bits."""
+    """The flags and settings with which a web UI keeps weights in an 8-bit type."""
 
     flags: str = ""
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     rounded: float = 0.0
-    """Share of what the units do by which two ways of summing can differ on the mean, where it is more than a level."""
+    """Share of the units' effect by which two orders of summation can differ on average, if that is over a level."""
 
 
 FORGES = {f"float8 {kind}": Way(settings={"forge_unet_storage_dtype": f"float8-{kind}"}) for kind in ("e4m3fn", "e5m2")}
 GGUF = Way(settings={"sd_model_checkpoint": f"{NAME}.gguf", "forge_additional_modules": [str(REST)]})
-"""Forge fails to read such a U-Net, without us too: it takes sizes from numpy, which become fractions."""
+"""Forge cannot read such a U-Net, without this extension too: sizes that it takes from numpy become fractions."""
 BY_FLAGS = {f"float8 {kind}": Way(f"--unet-in-fp8-{kind}") for kind in ("e4m3fn", "e5m2")}
 WAYS = {
     "AUTOMATIC1111": {"float8 e4m3fn": Way(settings={"fp8_storage": "Enable"}, rounded=0.15)},  # computes in bfloat16
@@ -58,7 +58,7 @@ def content(tensor: torch.Tensor) -> tuple[int, bytes]:
 
 
 def write_gguf(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors as a GGUF file without any facts about them (ggml-org/ggml, docs/gguf.md)."""
+    """Write tensors as a GGUF file without metadata (ggml-org/ggml, docs/gguf.md)."""
     heads, contents, offset = [], [], 0
     for name, tensor in tensors.items():
         kind, written = content(tensor)
@@ -77,13 +77,13 @@ def checkpoint(webui: WebUI) -> Path:
 
 @pytest.fixture(scope="module")
 def exact(webui: WebUI, checkpoint: Path) -> Made:
-    """What is made with the weights as the checkpoint has them."""
+    """The picture made with the checkpoint's own weights."""
     return webui.generate()
 
 
 @pytest.fixture(scope="module")
 def in_two_files(checkpoint: Path) -> Iterator[None]:
-    """The checkpoint's U-Net as a GGUF file, and the rest of it where the web UI finds it."""
+    """The checkpoint's U-Net as a GGUF file, and the rest in a place where the web UI finds it."""
     tensors, gguf = load_file(checkpoint), checkpoint.parent / f"{NAME}.gguf"
     write_gguf(gguf, {name[len(UNET) :]: each for name, each in tensors.items() if name.startswith(UNET)})
     save({name: each for name, each in tensors.items() if not name.startswith(UNET)}, REST)
@@ -93,7 +93,7 @@ def in_two_files(checkpoint: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", HERE)
-def test_units_act_on_weights_in_8_bits(
+def test_units_work_on_8_bit_weights(
     request: pytest.FixtureRequest, files: Files, checkpoint: Path, exact: Made, name: str, tmp_path: Path
 ) -> None:
     assert FOLDER

@@ -47,7 +47,7 @@ def needs_insightface(webui: WebUI, checkpoint: Path) -> None:
 
 @pytest.fixture
 def log(webui: WebUI) -> Iterator[Path]:
-    """The folder of the reports' files, left as it was found."""
+    """The folder of the reports' files; it is restored afterwards."""
     folder = webui.folder / "log" / "ipadapter-likeness"
     there = set(folder.iterdir()) if folder.is_dir() else None
     yield folder
@@ -62,7 +62,7 @@ def unit(*images: Image.Image, model: str = "host-faceid", **more: Any) -> dict[
 
 
 def around(webui: WebUI, face: Image.Image, *units: dict[str, Any], **more: Any) -> Made:
-    """Return what the web UI makes where it inpaints a corner of a picture, so that the face in it stays."""
+    """Return the picture after the web UI has inpainted a corner, so that the face stays."""
     corner = Image.new("L", face.size, 0)
     ImageDraw.Draw(corner).rectangle((280, 280, 319, 319), fill=255)
     order = {"init_images": [text_of(face)], "mask": text_of(corner), "denoising_strength": 0.3, "mask_blur": 0}
@@ -70,11 +70,11 @@ def around(webui: WebUI, face: Image.Image, *units: dict[str, Any], **more: Any)
     return webui.generate(*units, mode="img2img", **order, **more)
 
 
-def test_faces_are_found_with_their_numbers(webui: WebUI) -> None:
+def test_faces_are_found_and_numbered(webui: WebUI) -> None:
     two = draw_faces((150, 200, 128), (450, 400, 160))
-    told = webui.call("/ipadapter/faces", {"image": text_of(two), "model": "host-faceid-plusv2"})
-    assert [face["number"] for face in told["faces"]] == [0, 1]
-    assert told["faces"][0]["box"][0] > told["faces"][1]["box"][2]
+    answer = webui.call("/ipadapter/faces", {"image": text_of(two), "model": "host-faceid-plusv2"})
+    assert [face["number"] for face in answer["faces"]] == [0, 1]
+    assert answer["faces"][0]["box"][0] > answer["faces"][1]["box"][2]
     with pytest.raises(RefusedError) as refused:
         webui.call("/ipadapter/faces", {"image": "/etc/passwd"})
     assert refused.value.status == 422
@@ -82,10 +82,10 @@ def test_faces_are_found_with_their_numbers(webui: WebUI) -> None:
 
 
 def test_references_are_checked(webui: WebUI) -> None:
-    told = webui.call("/ipadapter/check", {"unit": unit(ANNA, BERT, model="host-faceid-plusv2")})
-    assert [reference["faces"] for reference in told["references"]] == [1, 1]
-    assert told["agreement"][0][1] == told["agreement"][1][0] < 1
-    assert [len(reference["seen"]) for reference in told["references"]] == [2, 2]
+    answer = webui.call("/ipadapter/check", {"unit": unit(ANNA, BERT, model="host-faceid-plusv2")})
+    assert [reference["faces"] for reference in answer["references"]] == [1, 1]
+    assert answer["agreement"][0][1] == answer["agreement"][1][0] < 1
+    assert [len(reference["seen"]) for reference in answer["references"]] == [2, 2]
     with pytest.raises(RefusedError) as refused:
         webui.call("/ipadapter/check", {"unit": unit()})
     assert refused.value.body["body"]["field"] == "images"
@@ -111,7 +111,7 @@ def test_a_real_photograph_is_measured(webui: WebUI, files: Files, checkpoint: P
     assert blind["faces"] == 0
 
 
-def test_the_likeness_of_a_face_that_stays_is_reported(webui: WebUI, log: Path) -> None:
+def test_the_likeness_of_a_kept_face_is_reported(webui: WebUI, log: Path) -> None:
     made = around(webui, ANNA, unit(ANNA), **LIKENESS_ON)
     assert "IP-Adapter 1 likeness: 1.00" in made.info["infotexts"][0]
     other = around(webui, BERT, unit(ANNA), unit(BERT, model="host-faceid-plusv2"), **LIKENESS_ON)
@@ -120,14 +120,14 @@ def test_the_likeness_of_a_face_that_stays_is_reported(webui: WebUI, log: Path) 
     assert not log.exists()
 
 
-def test_each_picture_of_batches_has_its_own_words(webui: WebUI) -> None:
+def test_each_picture_of_several_batches_has_its_own_report(webui: WebUI) -> None:
     made = webui.generate(unit(ANNA), batch_size=2, n_iter=2, **SMALL, **LIKENESS_ON)
     texts = made.info["infotexts"][-4:]
     assert all("IP-Adapter 1 likeness: no face" in text for text in texts)
 
 
 @pytest.mark.parametrize("kind", ["CSV", "JSON"])
-def test_a_run_leaves_a_file_where_that_is_wanted(webui: WebUI, log: Path, kind: str) -> None:
+def test_a_run_writes_a_file_if_the_setting_asks_for_it(webui: WebUI, log: Path, kind: str) -> None:
     settings = {"ipadapter_likeness": True, "ipadapter_likeness_log": kind}
     made = around(webui, ANNA, unit(ANNA), settings=settings)
     (path,) = log.iterdir()
@@ -138,7 +138,7 @@ def test_a_run_leaves_a_file_where_that_is_wanted(webui: WebUI, log: Path, kind:
     assert row["adapter"] == "host-faceid.bin"
 
 
-def test_without_the_setting_there_is_no_trace(webui: WebUI, log: Path) -> None:
+def test_without_the_setting_nothing_is_reported(webui: WebUI, log: Path) -> None:
     webui.generate(**SMALL)
     before = webui.hooks()
     plain, reported = (webui.generate(unit(ANNA), **SMALL, **settings) for settings in ({}, LIKENESS_ON))
@@ -151,7 +151,7 @@ def test_without_the_setting_there_is_no_trace(webui: WebUI, log: Path) -> None:
     assert webui.hooks() == before
 
 
-def test_what_was_reported_is_no_part_of_what_is_pasted(webui: WebUI) -> None:
+def test_the_report_is_not_part_of_the_pasted_parameters(webui: WebUI) -> None:
     made = webui.generate(unit(ANNA), **SMALL, **LIKENESS_ON)
     again = webui.generate(unit(ANNA), infotext=made.info["infotexts"][0], **SMALL)
     assert "likeness" in made.info["infotexts"][0]

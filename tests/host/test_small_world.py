@@ -1,4 +1,4 @@
-"""The small model in a real web UI: what a person sees who tries the extension without downloading anything."""
+"""The small model in a real web UI, as a user sees it who tries the extension without downloading anything."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ def world(webui: WebUI) -> Iterator[WebUI]:
 
 
 def unit(*references: Image.Image, **more: Any) -> dict[str, Any]:
-    """Return a unit with the model's own image encoder, for the random one of these tests is built alike."""
+    """Return a unit that names the model's own image encoder; the random one of these tests has the same shape."""
     return figures.unit(*references, encoder=TOWER, **more)
 
 
@@ -56,7 +56,7 @@ def test_the_reference_gives_its_colour(world: WebUI, adapter: str, reference: S
     assert colours(pictures).count(reference.colour) >= 3, colours(pictures)
 
 
-def test_without_a_unit_colours_are_the_models_own(world: WebUI) -> None:
+def test_without_a_unit_the_model_chooses_the_colours(world: WebUI) -> None:
     assert len(set(colours(made(world)))) > 1
 
 
@@ -67,7 +67,7 @@ def test_each_half_has_the_colour_of_its_reference(world: WebUI) -> None:
         assert colours(pictures, side).count(scene.colour) >= 3, colours(pictures, side)
 
 
-def test_a_picture_is_changed_to_the_references_colour(world: WebUI) -> None:
+def test_img2img_takes_the_references_colour(world: WebUI) -> None:
     begun = as_text(draw(GREEN))
     more = {"mode": "img2img", "init_images": [begun], "denoising_strength": 0.9}
     plain, steered = made(world, **more), made(world, unit(draw(RED)), **more)

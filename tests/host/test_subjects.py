@@ -1,4 +1,4 @@
-"""Subjects in a real web UI: from the route to the picture and back from a zip; and work that is interrupted."""
+"""Subjects in a real web UI: saving, generating, export and import; and interrupting long work."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from host.webui import Files, RefusedError, WebUI, reference
 
 NAME = "Änna (2)"
 KEPT = ("features", "keys_values", "references", "folder")
-"""What is kept, with a setting each: `ipadapter_kept_...`."""
+"""What the reference store can keep, each with a setting `ipadapter_kept_...`."""
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,9 @@ def model(webui: WebUI, files: Files) -> str:
     return name
 
 
-def test_a_subject_makes_the_picture_of_its_pictures_and_survives_its_zip(webui: WebUI, model: str) -> None:
+def test_a_subject_makes_the_same_picture_as_its_images_and_survives_export_and_import(
+    webui: WebUI, model: str
+) -> None:
     pictures: list[dict[str, Any]] = [
         {"image": reference(1, 120, 60), "crop": "pad"},
         {"image": reference(2), "weight": 0.5},
@@ -44,7 +46,7 @@ def test_a_subject_makes_the_picture_of_its_pictures_and_survives_its_zip(webui:
     webui.call("/ipadapter/subjects/delete", {"name": NAME})
 
 
-def test_long_work_is_in_the_progress_and_ends_where_it_is_interrupted(webui: WebUI, model: str) -> None:
+def test_long_work_shows_its_progress_and_stops_when_interrupted(webui: WebUI, model: str) -> None:
     """Each picture is encoded with 256 squares of it, so that there is time to interrupt."""
     unit = {"model": model, "images": [reference(seed) for seed in range(16)], "enhance": 16}
     answers: list[Any] = []
@@ -57,11 +59,11 @@ def test_long_work_is_in_the_progress_and_ends_where_it_is_interrupted(webui: We
 
     working = threading.Thread(target=save)
     working.start()
-    told: Any = {}
-    while working.is_alive() and not (told.get("textinfo") or "").startswith("IP-Adapter: encoding, "):
+    progress: Any = {}
+    while working.is_alive() and not (progress.get("textinfo") or "").startswith("IP-Adapter: encoding, "):
         time.sleep(0.2)
-        told = webui.call("/sdapi/v1/progress?skip_current_image=true")
-    assert told["state"]["job"] == "task(long)"
+        progress = webui.call("/sdapi/v1/progress?skip_current_image=true")
+    assert progress["state"]["job"] == "task(long)"
     webui.call("/sdapi/v1/interrupt", {})
     working.join()
     (answer,) = answers
@@ -71,12 +73,12 @@ def test_long_work_is_in_the_progress_and_ends_where_it_is_interrupted(webui: We
     assert webui.generate().pictures, "the next generation is not interrupted"
 
 
-def test_settings_are_there(webui: WebUI) -> None:
+def test_the_settings_are_registered(webui: WebUI) -> None:
     shown = {component["props"].get("elem_id") for component in webui.call("/config")["components"]}
     assert shown >= {f"setting_ipadapter_kept_{name}" for name in KEPT}
 
 
-def test_settings_are_in_the_api(webui: WebUI) -> None:
+def test_the_settings_are_in_the_api(webui: WebUI) -> None:
     options = webui.call("/sdapi/v1/options").keys()
     if not any(name.startswith("ipadapter_") for name in options):
         pytest.skip("this web UI's API reports no settings that extensions add: its models are made before these are")

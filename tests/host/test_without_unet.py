@@ -1,4 +1,4 @@
-"""A checkpoint without a U-Net: units stop the generation with a sentence, and without them it is made as ever.
+"""A checkpoint without a U-Net: units stop the generation with an error, and without units it works as usual.
 
 IP_ADAPTER_HOST_FLUX is a checkpoint of FLUX.1 that the web UI can load; it is linked into its folder for these tests.
 """
@@ -48,15 +48,15 @@ def test_a_unit_stops_the_generation_and_says_what_to_load(
     assert webui.hooks() == before
 
 
-def test_the_list_of_adapters_says_it_too(webui: WebUI, files: Files, smallest: Path, flux: Path) -> None:
+def test_the_list_of_adapters_says_so_too(webui: WebUI, files: Files, smallest: Path, flux: Path) -> None:
     name = f"{files.adapter(smallest)}.safetensors"
-    webui.generate(cfg_scale=1)  # which loads it
+    webui.generate(cfg_scale=1)  # this loads it
     webui.call("/ipadapter/rescan", {})
     listed = {entry["name"]: entry for entry in webui.call("/ipadapter/models")}
     assert "which has no U-Net" in listed[name]["reason"]
 
 
-def test_the_next_checkpoint_is_steered_again(webui: WebUI, files: Files, smallest: Path, flux: Path) -> None:
+def test_a_unit_works_again_on_the_next_checkpoint(webui: WebUI, files: Files, smallest: Path, flux: Path) -> None:
     unit = {"model": files.adapter(smallest), "images": [reference(1)]}
     webui.use(smallest)
     try:

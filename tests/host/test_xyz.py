@@ -1,4 +1,4 @@
-"""The X/Y/Z plot of a real web UI, through its API: each cell is what the same unit makes alone."""
+"""The X/Y/Z plot of a real web UI, through its API: each cell equals the unit's picture made alone."""
 
 import re
 from pathlib import Path
@@ -17,13 +17,13 @@ def model(webui: WebUI, files: Files) -> str:
 
 
 def axes(webui: WebUI) -> list[str]:
-    """Return the labels of the plot's axes, whose places are what a program sends."""
+    """Return the labels of the plot's axes; a program sends an axis by its index among them."""
     info = next(info for info in webui.call("/sdapi/v1/script-info") if info["name"] == "x/y/z plot")
     return next(arg["choices"] for arg in info["args"] if arg["label"] == "X type")
 
 
 def plot(webui: WebUI, x: tuple[str, str], y: tuple[str, str], *units: dict[str, Any]) -> Made:
-    """Return the cells of a plot, row by row, after its grid."""
+    """Return the cells of a plot row by row, without its grid."""
     labels = axes(webui)
     args = webui.plot_args(*((labels.index(label), values) for label, values in (x, y)))
     return webui.generate(*units, script_name="x/y/z plot", script_args=args, width=128, height=128, steps=2)
@@ -33,7 +33,7 @@ def alone(webui: WebUI, *units: dict[str, Any]) -> Made:
     return webui.generate(*units, width=128, height=128, steps=2)
 
 
-def test_each_cell_is_what_the_unit_makes_alone_and_says_so(webui: WebUI, model: str) -> None:
+def test_each_cell_equals_the_units_picture_made_alone_and_has_its_parameters(webui: WebUI, model: str) -> None:
     unit = {"model": model, "images": [reference(1), reference(2)], "weight": 0.1}
     weights, kinds = (0.4, 0.8, 1.2), ("linear", "style transfer")
     axis = ("[IP-Adapter 2] Weight", "0.4-1.2 [3]"), ("[IP-Adapter 2] Weight type", ", ".join(kinds))
@@ -45,14 +45,14 @@ def test_each_cell_is_what_the_unit_makes_alone_and_says_so(webui: WebUI, model:
     ):
         expected = alone(webui, None, unit | {"weight": weight, "weight_type": kind})
         assert np.array_equal(cell, expected.pictures[0]), (kind, weight)
-        told = re.search(r'IP-Adapter 2: ("[^"]*")', infotext)
-        assert told
-        assert told.group(1) in expected.info["infotexts"][0]
-        assert f"Weight: {weight:g}," in told.group(1)
+        entry = re.search(r'IP-Adapter 2: ("[^"]*")', infotext)
+        assert entry
+        assert entry.group(1) in expected.info["infotexts"][0]
+        assert f"Weight: {weight:g}," in entry.group(1)
     assert "X Type: [IP-Adapter 2] Weight" in made.info["infotexts"][0].replace('"', "")
 
 
-def test_an_axis_switches_a_unit_off_and_picks_its_references(webui: WebUI, model: str) -> None:
+def test_an_axis_disables_a_unit_and_chooses_its_references(webui: WebUI, model: str) -> None:
     unit = {"model": model, "images": [reference(1), reference(2)]}
     alone(webui)
     before = webui.hooks()
@@ -66,9 +66,9 @@ def test_an_axis_switches_a_unit_off_and_picks_its_references(webui: WebUI, mode
     assert webui.hooks() == before
 
 
-def test_adapters_are_an_axis(webui: WebUI, files: Files, model: str) -> None:
+def test_adapters_can_be_an_axis(webui: WebUI, files: Files, model: str) -> None:
     other = f"{model.rsplit('-', 1)[0]}-1"
-    loaded = webui.call("/sdapi/v1/options")["sd_model_checkpoint"].split(" [")[0]  # Forge's has no hash there
+    loaded = webui.call("/sdapi/v1/options")["sd_model_checkpoint"].split(" [")[0]  # Forge gives no hash there
     paths = [Path(each["filename"]) for each in webui.call("/sdapi/v1/sd-models")]
     checkpoint = next(path for path in paths if path.name == loaded)
     assert files.adapter(checkpoint, seed=1) == other
@@ -79,15 +79,15 @@ def test_adapters_are_an_axis(webui: WebUI, files: Files, model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "values", "says"),
+    ("label", "values", "reason"),
     [
         ("[IP-Adapter 1] Weight", "0.5, 9", "weight must be a number from -5 to 5, not 9"),
         ("[IP-Adapter 3] Weight", "0.5", "has no unit to change"),
         ("[IP-Adapter 1] Adapter", "lost", "is no file that was found"),
     ],
 )
-def test_what_cannot_be_stops_the_plot_with_a_sentence(webui: WebUI, model: str, label, values, says) -> None:
+def test_an_impossible_value_stops_the_plot_with_a_reason(webui: WebUI, model: str, label, values, reason) -> None:
     with pytest.raises(RefusedError) as refused:
         plot(webui, (label, values), ("Nothing", ""), {"model": model, "images": [reference(1)]})
     assert refused.value.status == 422
-    assert says in refused.value.body["detail"]
+    assert reason in refused.value.body["detail"]

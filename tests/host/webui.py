@@ -37,9 +37,9 @@ from lib_ipadapter.weights.tensor_file import read_shapes
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMON_FLAGS = "--skip-torch-cuda-test --skip-prepare-environment --skip-version-check --api"
 SIZE = int(os.environ.get("IP_ADAPTER_HOST_SIZE", "256"))
-"""Sides of the pictures in pixels, where a test does not say."""
+"""Sides of the pictures in pixels, unless a test says otherwise."""
 FEATURES, STATES = 104, 192
-"""Widths of the test encoder's embedding and of its hidden states; no other encoder has them, nor the small model's."""
+"""Widths of the test encoder's embedding and hidden states; no other encoder has them, not even the small model's."""
 
 
 SETTINGS = {
@@ -56,9 +56,9 @@ SETTINGS = {
     "ipadapter_unconditional": "mean",
     "ipadapter_likeness": False,
     "ipadapter_likeness_log": "none",
-    "VERSION_UID": "PY313",  # without which Forge Neo waits for a key to be pressed
+    "VERSION_UID": "PY313",  # otherwise Forge Neo waits for a key press
 }
-"""Settings to start with. A1111 restores an overridden setting only where its file of settings has it."""
+"""Settings to start with. A1111 restores an overridden setting only if its settings file has it."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Kind:
 
     name: str
     marks: tuple[str, ...]
-    """Files of it, each with a text that it holds; the first kind all of whose marks are there is it."""
+    """Files, each with a text in it; the first kind whose marks are all found is the right one."""
     flags: str
     asks: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What its API must be asked for with hires fix."""
+    """What a request to its API needs for hires fix."""
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Settings of its own to start with."""
+    """Additional settings to start it with."""
     forge: bool = True
-    """Whether it is of the Forge family: models are loaded when they are needed, and the U-Net is given row kinds."""
+    """Whether it is of the Forge family: models load when they are needed, and the U-Net gets row kinds."""
 
 
 FORGES_HIRES = {"hr_additional_modules": ["Use same choices"], "hr_cfg": 3}
@@ -85,7 +85,7 @@ KINDS = (
         ("ldm_patched/modules/args_parser.py: --always-cpu", "k_diff: "),
         "--always-cpu",
         {"hr_cfg": 3},
-        {"sd_checkpoints_limit": 2},  # or it reads both again for each picture with a refiner
+        {"sd_checkpoints_limit": 2},  # otherwise it reads both again for each picture with a refiner
     ),
     Kind("Forge Classic", ("ldm_patched/modules/args_parser.py: --always-cpu", "modules_forge: "), "--always-cpu"),
     Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu", FORGES_HIRES),
@@ -100,7 +100,7 @@ KINDS = (
 
 
 def kind_of(folder: Path) -> Kind:
-    """Return what web UI is in a folder."""
+    """Return which web UI is in a folder."""
 
     def there(mark: str) -> bool:
         name, text = mark.split(": ")
@@ -111,7 +111,7 @@ def kind_of(folder: Path) -> Kind:
 
 
 STARTED = "Startup time"
-"""What every web UI says when it has added its routes."""
+"""What every web UI logs when it has added its routes."""
 
 
 class RefusedError(Exception):
@@ -142,14 +142,14 @@ class WebUI:
         environment.pop("PYTHONPATH", None)
         self.log = log
         self.kept = log.parent / "named"
-        """Where saved references and subjects go; `started` says so to the web UI."""
+        """Folder of saved references and subjects; `started` passes it to the web UI."""
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=log.open("wb"), stderr=subprocess.STDOUT
         )
         self.wait(1)
 
     def logged(self, text: str) -> int:
-        """Return how often a text is in its log."""
+        """Return how often a text stands in its log."""
         return self.log.read_bytes().count(text.encode())
 
     def wait_until_logged(self, text: str, times: int, seconds: float = 900) -> None:
@@ -162,12 +162,12 @@ class WebUI:
             time.sleep(0.2)
 
     def wait(self, starts: int, seconds: float = 900) -> None:
-        """Wait until it has started so often, reloads of the UI among them, and answers."""
-        self.wait_until_logged(STARTED, starts, seconds)  # a request while it adds its routes would end it
+        """Wait until it has started this many times, including UI reloads, and answers."""
+        self.wait_until_logged(STARTED, starts, seconds)  # a request while it adds its routes would stop it
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(OSError, RefusedError):
-                self.call("/ip-adapter-oracle/hooks", timeout=60)  # added last, and answers once the model is loaded
+                self.call("/ip-adapter-oracle/hooks", timeout=60)  # added last; answers once the model is loaded
                 return
             time.sleep(0.5)
         raise RuntimeError(f"the web UI did not answer in {seconds} seconds; see {self.log}")
@@ -190,13 +190,13 @@ class WebUI:
             raise RefusedError(error.code, json.loads(text) if text.startswith("{") else text) from None
 
     def use(self, checkpoint: Path) -> None:
-        """Load a checkpoint, unless it is loaded."""
+        """Load a checkpoint, unless it is already loaded."""
         loaded = self.call("/sdapi/v1/options")["sd_model_checkpoint"] or ""
         if loaded.split(" [")[0] != checkpoint.name:
             self.call("/sdapi/v1/options", {"sd_model_checkpoint": checkpoint.name})
 
     def checkpoints(self) -> dict[str, list[Path]]:
-        """Return its checkpoints with a U-Net that adapters here fit, by layout; those to prefer come first."""
+        """Return its checkpoints whose U-Net fits adapters, by layout, preferred ones first."""
         return by_layout(Path(model["filename"]) for model in self.call("/sdapi/v1/sd-models"))
 
     def use_smallest(self, layout: Any = SD) -> Path:
@@ -210,13 +210,13 @@ class WebUI:
     def generate(
         self, *units: dict[str, Any], oracle: Path | None = None, mode: str = "txt2img", way: str = "", **more: Any
     ) -> "Made":
-        """Return what the API makes with these units, or with the oracle's file instead.
+        """Return what the API makes with these units, or with the oracle's file.
 
         `way` is how the oracle's extension has the web UI call the U-Net: see there. AUTOMATIC1111 has a setting for
-        "apart".
+        "separate".
         """
         settings = {"samples_format": "png", **more.pop("settings", {})}
-        if way == "apart" and not self.kind.forge:
+        if way == "separate" and not self.kind.forge:
             settings, way = {**settings, "batch_cond_uncond": False}, ""
         body = {
             "prompt": "a red cat",
@@ -239,7 +239,7 @@ class WebUI:
         return Made(self.call(f"/sdapi/v1/{mode}", body | {"alwayson_scripts": scripts}))
 
     def plot_args(self, *axes: tuple[int, str]) -> list[Any]:
-        """Return what the script for X/Y/Z plots is given, each web UI's having places of its own for the rest."""
+        """Return the X/Y/Z plot script's arguments; their order differs between web UIs."""
         info = next(info for info in self.call("/sdapi/v1/script-info") if info["name"] == "x/y/z plot")
         wanted = {
             "Draw legend": False,
@@ -255,7 +255,7 @@ class WebUI:
 
 
 class Made:
-    """Pictures as arrays of levels 0..255, and what the web UI says of them."""
+    """Pictures as arrays of levels 0..255, and the web UI's facts about them."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         self.info = json.loads(answer["info"])
@@ -277,7 +277,7 @@ def reference(seed: int = 1, width: int = 96, height: int = 96) -> str:
 
 
 class Files:
-    """Random adapters and an encoder in a folder of their own, fitting whatever checkpoint the web UI has."""
+    """Random adapters and an encoder in their own folder, which fit whatever checkpoint the web UI has."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -302,7 +302,7 @@ class Files:
         return name
 
     def faceid(self, checkpoint: Path, family: str, name: str, lora: bool) -> str:
-        """Write a FaceID adapter for the checkpoint's U-Net, with its LoRA inside or without, and return its name."""
+        """Write a FaceID adapter for the checkpoint's U-Net, with or without its LoRA, and return its name."""
         layout, widths, context_dim = unet_sizes(checkpoint)
         tokens = {"faceid": 4, "portrait": 16, "faceid-plus": 4}[family]
         family = family.replace("portrait", "faceid")
@@ -312,22 +312,22 @@ class Files:
         return name
 
     def lora(self, checkpoint: Path) -> dict[str, torch.Tensor]:
-        """Return a random LoRA for the checkpoint's U-Net, of which a picture shows something, but not only that."""
+        """Return a random LoRA for the checkpoint's U-Net with a visible but moderate effect."""
         return {key: tensor * 0.5 for key, tensor in lora_tensors(*unet_sizes(checkpoint)).items()}
 
     def separate_lora(self, checkpoint: Path, name: str) -> str:
-        """Write the same LoRA as a file of its own among the web UI's LoRAs, and return its name."""
+        """Write the same LoRA as a separate file among the web UI's LoRAs, and return its name."""
         tensors, layout = self.lora(checkpoint), unet_sizes(checkpoint)[0]
         named = {
-            apart: tensors[key]
+            separate: tensors[key]
             for layer in lora_layers(layout)
-            for key, apart in zip(layer.inside, layer.separate, strict=True)
+            for key, separate in zip(layer.inside, layer.separate, strict=True)
         }
         save(named, self.loras / f"{name}.safetensors")
         return name
 
     def oracle(self, *units: dict[str, Any]) -> Path:
-        """Write what the oracle extension needs to do the same as these units."""
+        """Write the file with which the oracle does the same as these units."""
         path = self.folder / f"oracle-{len(list(self.folder.glob('oracle-*')))}.pth"
         torch.save([self._oracle_unit(**unit) for unit in units], path)
         return path
@@ -343,7 +343,7 @@ class Files:
         curve: tuple[tuple[float, float], ...] = (),
         mask: str | None = None,
     ) -> dict[str, Any]:
-        """Return a unit for the oracle; `of_layer` holds the weights of the layers that take part, times the weight."""
+        """Return a unit for the oracle; `of_layer` holds a factor of the weight for each layer that takes part."""
         adapter = open_adapter(self.folder / f"{model}.safetensors")
         tensors = adapter.tensors()
         layout = SD if adapter.recognised.layers == 16 else SDXL
@@ -410,7 +410,7 @@ def save_encoder(path: Path, width: int = STATES, features: int = FEATURES) -> N
 
 
 UNET = "model.diffusion_model."
-"""What the keys of a U-Net begin with in a checkpoint."""
+"""Prefix of a U-Net's keys in a checkpoint."""
 
 
 def unet_sizes(checkpoint: Path) -> tuple[Any, tuple[int, ...], int]:
@@ -425,14 +425,14 @@ def unet_sizes(checkpoint: Path) -> tuple[Any, tuple[int, ...], int]:
 
 
 def by_layout(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """Return the checkpoints whose U-Net has a site wherever an adapter has one, by layout.
+    """Return by layout the checkpoints whose U-Net has a site wherever an adapter has one.
 
-    Smallest first, but the small model of demo/ last: it is trained, to draw pictures of 64 pixels.
+    Smallest first, but the small model of demo/ last: it is trained to draw pictures of 64 pixels.
     """
     found: dict[str, list[Path]] = {SD.name: [], SDXL.name: []}
     for path in paths:
         if path.suffix == ".safetensors":
-            with contextlib.suppress(KeyError):  # it lacks a site, as the refiner does, or has no such U-Net
+            with contextlib.suppress(KeyError):  # it lacks a site (the refiner does), or has no such U-Net
                 found[unet_sizes(path)[0].name].append(path)
     return {
         name: sorted(each, key=lambda path: (path.name == CHECKPOINT, path.stat().st_size, path.name))
@@ -450,13 +450,13 @@ def smallest_in(folder: Path, layout: Any, context_dims: Collection[int] = (768,
 
 
 LINK = "host-test-{}"
-"""What an extension is called in the web UI's folder, by the name of its own."""
+"""What an extension is called in the web UI's folder, by the name of its own folder."""
 
 OURS = LINK.format(REPOSITORY.name)
 
 
 def installed_beside(folder: Path, *sources: Path) -> list[str]:
-    """Return the names of the extensions in a web UI's folder that are none of these."""
+    """Return the names of the other extensions in a web UI's folder."""
     wanted = {source.resolve() for source in sources}
     there = (folder / "extensions").iterdir()
     return sorted(path.name for path in there if path.is_dir() and path.resolve() not in wanted)
@@ -464,7 +464,7 @@ def installed_beside(folder: Path, *sources: Path) -> list[str]:
 
 @contextlib.contextmanager
 def linked(folder: Path, *sources: Path) -> Iterator[None]:
-    """Link extensions into the web UI's folder for as long as the context lasts, save those that are there already."""
+    """Link extensions into the web UI's folder for the duration of the context, unless they are already there."""
     made = []
     there = {path.resolve() for path in (folder / "extensions").iterdir()}
     for source in sources:

@@ -1,4 +1,4 @@
-"""What tests change in a running web UI: sizes that others build at, what computes the U-Net, an encoder's answer."""
+"""What tests change in a running web UI: sizes that other extensions assume, the U-Net, an encoder's output."""
 
 import sys
 from dataclasses import replace
@@ -8,7 +8,7 @@ from modules import script_callbacks, sd_unet, shared
 
 
 class Replaced(sd_unet.SdUnet):
-    """In the place of the checkpoint's U-Net, as TensorRT's."""
+    """Replaces the checkpoint's U-Net, as TensorRT's does."""
 
     def forward(self, x, timesteps, context, *args, **kwargs):
         return x * 0.9
@@ -23,14 +23,14 @@ class ReplacedOption(sd_unet.SdUnetOption):
 
 
 def narrow_controlnet(given: dict):
-    """Let the ControlNet extension build ControlNets for a narrow checkpoint, until the web UI ends."""
+    """Let the ControlNet extension build ControlNets for a narrow checkpoint, until the web UI stops."""
     guess = sys.modules["scripts.controlnet_model_guess"]
     for config in (guess.controlnet_default_config, guess.controlnet_sdxl_config):
         config["model_channels"] = given["channels"]
 
 
 def narrow_animatediff(given: dict):
-    """Let AnimateDiff build motion modules for a narrow checkpoint, until the web UI ends."""
+    """Let AnimateDiff build motion modules for a narrow checkpoint, until the web UI stops."""
     module = sys.modules["motion_module"].MotionModule
     build = module.__init__
 
@@ -41,7 +41,7 @@ def narrow_animatediff(given: dict):
 
 
 def compiled(given: dict):
-    """Compile the loaded checkpoint's U-Net, or put what it was in its place again."""
+    """Compile the loaded checkpoint's U-Net, or restore the original."""
     holder = shared.sd_model.model
     if given["on"]:
         holder.diffusion_model = torch.compile(holder.diffusion_model, backend="eager", dynamic=False)
@@ -51,7 +51,7 @@ def compiled(given: dict):
 
 
 def uncond(given: dict):
-    """Give the extension another encoder's unconditional hidden states, from a file, until the web UI ends."""
+    """Give the extension another encoder's unconditional hidden states, from a file, until the web UI stops."""
     hidden = torch.serialization.load(given["path"], map_location="cpu", weights_only=True)["uc"]
     features = sys.modules["sd_webui_ip_adapter.engine.features"]
     encode = features.FeatureMaker.encode

@@ -1,10 +1,10 @@
 """A second, plain IP-Adapter inside the web UI, for comparison only.
 
-It shares nothing with the extension: rows are known by the text that they see, attention is written out one row and one
-head at a time, nothing is kept between calls. Its first argument is a file with units made by the test: image tokens,
-layers, weights, start, end, a curve, a mask, whose grid it sees in the picture that comes to each block. Its second is
-a step at which to fail, to see what an exception leaves behind. Its third is a way in which a web UI of the Forge
-family is to call the U-Net: "apart" evaluates each prompt by itself, as with little memory; "wide" doubles the rows
+It shares nothing with the extension: rows are recognised by their text, attention is computed one row and
+one head at a time, and nothing is kept between calls. Its first argument is a file with the test's units: image tokens,
+layers, weights, start, end, a curve and a mask, whose grid it takes from each block's input. Its second is
+a step at which to raise, to see what an exception leaves behind. Its third is how a web UI of the Forge
+family calls the U-Net: "separate" evaluates each prompt separately, as when memory is low; "wide" doubles the rows
 around attn2 by patches, as regional prompters do.
 """
 
@@ -56,7 +56,7 @@ class OracleScript(scripts.Script):
         if way == "wide":
             widen(p)
         if path:
-            current["given"] = torch.serialization.load(path, weights_only=True)  # torch.load is the host's own
+            current["given"] = torch.serialization.load(path, weights_only=True)  # the host replaces torch.load
 
     def postprocess(self, p, processed, *args):
         restore()
@@ -76,7 +76,7 @@ def widen(p):
 
 
 def forge():
-    """Return what Forge has loaded; None in a web UI that is not of its family, or before the first model."""
+    """Return Forge's loaded model; None in another web UI, or before the first model is loaded."""
     return getattr(sd_models.model_data.sd_model, "forge_objects", None)
 
 
@@ -89,7 +89,7 @@ def restore():
         module, handle = current["hooked"].pop()
         handle.remove()
         for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            hooks.pop(handle.id, None)  # where another extension has put copies of these in their places
+            hooks.pop(handle.id, None)  # if another extension has replaced these by copies
     while current["undo"]:
         current["undo"].pop()()
     current.update(given=None, unet=None)
@@ -97,7 +97,7 @@ def restore():
 
 def on_cfg_denoiser(params):
     current["first_step"] = current["first_step"] or time.perf_counter()
-    if forge() and current["way"] == "apart" and not current["undo"]:
+    if forge() and current["way"] == "separate" and not current["undo"]:
         model = forge().unet.model
         model.memory_required = lambda *_args, **_more: float("inf")
         current["undo"].append(lambda: delattr(model, "memory_required"))
@@ -108,7 +108,7 @@ def on_cfg_denoiser(params):
         return
     current["params"] = params
     current["progress"] = params.denoiser.step / params.denoiser.total_steps
-    if unet() is not current["unet"]:  # at the start, and after the refiner's switch to other modules
+    if unet() is not current["unet"]:  # at the start, and after the refiner has switched modules
         current["unet"] = unet()
         watch(unet())
 
@@ -123,7 +123,7 @@ def failing(called):
 
 
 def see_text(context):
-    """Tell each row's role by its text, which Forge repeats until all of a call are equally long."""
+    """Find each row's role by its text, which Forge repeats until all rows of a call are equally long."""
     uncond = current["params"].text_uncond
     uncond = uncond["crossattn"] if isinstance(uncond, dict) else uncond
     unconds = [] if uncond is None else [one.to(context) for one in uncond]
@@ -131,7 +131,7 @@ def see_text(context):
 
 
 def watch(unet):
-    """Add to what each attention returns, by hooks of torch, which stay whatever others put in its forward's place."""
+    """Add to each attention's output by torch hooks, which remain whatever replaces its forward."""
     handles = [(unet, unet.register_forward_pre_hook(known_from_the_call, with_kwargs=True))]
     for path in current["given"][0]["layers"]:
         transformer, attention = unet.get_submodule(path.split(".transformer_blocks")[0]), unet.get_submodule(path)
@@ -157,7 +157,7 @@ def keep_hidden(_norm, _args, out):
 
 
 def add_late(_norm, args):
-    """Add to what the block has after attn2 where patches had widened the rows there; it is a tensor of its own."""
+    """Add to the block's hidden states after attn2 if patches had widened the rows; that is a tensor of its own."""
     add, current["widened"] = current["widened"], None
     if add:
         args[0].add_(add(current["hidden"], torch.zeros_like(args[0])))
@@ -182,7 +182,7 @@ def factor(curve, progress):
 
 
 def region(mask, queries):
-    """Return a mask's mean over each position, from its integral, which is straight between pixels."""
+    """Return a mask's mean over each position, from its integral, which is linear between pixels."""
     if mask is None:
         return 1.0
     rows, columns = current["grid"]
@@ -208,16 +208,16 @@ def term(attention, x, given, to_k, to_v):
             dims = slice(head * width, (head + 1) * width)
             logits = query[row, :, dims] @ keys[:, dims].T / width**0.5
             image[row, :, dims] = region(given["mask"], len(logits)) * (logits.softmax(-1) @ values[:, dims])
-    project = attention.to_out[0]  # asked for its bias, which may be kept in a type that cannot be subtracted
+    project = attention.to_out[0]  # called for its bias, whose dtype may not support subtraction
     return project(image) - project(torch.zeros_like(image))
 
 
 def add_routes(_demo, app):
     @app.get("/ip-adapter-oracle/hooks")
     def hooks():
-        """Let the test see whether anything is left on the model, or on Forge's patcher of it."""
+        """Report whether anything is left on the model or on Forge's patcher."""
         if not (forge() or hasattr(shared.sd_model, "modules")):
-            return 0  # Forge loads its first model when it is first needed
+            return 0  # Forge loads its first model on first use
         modules = unet().modules() if forge() else shared.sd_model.modules()
         left = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + ("forward" in vars(m)) for m in modules)
         return left + (patches(sd_models.model_data.sd_model) if forge() else 0)
@@ -229,7 +229,7 @@ def add_routes(_demo, app):
 
 
 def patches(model):
-    """Return how many patches there are on the patcher that each generation of Forge begins with."""
+    """Return how many patches are on the patcher with which each generation of Forge begins."""
     options = model.forge_objects_original.unet.model_options.get("transformer_options", {})
     return sum(len(each) for kind in ("patches", "patches_replace") for each in options.get(kind, {}).values())
 

@@ -1,4 +1,4 @@
-"""Keeps what goes into the U-Net and what comes out of each of its cross-attentions, for comparison between web UIs.
+"""Records the U-Net's inputs and each cross-attention's output, for comparison between web UIs.
 
 Its first argument is the file to write: for each call of the U-Net, tensors by name, conds before unconds.
 """
@@ -57,7 +57,7 @@ def begin(_unet, args, kwargs):
 
 
 def keep(name, rows):
-    """Keep a tensor, its chunks ordered by role, for one web UI has the unconds first and another the conds."""
+    """Keep a tensor with its chunks ordered by role, because some web UIs put unconds first and others conds."""
     chunks = zip(kept["roles"], rows.chunk(len(kept["roles"])), strict=True)
     ordered = [chunk for _, chunk in sorted(chunks, key=lambda each: each[0])]
     kept["calls"][-1][name] = torch.cat(ordered).float().clone()

@@ -1,6 +1,6 @@
-"""Writes down how the web UI calls a script, its callbacks and the U-Net, for comparison with the tests' double of it.
+"""Records how the web UI calls a script, its callbacks and the U-Net, for comparison with the tests' double.
 
-Its first argument switches it on. `tests/contract.py` loads this very file, so both are asked the same.
+Its first argument enables it. `tests/contract.py` loads this file too, so both record the same things.
 """
 
 import gradio
@@ -24,11 +24,11 @@ METHODS = (
     "postprocess_image_after_composite",
     "postprocess",
 )
-"""What a script runner calls with a generation's record, apart from what depends on extra networks and masks."""
+"""Methods that a script runner calls with a generation's record, except those for extra networks and masks."""
 
 
 def shape_of(value):
-    """Return what kind of thing an argument is: its class, how many there are in it, how many rows a tensor has."""
+    """Return an argument's class, the number of items in it, and a tensor's number of rows."""
     if isinstance(value, torch.Tensor):
         return f"tensor of {len(value)} rows and rank {value.dim()}"
     if isinstance(value, dict):
@@ -39,7 +39,7 @@ def shape_of(value):
 
 
 def gradients():
-    """Return what torch does about gradients now, which says what may be made here and used elsewhere."""
+    """Return torch's gradient mode, which decides whether tensors made here may be used elsewhere."""
     return "inference" if torch.is_inference_mode_enabled() else "kept" if torch.is_grad_enabled() else "none"
 
 
@@ -104,7 +104,7 @@ def release():
 def add_routes(_demo, app):
     @app.get("/ip-adapter-recorder/calls")
     def calls():
-        """Return what was written down since the last time it was asked for."""
+        """Return what was recorded since the last call."""
         made, kept["calls"] = kept["calls"], []
         return made
 
