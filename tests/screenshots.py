@@ -20,7 +20,7 @@ import numpy as np
 from host.small_world import small_world
 from host.webui import REPOSITORY, SETTINGS, WebUI, linked
 from makers import file_of
-from panel.acts import RESTS
+from panel.actions import IDLE
 from panel.served import PATIENCE, started_browser
 from PIL import Image
 
@@ -111,7 +111,7 @@ def take(page: Any, shot: Shot) -> bytes:
         )
     if shot.script:
         choose_script(page, shot.script)
-    page.wait_for_function(RESTS)
+    page.wait_for_function(IDLE)
     page.mouse.move(0, 0)
     return page.locator(shot.part).screenshot(animations="disabled")
 

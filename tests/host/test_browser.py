@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from makers import file_of, picture
-from panel.acts import RESTS
+from panel.actions import IDLE
 from panel.served import CHROMIUM, PATIENCE, PICTURES, started_browser
 
 from host.webui import STARTED, Files, WebUI, reference
@@ -46,15 +46,15 @@ def page(webui: WebUI, browser: Any, request: pytest.FixtureRequest) -> Iterator
     page.close()
 
 
-def rest(page: Any) -> None:
-    """Wait until the server has answered all that the ticked panel asked."""
-    page.wait_for_function(RESTS)
+def wait_until_idle(page: Any) -> None:
+    """Wait until the server has answered everything that the ticked panel asked."""
+    page.wait_for_function(IDLE)
 
 
 def tick(page: Any) -> None:
     page.click(f"{PANEL} .label-wrap")
     page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
-    rest(page)
+    wait_until_idle(page)
 
 
 def drop(page: Any, *seeds: int) -> list[str]:
@@ -74,7 +74,7 @@ def choose(page: Any, model: str) -> None:
 
 
 def generate(page: Any, press: Callable[[], None] | None = None) -> str:
-    """Press Generate, with the mouse unless `press` does it, and return what is written below the picture."""
+    """Press Generate, by mouse unless `press` is given, and return the text below the picture."""
     for name, value in (("width", 128), ("height", 128), ("steps", 2)):
         page.fill(f"#txt2img_{name} input[type=number]", str(value))
     page.evaluate(
@@ -87,22 +87,22 @@ def generate(page: Any, press: Callable[[], None] | None = None) -> str:
     return page.inner_text("#html_info_txt2img") + page.inner_text("#html_log_txt2img")
 
 
-def test_the_five_steps(page: Any, model: str) -> None:
+def test_the_five_steps_of_the_readme_work(page: Any, model: str) -> None:
     page.fill("#txt2img_prompt textarea", "a red cat")
     tick(page)
     first, second = drop(page, 1, 2)
     choose(page, model)
     page.fill(f"{PANEL} input[type=number][aria-label=Weight]", "0.6")
-    told = generate(page)
-    assert f'IP-Adapter 1: "Adapter: {model}.safetensors [' in told
-    assert f", Weight: 0.6, References: {first} {second}, Encoder used: " in told
+    found = generate(page)
+    assert f'IP-Adapter 1: "Adapter: {model}.safetensors [' in found
+    assert f", Weight: 0.6, References: {first} {second}, Encoder used: " in found
 
 
-def test_by_keyboard_alone(page: Any, model: str) -> None:
+def test_it_works_by_keyboard_alone(page: Any, model: str) -> None:
     page.focus(f"{PANEL} :is(button.label-wrap, .label-wrap [role=button])")
     page.keyboard.press("Enter")
     page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
-    rest(page)
+    wait_until_idle(page)
     page.focus(f"{PANEL} .ipadapter-left input[type=file]")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
@@ -111,32 +111,32 @@ def test_by_keyboard_alone(page: Any, model: str) -> None:
     page.wait_for_selector(CARD)
     page.focus(f"{PANEL} select[aria-label=Adapter]")
     page.keyboard.type(model)  # as in any list
-    told = generate(page, lambda: page.press("#txt2img_generate", "Enter"))
-    assert f"References: {hashlib.sha256(content).hexdigest()[:12]}" in told
+    found = generate(page, lambda: page.press("#txt2img_generate", "Enter"))
+    assert f"References: {hashlib.sha256(content).hexdigest()[:12]}" in found
 
 
-def test_references_are_dragged_into_order(page: Any, model: str) -> None:
+def test_references_are_reordered_by_dragging(page: Any, model: str) -> None:
     tick(page)
     first, second, third = drop(page, 1, 2, 3)
     choose(page, model)
-    rest(page)
+    wait_until_idle(page)
     end = {"x": page.eval_on_selector(CARD, "(card) => card.offsetWidth") - 4, "y": 30}
     page.drag_and_drop(f"{CARD} >> nth=0", f"{CARD} >> nth=2", target_position=end)
     assert f"References: {second} {third} {first}" in generate(page)
 
 
-def test_five_units(page: Any, model: str) -> None:
+def test_five_units_each_make_a_difference(page: Any, model: str) -> None:
     tick(page)
     for number in range(1, 6):
         page.click(f"{PANEL} .ipadapter-tab:has-text('Unit {number}')")
         drop(page, number)
         choose(page, model)
         page.fill(f"{PANEL} input[type=number][aria-label=Weight]", f"0.{number}")
-    told = re.findall(r"IP-Adapter (\d): [^\"]*\"[^\"]*Weight: ([\d.]+)", generate(page))
-    assert told == [(str(number), f"0.{number}") for number in range(1, 6)]
+    found = re.findall(r"IP-Adapter (\d): [^\"]*\"[^\"]*Weight: ([\d.]+)", generate(page))
+    assert found == [(str(number), f"0.{number}") for number in range(1, 6)]
 
 
-def test_a_broken_file_is_named_and_left_out(page: Any) -> None:
+def test_a_broken_file_is_named_and_skipped(page: Any) -> None:
     tick(page)
     broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
     page.set_input_files(f"{PANEL} .ipadapter-left input[type=file]", [broken])
@@ -174,7 +174,7 @@ def test_a_result_becomes_a_reference_with_a_region_that_is_drawn(page: Any, mod
     assert re.search(r"References: \w{12}, Region: \w{12}", generate(page))
 
 
-def test_presets_are_kept_by_the_web_ui(page: Any, webui: WebUI, model: str) -> None:
+def test_presets_survive_in_the_web_ui(page: Any, webui: WebUI, model: str) -> None:
     tick(page)
     page.click(f"{PANEL} .ipadapter-chip:text-is('Composition')")
     page.once("dialog", lambda dialog: dialog.accept("of a test"))
@@ -190,7 +190,7 @@ def test_presets_are_kept_by_the_web_ui(page: Any, webui: WebUI, model: str) -> 
     page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('Deleted of a test.')")
 
 
-def test_pasting_a_pictures_parameters_restores_its_references_and_makes_it_again(
+def test_pasting_a_pictures_parameters_restores_its_references_and_reproduces_it(
     page: Any, webui: WebUI, model: str
 ) -> None:
     unit = {"model": model, "images": [reference(1), {"image": reference(2), "weight": 0.5}], "weight": 0.4}
@@ -198,9 +198,9 @@ def test_pasting_a_pictures_parameters_restores_its_references_and_makes_it_agai
     page.fill("#txt2img_prompt textarea", parameters)
     page.click("#txt2img_tools #paste")
     page.wait_for_selector(f"{CARD} >> nth=1", state="attached")
-    told = re.compile(r'IP-Adapter 1: "[^"]*"')
-    made = generate(page).rpartition("Steps: ")[2]  # Forge Neo leaves in the prompt what was pasted, without us too
-    assert told.findall(made) == told.findall(parameters)
+    entry = re.compile(r'IP-Adapter 1: "[^"]*"')
+    made = generate(page).rpartition("Steps: ")[2]  # Forge Neo itself leaves the pasted text in the prompt
+    assert entry.findall(made) == entry.findall(parameters)
     assert page.inner_text(f"{PANEL} .ipadapter-message") == ""
 
 
@@ -213,13 +213,13 @@ def test_an_unticked_panel_does_nothing(page: Any) -> None:
     assert "IP-Adapter" not in generate(page)
 
 
-def test_after_a_reload_of_the_ui_units_act_once(page: Any, webui: WebUI, model: str) -> None:
+def test_units_apply_once_after_a_reload_of_the_ui(page: Any, webui: WebUI, model: str) -> None:
     unit = {"model": model, "images": [reference(1)]}
     before, plain, hooks = webui.generate(unit), webui.generate(), webui.hooks()
     starts, reloads = webui.logged(STARTED), webui.logged("Restarting UI")
     page.click("#footer a:has-text('Reload UI')")
     webui.wait_until_logged("Restarting UI", reloads + 1)
-    page.goto("about:blank")  # the page would ask whether it is back, which ends it while it adds its routes
+    page.goto("about:blank")  # the page polls the server, which would stop it while it adds its routes
     webui.wait(starts + 1)
     assert webui.generate(unit) - before == 0
     assert webui.generate() - plain == 0

@@ -1,4 +1,4 @@
-"""What a person does to the panel, and what the script is given then."""
+"""A user's actions in the panel, and the units that the script is given then."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ def picture_of(url: str) -> Image.Image:
 
 
 def colour_of(image: dict[str, Any]) -> str:
-    """Return which of `COLOURS` a reference shows in its middle."""
+    """Return which of `COLOURS` a reference has in its middle."""
     picture = picture_of(image["image"]).convert("RGB")
     middle = picture.getpixel((picture.width // 2, picture.height // 2))
     return next(name for name, colour in COLOURS.items() if colour == middle)
@@ -41,25 +41,25 @@ def drop_colours(page: Any, *names: str, field: str = ".ipadapter-left") -> None
 
 
 def colours(page: Any, field: str = "images") -> list[str]:
-    """Return the colours of the first unit's references, as the script is given them."""
+    """Return the colours of the first unit's references in the order that the script is given."""
     return [colour_of(image) for image in given(page)[0][field]]
 
 
-RESTS = """() => {
+IDLE = """() => {
     const {asking, plot} = ipAdapter.panels.txt2img;
     return asking.waiting.length === 0 && plot.root.getAttribute("aria-busy") === "false";
 }"""
-"""Whether a ticked panel waits for nothing that the server was asked; an answer draws it again."""
+"""Whether a ticked panel waits for no answer from the server; an answer redraws it."""
 
 
-def rest(page: Any) -> None:
-    page.wait_for_function(RESTS)
+def wait_until_idle(page: Any) -> None:
+    page.wait_for_function(IDLE)
 
 
 def tick(page: Any) -> None:
     page.check("#ipadapter_txt2img-checkbox input")
     page.wait_for_selector("select[aria-label=Adapter] option[value='ip-adapter_sd15.safetensors']", state="attached")
-    rest(page)
+    wait_until_idle(page)
 
 
 def choose(page: Any, name: str = "ip-adapter_sd15.safetensors") -> None:
@@ -86,7 +86,7 @@ def given(page: Any) -> list[dict[str, Any]]:
 
 
 def changed(unit: dict[str, Any]) -> dict[str, Any]:
-    """Return what differs from the defaults of the field table; everything else must be at its default."""
+    """Return the fields that differ from the field table's defaults."""
     defaults = {name: json.loads(json.dumps(field.default)) for name, field in FIELDS.items()}
     return {name: value for name, value in unit.items() if value != defaults[name]}
 
@@ -112,7 +112,7 @@ CONTRASTS = """(selector) => {
 
 
 def contrasts(page: Any, selector: str) -> list[float]:
-    """Return the contrast of each element's text to what is behind it, from 1 to 21 as WCAG 2 counts."""
+    """Return the contrast of each element's text to its background, 1 to 21 as in WCAG 2."""
     return page.evaluate(CONTRASTS, selector)
 
 

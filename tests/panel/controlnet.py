@@ -1,4 +1,4 @@
-"""ControlNet's units on a page, as far as the panel knows them: with gradio 3 the extension's, with gradio 4 Forge's.
+"""ControlNet's units on a page, as far as the panel uses them: with gradio 3 the extension's, with gradio 4 Forge's.
 
 Source: Mikubill/sd-webui-controlnet 1.1.455, scripts/controlnet.py and scripts/controlnet_ui/controlnet_ui_group.py;
 Forge's extensions-builtin/sd_forge_controlnet and modules_forge/forge_canvas.
@@ -7,7 +7,7 @@ Forge's extensions-builtin/sd_forge_controlnet and modules_forge/forge_canvas.
 import gradio as gr
 
 KNOWN = gr.__version__.startswith(("3.", "4."))
-"""Whether a web UI has such a gradio; later ones do not draw what is folded away."""
+"""Whether a web UI has this gradio; later versions do not draw collapsed blocks."""
 
 CANVAS = '<input type="file" class="forge-file-upload"><img class="forge-image">'
 LISTEN = """() => {
@@ -19,11 +19,11 @@ LISTEN = """() => {
         });
     }
 }"""
-"""What Forge's canvas does with a file."""
+"""What Forge's canvas does with a dropped file."""
 
 
 def draw_controlnet(page: gr.Blocks, tab: str) -> None:
-    """Draw two units, folded away, in tabs and once more folded away, each with tabs of its own."""
+    """Draw two units, in an accordion, tabs and another accordion, each unit with tabs of its own."""
     if not KNOWN:
         return
     with (
@@ -33,7 +33,7 @@ def draw_controlnet(page: gr.Blocks, tab: str) -> None:
     ):
         for number in range(2):
             with gr.Tab(f"ControlNet Unit {number}", elem_classes=["cnet-unit-tab"]), gr.Accordion("Unit", open=False):
-                draw_unit()  # in Forge it is folded away, in AUTOMATIC1111's web UI in a tab
+                draw_unit()  # in Forge it is in an accordion, in AUTOMATIC1111's web UI in a tab
     if not gr.__version__.startswith("3."):
         page.load(fn=None, inputs=[], outputs=[], js=LISTEN)
 

@@ -1,6 +1,6 @@
 """A page with the real panel on whatever gradio is installed.
 
-It stands for the web UI: it shows what the script would be given.
+It stands in for the web UI and shows what the script would be given.
 """
 
 import base64
@@ -121,14 +121,14 @@ LIKENESS: dict[str, Any] = {
         },
     ],
 }
-"""What the server found in the pictures of the last generation."""
+"""The likeness report of the last generation's pictures."""
 
 PNG = (
     "data:image/png;base64,"
     "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
 )
 REFERENCES = {"a" * 12: PNG, "b" * 12: PNG}
-"""Pictures that are kept, by the first digits of their hashes."""
+"""Kept references, by the first digits of their hashes."""
 
 
 def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
@@ -137,12 +137,12 @@ def take(parameters: dict[str, Any], functions: Any) -> list[Any]:
 
 
 def done(words: str, name: str) -> dict[str, Any]:
-    """Return what the library says when something is done; its own module needs torch."""
+    """Return the library's answer to a finished action; its own module needs torch."""
     return {"message": words, "values": {"name": name}}
 
 
 class Server:
-    """What answers the panel: presets and plots are the library's own, the rest only looks like it."""
+    """Answers the panel: presets and plots come from the library, everything else only looks like it."""
 
     def __init__(self, folder: str) -> None:
         self.models = MODELS
@@ -190,7 +190,7 @@ class Server:
         raise ArithmeticError("as a server may")
 
     def hang(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Answer late, as a server does that was restarted or is busy."""
+        """Answer late, like a server that was restarted or is busy."""
         time.sleep(asked["seconds"])
         return {"late": True}
 
@@ -215,15 +215,15 @@ class Server:
         return plotted(unit, SDXL if asked["base"] == "SDXL" else SD)
 
     def check(self, asked: dict[str, Any]) -> dict[str, Any]:
-        told = {"sharpness": 0.1, "seen": [PNG], "advice": ["The picture is blurred: take a sharper one."]}
-        return {"references": [told for _ in asked["unit"]["images"]], "agreement": None, "advice": ["All is one."]}
+        each = {"sharpness": 0.1, "seen": [PNG], "advice": ["The picture is blurred: take a sharper one."]}
+        return {"references": [each for _ in asked["unit"]["images"]], "agreement": None, "advice": ["All is one."]}
 
     def faces(self, asked: dict[str, Any]) -> dict[str, Any]:
         boxes = [[1, 2, 5, 6], [6, 2, 9, 5]]
         return {"width": 10, "height": 10, "faces": [{"number": i, "box": box} for i, box in enumerate(boxes)]}
 
     def keypoints(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Draw a square of the photo's colour where the face is to be, in the asked size."""
+        """Draw a square of the photo's colour in place of the face, in the requested size."""
         if asked["face"] == "right":
             raise IPAdapterError("Shows no face on the right.")
         size = asked["width"], asked["height"]

@@ -1,4 +1,4 @@
-"""A page served by a process of its own, and opened in a real browser."""
+"""Serve a page from a separate process and open it in a real browser."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 PATIENCE = 180_000
-"""Milliseconds until a state that is waited for counts as missing: a busy machine takes minutes to draw a page."""
+"""Milliseconds to wait for a state before the test fails: a busy machine takes minutes to draw a page."""
 
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium was found; CHROMIUM may name one")
 
@@ -37,13 +37,13 @@ def answers(address: str) -> bool:
 
 @contextmanager
 def serve(module: str) -> Iterator[str]:
-    """Run a module's `main`, which takes a port, and give the page's address."""
+    """Run a module's `main`, which takes a port, and yield the page's address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": paths, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "127.0.0.1"}
-    start = f"import conftest; from {module} import main; main()"  # as the tests themselves begin
+    start = f"import conftest; from {module} import main; main()"  # the tests' own import path
     server = subprocess.Popen([sys.executable, "-c", start, str(port)], env=environment, cwd=TESTS)
     address = f"http://127.0.0.1:{port}/"
     try:
@@ -65,7 +65,7 @@ def started_browser() -> Iterator[Any]:
 
 @contextmanager
 def opened(browser: Any, address: str, name: str, **context: Any) -> Iterator[Any]:
-    """Open a page that has the panel; afterwards take its picture and see that its code met no error."""
+    """Open a page with the panel; afterwards take a screenshot and check that its code raised no error."""
     page = browser.new_page(**{"viewport": {"width": 1100, "height": 1000}, **context})
     page.set_default_timeout(PATIENCE)
     errors: list[str] = []

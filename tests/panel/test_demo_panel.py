@@ -1,4 +1,4 @@
-"""The panel with the small model behind it, in a real browser: a reference gives its colour to the picture."""
+"""The panel with the small model, in a real browser: a reference gives its colour to the picture."""
 
 import importlib.util
 import io
@@ -38,13 +38,13 @@ def shown(page: Any) -> list[Image.Image]:
     return [Image.open(file).resize((SIZE, SIZE), Image.Resampling.NEAREST) for file in files]
 
 
-def test_a_reference_gives_its_colour(browser: Any, demo_address: str) -> None:
+def test_a_reference_gives_its_colour_to_the_picture(browser: Any, demo_address: str) -> None:
     reference = REFERENCES[1]
     with opened(browser, demo_address, "demo-panel") as page:
         page.click(f"img[alt='{name_of(reference)}']")
         page.wait_for_selector(".ipadapter-reference")
         option = f"select[aria-label=Adapter] option[value='{ADAPTERS['base']}']"
-        page.wait_for_selector(option, state="attached", timeout=WAIT)  # the click ticked the panel, too
+        page.wait_for_selector(option, state="attached", timeout=WAIT)  # the click also ticked the panel
         page.wait_for_function("document.querySelector('select[aria-label=Adapter]').value !== ''")
         page.select_option("select[aria-label=Adapter]", ADAPTERS["base"])
         page.click("#generate")
@@ -55,7 +55,7 @@ def test_a_reference_gives_its_colour(browser: Any, demo_address: str) -> None:
     assert colours.count(reference.colour) >= 3, colours
 
 
-def test_what_cannot_run_is_said_on_the_page(browser: Any, demo_address: str) -> None:
+def test_an_error_is_shown_on_the_page(browser: Any, demo_address: str) -> None:
     with opened(browser, demo_address, "demo-panel-error") as page:
         page.check("#ipadapter_txt2img-checkbox input")
         page.click("#generate")

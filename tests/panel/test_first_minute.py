@@ -1,4 +1,4 @@
-"""A new user's first minute in a real browser: a picture is enough, and what is missing is said where it is missing."""
+"""A new user's first minute in a real browser: a picture is enough, and what is missing is shown in its place."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .acts import contrasts, drop, given, rest, tick, unfold
+from .actions import contrasts, drop, given, tick, unfold, wait_until_idle
 from .page import MODELS, PNG
 from .served import needs_chromium, opened
 
@@ -23,7 +23,7 @@ NOTE = ".ipadapter-right > .ipadapter-field .ipadapter-note.wrong"
 
 @contextmanager
 def only(page: Any, *names: str) -> Iterator[None]:
-    """Let the server have these adapters and no others."""
+    """Make the server list these adapters only."""
     ask = "(names) => ipAdapter.panels.txt2img.asking.ask('have', {names})"
     page.evaluate(ask, list(names))
     yield
@@ -39,7 +39,7 @@ PASTE = """async (png) => {
 
 
 @pytest.mark.parametrize("way", ["chosen", "pasted", "sent"])
-def test_a_picture_is_enough(page: Any, way: str) -> None:
+def test_a_picture_is_enough_to_start(page: Any, way: str) -> None:
     if way == "chosen":
         drop(page, "one.png")
     elif way == "pasted":
@@ -52,7 +52,7 @@ def test_a_picture_is_enough(page: Any, way: str) -> None:
     assert (unit["model"], len(unit["images"])) == (PLUS, 1)
 
 
-def test_a_chosen_adapter_stays(page: Any) -> None:
+def test_a_chosen_adapter_is_not_replaced(page: Any) -> None:
     tick(page)
     page.select_option("select[aria-label=Adapter]", BASE)
     drop(page, "one.png")
@@ -60,7 +60,7 @@ def test_a_chosen_adapter_stays(page: Any) -> None:
     assert page.inner_text(".ipadapter-message") == ""
 
 
-def test_the_choice_is_taken_back_for_good(page: Any) -> None:
+def test_an_automatic_choice_that_was_undone_is_not_repeated(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     page.click(".ipadapter-message button:text-is('Undo')")
@@ -82,17 +82,17 @@ def test_the_choice_is_taken_back_for_good(page: Any) -> None:
     ],
     ids=["none", "for another checkpoint", "something is missing"],
 )
-def test_what_to_do_is_said_where_no_adapter_can_run(page: Any, names: tuple[str, ...], text: str) -> None:
+def test_the_panel_says_what_to_do_if_no_adapter_can_run(page: Any, names: tuple[str, ...], text: str) -> None:
     with only(page, *names):
         drop(page, "one.png")
         page.wait_for_selector(NOTE)
-        rest(page)
+        wait_until_idle(page)
         assert page.inner_text(NOTE) == text
         assert page.input_value("select[aria-label=Adapter]") == ""
 
 
 @pytest.mark.parametrize("way", ["#refuse", "#raise"], ids=["as the web UI", "as gradio"])
-def test_why_a_generation_was_refused_stands_beside_its_unit(page: Any, way: str) -> None:
+def test_the_reason_for_a_refused_generation_is_shown_in_its_unit(page: Any, way: str) -> None:
     tick(page)
     page.fill("#comments textarea", "Refusal: IP-Adapter unit 2: model is required: the file name of an adapter.")
     page.click(way)
@@ -106,17 +106,17 @@ def test_why_a_generation_was_refused_stands_beside_its_unit(page: Any, way: str
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_all_words_can_be_read(browser: Any, address: str, theme: str) -> None:
+def test_all_text_has_enough_contrast(browser: Any, address: str, theme: str) -> None:
     with opened(browser, f"{address}?__theme={theme}", f"first-minute-{theme}") as page:
         tick(page)
         drop(page, "one.png", "two.png")
         unfold(page, "References")
-        rest(page)
+        wait_until_idle(page)
         words = ".ipadapter-note, .ipadapter-message, .ipadapter-add, .ipadapter-tab small, figcaption, small"
         assert min(contrasts(page, f".ipadapter-panel :is({words})")) > 4.5, "the contrast that WCAG 2 asks for"
 
 
-def test_a_weight_can_be_read(page: Any) -> None:
+def test_the_whole_weight_is_visible(page: Any) -> None:
     tick(page)
     drop(page, "one.png", "two.png")
     weight = page.locator("[aria-label='Weight of reference 1']")

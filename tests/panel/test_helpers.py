@@ -1,4 +1,4 @@
-"""What helps a person in the panel: the summary, presets, copies, the plot, the reference check, subjects."""
+"""What helps the user in the panel: the summary, presets, copies, the plot, the reference check, subjects."""
 
 import importlib.util
 import re
@@ -12,7 +12,19 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
 
 from lib_ipadapter.unit.presets import INTENTS
 
-from .acts import changed, choose, colour_of, coloured, colours, drop, drop_colours, given, rest, tick, unfold
+from .actions import (
+    changed,
+    choose,
+    colour_of,
+    coloured,
+    colours,
+    drop,
+    drop_colours,
+    given,
+    tick,
+    unfold,
+    wait_until_idle,
+)
 from .served import needs_chromium
 
 pytestmark = needs_chromium
@@ -25,11 +37,11 @@ def tab(page: Any, number: int) -> str:
 
 
 def settings(page: Any) -> dict[str, Any]:
-    """Return what differs from the defaults in the first unit, but for its pictures."""
+    """Return the first unit's fields that differ from the defaults, without its pictures."""
     return {name: value for name, value in changed(given(page)[0]).items() if name != "images"}
 
 
-def test_a_tab_says_what_is_in_it(page: Any) -> None:
+def test_a_tab_summarises_its_unit(page: Any) -> None:
     tick(page)
     assert tab(page, 1) == "Unit 1"
     drop(page, "one.png", "two.png")
@@ -47,7 +59,7 @@ def test_a_tab_says_what_is_in_it(page: Any) -> None:
     assert "Plus" in tab(page, 1)
 
 
-def test_adapters_stand_by_kind_and_those_that_do_not_fit_last(page: Any) -> None:
+def test_adapters_are_grouped_by_family_with_misfits_last(page: Any) -> None:
     tick(page)
     groups = page.locator("select[aria-label=Adapter] optgroup")
     names = [group.get_attribute("label") for group in groups.all()]
@@ -55,7 +67,7 @@ def test_adapters_stand_by_kind_and_those_that_do_not_fit_last(page: Any) -> Non
     assert groups.last.locator("option").count() == 1
 
 
-def test_what_an_adapter_misses_is_said_in_place(page: Any) -> None:
+def test_a_missing_file_of_an_adapter_is_shown_in_the_unit(page: Any) -> None:
     tick(page)
     option = page.locator("option[value='ip-adapter-faceid-portrait_sd15.bin']")
     assert "⚠" in option.inner_text()
@@ -64,7 +76,7 @@ def test_what_an_adapter_misses_is_said_in_place(page: Any) -> None:
 
 
 @pytest.mark.parametrize("intent", INTENTS)
-def test_an_intent_sets_its_settings_and_can_be_taken_back(page: Any, intent: str) -> None:
+def test_an_intent_sets_its_fields_and_can_be_undone(page: Any, intent: str) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, PLUS)
@@ -80,7 +92,7 @@ def test_an_intent_sets_its_settings_and_can_be_taken_back(page: Any, intent: st
     assert settings(page) == {"model": PLUS, "end": 0.5}
 
 
-def test_an_intent_chooses_an_adapter_where_the_person_has_chosen_none(page: Any) -> None:
+def test_an_intent_chooses_an_adapter_if_the_user_has_not(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     page.click(".ipadapter-chip:text-is('Face')")
@@ -92,7 +104,7 @@ def test_an_intent_chooses_an_adapter_where_the_person_has_chosen_none(page: Any
     assert given(page)[0]["model"] == "ip-adapter_sd15.safetensors"
 
 
-def test_own_presets_are_kept_taken_and_deleted(page: Any) -> None:
+def test_own_presets_are_saved_applied_and_deleted(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, PLUS)
@@ -111,7 +123,7 @@ def test_own_presets_are_kept_taken_and_deleted(page: Any) -> None:
     assert page.locator("select[aria-label='Own presets']").count() == 0
 
 
-def test_a_unit_is_copied_and_emptied(page: Any) -> None:
+def test_a_unit_can_be_copied_and_reset(page: Any) -> None:
     tick(page)
     assert page.locator("[aria-label='Copy from another unit']").count() == 0, "there is none"
     drop_colours(page, "red", "green")
@@ -131,11 +143,11 @@ def test_a_unit_is_copied_and_emptied(page: Any) -> None:
 
 def bars(page: Any) -> list[float]:
     """Return the heights of the plot's bars."""
-    rest(page)
+    wait_until_idle(page)
     return [float(bar.get_attribute("height")) for bar in page.locator(".ipadapter-plot rect").all()]
 
 
-def test_the_plot_moves_with_the_controls(page: Any) -> None:
+def test_the_plot_follows_the_controls(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, PLUS)
@@ -145,7 +157,7 @@ def test_the_plot_moves_with_the_controls(page: Any) -> None:
     page.click(".ipadapter-chip:text-is('Composition')")
     assert [index for index, high in enumerate(bars(page)) if high > 1] == [4, 5]
     page.fill("input[type=number][aria-label=End]", "0.5")
-    rest(page)
+    wait_until_idle(page)
     last = page.get_attribute(".ipadapter-plot polyline", "points").split()[-1]
     assert last == "240,60"
     unfold(page, "Layers and steps")
@@ -156,7 +168,7 @@ def test_the_plot_moves_with_the_controls(page: Any) -> None:
     assert "from 0 to 15" in page.inner_text(".ipadapter-plot .wrong")
 
 
-def test_questions_that_cross_each_other_get_their_own_answers(page: Any) -> None:
+def test_concurrent_requests_get_their_own_answers(page: Any) -> None:
     tick(page)
     answers = page.evaluate(
         """() => Promise.all([
@@ -171,7 +183,7 @@ def test_questions_that_cross_each_other_get_their_own_answers(page: Any) -> Non
     assert "console" in answers[1]["message"]
 
 
-def test_what_the_encoder_sees_and_advice_stand_below_each_reference(page: Any) -> None:
+def test_the_encoder_input_and_advice_are_shown_below_each_reference(page: Any) -> None:
     tick(page)
     drop(page, "one.png", "two.png")
     choose(page, PLUS)
@@ -189,7 +201,7 @@ def test_what_the_encoder_sees_and_advice_stand_below_each_reference(page: Any) 
     assert page.locator(".ipadapter-reference .ipadapter-seen img").count() == 1
 
 
-def test_long_work_tells_how_far_it_is_as_the_web_ui_does_and_can_be_stopped(page: Any) -> None:
+def test_long_work_shows_its_progress_like_the_web_ui_and_can_be_stopped(page: Any) -> None:
     asked: list[Any] = []
 
     def progress(route: Any) -> None:
@@ -214,11 +226,11 @@ def test_long_work_tells_how_far_it_is_as_the_web_ui_does_and_can_be_stopped(pag
     page.wait_for_selector(".ipadapter-message:has-text('Saved as slow.')")
     assert len(set(asked)) == 1
     assert asked[0].startswith("task(ipadapter-")
-    page.wait_for_timeout(700)  # longer than from one look at the progress to the next
+    page.wait_for_timeout(700)  # longer than the interval between progress requests
     assert "Saved as slow." in page.inner_text(".ipadapter-message")
 
 
-def test_faces_are_numbered_and_one_is_chosen_by_a_click(page: Any) -> None:
+def test_faces_are_numbered_and_chosen_by_a_click(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
@@ -228,7 +240,7 @@ def test_faces_are_numbered_and_one_is_chosen_by_a_click(page: Any) -> None:
         page.eval_on_selector(at, "(one) => one.getBoundingClientRect().toJSON()")
         for at in (".ipadapter-reference > img", ".ipadapter-faces rect")
     )
-    side = min(picture["width"], picture["height"])  # a square picture within
+    side = min(picture["width"], picture["height"])  # a square picture inside
     left, top = picture["x"] + (picture["width"] - side) / 2, picture["y"] + (picture["height"] - side) / 2
     assert face["x"] == pytest.approx(left + side * 0.1, abs=2)
     assert face["y"] == pytest.approx(top + side * 0.2, abs=2)
@@ -239,7 +251,7 @@ def test_faces_are_numbered_and_one_is_chosen_by_a_click(page: Any) -> None:
     assert page.locator(".ipadapter-faces").count() == 0
 
 
-def test_references_of_one_unit_have_crops_of_their_own(page: Any) -> None:
+def test_references_of_one_unit_have_their_own_crops(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     assert page.locator("[aria-label='Crop of reference 1']").count() == 0, "the unit's is enough for one"
@@ -267,17 +279,17 @@ READ = """() => {
         for (const name of ["title", "aria-label", "placeholder", "alt", "label"]) found.push(one.getAttribute(name));
     return found.filter((text) => text && text.trim());
 }"""
-UNTOLD = re.compile(
+NOT_TRANSLATED = re.compile(
     r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|Clara|slow|(FaceID )?Plus.*|Base|Portrait|.*Portrait"
     r"|base.*|InstantID"
     r"|txt2img .*|.* is for SDXL.*|needs insightface.*|[\d:., ;]*feather [\d.]+"
     r"|linear (in|out)|cosine (in|out)|(left|right|top|bottom|middle).*"
 )
-"""Names, numbers, signs, what the server says with a name in it, and words that a field takes as they are."""
+"""Names, numbers, signs, the server's messages that contain a name, and words that a field accepts literally."""
 
 
 def untranslated(page: Any) -> set[str]:
-    return {text for text in page.evaluate(READ) if "«" not in text and not UNTOLD.fullmatch(text.strip())}
+    return {text for text in page.evaluate(READ) if "«" not in text and not NOT_TRANSLATED.fullmatch(text.strip())}
 
 
 def test_every_text_of_the_panel_can_be_translated(page: Any) -> None:
@@ -287,7 +299,7 @@ def test_every_text_of_the_panel_can_be_translated(page: Any) -> None:
     page.click("button:text-is('Check references')")
     page.wait_for_selector(".ipadapter-faces")
     page.evaluate(TEXTS)
-    rest(page)
+    wait_until_idle(page)
     assert untranslated(page) == set()
     page.click(".ipadapter-field.mask button:text-is('«Draw…»')")
     page.wait_for_selector("dialog[open]")
@@ -298,7 +310,7 @@ def test_every_text_of_the_panel_can_be_translated(page: Any) -> None:
     assert untranslated(page) == set()
 
 
-def test_words_that_mean_something_are_offered(page: Any) -> None:
+def test_words_that_a_field_accepts_are_suggested(page: Any) -> None:
     tick(page)
     unfold(page, "Region")
     drawn = page.evaluate("[...document.querySelector('[aria-label=Place]').list.options].map((one) => one.value)")
@@ -306,7 +318,7 @@ def test_words_that_mean_something_are_offered(page: Any) -> None:
     assert "left to right" in drawn
 
 
-def test_subjects_are_chosen_made_and_carried(page: Any, tmp_path: Path) -> None:
+def test_subjects_are_chosen_created_exported_and_imported(page: Any, tmp_path: Path) -> None:
     tick(page)
     choose(page, PLUS)
     unfold(page, "References")
@@ -338,12 +350,12 @@ def test_subjects_are_chosen_made_and_carried(page: Any, tmp_path: Path) -> None
 
 
 def subject(page: Any, name: str) -> dict[str, Any]:
-    """Return what the server has of a subject."""
+    """Return a subject as the server has it."""
     ask = "(name) => ipAdapter.panels.txt2img.asking.ask('read subject', {name})"
     return page.evaluate(ask, name)
 
 
-def test_references_become_a_subject_that_stands_for_them(page: Any) -> None:
+def test_references_become_a_subject_that_replaces_them(page: Any) -> None:
     tick(page)
     choose(page, PLUS)
     drop_colours(page, "red", "green")
@@ -369,7 +381,7 @@ def test_references_become_a_subject_that_stands_for_them(page: Any) -> None:
     assert (given(page)[0]["subject"], colours(page)) == ("", ["red", "green"])
 
 
-def test_a_subject_is_changed_in_place(page: Any) -> None:
+def test_a_subject_can_be_edited(page: Any) -> None:
     tick(page)
     choose(page, PLUS)
     drop_colours(page, "red", "green", "blue")
@@ -397,7 +409,7 @@ def test_a_subject_is_changed_in_place(page: Any) -> None:
     assert given(page)[0]["subject"] == "Frida"
 
 
-def test_a_subject_that_cannot_be_saved_comes_back_with_what_was_typed(page: Any) -> None:
+def test_a_subject_that_cannot_be_saved_keeps_what_was_typed(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     unfold(page, "References")
@@ -411,7 +423,7 @@ def test_a_subject_that_cannot_be_saved_comes_back_with_what_was_typed(page: Any
     page.wait_for_selector("dialog", state="detached")
 
 
-def test_what_the_server_says_can_be_translated(page: Any) -> None:
+def test_messages_of_the_server_can_be_translated(page: Any) -> None:
     page.evaluate("window.getTranslation = (text) => ({'Saved as {name}.': 'Als {name} gespeichert.'})[text]")
     tick(page)
     page.once("dialog", lambda dialog: dialog.accept("weich {name}"))

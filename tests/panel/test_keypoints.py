@@ -1,4 +1,4 @@
-"""The picture of a face's points in a real browser: drawn, put elsewhere, and sent to ControlNet."""
+"""The key points of a face in a real browser: drawn, moved, and sent to ControlNet."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ from PIL import Image
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .acts import COLOURS, choose, coloured, drop_colours, given, picture_of, tick
+from .actions import COLOURS, choose, coloured, drop_colours, given, picture_of, tick
 from .controlnet import KNOWN
 from .served import needs_chromium
 
@@ -33,7 +33,7 @@ def press(page: Any, text: str) -> None:
 
 
 def drawn(page: Any, before: str = "") -> Image.Image:
-    """Return the picture that is shown, once it is another one than before."""
+    """Return the picture that is shown, once it has changed."""
     page.wait_for_function(
         "(before) => { const i = document.querySelector('.ipadapter-points img'); return i && i.src !== before; }",
         arg=before,
@@ -51,13 +51,13 @@ def square(picture: Image.Image) -> tuple[float, ...]:
     return left / picture.width, upper / picture.height, right / picture.width, lower / picture.height
 
 
-def test_it_is_offered_for_instantid_only(page: Any) -> None:
+def test_key_points_are_offered_for_instantid_only(page: Any) -> None:
     begin(page, "red")
     choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
     page.wait_for_selector(BLOCK, state="detached")
 
 
-def test_the_points_of_a_reference_are_drawn_in_the_size_of_the_picture_to_come(page: Any) -> None:
+def test_key_points_are_drawn_in_the_size_of_the_next_picture(page: Any) -> None:
     begin(page, "red", "green")
     press(page, "Draw key points")
     first = drawn(page)
@@ -70,7 +70,7 @@ def test_the_points_of_a_reference_are_drawn_in_the_size_of_the_picture_to_come(
     assert "place" not in json.dumps(given(page)), "it is no part of the unit"
 
 
-def test_another_photo_with_a_face_of_its_own(page: Any) -> None:
+def test_key_points_can_be_taken_from_another_photo(page: Any) -> None:
     begin(page, "red")
     photo = {"name": "other.png", "mimeType": "image/png", "buffer": coloured("blue")}
     page.set_input_files(f"{BLOCK} input[type=file]", photo)
@@ -84,7 +84,7 @@ def test_another_photo_with_a_face_of_its_own(page: Any) -> None:
     assert len(given(page)[0]["images"]) == 1, "it is no reference"
 
 
-def test_a_box_drawn_on_it_is_where_the_face_goes(page: Any) -> None:
+def test_the_face_moves_to_a_drawn_box(page: Any) -> None:
     begin(page, "red")
     press(page, "Draw key points")
     drawn(page)
@@ -104,7 +104,7 @@ def test_a_box_drawn_on_it_is_where_the_face_goes(page: Any) -> None:
     assert square(drawn(page, before)) == pytest.approx((0.433, 0.4, 0.566, 0.6), abs=0.01), "in the middle"
 
 
-def test_the_place_by_numbers(page: Any) -> None:
+def test_the_face_can_be_placed_by_numbers(page: Any) -> None:
     begin(page, "red")
     page.fill(f"{BLOCK} [aria-label='Height (%)']", "80")
     page.press(f"{BLOCK} [aria-label='Height (%)']", "Tab")
@@ -117,7 +117,7 @@ def test_the_place_by_numbers(page: Any) -> None:
     assert shown(page) == before, "out of range"
 
 
-def test_it_can_be_downloaded(page: Any) -> None:
+def test_the_picture_can_be_downloaded(page: Any) -> None:
     begin(page, "red")
     with page.expect_download() as download:
         press(page, "Download")
@@ -141,7 +141,7 @@ def in_controlnet(page: Any, number: int) -> Image.Image | None:
 
 
 @with_controlnet
-def test_it_is_sent_to_the_first_unit_of_controlnet_that_has_no_picture(page: Any) -> None:
+def test_the_picture_is_sent_to_controlnets_first_empty_unit(page: Any) -> None:
     begin(page, "red", "green")
     assert in_controlnet(page, 0) is None
     for number, colour in enumerate(("red", "green")):
@@ -160,7 +160,7 @@ def test_it_is_sent_to_the_first_unit_of_controlnet_that_has_no_picture(page: An
     page.wait_for_selector(".ipadapter-message.wrong:has-text('Every unit of ControlNet has a picture')")
 
 
-def test_without_controlnet_there_is_nothing_to_send_it_to(page: Any) -> None:
+def test_without_controlnet_the_picture_cannot_be_sent(page: Any) -> None:
     page.evaluate("document.querySelectorAll('[id$=_controlnet]').forEach((each) => each.remove())")
     begin(page, "red")
     assert page.locator(f"{BLOCK} button:text-is('Download')").count() == 1

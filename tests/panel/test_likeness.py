@@ -1,4 +1,4 @@
-"""The table of likenesses below the gallery, in a real browser, from what the server answers."""
+"""The likeness report's table below the gallery, in a real browser, made from the server's answer."""
 
 import importlib.util
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .acts import contrasts, tick
+from .actions import contrasts, tick
 from .page import TITLE
 from .served import needs_chromium, opened
 
@@ -30,7 +30,7 @@ def rows(page: Any) -> list[list[str]]:
     )
 
 
-def test_the_answer_takes_the_place_of_its_title_and_other_lines_stay(page: Any) -> None:
+def test_the_table_replaces_the_reports_title_and_other_lines_stay(page: Any) -> None:
     tick(page)
     comment(page, *LINES)
     page.wait_for_selector(TABLE)
@@ -48,7 +48,7 @@ def test_the_answer_takes_the_place_of_its_title_and_other_lines_stay(page: Any)
     assert page.locator(f"{TABLE} tr.low").count() == 2
 
 
-def test_the_next_run_has_a_table_of_its_own(page: Any) -> None:
+def test_the_next_generation_has_its_own_table(page: Any) -> None:
     tick(page)
     for before in ("first", "second"):
         comment(page, before, TITLE)
@@ -60,7 +60,7 @@ def test_the_next_run_has_a_table_of_its_own(page: Any) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_can_be_read_in_either_theme(browser: Any, address: str, theme: str) -> None:
+def test_the_table_has_enough_contrast_in_both_themes(browser: Any, address: str, theme: str) -> None:
     with opened(browser, f"{address}?__theme={theme}", f"likeness-{theme}") as page:
         tick(page)
         comment(page, *LINES)

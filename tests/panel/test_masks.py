@@ -1,4 +1,4 @@
-"""The mask editor in a real browser: what is drawn is what the script is given."""
+"""The mask editor in a real browser: the script is given what was drawn."""
 
 import importlib.util
 import io
@@ -10,7 +10,7 @@ from PIL import Image
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .acts import drop, given, picture_of, tick, unfold
+from .actions import drop, given, picture_of, tick, unfold
 from .served import needs_chromium, opened
 
 pytestmark = needs_chromium
@@ -33,7 +33,7 @@ def use(page: Any) -> Image.Image | None:
 
 
 def stroke(page: Any, *places: tuple[float, float]) -> None:
-    """Draw a line through places, as fractions of the canvas."""
+    """Draw a line through points, as fractions of the canvas."""
     box = page.locator("dialog canvas").bounding_box()
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
     page.mouse.move(*points[0])
@@ -59,7 +59,7 @@ def test_a_stroke_is_a_region_with_a_soft_edge(page: Any) -> None:
     assert len([count for count in mask.histogram() if count]) > 10, "an edge of many greys"
 
 
-def test_without_a_soft_edge_it_is_black_and_white_but_for_the_very_edge(page: Any) -> None:
+def test_without_a_soft_edge_it_is_black_and_white_up_to_antialiasing(page: Any) -> None:
     open_editor(page)
     page.fill("dialog [aria-label='Soft edge']", "0")
     page.fill("dialog [aria-label=Size]", "0.5")
@@ -71,7 +71,7 @@ def test_without_a_soft_edge_it_is_black_and_white_but_for_the_very_edge(page: A
     assert (at(mask, 0.5, 0.28), at(mask, 0.5, 0.22)) == (255, 0)
 
 
-def test_the_eraser_takes_away_and_undo_brings_back(page: Any) -> None:
+def test_the_eraser_removes_and_undo_restores(page: Any) -> None:
     open_editor(page)
     page.click("dialog [title='Left half']")
     page.click("dialog button:text-is('Eraser')")
@@ -82,7 +82,7 @@ def test_the_eraser_takes_away_and_undo_brings_back(page: Any) -> None:
     assert [at(mask, x, 0.5) for x in (0.05, 0.2, 0.4, 0.7)] == [255, 0, 255, 0]
 
 
-def test_invert_clear_and_fill(page: Any) -> None:
+def test_invert_clear_and_fill_change_the_whole_mask(page: Any) -> None:
     open_editor(page)
     page.click("dialog [title='Left third']")
     page.click("dialog button:text-is('Invert')")
@@ -96,7 +96,7 @@ def test_invert_clear_and_fill(page: Any) -> None:
     assert use(page) is None, "everywhere is no region"
 
 
-def test_a_region_is_drawn_on(page: Any) -> None:
+def test_an_existing_region_can_be_edited(page: Any) -> None:
     open_editor(page)
     page.click("dialog [title='Top half']")
     use(page)
@@ -106,7 +106,7 @@ def test_a_region_is_drawn_on(page: Any) -> None:
     assert [at(mask, 0.5, y) for y in (0.2, 0.65, 0.8)] == [255, 0, 255]
 
 
-def test_a_file_becomes_the_mask_in_its_own_greys(page: Any) -> None:
+def test_a_file_becomes_the_mask_with_its_grey_levels(page: Any) -> None:
     open_editor(page)
     drawn = Image.new("L", (30, 20), 0)
     drawn.paste(128, (0, 0, 15, 20))
@@ -123,7 +123,7 @@ def test_a_file_becomes_the_mask_in_its_own_greys(page: Any) -> None:
 
 
 @pytest.mark.parametrize("way", ["Cancel", "Escape"])
-def test_what_is_not_wanted_changes_nothing(page: Any, way: str) -> None:
+def test_closing_without_use_changes_nothing(page: Any, way: str) -> None:
     open_editor(page)
     stroke(page, (0.1, 0.5), (0.9, 0.5))
     if way == "Escape":
@@ -134,7 +134,7 @@ def test_what_is_not_wanted_changes_nothing(page: Any, way: str) -> None:
     assert given(page)[0]["mask"] is None
 
 
-def test_quick_regions_are_one_click(page: Any) -> None:
+def test_quick_regions_take_one_click(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     unfold(page, "Region")
@@ -154,7 +154,7 @@ def test_quick_regions_are_one_click(page: Any) -> None:
         assert part == pytest.approx(0.5 if "half" in name else 1 / 3)
 
 
-def test_a_finger_draws_too(browser: Any, address: str) -> None:
+def test_the_mask_can_be_drawn_by_touch(browser: Any, address: str) -> None:
     with opened(browser, address, "finger", viewport={"width": 390, "height": 844}, has_touch=True) as page:
         open_editor(page)
         box = page.locator("dialog canvas").bounding_box()

@@ -1,4 +1,4 @@
-"""The panel in a real browser: what a person does to it, and what the script is given then."""
+"""The panel in a real browser: the user's actions, and the units that the script is given then."""
 
 import base64
 import importlib.util
@@ -13,13 +13,13 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.unit.unit import FIELDS
 
-from .acts import PNG, changed, choose, drop, given, rest, tick, unfold
+from .actions import PNG, changed, choose, drop, given, tick, unfold, wait_until_idle
 from .served import needs_chromium, opened
 
 pytestmark = needs_chromium
 
 
-def test_nothing_is_given_until_the_panel_is_ticked(page: Any) -> None:
+def test_the_script_is_given_nothing_until_the_panel_is_ticked(page: Any) -> None:
     assert given(page) == []
     tick(page)
     assert len(given(page)) == 1
@@ -27,7 +27,7 @@ def test_nothing_is_given_until_the_panel_is_ticked(page: Any) -> None:
     assert given(page) == []
 
 
-def test_two_pictures_an_adapter_and_the_sliders(page: Any) -> None:
+def test_pictures_adapter_and_sliders_reach_the_script(page: Any) -> None:
     tick(page)
     drop(page, "one.png", "two.png")
     choose(page)
@@ -40,7 +40,7 @@ def test_two_pictures_an_adapter_and_the_sliders(page: Any) -> None:
     assert page.input_value("input[type=range][aria-label=Weight]") == "0.8"
 
 
-def test_a_number_out_of_range_is_not_taken(page: Any) -> None:
+def test_a_number_out_of_range_is_not_accepted(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     page.fill("input[type=number][aria-label=Weight]", "99")
@@ -59,7 +59,7 @@ def test_a_picture_can_be_removed(page: Any) -> None:
     assert len(given(page)[0]["images"]) == 1
 
 
-def test_a_file_that_is_no_picture_is_said_to_be_none(page: Any) -> None:
+def test_a_file_that_is_no_picture_is_named(page: Any) -> None:
     tick(page)
     page.set_input_files(
         ".ipadapter-left input[type=file]", {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"}
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_picture_is_said_to_be_none(page: Any) -> None:
     assert page.locator(".ipadapter-reference").count() == 0
 
 
-def test_a_large_picture_is_made_smaller_before_it_is_sent(page: Any) -> None:
+def test_a_large_picture_is_scaled_down_before_it_is_sent(page: Any) -> None:
     tick(page)
     page.evaluate(
         """async () => {
@@ -91,13 +91,13 @@ def test_a_large_picture_is_made_smaller_before_it_is_sent(page: Any) -> None:
     assert size == [1536, 1024]
 
 
-def test_an_answer_neither_folds_anything_nor_takes_a_click_away(page: Any) -> None:
+def test_an_answer_neither_collapses_a_fold_nor_swallows_a_click(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     assert page.evaluate(
         """() => {
             document.querySelector("details:has(.ipadapter-field.mask) > summary").click();
-            ipAdapter.panels.txt2img.draw(); // before the browser tells that something was folded out
+            ipAdapter.panels.txt2img.draw(); // before the browser reports that something was unfolded
             return document.querySelector("details:has(.ipadapter-field.mask)").open;
         }"""
     )
@@ -105,12 +105,12 @@ def test_an_answer_neither_folds_anything_nor_takes_a_click_away(page: Any) -> N
     page.mouse.move(button["x"] + 5, button["y"] + 5)
     page.mouse.down()
     page.evaluate("() => { ipAdapter.panels.txt2img.server.look(); }")
-    rest(page)  # the answer came, and must wait
+    wait_until_idle(page)  # the answer has come, and must wait
     page.mouse.up()
     assert given(page)[0]["mask"]
 
 
-def test_units_are_edited_apart(page: Any) -> None:
+def test_units_are_edited_separately(page: Any) -> None:
     tick(page)
     for number, weight in ((1, "0.5"), (3, "-1"), (5, "2")):
         page.click(f".ipadapter-tab:has-text('Unit {number}')")
@@ -125,22 +125,22 @@ def test_units_are_edited_apart(page: Any) -> None:
     assert [unit["weight"] for unit in given(page)] == [0.5, 2]
 
 
-def test_adapters_that_do_not_fit_cannot_be_chosen_and_say_why(page: Any) -> None:
+def test_adapters_that_do_not_fit_are_disabled_with_the_reason(page: Any) -> None:
     tick(page)
     option = page.locator("option[value='ip-adapter_sdxl.safetensors']")
     assert option.is_disabled()
     assert "for SDXL" in option.text_content()
 
 
-def test_refresh_looks_again(page: Any) -> None:
+def test_refresh_lists_the_files_again(page: Any) -> None:
     tick(page)
     page.evaluate("document.querySelector('select[aria-label=Adapter]').dataset.old = 'yes'")
     page.click("button[aria-label=Refresh]")
     page.wait_for_function("!document.querySelector('select[aria-label=Adapter]').dataset.old")
 
 
-def test_the_panel_alone_is_enough_for_an_empty_unit_to_be_sent(page: Any) -> None:
-    """The server then says what is missing, rather than making a picture without an image prompt."""
+def test_a_ticked_panel_sends_an_empty_unit(page: Any) -> None:
+    """The server then reports what is missing instead of making a picture without an image prompt."""
     tick(page)
     (unit,) = given(page)
     assert unit["model"] == ""
@@ -226,7 +226,7 @@ def test_every_control_reaches_the_script(page: Any) -> None:
     }
 
 
-def test_the_panel_has_a_control_for_every_field_that_is_built() -> None:
+def test_the_panel_has_a_control_for_every_field() -> None:
     from lib_ipadapter.web.panel import spec
 
     shown = {control["name"] for control in spec(1)["controls"]}
@@ -234,7 +234,7 @@ def test_the_panel_has_a_control_for_every_field_that_is_built() -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1024, 1600])
-def test_nothing_lies_over_anything_else(browser: Any, address: str, width: int) -> None:
+def test_no_controls_overlap(browser: Any, address: str, width: int) -> None:
     with opened(browser, address, f"width-{width}", viewport={"width": width, "height": 700}) as page:
         tick(page)
         drop(page, *(f"{n}.png" for n in range(5)))
@@ -261,7 +261,7 @@ def test_the_panel_adds_few_components_to_the_page() -> None:
     assert len(blocks.blocks) <= 30, "60 for both tabs"
 
 
-def test_what_the_panel_sends_untouched_is_a_unit_with_defaults(page: Any) -> None:
+def test_an_untouched_unit_is_sent_with_defaults(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page)
@@ -270,7 +270,7 @@ def test_what_the_panel_sends_untouched_is_a_unit_with_defaults(page: Any) -> No
     assert unit == read_unit({"model": sent["model"], "images": sent["images"]})
 
 
-def test_references_are_saved_under_a_name_and_chosen_by_it(page: Any) -> None:
+def test_references_can_be_saved_and_chosen_by_name(page: Any) -> None:
     tick(page)
     drop(page, "one.png", "two.png")
     choose(page)
@@ -285,7 +285,7 @@ def test_references_are_saved_under_a_name_and_chosen_by_it(page: Any) -> None:
     assert (unit["images"], unit["embeds"]) == ([], "berta.safetensors")
 
 
-def test_a_saved_reference_is_replaced_when_the_person_says_so(page: Any) -> None:
+def test_a_saved_reference_is_replaced_after_confirmation(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     unfold(page, "References")
@@ -293,7 +293,7 @@ def test_a_saved_reference_is_replaced_when_the_person_says_so(page: Any) -> Non
     asked: list[str] = []
 
     def answer(dialog: Any) -> None:
-        """Give a name; then first do not replace what has it, the next time do."""
+        """Enter a name; decline to replace the file the first time and accept the second time."""
         asked.append(dialog.message)
         if dialog.type == "prompt":
             dialog.accept("Anna" if len(asked) == 1 else "anna")
@@ -334,7 +334,7 @@ def test_pasted_parameters_restore_units_and_tick_the_panel(page: Any) -> None:
     assert changed(unit) == {"model": "ip-adapter-plus_sd15.safetensors", "weight": 0.7, "layers": "3:0.5, 6:1"}
 
 
-def test_pasted_parameters_restore_references_that_are_kept(page: Any) -> None:
+def test_pasted_parameters_restore_kept_references(page: Any) -> None:
     line = (
         "Adapter: ip-adapter_sd15.safetensors, Weight: 0.7, "
         "References: aaaaaaaaaaaa×0.5 bbbbbbbbbbbb@aaaaaaaaaaaa, Region: bbbbbbbbbbbb"
@@ -351,7 +351,7 @@ def test_pasted_parameters_restore_references_that_are_kept(page: Any) -> None:
     assert read_unit({**unit, "images": [png]}).weight == 0.7
 
 
-def test_pasted_parameters_of_controlnet_are_offered_as_a_unit(page: Any) -> None:
+def test_pasted_controlnet_parameters_are_offered_as_a_unit(page: Any) -> None:
     line = "Module: ip-adapter-auto, Model: ip-adapter_sd15, Weight: 0.6, Guidance Start: 0, Guidance End: 0.8"
     page.fill("#pasted textarea", json.dumps({"Steps": "4", "ControlNet 0": line}))
     page.click("#paste")
@@ -373,7 +373,7 @@ def test_pasted_parameters_without_units_untick_the_panel(page: Any) -> None:
 FACE_PLUS, PORTRAIT = "ip-adapter-faceid-plusv2_sd15.bin", "ip-adapter-faceid-portrait_sd15.bin"
 
 
-def test_fields_for_faces_are_there_for_adapters_that_have_them(page: Any) -> None:
+def test_face_fields_are_shown_for_face_adapters(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     assert page.locator("summary:text-is('Face')").count() == 0
@@ -386,13 +386,13 @@ def test_fields_for_faces_are_there_for_adapters_that_have_them(page: Any) -> No
     page.fill("input[type=number][aria-label='LoRA weight']", "0.8")
     page.select_option("select[aria-label=Variant]", "v1")
     (unit,) = given(page)
-    told = {"face": "left", "structure_weight": 0.6, "lora_weight": 0.8, "variant": "v1"}
-    assert {name: unit[name] for name in told} == told
+    fields = {"face": "left", "structure_weight": 0.6, "lora_weight": 0.8, "variant": "v1"}
+    assert {name: unit[name] for name in fields} == fields
     page.select_option("select[aria-label=Face]", "2")
     assert given(page)[0]["face"] == 2
 
 
-def test_fields_that_an_adapter_has_not_are_neither_shown_nor_sent(page: Any) -> None:
+def test_fields_that_do_not_apply_to_an_adapter_are_neither_shown_nor_sent(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, FACE_PLUS)

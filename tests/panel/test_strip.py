@@ -1,4 +1,4 @@
-"""The strip of references in a real browser: order, regions, parts, and pictures from elsewhere."""
+"""The strip of references in a real browser: order, regions, crops, and dropped or pasted pictures."""
 
 import importlib.util
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .acts import PNG, choose, colours, drop, drop_colours, given, picture_of, tick, unfold
+from .actions import PNG, choose, colours, drop, drop_colours, given, picture_of, tick, unfold
 from .served import needs_chromium
 
 pytestmark = needs_chromium
@@ -22,44 +22,44 @@ def ready(page: Any, *names: str) -> None:
     drop_colours(page, *(names or ("red", "green", "blue")))
 
 
-def test_references_are_ordered_by_keys(page: Any) -> None:
+def test_references_are_reordered_by_keys(page: Any) -> None:
     ready(page)
     page.focus(f"{CARD} >> nth=0")
     page.keyboard.press("Alt+ArrowRight")
     assert colours(page) == ["green", "red", "blue"]
     page.focus(f"{CARD} >> nth=1")
     page.keyboard.press("Alt+ArrowRight")
-    page.keyboard.press("Alt+ArrowRight")  # there is no place behind the last
+    page.keyboard.press("Alt+ArrowRight")  # the last one cannot move further
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Reference 3"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Delete")
     assert colours(page) == ["green", "red"]
 
 
-def test_references_are_ordered_by_buttons(page: Any) -> None:
+def test_references_are_reordered_by_buttons(page: Any) -> None:
     ready(page)
     page.click("[aria-label='Move Reference 3 to the front']")
     assert colours(page) == ["red", "blue", "green"]
     assert page.is_disabled("[aria-label='Move Reference 1 to the front']")
 
 
-def test_references_are_ordered_by_dragging(page: Any) -> None:
+def test_references_are_reordered_by_dragging(page: Any) -> None:
     ready(page)
-    ends = {"x": page.eval_on_selector(CARD, "(card) => card.offsetWidth") - 4, "y": 30}  # it may just be drawn anew
+    ends = {"x": page.eval_on_selector(CARD, "(card) => card.offsetWidth") - 4, "y": 30}  # it may be redrawn just now
     page.drag_and_drop(f"{CARD} >> nth=0", f"{CARD} >> nth=2", target_position=ends)
     assert colours(page) == ["green", "blue", "red"]
     page.drag_and_drop(f"{CARD} >> nth=2", f"{CARD} >> nth=0", target_position={"x": 4, "y": 30})
     assert colours(page) == ["red", "green", "blue"]
 
 
-def test_a_reference_keeps_its_weight_where_it_goes(page: Any) -> None:
+def test_a_moved_reference_keeps_its_weight(page: Any) -> None:
     ready(page)
     page.fill("[aria-label='Weight of reference 1']", "0.4")
     page.click("[aria-label='Move Reference 1 to the back']")
     assert [image.get("weight", 1) for image in given(page)[0]["images"]] == [1, 0.4, 1]
 
 
-def test_a_reference_is_dragged_among_the_negative_ones(page: Any) -> None:
+def test_a_reference_can_be_dragged_to_the_negatives(page: Any) -> None:
     ready(page)
     unfold(page, "Negative references")
     page.drag_and_drop(f"{CARD} >> nth=1", "[aria-label='Negative reference pictures'] .ipadapter-add")
@@ -67,7 +67,7 @@ def test_a_reference_is_dragged_among_the_negative_ones(page: Any) -> None:
     assert colours(page, "negative_images") == ["green"]
 
 
-def test_a_reference_is_dragged_to_another_unit(page: Any) -> None:
+def test_a_reference_can_be_dragged_to_another_unit(page: Any) -> None:
     ready(page)
     page.hover(f"{CARD} >> nth=0")
     page.mouse.down()
@@ -103,20 +103,20 @@ ADDRESS = 'data.setData("text/uri-list", "data:image/png;base64," + btoa(String.
 @pytest.mark.parametrize(
     ("kind", "fill", "count"), [("paste", FILES, 2), ("drop", FILES, 2), ("drop", ADDRESS, 1)], ids=str
 )
-def test_pictures_are_dropped_and_pasted(page: Any, kind: str, fill: str, count: int) -> None:
+def test_pictures_can_be_dropped_and_pasted(page: Any, kind: str, fill: str, count: int) -> None:
     tick(page)
     dispatch(page, kind, ".ipadapter-left .ipadapter-references", fill)
     page.wait_for_selector(f"{CARD} >> nth={count - 1}")
     assert page.locator(CARD).count() == count
 
 
-def test_what_is_pasted_anywhere_in_the_panel_becomes_a_reference(page: Any) -> None:
+def test_a_picture_pasted_anywhere_in_the_panel_becomes_a_reference(page: Any) -> None:
     tick(page)
     dispatch(page, "paste", ".ipadapter-right", FILES)
     page.wait_for_selector(f"{CARD} >> nth=1")
 
 
-def test_a_unit_takes_so_many_pictures_and_no_more(page: Any) -> None:
+def test_a_unit_has_a_maximum_number_of_pictures(page: Any) -> None:
     tick(page)
     drop(page, *(f"{n}.png" for n in range(15)))
     page.set_input_files(
@@ -127,7 +127,7 @@ def test_a_unit_takes_so_many_pictures_and_no_more(page: Any) -> None:
     assert page.locator(CARD).count() == 16
 
 
-def test_a_reference_has_a_region_of_its_own(page: Any) -> None:
+def test_a_reference_can_have_its_own_region(page: Any) -> None:
     ready(page, "red", "green")
     page.click("[aria-label='Region of reference 2']")
     page.click("dialog [title='Right half']")
@@ -135,7 +135,7 @@ def test_a_reference_has_a_region_of_its_own(page: Any) -> None:
     page.wait_for_selector(".ipadapter-region")
     first, second = given(page)[0]["images"]
     mask = picture_of(second["mask"]).convert("L")
-    assert mask.size == (768, 512)  # the shape of the picture to be made
+    assert mask.size == (768, 512)  # the shape of the next picture
     assert (mask.getpixel((10, 256)), mask.getpixel((760, 256))) == (0, 255)
     assert "mask" not in first
     page.click("[aria-label='Region of reference 2']")
@@ -145,7 +145,7 @@ def test_a_reference_has_a_region_of_its_own(page: Any) -> None:
     assert "mask" not in given(page)[0]["images"][1]
 
 
-def test_a_part_of_a_reference_counts_and_all_of_it_can_again(page: Any) -> None:
+def test_a_reference_can_be_cropped_and_restored(page: Any) -> None:
     ready(page, "red")
     whole = given(page)[0]["images"][0]["image"]
     page.click("[aria-label='Part of reference 1 that counts']")

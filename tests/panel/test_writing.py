@@ -1,4 +1,4 @@
-"""What the panel writes into the web UI's text fields, in a real browser: quickly, and as JSON of the whole unit."""
+"""The JSON that the panel writes into the web UI's text fields, in a real browser: fast, and of the whole unit."""
 
 import importlib.util
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .acts import choose, drop, drop_colours, given, tick, unfold
+from .actions import choose, drop, drop_colours, given, tick, unfold
 from .served import needs_chromium
 
 pytestmark = needs_chromium
@@ -40,13 +40,13 @@ LARGE = """() => {
 
 
 def first_given(page: Any) -> dict[str, Any]:
-    """Return the first unit that the script is given; so long a text in sight takes the browser minutes to draw."""
+    """Return the first unit that the script is given, without drawing its text, which takes the browser minutes."""
     unit = given(page)[0]
     page.evaluate("document.querySelector('#given textarea').value = ''")
     return unit
 
 
-def test_a_slider_never_turns_pictures_into_json_again(page: Any) -> None:
+def test_a_slider_does_not_serialise_pictures_again(page: Any) -> None:
     tick(page)
     choose(page)
     page.evaluate(LARGE)
@@ -61,7 +61,7 @@ def test_a_slider_never_turns_pictures_into_json_again(page: Any) -> None:
         assert (unit[name][1]["weight"], len(unit[name][1]["mask"])) == (0.5, 4022)
 
 
-def test_the_parts_are_the_json_of_the_whole(page: Any) -> None:
+def test_the_joined_parts_equal_the_whole_units_json(page: Any) -> None:
     same = """(value) => {
         const long = (one) => Array.isArray(one) ? one.map(long)
             : one && typeof one === "object" ? Object.fromEntries(Object.entries(one).map(([k, v]) => [k, long(v)]))
@@ -83,15 +83,15 @@ def test_the_parts_are_the_json_of_the_whole(page: Any) -> None:
         assert page.evaluate(same, value), value
 
 
-def test_a_picture_that_is_changed_in_place_is_written_as_it_is_then(page: Any) -> None:
+def test_a_picture_changed_in_place_is_written_as_changed(page: Any) -> None:
     tick(page)
     page.evaluate(LARGE)
     page.evaluate("ipAdapter.panels.txt2img.unit.images[0].image += 'B'; ipAdapter.panels.txt2img.write()")
     assert first_given(page)["images"][0]["image"].endswith("imagesB")
 
 
-def test_one_value_after_the_other_reaches_the_script(page: Any) -> None:
-    """Also where the texts have one length, or the same text comes again."""
+def test_consecutive_values_all_reach_the_script(page: Any) -> None:
+    """Also if the texts have equal length, or a text repeats."""
     tick(page)
     drop(page, "one.png")
     choose(page)
@@ -100,7 +100,7 @@ def test_one_value_after_the_other_reaches_the_script(page: Any) -> None:
         assert given(page)[0]["weight"] == float(weight)
 
 
-def test_a_pasted_unit_is_taken_after_what_the_panel_wrote(page: Any) -> None:
+def test_a_pasted_unit_replaces_what_the_panel_wrote(page: Any) -> None:
     tick(page)
     drop_colours(page, "red")
     page.fill("#pasted textarea", '{"IP-Adapter 1": "Adapter: ip-adapter_sd15.safetensors, Weight: 0.7"}')
@@ -110,7 +110,7 @@ def test_a_pasted_unit_is_taken_after_what_the_panel_wrote(page: Any) -> None:
     assert (unit["weight"], unit["images"]) == (0.7, [])
 
 
-def test_the_control_of_an_open_fold_costs_no_walk_either(page: Any) -> None:
+def test_a_control_in_an_open_fold_does_not_serialise_pictures_either(page: Any) -> None:
     tick(page)
     page.evaluate(LARGE)
     unfold(page, "Layers and steps")
