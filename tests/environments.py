@@ -41,8 +41,8 @@ class End:
 BROWSER_ONLY = ("helpers", "keypoints", "likeness", "masks", "strip")
 """Tests in tests/panel of what the browser draws, which is the same with any version of gradio."""
 ONE_END_ONLY = (
-    *("contract", "controls", "families", "instantid_a1111", "instantid_forge"),
-    *("install", "meaning", "missing_files", "people", "places"),
+    *("active_unit", "contract", "families", "instantid_a1111", "instantid_forge"),
+    *("install", "meaning", "missing_files", "people", "region_text"),
 )
 """Long tests that use no package whose versions differ much."""
 
@@ -59,7 +59,7 @@ ENDS = {
                 *(f"--ignore=tests/test_{name}.py" for name in ONE_END_ONLY),
             ),
         ),
-        End("forge-neo", "3.13", ("tests/test_units.py", "tests/test_route_guards.py", "tests/panel")),
+        End("forge-neo", "3.13", ("tests/test_unit.py", "tests/test_route_guards.py", "tests/panel")),
     )
 }
 

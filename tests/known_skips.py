@@ -13,7 +13,7 @@ EVERYWHERE = ("current", "a1111", "forge-neo")
 KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
     "tests/host/": (EVERYWHERE, "they run in an installed web UI, which IP_ADAPTER_HOST names"),
     "tests/test_install.py": (("current",), "A1111's numpy is built for Python 3.10 to 3.12, Forge Neo's for 3.11 on"),
-    "tests/test_library.py::test_a_file_without_permission_is_reported": (EVERYWHERE, "root may read everything"),
+    "tests/test_model_files.py::test_a_file_without_permission_is_reported": (EVERYWHERE, "root may read everything"),
     "tests/test_hostile_files.py::test_a_file_without_permission_is_called_so": (
         EVERYWHERE,
         "root may read everything",
@@ -23,10 +23,10 @@ KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
         "torch 2.1 has no half precision on a CPU",
     ),
     "tests/test_benchmarks.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
-    "tests/test_unet.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
+    "tests/test_whole_unet.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
     "tests/test_faceid.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
     "tests/test_instantid.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
-    "tests/test_saved.py::test_what_diffusers_really_saves_is_read": (
+    "tests/test_saved_embeds.py::test_what_diffusers_really_saves_is_read": (
         ("a1111",),
         "the oracle, diffusers, needs a newer torch",
     ),

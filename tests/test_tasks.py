@@ -62,8 +62,8 @@ def test_a_skip_that_is_not_listed_is_a_failure_in_ci(tmp_path: Path, processes:
 
 def test_a_skip_is_known_for_a_test_and_an_end() -> None:
     assert known_skips.is_known("tests/host/test_api.py::test_the_routes_list_files_and_fields", "current")
-    assert known_skips.is_known("tests/test_unet.py", "a1111")
-    assert not known_skips.is_known("tests/test_unet.py", "current")
+    assert known_skips.is_known("tests/test_whole_unet.py", "a1111")
+    assert not known_skips.is_known("tests/test_whole_unet.py", "current")
     assert not known_skips.is_known("tests/panel/test_panel.py::test_five_units", "a1111")
 
 
