@@ -12,6 +12,7 @@ from unets import ldm_unet
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.web.panel_requests import message, panel_answer
 from lib_ipadapter.web.requests import DELETED, PANEL, REQUESTS
+from lib_ipadapter.web.response_models import MODELS
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,8 @@ def test_a_request_has_one_row() -> None:
     for each in ("route", "panel"):
         named = [getattr(request, each) for request in REQUESTS if getattr(request, each)]
         assert len(set(named)) == len(named)
-    assert all(request.summary and request.model for request in REQUESTS if request.route)
+    assert all(request.summary for request in REQUESTS if request.route)
+    assert [request.route for request in REQUESTS if request.route] == list(MODELS)
     assert all(request.route or request.panel for request in REQUESTS)
 
 

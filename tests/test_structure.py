@@ -127,6 +127,12 @@ def test_nothing_heavy_is_imported_before_it_is_used(module: str) -> None:
     assert not outside(module, top_only=True) & HEAVY
 
 
+def test_the_models_of_answers_are_built_for_the_routes_alone() -> None:
+    using = [module for module in MODULES if "web/response_models" in imported_modules(module)]
+    assert using == ["web/routes"]
+    assert [module for module in MODULES if "pydantic" in outside(module)] == ["web/response_models"]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_insightface_and_opencv_are_known_to_the_faces_folder_alone(module: str) -> None:
     assert folder_of(module) == "faces" or not outside(module) & FACE_PACKAGES

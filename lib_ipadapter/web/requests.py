@@ -17,20 +17,6 @@ from ..unit.unit import schema
 from .adapter_uses import suited
 from .file_lists import list_adapters, list_encoders, list_saved, loaded_base, save_reference
 from .keypoints import keypoints
-from .response_models import (
-    Adapter,
-    Checked,
-    Counts,
-    Deleted,
-    Encoder,
-    Faces,
-    Keypoints,
-    Saved,
-    Subject,
-    Subjects,
-    Version,
-    Zip,
-)
 from .subject_routes import (
     delete_subject,
     export_subject,
@@ -70,8 +56,6 @@ class Request:
     """Of the route, in the description of the API."""
     body: str = ""
     """What the route is sent; empty where it is sent nothing."""
-    model: Any = None
-    """Of what the route """
     done: str = ""
     """What the panel shows when it is done."""
     then: Callable[[Session], Mapping[str, Any]] | None = None
@@ -153,39 +137,36 @@ UNIT = "An object: `unit`, whose pictures are checked"
 POINTS = "An object: `image`, `width`, `height`, and optionally `face` and `place` [x, y, height]"
 
 REQUESTS: Sequence[Request] = (
-    Request(lambda *_: {"version": VERSION}, "GET version", summary="Version of the extension", model=Version),
-    Request(lambda *_: schema(), "GET schema", summary="JSON Schema of a unit", model=dict[str, Any]),
+    Request(lambda *_: {"version": VERSION}, "GET version", summary="Version of the extension"),
+    Request(lambda *_: schema(), "GET schema", summary="JSON Schema of a unit"),
     Request(
         listing(list_adapters),
         route="GET models",
         summary="Adapter files, those that fit the loaded checkpoint first",
-        model=list[Adapter],
     ),
-    Request(listing(list_encoders), "GET encoders", summary="Image encoder files", model=list[Encoder]),
-    Request(listing(list_saved), "GET embeds", summary="Saved references", model=list[Saved]),
+    Request(listing(list_encoders), "GET encoders", summary="Image encoder files"),
+    Request(listing(list_saved), "GET embeds", summary="Saved references"),
     Request(listing(panel_lists), panel="list"),
-    Request(of_session(rescan), "POST rescan", "rescan", "Look for files again", model=Counts, then=panel_lists),
+    Request(of_session(rescan), "POST rescan", "rescan", "Look for files again", then=panel_lists),
     Request(
         of_session(save_reference),
         route="POST embeds",
         panel="save",
         summary="Save the references of a unit under a name",
         body=SAVING,
-        model=Saved,
         done=SAVED,
         then=saved_references,
     ),
     Request(of_session(plot), panel="plot"),
     Request(of_session(save_preset), panel="save preset", done=SAVED, then=presets),
     Request(of_session(delete_preset), panel="delete preset", done=DELETED, then=presets),
-    Request(listing(list_subjects), "GET subjects", "subjects", "Subjects, with thumbnails", model=Subjects),
+    Request(listing(list_subjects), "GET subjects", "subjects", "Subjects, with thumbnails"),
     Request(
         of_session(read_subject),
         route="POST subjects/read",
         panel="read subject",
         summary="A subject with its whole pictures",
         body=NAMED,
-        model=Subject,
     ),
     Request(
         of_session(save_subject),
@@ -193,7 +174,6 @@ REQUESTS: Sequence[Request] = (
         panel="save subject",
         summary="Save pictures as a subject",
         body=PICTURES,
-        model=Subject,
         done=SAVED,
         then=list_subjects,
     ),
@@ -203,7 +183,6 @@ REQUESTS: Sequence[Request] = (
         panel="delete subject",
         summary="Delete a subject",
         body=NAMED,
-        model=Deleted,
         done=DELETED,
         then=list_subjects,
     ),
@@ -213,7 +192,6 @@ REQUESTS: Sequence[Request] = (
         panel="export subject",
         summary="A subject as a zip",
         body=NAMED,
-        model=Zip,
     ),
     Request(
         of_session(import_subject),
@@ -221,7 +199,6 @@ REQUESTS: Sequence[Request] = (
         panel="import subject",
         summary="Save the subject in a zip",
         body=ZIPPED,
-        model=Subject,
         done=IMPORTED,
         then=list_subjects,
     ),
@@ -231,7 +208,6 @@ REQUESTS: Sequence[Request] = (
         panel="faces",
         summary="Find the faces in a picture, numbered as in a unit's `face`",
         body=PICTURE,
-        model=Faces,
     ),
     Request(
         of_session(check),
@@ -239,7 +215,6 @@ REQUESTS: Sequence[Request] = (
         panel="check",
         summary="Measure a unit's pictures, show what the models see of them, and advise",
         body=UNIT,
-        model=Checked,
     ),
     Request(
         of_session(keypoints),
@@ -247,7 +222,6 @@ REQUESTS: Sequence[Request] = (
         panel="keypoints",
         summary="Draw a face's key points, for InstantID's ControlNet",
         body=POINTS,
-        model=Keypoints,
     ),
     Request(likeness, panel="likeness"),
 )

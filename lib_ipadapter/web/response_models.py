@@ -1,4 +1,10 @@
-"""What the routes answer, as the web UI's API documentation shows it; for pydantic 1 and 2."""
+"""What the routes answer, as the web UI's API documentation shows it; for pydantic 1 and 2.
+
+Only `routes` imports this: pydantic takes milliseconds to build the models, and without the API nobody needs them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -151,3 +157,24 @@ class Keypoints(BaseModel):
 
     image: str = Field(description="The picture, as a data URL.")
     faces: int = Field(description="Number of faces found in the photo.")
+
+
+MODELS: Mapping[str, Any] = {
+    "GET version": Version,
+    "GET schema": dict[str, Any],
+    "GET models": list[Adapter],
+    "GET encoders": list[Encoder],
+    "GET embeds": list[Saved],
+    "POST rescan": Counts,
+    "POST embeds": Saved,
+    "GET subjects": Subjects,
+    "POST subjects/read": Subject,
+    "POST subjects": Subject,
+    "POST subjects/delete": Deleted,
+    "POST subjects/export": Zip,
+    "POST subjects/import": Subject,
+    "POST faces": Faces,
+    "POST check": Checked,
+    "POST keypoints": Keypoints,
+}
+"""What each route answers, by method and path as in the table of requests."""

@@ -6,6 +6,7 @@ from typing import Any
 from ..base.errors import IPAdapterError
 from ..engine.session import Session
 from .requests import REQUESTS, Request, Server
+from .response_models import MODELS
 
 
 def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
@@ -22,7 +23,7 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
                 tags=["IP-Adapter"],
                 operation_id=f"{method.lower()}_ipadapter_{name.replace('/', '_')}",
                 summary=request.summary,
-                response_model=request.model,
+                response_model=MODELS[request.route],
                 response_model_exclude_unset=True,
             )
 
