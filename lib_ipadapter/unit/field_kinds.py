@@ -30,7 +30,10 @@ class MissingReferenceError(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of value; `read` returns the value as the unit keeps it or raises a `UnitError` that names the field."""
+    """A kind of value; `read` returns the value as the unit keeps it or raises a `UnitError` that names the field.
+
+    A kind that has no parameters of its own is a plain subclass: a dataclass takes its time when it is imported.
+    """
 
     widget: ClassVar[str]
     """The browser's control for it, one of those in javascript/ip_adapter_controls.js."""
@@ -79,7 +82,6 @@ class Kind:
         return self.read(field, self.parse(value.strip()))
 
 
-@dataclass(frozen=True)
 class Flag(Kind):
     """True or false."""
 
@@ -148,7 +150,6 @@ class Whole(Number):
         return {**super().schema(), "type": "integer"}
 
 
-@dataclass(frozen=True)
 class OptionalNumber(Number):
     """A number, or None where another field's value stands in for it."""
 
@@ -207,7 +208,6 @@ class Face(Kind):
         return self.places
 
 
-@dataclass(frozen=True)
 class Text(Kind):
     """Any text of some length."""
 
@@ -226,7 +226,6 @@ class Text(Kind):
         return {"type": "string", "maxLength": MAX_TEXT}
 
 
-@dataclass(frozen=True)
 class AdapterName(Text):
     """Name of an adapter's file; parameters add the first digits of its hash, in brackets."""
 
@@ -237,7 +236,6 @@ class AdapterName(Text):
         return self.read(field, hashed[1] if hashed else text)
 
 
-@dataclass(frozen=True)
 class SavedName(Text):
     """Name of a saved reference, which the first digits of its hash may follow, in brackets."""
 
@@ -248,7 +246,6 @@ class SavedName(Text):
         return f"{HASH.sub('', value)} [{digests[field][:DIGEST_LENGTH]}]"
 
 
-@dataclass(frozen=True)
 class SubjectName(SavedName):
     """Name of a subject, likewise."""
 
@@ -290,7 +287,6 @@ class Points(Text):
         return places == sorted(set(places))
 
 
-@dataclass(frozen=True)
 class LayerPoints(Points):
     """The same with whole numbers, in any order."""
 

@@ -32,7 +32,6 @@ class Picture:
     """One of `CROPS`, or None where the unit's counts."""
 
 
-@dataclass(frozen=True)
 class Mask(Kind):
     """One optional picture, as text."""
 
@@ -55,7 +54,6 @@ class Mask(Kind):
         return url
 
 
-@dataclass(frozen=True)
 class Pictures(Kind):
     """Any number of pictures up to `MAX_PICTURES`: each a text or an object with `image` and more."""
 
