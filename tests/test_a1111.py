@@ -1,4 +1,4 @@
-"""AUTOMATIC1111's web UI as a host, on the least of its modules that the host reads.
+"""AUTOMATIC1111's web UI as a host, with stubs of the modules that the host reads.
 
 What the real web UI does is checked in tests/host; these are the host's own arithmetic and its refusals.
 """
@@ -24,7 +24,7 @@ from lib_ipadapter.unit.unit import Unit  # noqa: E402
 
 
 class State:
-    """The web UI's record of the work at hand (modules/shared_state.py)."""
+    """The web UI's state of its current job (modules/shared_state.py)."""
 
     interrupted = stopping_generation = False
     job, job_count, sampling_step, sampling_steps, textinfo = "", 0, 3, 20, None
@@ -37,7 +37,7 @@ class State:
 
 
 class Tasks:
-    """What the progress bar in the browser asks for (modules/progress.py)."""
+    """The tasks that the browser's progress bar polls (modules/progress.py)."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, str]] = []
@@ -54,7 +54,7 @@ class Tasks:
 
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[Any]:
-    """The web UI's package, of which the host sees no more."""
+    """The web UI's package, reduced to what the host uses."""
     options: dict[str, Any] = {}
     shared = SimpleNamespace(
         opts=SimpleNamespace(data=options),
@@ -83,7 +83,7 @@ def modules(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[Any]:
 
 
 def forget_hosts() -> None:
-    """Have the library's hosts imported again, with the modules that are there then."""
+    """Make the library's hosts be imported again, with the modules present then."""
     for name in [name for name in sys.modules if name.startswith("lib_ipadapter.hosts.")]:
         del sys.modules[name]
 
@@ -97,12 +97,12 @@ def a1111(modules) -> Any:
 
 @pytest.fixture
 def rows(a1111) -> Any:
-    """The module that knows what the rows of a call are."""
+    """The module that finds the row kinds of a call."""
     return sys.modules["lib_ipadapter.hosts.a1111_pass"]
 
 
 def batch(prompts: tuple[int, ...], unconds: int = 1) -> Any:
-    """Return what a denoiser tells its callbacks, for pictures with these numbers of prompts joined by AND."""
+    """Return what a denoiser passes to its callbacks, for pictures with these numbers of prompts joined by AND."""
     rows = sum(prompts) + unconds * len(prompts)
     cond = SimpleNamespace(batch=[[None] * count for count in prompts])
     sampler = SimpleNamespace(sampler_extra_args={"cond": cond})
@@ -112,7 +112,7 @@ def batch(prompts: tuple[int, ...], unconds: int = 1) -> Any:
 
 @pytest.mark.parametrize("prompts", [(1,), (1, 1, 1), (2, 1), (3, 3)])
 @pytest.mark.parametrize("unconds", [1, 2])
-def test_every_slice_of_the_batch_has_its_rows(rows, prompts, unconds) -> None:
+def test_row_kinds_are_known_for_every_slice_of_the_batch(rows, prompts, unconds) -> None:
     params = batch(prompts, unconds)
     table = rows.row_table(params)
     assert [row.role for row in table] == [COND] * sum(prompts) + [UNCOND] * unconds * len(prompts)
@@ -124,7 +124,7 @@ def test_every_slice_of_the_batch_has_its_rows(rows, prompts, unconds) -> None:
         assert list(rows.rows_by_place(table, params.x, params.x[first:last])) == table[first:last]
 
 
-def test_slices_of_a_batch_that_is_itself_a_slice_are_found_too(rows) -> None:
+def test_row_kinds_are_known_for_a_slice_of_a_slice(rows) -> None:
     params = batch((1, 1))
     params.x = torch.randn(9, 4, 2, 2)[3:7]
     assert list(rows.rows_by_place(rows.row_table(params), params.x, params.x[1:3])) == [(COND, 1), (UNCOND, 0)]
@@ -139,8 +139,8 @@ SHAPES = [
 
 @pytest.mark.parametrize("given", SHAPES)
 @pytest.mark.parametrize("padding", [0, 3])
-def test_a_batch_of_anothers_making_is_known_by_its_text(rows, given, padding) -> None:
-    """As self-attention guidance does it, which calls the model again with the negative prompt alone."""
+def test_a_batch_of_another_extension_is_recognised_by_its_text(rows, given, padding) -> None:
+    """Self-attention guidance does this: it calls the model again with the negative prompt alone."""
     params = batch((1, 2))
     table = rows.row_table(params, 4)
     params.text_cond, params.text_uncond = torch.randn(3, 7, 5), torch.randn(1, 6, 5).repeat(2, 1, 1)
@@ -151,7 +151,7 @@ def test_a_batch_of_anothers_making_is_known_by_its_text(rows, given, padding) -
     assert rows.rows_by_text(table, params, given(backwards)) == [(COND, 5), (COND, 4)]
 
 
-def test_a_batch_whose_text_shows_nothing_is_an_error_not_a_guess(rows) -> None:
+def test_a_batch_that_its_text_does_not_identify_is_an_error(rows) -> None:
     params = batch((1,))
     params.text_cond = params.text_uncond = torch.randn(1, 7, 5)
     for text in (params.text_cond, torch.randn(1, 7, 5)):
@@ -179,7 +179,7 @@ class Processing:
         self.comments.append(text)
 
 
-def test_a_refusal_stops_the_generation_with_its_sentence_and_status(a1111) -> None:
+def test_a_refusal_stops_the_generation_with_its_message_and_status(a1111) -> None:
     p = Processing()
     with a1111.stop_on_error(p, 2):
         raise UnitError("weight", 9, "must be smaller.")
@@ -278,7 +278,7 @@ class Run:
 
 
 class Inner(torch.nn.Module):
-    """The model inside the denoiser, which can be asked to fail."""
+    """The model inside the denoiser, which can be made to fail."""
 
     fails = False
 
@@ -314,8 +314,8 @@ def test_the_run_begins_each_call_of_the_model_and_is_ejected_after_the_pass(a11
     assert not inner._forward_pre_hooks
 
 
-def test_a_refusal_that_the_web_ui_swallows_comes_after_the_pass(a1111, rows, modules) -> None:
-    """The web UI reports what a callback raises and goes on; there self-attention guidance calls the model."""
+def test_a_refusal_that_the_web_ui_swallows_is_raised_after_the_pass(a1111, rows, modules) -> None:
+    """The web UI reports a callback's errors and continues; self-attention guidance calls the model there."""
     inner = Inner()
 
     def work(params: Any) -> None:
@@ -338,7 +338,7 @@ def test_an_error_of_a_hook_inside_the_model_is_a_refusal(rows, a1111, modules) 
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_whatever_ends_the_pass_the_run_is_ejected(a1111, modules, error) -> None:
+def test_the_run_is_ejected_however_the_pass_ends(a1111, modules, error) -> None:
     run, inner = Run(), Inner()
 
     def work(params: Any) -> None:
@@ -373,19 +373,19 @@ def test_denoisers_of_other_generations_are_left_alone(a1111) -> None:
 
 
 def unannounced(a1111, p: Processing) -> Any:
-    """Return what samples in the generation of `p` without calling scripts, as DemoFusion does."""
+    """Return a sampler of `p` that calls no scripts, as DemoFusion's does."""
     params, inner = batch((1,)), Inner()
     params.denoiser.p, params.denoiser.inner_model = p, inner
 
     def sample() -> torch.Tensor:
-        with contextlib.suppress(RuntimeError):  # the web UI reports what a callback raises, and goes on
+        with contextlib.suppress(RuntimeError):  # the web UI reports a callback's error and continues
             a1111.on_cfg_denoiser(params)
         return inner(params.x)
 
     return sample
 
 
-def test_a_sampler_that_was_not_announced_is_refused_as_it_calls_the_model(a1111) -> None:
+def test_a_sampler_that_was_not_announced_is_refused_when_it_calls_the_model(a1111) -> None:
     p = Processing()
     sample = unannounced(a1111, p)
     sample()  # no pass is expected
@@ -396,7 +396,7 @@ def test_a_sampler_that_was_not_announced_is_refused_as_it_calls_the_model(a1111
     sample()  # of the next generation
 
 
-def test_a_refusal_holds_where_another_extension_replaces_how_to_sample(a1111) -> None:
+def test_a_refusal_holds_if_another_extension_replaces_the_sampling_function(a1111) -> None:
     p = Processing()
     with a1111.stop_on_error(p, 1):
         raise IPAdapterError("does not fit.")
@@ -406,7 +406,7 @@ def test_a_refusal_holds_where_another_extension_replaces_how_to_sample(a1111) -
         p.sample()
 
 
-def test_a_sampler_that_was_not_announced_is_a_warning_where_the_setting_says_so(a1111, modules) -> None:
+def test_a_sampler_that_was_not_announced_is_a_warning_if_the_setting_says_so(a1111, modules) -> None:
     p = Processing()
     modules.shared.opts.data["ipadapter_warn_only"] = True
     a1111.expect_passes(p)
@@ -417,8 +417,8 @@ def test_a_sampler_that_was_not_announced_is_a_warning_where_the_setting_says_so
     assert comment.endswith("The picture was made without it.")
 
 
-def test_a_sampler_that_is_used_again_is_left_alone_where_no_unit_acts(a1111, modules) -> None:
-    """As tiled diffusion has it: one sampler for all passes."""
+def test_a_reused_sampler_is_left_alone_if_no_unit_applies(a1111, modules) -> None:
+    """Tiled diffusion uses one sampler for all passes."""
     run = Run()
     p, params, inner = Processing(), batch((1,)), Inner()
     p.sampler.sampler_extra_args = params.denoiser.sampler.sampler_extra_args
@@ -452,7 +452,7 @@ def test_files_are_looked_for_where_users_keep_them(a1111, modules, tmp_path) ->
     assert extension / "annotator" / "downloads" / "insightface" / "models" in found.faces
 
 
-def test_what_is_saved_goes_into_the_folder_that_was_chosen_and_is_found_in_both(a1111, modules, tmp_path) -> None:
+def test_files_are_saved_in_the_chosen_folder_and_found_in_both(a1111, modules, tmp_path) -> None:
     models = tmp_path / "models"
     assert a1111.folders().subjects == (models / "ipadapter_subjects",)
     modules.shared.opts.data["ipadapter_kept_folder"] = "mine"
@@ -461,13 +461,13 @@ def test_what_is_saved_goes_into_the_folder_that_was_chosen_and_is_found_in_both
     assert found.saved == (tmp_path / "mine" / "ipadapter_references", models / "ipadapter_references")
 
 
-def test_the_settings_say_how_much_is_kept_in_memory(a1111, modules) -> None:
+def test_the_settings_limit_the_caches(a1111, modules) -> None:
     assert a1111.cache_limits() == (256 << 20, 256 << 20)
     modules.shared.opts.data |= {"ipadapter_kept_features": 64, "ipadapter_kept_keys_values": 0}
     assert a1111.cache_limits() == (64 << 20, 0)
 
 
-def test_loras_that_the_prompt_asks_for_are_known_by_their_files(a1111, modules, monkeypatch) -> None:
+def test_loras_of_the_prompt_are_known_by_their_files(a1111, modules, monkeypatch) -> None:
     p = SimpleNamespace(is_hr_pass=False)
     monkeypatch.delitem(sys.modules, "networks", raising=False)
     assert a1111.pass_info(p).loras == frozenset()
@@ -482,7 +482,7 @@ def unit(**more: Any) -> Unit:
 
 
 class Script:
-    """A script of the web UI with the args that it has in a generation."""
+    """A script of the web UI with its args in a generation."""
 
     def __init__(self, title: str, args_from: int, args_to: int) -> None:
         self._title, self.args_from, self.args_to = title, args_from, args_to
@@ -515,7 +515,7 @@ NAME = "Faces/ip-adapter_SD15 [abcdef01]"
         ("ip-adapter_sd15", 0),
     ],
 )
-def test_an_adapter_that_controlnet_applies_as_well_is_reported_once(a1111, caplog, unit, times) -> None:
+def test_an_adapter_that_controlnet_applies_too_is_reported_once(a1111, caplog, unit, times) -> None:
     p = beside_controlnet(unit, unit)
     a1111.check_other_extensions(p, {"ip-adapter_sd15.safetensors"}, [])
     assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == times
@@ -543,14 +543,14 @@ def test_a_unit_for_faces_only_that_adetailer_leaves_out_is_refused(a1111, modul
 
 @pytest.mark.parametrize("named", ["None", "img2img alternative test"])
 def test_a_script_that_the_apis_infotext_names_does_not_run(a1111, named: str) -> None:
-    """The web UI's API puts the parameters' text into the args, and runs what `script_name` says."""
+    """The web UI's API puts the infotext into the args, and runs the script that `script_name` names."""
     p = beside_controlnet()
     p.script_args = (named, *p.script_args[1:])
     a1111.check_other_extensions(p, {"a.safetensors"}, ())
     assert p.comments == []
 
 
-def test_a_script_that_samples_in_a_way_of_its_own_is_refused(a1111) -> None:
+def test_a_script_with_its_own_sampling_is_refused(a1111) -> None:
     p = beside_controlnet()
     for chosen in (0, 1):
         p.script_args = (chosen, *p.script_args[1:])
@@ -561,7 +561,7 @@ def test_a_script_that_samples_in_a_way_of_its_own_is_refused(a1111) -> None:
 
 
 def job(label: str, scripts: list[str], pictures: int = 1, master: bool = False) -> Any:
-    """Return a job of stable-diffusion-webui-distributed."""
+    """Return a job as stable-diffusion-webui-distributed has it."""
     supported = {"txt2img": scripts, "img2img": []} if scripts else {}
     worker = SimpleNamespace(label=label, master=master, supported_scripts=supported)
     return SimpleNamespace(worker=worker, batch_size=pictures)
@@ -586,7 +586,7 @@ def test_machines_without_this_extension_are_named(a1111) -> None:
         a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
 
 
-def test_unfolded_references_are_not_shared_with_other_machines(a1111) -> None:
+def test_a_reference_for_each_picture_is_not_shared_with_other_machines(a1111) -> None:
     p = beside_controlnet()
     distribute = Script("Distribute", 0, 0)
     distribute.world = SimpleNamespace(enabled=True, enabled_i2i=True, jobs=[job("here", [], master=True)])
@@ -598,7 +598,7 @@ def test_unfolded_references_are_not_shared_with_other_machines(a1111) -> None:
         a1111.check_other_extensions(p, {"a.safetensors"}, [unit(), unit(unfold=True)])
 
 
-def test_rows_in_another_order_are_an_error_where_each_picture_has_its_reference(rows) -> None:
+def test_rows_in_another_order_are_an_error_if_each_picture_has_its_reference(rows) -> None:
     params = batch((2, 2))
     first, second = torch.randn(2, 4, 2, 2)
     table = rows.row_table(params)
@@ -607,7 +607,7 @@ def test_rows_in_another_order_are_an_error_where_each_picture_has_its_reference
         rows.refuse_other_order(table, torch.stack([first, second, first, second, first, second]))
 
 
-def test_a_generation_of_adetailers_is_an_inner_one(a1111) -> None:
+def test_a_generation_by_adetailer_is_an_inner_one(a1111) -> None:
     assert not a1111.pass_info(SimpleNamespace()).inner
     assert a1111.pass_info(SimpleNamespace(_ad_inner=True)).inner
 

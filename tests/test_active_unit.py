@@ -1,4 +1,4 @@
-"""What each control of a unit does to a real U-Net, row by row."""
+"""What each field of a unit does to a real U-Net, row by row."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ from lib_ipadapter.unit.weight_types import WEIGHT_TYPES
 
 CONTEXT = 24
 FIRST = "input_blocks.1.1.transformer_blocks.0.attn2.to_out.0"
-"""The first site: what it adds does not depend on what other sites added."""
+"""The first site, whose term does not depend on other sites."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def host(folder: Path, unet: nn.Module) -> SmallHost:
 
 
 def added(host: SmallHost, session: Session, args: list[Any], path: str = FIRST, **more: Any) -> Tensor:
-    """Return what some units add at a site: (rows, queries, width)."""
+    """Return the term that units add at a site: (rows, queries, width)."""
     return call(host, session, args, watch=path, **more) - call(host, session, [], watch=path, **more)
 
 
@@ -51,7 +51,7 @@ def half(side: str, size: int = 64) -> str:
     return text_of(mask)
 
 
-def test_every_weight_type_is_different_and_linear_is_plain(host, session) -> None:
+def test_every_weight_type_is_different_and_linear_is_the_default(host, session) -> None:
     weights = {"composition_weight": 0.7, "style_boost": 0.4, "composition_boost": 0.5}
     made = {kind: call(host, session, [unit(weight_type=kind, **weights)]) for kind in WEIGHT_TYPES}
     assert torch.equal(made["linear"], call(host, session, [unit()]))
@@ -63,7 +63,7 @@ def test_every_weight_type_is_different_and_linear_is_plain(host, session) -> No
 MIDDLE = "middle_block.1.transformer_blocks.0.attn2.to_out.0"
 
 
-def test_layers_as_text_act_at_the_layers_that_they_name_alone(host, session) -> None:
+def test_layers_as_text_apply_only_to_the_named_layers(host, session) -> None:
     only = unit(layers="6:0.5", weight=2)
     assert not added(host, session, [only]).any()
     assert torch.allclose(
@@ -72,7 +72,7 @@ def test_layers_as_text_act_at_the_layers_that_they_name_alone(host, session) ->
     assert added(host, session, [only], MIDDLE).any()
 
 
-def test_precise_types_leave_the_prompts_rows_alone_at_the_layers_that_move_away(host, session) -> None:
+def test_precise_types_do_not_change_conditional_rows_at_inverted_layers(host, session) -> None:
     """Composition precise inverts all layers but 4 and 5; the first site is layer 0."""
     towards = added(host, session, [unit()])
     away = added(host, session, [unit(weight_type="composition precise", composition_boost=1.0)])
@@ -80,27 +80,27 @@ def test_precise_types_leave_the_prompts_rows_alone_at_the_layers_that_move_away
     assert torch.allclose(away[1], towards[0], atol=1e-5)
 
 
-def test_composition_references_are_seen_by_composition_layers_alone(host, session) -> None:
+def test_composition_references_apply_to_composition_layers_only(host, session) -> None:
     composed = "input_blocks.8.1.transformer_blocks.0.attn2.to_out.0"  # layer 5
     one, other = photo(1), photo(2)
     both = unit(images=[one], composition_images=[other], weight_type="style and composition")
     style, layout = (unit(images=[image], weight_type="style and composition") for image in (one, other))
     assert torch.allclose(added(host, session, [both]), added(host, session, [style]), atol=1e-5)
-    # what earlier layers added differs, so the comparison is with only layer 5 acting
+    # earlier layers add different terms, so the comparison is with layer 5 only
     alone = {"layers": "5:1", "weight_type": "linear"}
     made, expected, wrong = (added(host, session, [each | alone], composed) for each in (both, layout, style))
     assert torch.allclose(made, expected, atol=1e-5)
     assert not torch.allclose(made, wrong, atol=1e-3)
 
 
-def test_composition_references_that_no_layer_would_see_are_refused(host, session) -> None:
+def test_composition_references_that_no_layer_would_use_are_refused(host, session) -> None:
     session.before_sampling(Processing(), [unit(composition_images=[photo(2)], weight_type="style transfer")])
     assert "composition_images" in host.refused[0]
     assert "no composition layer acts" in host.refused[0]
 
 
 @pytest.mark.parametrize("model", ["base", "plus"])
-def test_negative_references_are_what_unconditional_rows_see(host, session, model) -> None:
+def test_unconditional_rows_use_the_negative_references(host, session, model) -> None:
     plain = added(host, session, [unit(model=model)])
     negative = added(host, session, [unit(model=model, negative_images=[photo(2)])])
     of_it = added(host, session, [unit(model=model, images=[photo(2)])])
@@ -108,7 +108,7 @@ def test_negative_references_are_what_unconditional_rows_see(host, session, mode
     assert torch.allclose(negative[1], of_it[0], atol=1e-5)
 
 
-def test_noise_pictures_stand_for_the_negative_and_leave_the_web_uis_seed_alone(host, session) -> None:
+def test_noise_replaces_the_negative_and_does_not_touch_the_web_uis_seed(host, session) -> None:
     state = torch.get_rng_state()
     session.before_sampling(Processing(), [unit(noise=0.5, noise_type="shuffle")])
     assert torch.equal(torch.get_rng_state(), state)
@@ -125,7 +125,7 @@ def test_noise_pictures_stand_for_the_negative_and_leave_the_web_uis_seed_alone(
     assert len({seen[1].sum().item() for seen in made.values()}) == len(made)
 
 
-def test_the_convention_for_unconditional_rows_is_a_setting(host, session) -> None:
+def test_a_setting_chooses_the_unconditional_convention(host, session) -> None:
     for model, changes in (("base", False), ("plus", True)):
         host.convention = "mean"
         mean = added(host, session, [unit(model=model)])
@@ -138,7 +138,7 @@ def test_the_convention_for_unconditional_rows_is_a_setting(host, session) -> No
 
 
 @pytest.mark.parametrize("combine", ["concat", "average", "max", "min", "average tokens"])
-def test_two_equal_references_are_one(host, session, combine) -> None:
+def test_two_equal_references_equal_one(host, session, combine) -> None:
     one = added(host, session, [unit(model="plus")])
     two = added(host, session, [unit(model="plus", images=[photo(), photo()], combine=combine)])
     assert torch.allclose(one, two, atol=1e-5)
@@ -153,7 +153,7 @@ def test_every_way_to_combine_is_different(host, session) -> None:
             assert not torch.allclose(one, made[j], atol=1e-4), (combines[i], combines[j])
 
 
-def test_a_references_weight_counts(host, session) -> None:
+def test_a_references_weight_changes_the_term(host, session) -> None:
     one, other = photo(1), photo(2)
 
     def of(*images: Any, **more: Any) -> Tensor:
@@ -169,7 +169,7 @@ def test_a_references_weight_counts(host, session) -> None:
 
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 8), (8, 24)])
-def test_two_units_with_half_masks_are_each_alone_in_their_half(host, session, size) -> None:
+def test_two_units_with_half_masks_do_not_mix(host, session, size) -> None:
     left, right = unit(mask=half("left")), unit(model="plus", images=[photo(2)], mask=half("right"))
     both = added(host, session, [left, right], size=size)
     alone = [added(host, session, [each | {"mask": None}], size=size) for each in (left, right)]
@@ -179,7 +179,7 @@ def test_two_units_with_half_masks_are_each_alone_in_their_half(host, session, s
     assert torch.allclose(both[:, :, middle:], alone[1][:, :, middle:], atol=1e-5)
 
 
-def test_references_of_one_unit_have_regions_of_their_own(host, session) -> None:
+def test_references_of_one_unit_have_their_own_regions(host, session) -> None:
     images = [{"image": photo(1), "mask": half("left")}, {"image": photo(2), "mask": half("right")}]
     both = added(host, session, [unit(images=images)])
     units = [unit(images=[photo(1)], mask=half("left")), unit(images=[photo(2)], mask=half("right"))]
@@ -191,8 +191,8 @@ def test_a_grey_mask_is_a_weight(host, session) -> None:
     assert torch.allclose(added(host, session, [unit(mask=grey)]), added(host, session, [unit(weight=0.2)]), atol=1e-5)
 
 
-def test_a_mask_is_cut_where_the_picture_is(host, session) -> None:
-    """Inpainting "only masked" samples a part of the picture; masks are drawn for the whole."""
+def test_a_mask_is_cropped_with_the_picture(host, session) -> None:
+    """Inpainting "only masked" samples a part of the picture; masks are drawn for all of it."""
     mask = half("left")
     host.facts = PassInfo(box=(0.0, 0.0, 0.5, 1.0))
     assert torch.allclose(added(host, session, [unit(mask=mask)]), added(host, session, [unit()]), atol=1e-5)
@@ -200,7 +200,7 @@ def test_a_mask_is_cut_where_the_picture_is(host, session) -> None:
     assert not added(host, session, [unit(mask=mask)]).any()
 
 
-def test_the_region_follows_the_size_of_each_pass(host, session) -> None:
+def test_the_region_has_the_size_of_each_pass(host, session) -> None:
     masked = unit(mask=half("left"))
     for size in ((8, 8), (16, 16)):
         made = added(host, session, [masked], size=size).unflatten(1, size)
@@ -208,7 +208,7 @@ def test_the_region_follows_the_size_of_each_pass(host, session) -> None:
         assert not made[:, :, size[1] // 2 :].any()
 
 
-def test_tiles_of_a_plain_picture_are_the_picture_and_others_act_in_their_places(host, session) -> None:
+def test_tiles_of_a_plain_picture_equal_the_picture_and_others_apply_in_their_place(host, session) -> None:
     plain = text_of(Image.new("RGB", (90, 30), (200, 40, 40)))
     whole = added(host, session, [unit(images=[plain], crop="squash")])
     assert torch.allclose(added(host, session, [unit(images=[plain], crop="squash", tiles=True)]), whole, atol=1e-5)
@@ -220,7 +220,7 @@ def test_tiles_of_a_plain_picture_are_the_picture_and_others_act_in_their_places
         assert torch.allclose(tiled[:, :, columns], alone[:, :, columns], atol=1e-5)
 
 
-def test_one_reference_for_each_picture_however_the_rows_come(host, session) -> None:
+def test_each_picture_has_its_reference_however_rows_are_split(host, session) -> None:
     references = [photo(1), photo(2), photo(3)]
     unfolded = unit(images=references, unfold=True)
     rows = [Row(COND, picture) for picture in range(5)] + [Row(UNCOND, picture) for picture in range(5)]
@@ -232,7 +232,7 @@ def test_one_reference_for_each_picture_however_the_rows_come(host, session) -> 
         assert torch.allclose(together[i], apart[0], atol=1e-5), row
 
 
-def test_units_that_unfold_differently_and_one_that_does_not_go_together(host, session) -> None:
+def test_units_with_and_without_a_reference_for_each_picture_can_be_combined(host, session) -> None:
     units = [
         unit(images=[photo(1), photo(2)], unfold=True),
         unit(model="plus", images=[photo(3), photo(4), photo(5)], unfold=True),
@@ -244,28 +244,28 @@ def test_units_that_unfold_differently_and_one_that_does_not_go_together(host, s
     assert torch.allclose(together, alone, atol=1e-5)
 
 
-def test_a_unit_acts_in_the_passes_that_it_names(host, session) -> None:
+def test_a_unit_applies_in_its_passes(host, session) -> None:
     for hires in (False, True):
         host.facts = PassInfo(hires=hires)
         acts = {name: added(host, session, [unit() | {"pass": name}]).any() for name in ("both", "base", "hires")}
         assert acts == {"both": True, "base": not hires, "hires": hires}
 
 
-def test_a_unit_acts_on_the_picture_in_inner_generations_or_both(host, session) -> None:
+def test_a_unit_applies_to_the_picture_to_inner_generations_or_to_both(host, session) -> None:
     choices = ("all", "picture only", "inner only")
     for inner, expected in ((False, [True, True, False]), (True, [True, False, True])):
         host.facts = PassInfo(inner=inner)
         assert [bool(added(host, session, [unit(inner=choice)]).any()) for choice in choices] == expected
 
 
-def test_the_host_is_told_which_adapters_and_units_act(host, session) -> None:
+def test_the_host_gets_the_adapters_and_units_that_apply(host, session) -> None:
     session.before_generation(Processing(), [unit()])
     assert host.checked == ({"base.safetensors"}, ["all"])
     session.before_generation(Processing(), [unit(), unit(model="plus", inner="inner only")])
     assert host.checked == ({"base.safetensors", "plus.bin"}, ["all", "inner only"])
 
 
-def test_the_hires_pass_can_have_a_weight_of_its_own(host, session) -> None:
+def test_the_hires_pass_can_have_its_own_weight(host, session) -> None:
     two = unit(weight=0.8, hires_weight=0.3)
     first = added(host, session, [two])
     host.facts = PassInfo(hires=True)
@@ -286,7 +286,7 @@ def test_a_curve_is_the_weight_over_the_steps(host, session) -> None:
 
 
 @pytest.mark.parametrize(("scaling", "banks"), [("V only", 1), ("K+V", 4)])
-def test_a_curve_makes_each_bank_once_where_it_can_multiply_what_is_added(
+def test_a_curve_makes_each_bank_once_if_it_can_multiply_the_term(
     host, session, unet, monkeypatch, scaling: str, banks: int
 ) -> None:
     from lib_ipadapter.engine import sampling_run
@@ -306,7 +306,7 @@ def test_a_curve_makes_each_bank_once_where_it_can_multiply_what_is_added(
 
 
 @pytest.mark.parametrize("scaling", ["V only", "K+V", "K+mean(V) w/ C penalty"])
-def test_a_curve_of_one_unit_leaves_the_others_alone(host, session, scaling: str) -> None:
+def test_a_curve_of_one_unit_does_not_change_the_others(host, session, scaling: str) -> None:
     curved, other = unit(curve="0:1, 1:0.5", scaling=scaling), unit(model="plus", mask=half("left"))
     both = added(host, session, [curved, other], progress=0.5)
     same = unit(weight=0.75, scaling=scaling)
@@ -314,13 +314,13 @@ def test_a_curve_of_one_unit_leaves_the_others_alone(host, session, scaling: str
 
 
 @pytest.mark.parametrize("scaling", ["K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty"])
-def test_every_scaling_changes_what_a_weight_does(host, session, scaling) -> None:
+def test_every_scaling_changes_the_effect_of_a_weight(host, session, scaling) -> None:
     plain = added(host, session, [unit(weight=0.5)])
     assert not torch.allclose(added(host, session, [unit(weight=0.5, scaling=scaling)]), plain, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["images", "negative_images"])
-def test_a_reference_can_be_cropped_otherwise_than_the_unit_says(host, session, name: str) -> None:
+def test_a_reference_can_have_its_own_crop(host, session, name: str) -> None:
     one, other = photo(1, 60, 30), photo(2, 60, 30)
     others = {"images": [one]} if name != "images" else {}
     apart = [one, {"image": other, "crop": "right"}]
@@ -331,8 +331,8 @@ def test_a_reference_can_be_cropped_otherwise_than_the_unit_says(host, session, 
     assert torch.equal(made, call(host, session, [unit(crop="right", **(others | {name: swapped}))]))
 
 
-def test_transparent_parts_of_a_reference_say_nothing(host, session) -> None:
-    """They are neutral: what colour lies below them does not matter, and the rest does."""
+def test_transparent_parts_of_a_reference_have_no_effect(host, session) -> None:
+    """They are neutral: the colour under them does not matter, the opaque parts do."""
     pictures = []
     for below in ((255, 0, 0, 0), (0, 0, 255, 0)):
         image = Image.new("RGBA", (28, 28), below)
@@ -344,8 +344,8 @@ def test_transparent_parts_of_a_reference_say_nothing(host, session) -> None:
     assert not torch.allclose(first, added(host, session, [unit(images=[text_of(opaque)])]), atol=1e-4)
 
 
-def test_a_change_of_any_control_is_a_change_of_what_is_kept(host, session) -> None:
-    """Whatever was made before with other settings, a unit gets what a fresh session gives it."""
+def test_changing_any_field_changes_what_is_cached(host, session) -> None:
+    """Whatever ran before with other settings, a unit gets the same as in a new session."""
     changes = [
         {},
         {"negative_images": [photo(2)]},

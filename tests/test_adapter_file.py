@@ -1,4 +1,4 @@
-"""Reading files: every layout, strictly, and no more of them than is asked for."""
+"""Reading files: every layout, strictly, and no more of a file than is needed."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ def renamed(tensors: Mapping[str, Tensor], **prefixes: str) -> dict[str, Tensor]
 
 
 def trainer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename as the authors' training scripts save: with the whole U-Net beside it."""
+    """Rename tensors as the authors' training scripts save them, together with the whole U-Net."""
     own = renamed(tensors, image_proj="image_proj_model", ip_adapter="adapter_modules")
     return own | {"unet.conv_in.weight": torch.ones(3), "unet.mid_block.attentions.0.to_k_ip.weight": torch.ones(5, 7)}
 
@@ -59,7 +59,7 @@ NAMES = ("ip-adapter.safetensors", "ip-adapter.bin", "no extension", "ip-adapter
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_file_is_the_same_in_every_layout_and_under_every_name(layout: str, name: str, tmp_path: Path) -> None:
+def test_every_layout_and_file_name_gives_the_same_tensors(layout: str, name: str, tmp_path: Path) -> None:
     tensors = small()
     LAYOUTS[layout](tensors, tmp_path / name)
     opened = open_adapter(tmp_path / name)
@@ -87,7 +87,7 @@ def test_each_family_that_runs_is_read_in_each_layout(layout: str, family: str, 
     assert_same(opened, tensors)
 
 
-def test_the_names_of_pulid_become_those_of_published_files(tmp_path: Path) -> None:
+def test_pulids_names_become_those_of_published_files(tmp_path: Path) -> None:
     raw = {
         "id_adapter": {"body.0.weight": torch.ones(3, 5)},
         "id_adapter_attn_layers": {
@@ -105,7 +105,7 @@ def test_the_names_of_pulid_become_those_of_published_files(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["a.bin", "a.safetensors"])
-def test_a_file_with_several_dtypes_is_read_in_each_of_them(name: str, tmp_path: Path) -> None:
+def test_each_tensor_keeps_its_dtype(name: str, tmp_path: Path) -> None:
     tensors = {key: t.half() if key.startswith("ip_adapter") else t for key, t in small().items()}
     tensors["image_proj.norm.bias"] = tensors["image_proj.norm.bias"].bfloat16()
     tensors["image_proj.proj.bias"] = tensors["image_proj.proj.bias"].double()
@@ -152,8 +152,8 @@ def test_of_many_unusable_tensors_the_first_are_named_and_the_rest_counted() -> 
 @pytest.mark.parametrize(
     "tensor",
     [
-        torch.full((300, 300), 65504.0).half(),  # sums to more than half precision holds
-        torch.full((4, 4), 3e38),  # and this to more than float32 holds
+        torch.full((300, 300), 65504.0).half(),  # the sum overflows half precision
+        torch.full((4, 4), 3e38),  # and this one float32
         torch.tensor([1.0, -448.0]).to(torch.float8_e4m3fn),
         torch.tensor([1e-45, 0.0]),
     ],
@@ -163,7 +163,7 @@ def test_large_and_small_numbers_are_usable(tensor: Tensor) -> None:
 
 
 @pytest.mark.parametrize(("length", "mark"), [(0x4080, b"\x80\x40"), (0x3C20, b" <"), (0x4B50, b"PK")])
-def test_a_header_whose_length_spells_the_mark_of_another_format_is_read(
+def test_a_header_whose_length_looks_like_another_formats_mark_is_read(
     length: int, mark: bytes, tmp_path: Path
 ) -> None:
     tensors = small()
@@ -175,13 +175,13 @@ def test_a_header_whose_length_spells_the_mark_of_another_format_is_read(
     assert open_adapter(tmp_path / "a").recognised.family.name == "base"
 
 
-def test_a_digest_is_that_of_the_whole_file(tmp_path: Path) -> None:
+def test_a_digest_covers_the_whole_file(tmp_path: Path) -> None:
     content = bytes(range(256)) * 5000  # more than one piece
     (tmp_path / "a").write_bytes(content)
     assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
 
 
-def test_the_identity_of_a_file_follows_its_path_size_and_time(tmp_path: Path) -> None:
+def test_a_files_identity_is_its_path_size_and_time(tmp_path: Path) -> None:
     a, b = tmp_path / "a", tmp_path / "b"
     a.write_bytes(b"1")
     b.write_bytes(b"1")
@@ -203,7 +203,7 @@ def resident() -> int:
 
 
 def peak() -> int:
-    """Return the most bytes of memory that this process ever held."""
+    """Return the peak memory of this process in bytes."""
     import resource  # there is none on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -211,11 +211,11 @@ def peak() -> int:
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 A_FEW = 24 << 20
-"""Bytes that a process may grow by for reasons of its own."""
+"""Bytes by which a process may grow for unrelated reasons."""
 
 
 @linux
-def test_a_large_safetensors_file_is_opened_by_its_header_alone(tmp_path: Path) -> None:
+def test_opening_a_large_safetensors_file_reads_its_header_only(tmp_path: Path) -> None:
     path = sparse(tmp_path / "a.safetensors", PUBLISHED["ip-adapter_sdxl"].shapes, "F32")
     assert path.stat().st_size > 1_400_000_000
     before, peak_before = resident(), peak()

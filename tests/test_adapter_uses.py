@@ -1,4 +1,4 @@
-"""Which adapter suits a purpose, by the names and kinds of the published files."""
+"""Which adapter suits a purpose, for the names and families of the published files."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ PUBLISHED = {
     "ip-adapter_sd15_light.safetensors": ("base", "general"),
     "ip_plus_composition_sd15.safetensors": ("plus", "composition"),
 }
-"""Family and use, in the order of the list."""
+"""Family and use of each published file, in the order of the list."""
 
 
 def listed(*names: str, **more: Any) -> list[dict[str, Any]]:
@@ -31,12 +31,12 @@ def listed(*names: str, **more: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_what_a_published_file_was_trained_for(name: str) -> None:
+def test_the_use_of_a_published_file_is_known(name: str) -> None:
     family, use = PUBLISHED[name]
     assert uses_of(family, name) == [use]
 
 
-def test_a_word_counts_only_as_a_word() -> None:
+def test_a_keyword_must_be_a_whole_word() -> None:
     assert uses_of("plus", "my-surface_plus.safetensors") == ["general"]
     assert uses_of("faceid", "ip-adapter-faceid_composition.bin") == ["likeness"], "its tensors say what it is"
 
@@ -52,11 +52,11 @@ def test_a_word_counts_only_as_a_word() -> None:
         ("Style and composition", "ip-adapter-plus_sd15.safetensors"),
     ],
 )
-def test_the_best_of_all_published_files(purpose: str, best: str) -> None:
+def test_the_best_published_file_is_chosen_for_each_purpose(purpose: str, best: str) -> None:
     assert suited(listed())[purpose][0] == best
 
 
-def test_plus_face_is_for_faces_and_for_nothing_in_general() -> None:
+def test_plus_face_is_suited_to_faces_only() -> None:
     found = suited(listed("ip-adapter-plus-face_sd15.safetensors", "ip-adapter_sd15.safetensors"))
     assert found["Face"] == ["ip-adapter-plus-face_sd15.safetensors"]
     assert found[""] == found["Style"] == found["Composition"] == ["ip-adapter_sd15.safetensors"]
@@ -71,7 +71,7 @@ def test_only_adapters_that_can_run_are_suited() -> None:
     assert not any(suited([damaged]).values())
 
 
-def test_every_family_has_its_use() -> None:
+def test_every_family_has_a_use() -> None:
     from lib_ipadapter.web.adapter_uses import FAMILY_USES
     from lib_ipadapter.weights.families import FAMILIES
 

@@ -1,4 +1,4 @@
-"""The mathematics of one site against golden values, a plain reference and the authors' and diffusers' processors."""
+"""The mathematics of one site against golden values, a naive loop, and the authors' and diffusers' processors."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ Units = Sequence[Term]
 
 
 def scaled(scaling: str, k: Tensor, v: Tensor, weight: float, width: int) -> tuple[Tensor, Tensor, float]:
-    """Return one head's keys, values and what multiplies its attention, as each scaling is defined."""
+    """Return one head's keys, values and the factor of its attention, by each scaling's definition."""
     penalised = weight * width / 1280
     if scaling == "V only":
         return k, v, weight
@@ -67,11 +67,11 @@ UNITS = [((4, 1.0),), ((4, 0.3), (16, -2.0)), ((1, 1.0), (257, 5.0), (16, -5.0))
 
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
-"""The first two go one way on a CPU and the last the way of every other device."""
+"""On a CPU the first two take one path; the last takes the path of all other devices."""
 
 
 def assert_close(made: Tensor, expected: Tensor) -> None:
-    """Check a result against its definition; bfloat16 keeps but two digits, and every step rounds anew."""
+    """Check a result against its definition; bfloat16 keeps only two digits, and each step rounds again."""
     tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.05}[made.dtype]
     assert (made.double() - expected).abs().max() <= tolerance * expected.abs().max()
 
@@ -79,7 +79,7 @@ def assert_close(made: Tensor, expected: Tensor) -> None:
 @pytest.mark.parametrize("roles", ROLES)
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_image_attention_is_its_definition(roles: tuple, units: tuple, dtype: torch.dtype) -> None:
+def test_image_attention_equals_its_definition(roles: tuple, units: tuple, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     attended, query = (torch.randn(len(roles), 33, 48).to(dtype) for _ in range(2))
     given = random_units(*units)
@@ -88,23 +88,21 @@ def test_image_attention_is_its_definition(roles: tuple, units: tuple, dtype: to
     assert_close(made, plainly(attended, query, given, 6, roles))
 
 
-def test_the_golden_value_of_one_adapter() -> None:
+def test_one_adapter_gives_the_golden_values() -> None:
     x, text, image = stream(1000, 2, 6, 64), stream(1001, 2, 7, 48), stream(1002, 2, 4, 48)
     to_q, *others = (0.2 * stream(0, 64, 64), *(0.2 * stream(j, 64, 48) for j in (1, 2, 3, 4)))
     to_k, to_v, image_k, image_v = others
     query = x @ to_q.T
     q, k, v = (split_heads(t, 2) for t in (query, text @ to_k.T, text @ to_v.T))
     attended = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-    bank = make_bank(
-        [Term(image @ image_k.T, image @ image_v.T, 0.6)], 2, query
-    )  # the two rows stand for the two roles
+    bank = make_bank([Term(image @ image_k.T, image @ image_v.T, 0.6)], 2, query)  # one row per role
     made = add_image_attention(attended, query, bank, (0, 1))
     assert attended.flatten()[:3].tolist() == pytest.approx([-0.022122, -0.059780, 0.012316], abs=1e-6)
     assert made.flatten()[:3].tolist() == pytest.approx([-0.047513, -0.101711, -0.011986], abs=1e-6)
     assert made.flatten()[-3:].tolist() == pytest.approx([0.084629, -0.110756, 0.100919], abs=1e-6)
 
 
-def test_what_came_in_is_left_as_it_was() -> None:
+def test_inputs_are_not_changed() -> None:
     attended, query = torch.randn(2, 9, 48), torch.randn(2, 9, 48)
     before = attended.clone(), query.clone()
     bank = make_bank(random_units((4, 1.0), (8, 1.0)), 6, query)
@@ -114,7 +112,7 @@ def test_what_came_in_is_left_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_rows_do_not_depend_on_the_rows_beside_them(dtype: torch.dtype) -> None:
+def test_rows_do_not_depend_on_other_rows(dtype: torch.dtype) -> None:
     attended, query = torch.randn(4, 33, 48, dtype=dtype), torch.randn(4, 33, 48, dtype=dtype)
     roles = (0, 0, 1, 1)
     bank = make_bank(random_units((4, 1.0), (16, 0.5)), 6, query)
@@ -124,7 +122,7 @@ def test_rows_do_not_depend_on_the_rows_beside_them(dtype: torch.dtype) -> None:
         assert torch.allclose(together[row], alone[0], rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
 
 
-def test_changing_the_cond_tokens_leaves_uncond_rows_as_they_are() -> None:
+def test_changing_the_cond_tokens_does_not_change_uncond_rows() -> None:
     attended, query = torch.randn(2, 9, 48), torch.randn(2, 9, 48)
     unit, other = random_units((4, 1.0), (4, 1.0))
     keys, values = (
@@ -138,7 +136,7 @@ def test_changing_the_cond_tokens_leaves_uncond_rows_as_they_are() -> None:
     assert torch.equal(first[1], second[1])
 
 
-def test_n_equal_references_laid_end_to_end_are_one() -> None:
+def test_several_equal_references_equal_one() -> None:
     attended, query = torch.randn(2, 9, 48), torch.randn(2, 9, 48)
     (unit,) = random_units((4, 1.0))
     one = add_image_attention(attended, query, make_bank([unit], 6, query), (0, 1))
@@ -172,14 +170,14 @@ def test_half_precision_gives_no_nan_for_any_finite_input(size: float) -> None:
 # What the weight multiplies
 
 
-def test_every_scaling_that_a_unit_can_name_is_here_and_no_other() -> None:
+def test_every_scaling_of_a_unit_is_tested() -> None:
     assert set(SCALED) == set(FIELDS["scaling"].kind.options)
 
 
 @pytest.mark.parametrize("scaling", SCALED)
 @pytest.mark.parametrize("weight", [1.0, 0.3, -2.0, 5.0])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_scaling_is_its_definition(scaling: str, weight: float, dtype: torch.dtype) -> None:
+def test_a_scaling_equals_its_definition(scaling: str, weight: float, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
     (term,) = random_units((7, weight))
@@ -189,7 +187,7 @@ def test_a_scaling_is_its_definition(scaling: str, weight: float, dtype: torch.d
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_terms_of_different_scalings_stand_beside_each_other(dtype: torch.dtype) -> None:
+def test_terms_of_different_scalings_can_be_combined(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
     terms = random_units((4, 0.3), (7, -2.0), (1, 3.0), (16, 0.7))
@@ -198,7 +196,7 @@ def test_terms_of_different_scalings_stand_beside_each_other(dtype: torch.dtype)
     assert_close(made, plainly(attended, query, given, 6, (0, 1, 0)))
 
 
-def test_at_weight_one_and_full_width_all_scalings_are_the_same() -> None:
+def test_at_weight_1_and_full_width_all_scalings_are_equal() -> None:
     attended, query = torch.randn(2, 9, 1280), torch.randn(2, 9, 1280)
     (term,) = random_units((4, 1.0), width=1280)
     first, *others = (
@@ -208,7 +206,7 @@ def test_at_weight_one_and_full_width_all_scalings_are_the_same() -> None:
     assert all(torch.allclose(first, other, atol=1e-5) for other in others)
 
 
-def test_a_penalty_is_the_width_over_the_widest() -> None:
+def test_a_penalty_is_the_width_relative_to_the_widest() -> None:
     attended, query = torch.randn(2, 9, 320), torch.randn(2, 9, 320)
     (term,) = random_units((4, 2.0), width=320)
     penalised = replace(term, scaling="K+V w/ C penalty")
@@ -223,7 +221,7 @@ def test_a_penalty_is_the_width_over_the_widest() -> None:
 
 
 def regions(count: int, queries: int = 33) -> list[Tensor]:
-    """Return soft regions with some positions that are out of them and some that are wholly inside."""
+    """Return soft regions with some positions outside and some fully inside."""
     generator = torch.Generator().manual_seed(4)
     return [(2 * torch.rand(queries, generator=generator) - 0.5).clamp(0, 1) for _ in range(count)]
 
@@ -231,7 +229,7 @@ def regions(count: int, queries: int = 33) -> list[Tensor]:
 @pytest.mark.parametrize("roles", ROLES)
 @pytest.mark.parametrize("everywhere", [(), (0,), (1,), (2,), (0, 2)], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_each_term_acts_as_far_as_its_own_region_says(roles: tuple, everywhere: tuple, dtype: torch.dtype) -> None:
+def test_each_term_is_weighted_by_its_own_region(roles: tuple, everywhere: tuple, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     attended, query = (torch.randn(len(roles), 33, 48).to(dtype) for _ in range(2))
     terms = random_units((4, 1.0), (16, -2.0), (1, 0.5))
@@ -246,7 +244,7 @@ def test_each_term_acts_as_far_as_its_own_region_says(roles: tuple, everywhere: 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factors", [(1.0, 0.25), (-0.5, 1.0), (0.75, 0.3)], ids=str)
-def test_a_factor_multiplies_what_the_terms_of_its_unit_add(factors: tuple, dtype: torch.dtype) -> None:
+def test_a_factor_multiplies_the_terms_of_its_unit(factors: tuple, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     roles = (COND, UNCOND, UNCOND)
     attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
@@ -259,7 +257,7 @@ def test_a_factor_multiplies_what_the_terms_of_its_unit_add(factors: tuple, dtyp
 
 @pytest.mark.parametrize("scaling", SCALED)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_region_scales_what_a_scaling_gives(scaling: str, dtype: torch.dtype) -> None:
+def test_a_region_multiplies_a_scaled_term(scaling: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     attended, query = (torch.randn(2, 33, 48).to(dtype) for _ in range(2))
     (term,), (region,) = random_units((7, 0.6)), regions(1)
@@ -269,7 +267,7 @@ def test_a_region_scales_what_a_scaling_gives(scaling: str, dtype: torch.dtype) 
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_out_of_its_region_a_term_adds_nothing_at_all(dtype: torch.dtype) -> None:
+def test_a_term_adds_nothing_outside_its_region(dtype: torch.dtype) -> None:
     attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
     region = (torch.arange(33) % 3 == 0).float()
     given = [replace(term, region=region) for term in random_units((4, 5.0), (7, -1.0))]
@@ -279,7 +277,7 @@ def test_out_of_its_region_a_term_adds_nothing_at_all(dtype: torch.dtype) -> Non
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_region_that_is_everything_is_no_region(dtype: torch.dtype) -> None:
+def test_a_region_that_covers_everything_changes_nothing(dtype: torch.dtype) -> None:
     attended, query = (torch.randn(3, 33, 48).to(dtype) for _ in range(2))
     given = random_units((4, 0.7), (7, -1.0))
     whole = [replace(term, region=torch.ones(33)) for term in given]
@@ -288,7 +286,7 @@ def test_a_region_that_is_everything_is_no_region(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_two_terms_in_two_halves_are_each_alone_in_its_own(dtype: torch.dtype) -> None:
+def test_two_terms_in_two_halves_do_not_mix(dtype: torch.dtype) -> None:
     attended, query = (torch.randn(3, 32, 48).to(dtype) for _ in range(2))
     roles = (0, 0, 1)
     left = (torch.arange(32) % 8 < 4).float()  # of a picture of four rows and eight columns
@@ -300,7 +298,7 @@ def test_two_terms_in_two_halves_are_each_alone_in_its_own(dtype: torch.dtype) -
         assert torch.allclose(made[:, half], alone[:, half], rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
 
 
-def test_regions_come_in_the_querys_precision_and_count_as_bytes() -> None:
+def test_regions_have_the_querys_precision_and_count_as_bytes() -> None:
     query = torch.randn(2, 33, 48).bfloat16()
     first, second = random_units((4, 1.0), (7, 1.0))
     bank = make_bank([first, replace(second, region=torch.rand(33))], 6, query)
@@ -311,7 +309,7 @@ def test_regions_come_in_the_querys_precision_and_count_as_bytes() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_came_in_with_regions_is_left_as_it_was(dtype: torch.dtype) -> None:
+def test_inputs_with_regions_are_not_changed(dtype: torch.dtype) -> None:
     attended, query = (torch.randn(2, 33, 48).to(dtype) for _ in range(2))
     terms = random_units((4, 1.0), (8, 1.0))
     given = [replace(term, region=region) for term, region in zip(terms, regions(2), strict=True)]
@@ -323,7 +321,7 @@ def test_what_came_in_with_regions_is_left_as_it_was(dtype: torch.dtype) -> None
     assert torch.equal(*made)
 
 
-# More kinds than two: pictures of a batch that see each their own reference
+# More than two row kinds: each picture of a batch has its own reference
 
 
 @pytest.mark.parametrize(
@@ -331,7 +329,7 @@ def test_what_came_in_with_regions_is_left_as_it_was(dtype: torch.dtype) -> None
 )
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_every_row_attends_its_own_kind(kinds: tuple, masked: bool, dtype: torch.dtype) -> None:
+def test_every_row_attends_to_the_tokens_of_its_kind(kinds: tuple, masked: bool, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     attended, query = (torch.randn(len(kinds), 33, 48).to(dtype) for _ in range(2))
     given = random_units((4, 0.8), (7, -1.5), kinds=6)
@@ -342,7 +340,7 @@ def test_every_row_attends_its_own_kind(kinds: tuple, masked: bool, dtype: torch
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_picture_of_a_batch_is_what_it_is_alone(dtype: torch.dtype) -> None:
+def test_a_picture_in_a_batch_equals_the_same_picture_alone(dtype: torch.dtype) -> None:
     attended, query = (torch.randn(6, 33, 48).to(dtype) for _ in range(2))
     (term,) = random_units((4, 0.8), kinds=6)
     together = add_image_attention(attended, query, make_bank([term], 6, query), (0, 2, 4, 1, 3, 5))
@@ -361,7 +359,7 @@ def halves_here() -> list[torch.dtype]:
 @pytest.mark.parametrize("scaling", SCALED)
 @pytest.mark.parametrize("size", [1.0, 100.0, 65504.0])
 def test_half_precision_gives_no_nan_in_a_region_at_any_weight(scaling: str, dtype: torch.dtype, size: float) -> None:
-    """Infinity times a region of 0 would be none, too."""
+    """Infinity times a region of 0 would be NaN as well."""
     torch.manual_seed(0)
     query = (torch.randn(2, 64, 48).clamp(-1, 1) * size).to(dtype)
     region = (torch.arange(64) % 4 / 3.0).float()

@@ -1,4 +1,4 @@
-"""The benchmarks hold the layers of one site at a time, and say beforehand how much memory they need."""
+"""The benchmarks hold the layers of one site at a time, and say how much memory they need before they start."""
 
 import sys
 import weakref
@@ -24,7 +24,7 @@ def test_the_sites_need_less_than_6_gb(name: str) -> None:
     assert 0 < sites.needed_bytes(name, torch.float32) < SIZE_LIMIT
 
 
-def test_the_layers_of_one_site_are_gone_before_the_next_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_layers_of_one_site_are_freed_before_the_next_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sites, "SIZES", {"narrow": (sites.SD, 16, 2, None)})
     monkeypatch.setattr(sites, "WIDTHS", {"SD": (8, 8, 8, 8)})
     monkeypatch.setattr(sites, "LATENT", {"SD": (8, 8)})

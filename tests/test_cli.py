@@ -38,7 +38,7 @@ def expected(path: Path) -> dict[str, object]:
     }
 
 
-def test_json_has_the_fields_that_are_promised_and_no_others(adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_exactly_the_documented_fields(adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(adapter), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert list(found) == FIELDS
@@ -52,7 +52,7 @@ def test_text_has_a_line_for_each_field(adapter: Path, capsys: pytest.CaptureFix
     assert dict(lines) == {name: str(value) for name, value in expected(adapter).items()}
 
 
-def test_lora_weights_inside_a_file_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lora_weights_inside_a_file_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tensors = adapter_tensors(widths=(2, 3, 4), context_dim=768, width=1024)
     tensors["ip_adapter.0.to_q_lora.down.weight"] = tensors["ip_adapter.1.to_k_ip.weight"]
     main(["inspect", str(save(tensors, tmp_path / "a.bin")), "--json"])
@@ -60,9 +60,7 @@ def test_lora_weights_inside_a_file_are_told(tmp_path: Path, capsys: pytest.Capt
     assert found["lora"] is True
 
 
-def test_a_family_that_cannot_run_yet_is_described_all_the_same(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_family_that_cannot_run_yet_is_still_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = sparse(tmp_path / "a", PUBLISHED["ip-adapter-faceid-portrait_sd15"].shapes)
     assert main(["inspect", str(path), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
@@ -77,7 +75,7 @@ def bad(tmp_path: Path) -> list[Path]:
     return [page, controlnet, tmp_path / "missing.bin", tmp_path]
 
 
-def test_a_file_with_an_error_has_that_in_place_of_facts(
+def test_a_file_with_an_error_has_the_error_instead_of_facts(
     adapter: Path, bad: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in bad:
@@ -88,14 +86,14 @@ def test_a_file_with_an_error_has_that_in_place_of_facts(
         assert found == expected(adapter)
 
 
-def test_an_error_in_text_is_a_line(bad: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_one_line_of_text(bad: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", *map(str, bad)]) == 1
     blocks = capsys.readouterr().out.strip().split("\n\n")
     assert [[line.split()[0] for line in block.splitlines()] for block in blocks] == [["file", "error"]] * len(bad)
 
 
 @pytest.mark.parametrize("arguments", [[], ["inspect"], ["inspect", "--yaml", "a"], ["convert", "a"]])
-def test_a_wrong_command_line_shows_how_it_is_meant(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_line_shows_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
@@ -117,11 +115,11 @@ def test_it_runs_as_a_module_from_the_repository(adapter: Path, bad: list[Path])
     unshowable = save(adapter_tensors(widths=(2, 3, 4), context_dim=5, width=7), adapter.with_name("模型.bin"))
     done = run(adapter, *bad, unshowable, PYTHONIOENCODING="ascii")
     assert done.returncode == 1
-    assert "Traceback" not in done.stderr  # older torch may warn there about its own parts
+    assert "Traceback" not in done.stderr  # older torch may warn about its own modules
     assert "ViT-H/14" in done.stdout
     assert "\\u6a21\\u578b.bin" in done.stdout
 
 
-def test_the_library_is_no_regular_package() -> None:
-    """`python -m` must work all the same."""
+def test_the_library_is_not_a_regular_package() -> None:
+    """`python -m` must work nevertheless."""
     assert not (ROOT / "lib_ipadapter" / "__init__.py").exists()

@@ -55,7 +55,7 @@ def _two_heads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @functools.cache
 def vision_model(activation: str = "gelu") -> CLIPVisionModelWithProjection:
-    """Return transformers' tower of the golden values, in float64; nobody changes it."""
+    """Return transformers' tower of the golden values, in float64; tests must not change it."""
     model = CLIPVisionModelWithProjection(CLIPVisionConfig(hidden_act=activation, **TINY)).double().eval()
     shapes = {name: tuple(t.shape) for name, t in model.state_dict().items() if not name.endswith("position_ids")}
     model.load_state_dict(weights(shapes), strict=False)
@@ -67,7 +67,7 @@ def hf_tensors(model: torch.nn.Module) -> Tensors:
 
 
 def as_open_clip(tensors: Tensors) -> Tensors:
-    """Return a tower as open_clip names and shapes it, one tensor at a time."""
+    """Yield a tower's tensors with open_clip's names and shapes."""
     given = {name.removeprefix("vision_model."): tensor for name, tensor in tensors.items()}
     made = {
         "class_embedding": given["embeddings.class_embedding"],
@@ -101,7 +101,7 @@ def whole_model() -> CLIPModel:
 
 
 def whole_hf(tensors: Tensors) -> Tensors:
-    """Return transformers' whole CLIP, with the position numbers that its older versions saved."""
+    """Return transformers' whole CLIP, with the position ids that its older versions saved."""
     both = hf_tensors(whole_model())
     assert {"logit_scale", "text_projection.weight"} < both.keys()
     numbers = {"text_model": torch.arange(7)[None], "vision_model": torch.arange(5)[None]}
@@ -109,7 +109,7 @@ def whole_hf(tensors: Tensors) -> Tensors:
 
 
 def whole_open_clip(tensors: Tensors) -> Tensors:
-    """Return open_clip's whole CLIP, whose text tower has the names of a bare vision tower."""
+    """Return open_clip's whole CLIP, whose text tower has the names of a separate vision tower."""
     sizes = {"width": 64, "layers": 3, "head_width": 32, "patch_size": 14, "image_size": 28, "mlp_ratio": 2.0}
     text = {"width": 16, "layers": 4, "heads": 2, "vocab_size": 11, "context_length": 7}
     both = {name: t.double() for name, t in open_clip.CLIP(32, sizes, text).state_dict().items()}
@@ -128,7 +128,7 @@ LAYOUTS: dict[str, Callable[[Tensors], Tensors]] = {
 
 
 def write(tensors: Tensors, path: Path, dtype: torch.dtype = torch.float64) -> Path:
-    """Save a flat file, in torch's format unless the extension is safetensors'."""
+    """Save a flat file, as safetensors if it has that extension and otherwise in torch's format."""
     cast = {name: (t.to(dtype) if t.is_floating_point() else t).contiguous() for name, t in tensors.items()}
     if path.suffix == ".safetensors":
         save_file(cast, str(path))
@@ -155,7 +155,7 @@ def gelu() -> CLIPVisionModelWithProjection:
 
 @pytest.fixture
 def tower(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> EncoderFile:
-    """A tower in a file as the authors of IP-Adapter publish theirs."""
+    """A tower in a file like those that IP-Adapter's authors publish."""
     return open_encoder(write(hf_tensors(gelu), tmp_path / "tower.safetensors"))
 
 
@@ -165,7 +165,7 @@ def tower(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> EncoderFile:
 @pytest.mark.parametrize("extension", [".safetensors", ".bin", ".pth"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_features_are_those_of_transformers_from_every_layout(
+def test_features_equal_transformers_from_every_layout(
     gelu: CLIPVisionModelWithProjection, tmp_path: Path, layout: str, dtype: torch.dtype, extension: str
 ) -> None:
     encoder = open_encoder(write(LAYOUTS[layout](hf_tensors(gelu)), tmp_path / f"tower{extension}", dtype))
@@ -188,7 +188,7 @@ def test_a_tower_saved_by_transformers_itself_is_read(gelu: CLIPVisionModelWithP
     assert close(features.embed, theirs(gelu, pixels)[0])
 
 
-def test_features_are_those_of_transformers_with_quick_gelu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_equal_transformers_with_quick_gelu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = vision_model("quick_gelu")
     encoder = open_encoder(write(hf_tensors(model), tmp_path / "tower.safetensors"))
     pixels = 2 * stream(1000, 3, 28, 28)
@@ -233,7 +233,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("case", GOLDEN)
 @pytest.mark.parametrize("layout", ["transformers", "open_clip"])
-def test_features_are_the_golden_values(
+def test_features_equal_the_golden_values(
     gelu: CLIPVisionModelWithProjection, tmp_path: Path, case: str, layout: str
 ) -> None:
     pixels, takes, first, last, mean_abs, total = GOLDEN[case]
@@ -257,7 +257,7 @@ def test_the_unconditional_picture_is_zero_after_normalisation(
     assert close(features.hidden, theirs(gelu, torch.zeros(3, 28, 28))[1])
 
 
-def test_a_picture_has_the_same_features_whatever_is_beside_it(tower: EncoderFile) -> None:
+def test_a_picture_has_the_same_features_in_any_batch(tower: EncoderFile) -> None:
     pixels = [to_pixels(resize_for(picture(40, 30, seed), 28, "center")) for seed in range(3)]
     together = encode(tower, pixels, CPU, torch.float32)
     assert len(together) == 3
@@ -268,18 +268,18 @@ def test_a_picture_has_the_same_features_whatever_is_beside_it(tower: EncoderFil
     assert not close(together[0].hidden, together[1].hidden, 1e-3)
 
 
-def test_bytes_of_features_are_those_of_their_numbers(tower: EncoderFile) -> None:
+def test_the_size_of_features_is_that_of_their_tensors(tower: EncoderFile) -> None:
     (features,) = encode(tower, [zero_pixels(tower)], CPU, torch.float32)
     assert features.bytes == 4 * (32 + 5 * 64)
 
 
-def test_features_keep_no_gradient_and_no_tower(tower: EncoderFile) -> None:
+def test_features_keep_neither_gradients_nor_the_tower_alive(tower: EncoderFile) -> None:
     (features,) = encode(tower, [zero_pixels(tower)], CPU, torch.float32)
     assert not features.hidden.requires_grad
     assert features.hidden.untyped_storage().nbytes() == 4 * 5 * 64
 
 
-def test_a_file_is_left_as_it_was(tower: EncoderFile) -> None:
+def test_reading_does_not_change_the_file(tower: EncoderFile) -> None:
     before = tower.path.read_bytes()
     encode(tower, [zero_pixels(tower)], CPU, torch.float64)
     assert tower.path.read_bytes() == before
@@ -291,7 +291,7 @@ def test_a_changed_file_has_another_identity(gelu: CLIPVisionModelWithProjection
     assert open_encoder(tower.path).identity != tower.identity
 
 
-# The published towers, by shapes alone. Sizes: config.json of each repository; parameters: counted in the files.
+# The published towers, by shapes only. Sizes: config.json of each repository; parameters: counted in the files.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -323,7 +323,7 @@ TOWERS = [
 
 @pytest.fixture(scope="module", params=TOWERS, ids=lambda tower: tower.name)
 def of_full_size(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple]:
-    """A published tower as transformers builds it, and a file of its size that is all hole, as far as disks can."""
+    """A published tower as transformers builds it, and a sparse file of its size, if the disk supports that."""
     path = tmp_path_factory.mktemp("full") / "model.safetensors"
     with torch.device("meta"):
         model = CLIPVisionModelWithProjection(CLIPVisionConfig(**request.param.config))
@@ -339,7 +339,7 @@ def of_full_size(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     path.unlink()
 
 
-def test_a_published_tower_is_known_from_its_shapes(of_full_size: tuple) -> None:
+def test_a_published_tower_is_recognised_by_its_shapes(of_full_size: tuple) -> None:
     tower, _, encoder = of_full_size
     assert encoder.name == tower.name
     assert encoder.image_size == tower.size
@@ -368,21 +368,21 @@ def test_a_published_tower_is_built_as_it_was_trained(of_full_size: tuple) -> No
 @pytest.mark.parametrize(
     ("width", "mlp"), [(1664, 8192), (1408, 6144), (1152, 4304), (1280, 5120), (64, 1), (192, 191)]
 )
-def test_the_width_inside_a_block_is_exact_where_open_clip_would_round_it(width: int, mlp: int) -> None:
+def test_a_blocks_inner_width_is_exact_where_open_clip_would_round_it(width: int, mlp: int) -> None:
     with torch.device("meta"):
         built = encoders._build(EncoderFile(Path("tower"), width, 2, mlp, 14, 5, 8, 0, ()))
     assert built.transformer.resblocks[0].mlp.c_fc.weight.shape == (mlp, width)
 
 
 @pytest.mark.parametrize(("width", "heads"), [(768, 12), (1408, 16), (192, 3)])
-def test_other_towers_have_the_heads_of_their_authors(width: int, heads: int) -> None:
+def test_other_towers_have_their_authors_number_of_heads(width: int, heads: int) -> None:
     """ViT-B (OpenAI), ViT-g (LAION) and ViT-Ti, in open_clip's model_configs."""
     with torch.device("meta"):
         built = encoders._build(EncoderFile(Path("tower"), width, 2, 4 * width, 14, 5, 8, 0, ()))
     assert built.transformer.resblocks[0].attn.num_heads == heads
 
 
-# What is no tower, and towers that are damaged
+# Files that are not towers, and damaged towers
 
 
 KEYS = tuple(hf_tensors(vision_model()))
@@ -390,14 +390,14 @@ KEYS = tuple(hf_tensors(vision_model()))
 
 @functools.cache
 def open_clip_names() -> dict[str, str]:
-    """Return what open_clip calls each of transformers' tensors, or the one that it is a part of."""
+    """Return open_clip's name of each of transformers' tensors, or of the one that it is part of."""
     marked = {key: torch.full_like(t, i) for i, (key, t) in enumerate(hf_tensors(vision_model()).items())}
     return {KEYS[int(i)]: name for name, tensor in as_open_clip(marked).items() for i in tensor.unique()}
 
 
 KINDS = sorted({re.sub(r"layers\.\d", "layers.*", key) for key in KEYS})
 DAMAGED = [kind.replace("*", str(i % 3)) for i, kind in enumerate(KINDS)]
-"""Every kind of tensor once, those of the blocks in one of the three."""
+"""Each kind of tensor once; tensors of blocks in one of the three blocks."""
 
 
 def refused(tensors: Tensors, path: Path) -> IPAdapterError:
@@ -421,7 +421,7 @@ def test_a_missing_tensor_is_named(gelu: CLIPVisionModelWithProjection, tmp_path
 
 
 MISSHAPEN = [(key, change) for key in DAMAGED for change in ("longer", "flat", "deeper")]
-MISSHAPEN.remove(("visual_projection.weight", "longer"))  # which is a sound tower whose embedding is wider by one
+MISSHAPEN.remove(("visual_projection.weight", "longer"))  # otherwise a valid tower with an embedding wider by one
 
 
 @pytest.mark.parametrize(("key", "change"), MISSHAPEN)
@@ -434,15 +434,15 @@ def test_a_misshapen_tensor_is_named(
     tensors[key] = {"longer": longer, "flat": longer.flatten(), "deeper": tensor[None]}[change]
     sentence = refused(tensors, tmp_path / "tower.safetensors").sentence
     if change == "longer" and key == "vision_model.embeddings.patch_embedding.weight":
-        assert "where (65,) is expected" in sentence  # a tower's width is read from this one
+        assert "where (65,) is expected" in sentence  # the tower's width is read from this tensor
     elif change == "longer" and key == "vision_model.encoder.layers.0.mlp.fc1.weight":
-        assert "mlp.c_fc.bias has shape (128,) where (129,) is expected" in sentence  # and its inner width from this
+        assert "mlp.c_fc.bias has shape (128,) where (129,) is expected" in sentence  # the inner width from this
     else:
         assert names(sentence, key)
 
 
 @pytest.mark.parametrize("key", DAMAGED)
-def test_a_tensor_that_holds_no_numbers_is_named(gelu: CLIPVisionModelWithProjection, tmp_path: Path, key: str) -> None:
+def test_a_tensor_with_nan_is_named(gelu: CLIPVisionModelWithProjection, tmp_path: Path, key: str) -> None:
     for value in (float("nan"), float("inf")):
         tensors = {name: tensor.clone() for name, tensor in hf_tensors(gelu).items()}
         tensors[key].view(-1)[-1] = value
@@ -451,7 +451,7 @@ def test_a_tensor_that_holds_no_numbers_is_named(gelu: CLIPVisionModelWithProjec
         assert "NaN" in sentence
 
 
-def test_damage_in_the_text_tower_is_no_matter(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> None:
+def test_damage_in_the_text_tower_does_not_matter(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> None:
     tensors = whole_hf(hf_tensors(gelu))
     tensors["text_model.final_layer_norm.weight"] = torch.full((16,), float("nan"))
     encoder = open_encoder(write(tensors, tmp_path / "tower.safetensors"))
@@ -459,7 +459,7 @@ def test_damage_in_the_text_tower_is_no_matter(gelu: CLIPVisionModelWithProjecti
 
 
 @pytest.mark.parametrize("layout", ["open_clip", "open_clip, bare", "open_clip, whole"])
-def test_a_damaged_tower_of_open_clip_is_named_too(
+def test_a_damaged_tensor_of_open_clip_is_named_too(
     gelu: CLIPVisionModelWithProjection, tmp_path: Path, layout: str
 ) -> None:
     name = "transformer.resblocks.2.ln_1.weight"
@@ -470,13 +470,13 @@ def test_a_damaged_tower_of_open_clip_is_named_too(
     assert f"{name} (NaN or infinity)" in refused(bad, tmp_path / "b.safetensors").sentence
 
 
-def test_a_tensor_of_whole_numbers_is_named(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> None:
+def test_a_tensor_of_integers_is_named(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> None:
     key = "vision_model.encoder.layers.1.self_attn.k_proj.weight"
     tensors = hf_tensors(gelu) | {key: torch.ones(64, 64, dtype=torch.int8)}
     assert f"{key} (int8)" in refused(tensors, tmp_path / "tower.safetensors").sentence
 
 
-def test_a_tower_with_a_tensor_too_many_is_refused(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> None:
+def test_a_tower_with_an_extra_tensor_is_refused(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> None:
     tensors = hf_tensors(gelu) | {"vision_model.encoder.layers.0.gate": torch.ones(2)}
     assert "vision_model.encoder.layers.0.gate is not expected" in refused(tensors, tmp_path / "tower.bin").sentence
 
@@ -490,7 +490,7 @@ def controlnet(_: Tensors) -> Tensors:
 
 
 def resnet(_: Tensors) -> Tensors:
-    """Return what tells OpenAI's other kind of CLIP, whose image encoder is a ResNet."""
+    """Return tensors that identify OpenAI's other kind of CLIP, whose image encoder is a ResNet."""
     return {
         "visual.conv1.weight": torch.ones(4, 3, 3, 3),
         "visual.attnpool.positional_embedding": torch.ones(50, 8),
@@ -522,7 +522,7 @@ NO_TOWERS: dict[str, Callable[[Tensors], Tensors]] = {
 
 @pytest.mark.parametrize("kind", NO_TOWERS)
 @pytest.mark.parametrize("extension", [".safetensors", ".pth"])
-def test_what_is_no_tower_is_unrecognised(
+def test_files_that_are_not_towers_are_not_recognised(
     gelu: CLIPVisionModelWithProjection, tmp_path: Path, kind: str, extension: str
 ) -> None:
     path = write(NO_TOWERS[kind](hf_tensors(gelu)), tmp_path / f"model{extension}")
@@ -531,20 +531,20 @@ def test_what_is_no_tower_is_unrecognised(
     assert caught.value.sentence.startswith(path.name)
 
 
-def test_an_adapter_in_the_authors_nested_form_is_unrecognised(tmp_path: Path) -> None:
+def test_an_adapter_in_the_authors_nested_form_is_not_recognised(tmp_path: Path) -> None:
     path = save(adapter_tensors(widths=(8, 8, 8), context_dim=8), tmp_path / "ip-adapter.bin")
     with pytest.raises(UnrecognisedError):
         open_encoder(path)
 
 
-def test_a_tower_whose_heads_cannot_be_known_is_unrecognised(tmp_path: Path) -> None:
+def test_a_tower_with_an_unknown_number_of_heads_is_not_recognised(tmp_path: Path) -> None:
     sizes = {**TINY, "hidden_size": 200, "num_attention_heads": 5}
     path = write(hf_tensors(CLIPVisionModelWithProjection(CLIPVisionConfig(**sizes))), tmp_path / "tower.bin")
     with pytest.raises(UnrecognisedError, match="200 wide"):
         open_encoder(path)
 
 
-def test_empty_tables_are_unrecognised(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> None:
+def test_empty_tensors_are_not_recognised(gelu: CLIPVisionModelWithProjection, tmp_path: Path) -> None:
     for key in ("embeddings.position_embedding.weight", "embeddings.patch_embedding.weight"):
         tensors = hf_tensors(gelu)
         tensors[f"vision_model.{key}"] = tensors[f"vision_model.{key}"][:0]

@@ -1,6 +1,6 @@
-"""The extension's own entry file in doubles of the web UIs: the same pictures as one row at a time, and no trace.
+"""The extension's entry file in doubles of the web UIs: the same pictures as one row at a time, and no trace.
 
-What a double calls is compared with a real web UI in tests/host/test_contract.py.
+A double's calls are compared with a real web UI's in tests/host/test_contract.py.
 """
 
 import sys
@@ -59,7 +59,7 @@ def asked(*units, **more) -> Processing:
 
 
 def one_row_at_a_time(folder, unet: nn.Module, p: Processing) -> Tensor:
-    """Return what the units of `p` make where each row is known when it is made."""
+    """Return the latents of `p`, computed one row at a time with known row kinds."""
     host = SmallHost(folder / "ipadapter", unet)
     session = Session(host)
     made = []
@@ -124,11 +124,11 @@ UNITS = [
     unit(model="plus", weight=-0.7, start=0.4),
     unit(model="plus", **{"pass": "hires"}),
 ]
-"""A reference for each picture, some steps, one pass: so a wrong row, step or pass shows."""
+"""A reference for each picture, some steps, one pass: this makes a wrong row, step or pass visible."""
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_however_the_web_ui_splits_the_batch_the_picture_is_the_same(double, files, unet, way) -> None:
+def test_the_picture_is_the_same_however_the_web_ui_splits_the_batch(double, files, unet, way) -> None:
     p = asked(*UNITS, **WAYS[way])
     expected = one_row_at_a_time(files, unet, p)
     made, plain = double.generate(p), double.generate(asked(**WAYS[way]))
@@ -137,14 +137,14 @@ def test_however_the_web_ui_splits_the_batch_the_picture_is_the_same(double, fil
     assert hooks(unet) == 0
 
 
-def test_off_is_the_untouched_web_ui(double, unet) -> None:
+def test_with_units_off_the_web_ui_is_untouched(double, unet) -> None:
     plain = double.generate(asked())
     for units in ([unit(weight=0.0)], [unit(enabled=False)], [None, [], ""]):
         assert torch.equal(double.generate(asked(*units)), plain)
 
 
 @pytest.mark.parametrize("hires", [False, True])
-def test_an_exception_goes_on_and_leaves_nothing(double, unet, hires) -> None:
+def test_an_exception_is_passed_on_and_leaves_no_trace(double, unet, hires) -> None:
     plain = double.generate(asked())
 
     def fail(step: int) -> None:
@@ -157,7 +157,7 @@ def test_an_exception_goes_on_and_leaves_nothing(double, unet, hires) -> None:
     assert torch.equal(double.generate(asked()), plain)
 
 
-def test_an_interrupt_keeps_what_was_made_and_leaves_nothing(double, files, unet) -> None:
+def test_an_interrupt_keeps_the_latents_and_leaves_no_trace(double, files, unet) -> None:
     def interrupt(step: int) -> None:
         if step == 2:
             raise Interrupted
@@ -168,7 +168,7 @@ def test_an_interrupt_keeps_what_was_made_and_leaves_nothing(double, files, unet
     assert hooks(unet) == 0
 
 
-def test_a_unit_that_cannot_run_stops_the_generation_with_a_sentence(double, unet) -> None:
+def test_a_unit_that_cannot_run_stops_the_generation_with_a_reason(double, unet) -> None:
     with pytest.raises(fastapi.HTTPException, match=r"unit 2.*weight"):
         double.generate(asked(unit(), unit(weight=9)))
     with pytest.raises(fastapi.HTTPException, match="70 layers"):
@@ -176,15 +176,15 @@ def test_a_unit_that_cannot_run_stops_the_generation_with_a_sentence(double, une
     assert hooks(unet) == 0
 
 
-def test_a_checkpoint_without_a_unet_stops_it_with_a_sentence_and_the_next_one_goes_on(double, unet) -> None:
-    double.use(nn.ModuleDict({"double_blocks": nn.ModuleList([nn.Linear(8, 8)])}))  # as FLUX names its own
+def test_a_checkpoint_without_a_unet_stops_it_and_the_next_one_works(double, unet) -> None:
+    double.use(nn.ModuleDict({"double_blocks": nn.ModuleList([nn.Linear(8, 8)])}))  # FLUX's name
     with pytest.raises(fastapi.HTTPException, match="no U-Net"):
         double.generate(asked(unit()))
     double.use(unet)
     assert len(double.generate(asked(unit()))) == 1
 
 
-def test_another_checkpoint_between_generations_is_followed(double, files, unet) -> None:
+def test_it_works_after_another_checkpoint_was_loaded(double, files, unet) -> None:
     other = ldm_unet(context_dim=CONTEXT, channels=32, heads=4)
     p = asked(unit())
     for each in (unet, other, unet):
@@ -194,8 +194,8 @@ def test_another_checkpoint_between_generations_is_followed(double, files, unet)
         assert hooks(each) == 0
 
 
-def test_the_refiner_is_steered_from_its_first_step_on(double, unet) -> None:
-    """The last step is the refiner's alone, so there it is its own U-Net with its own noise that shows the unit."""
+def test_a_unit_applies_to_the_refiner_from_its_first_step(double, unet) -> None:
+    """The refiner makes the last step alone, so a difference there shows the unit in its U-Net."""
     other = ldm_unet(context_dim=CONTEXT, channels=32, heads=4)
 
     def switch(step: int) -> None:
@@ -206,7 +206,7 @@ def test_the_refiner_is_steered_from_its_first_step_on(double, unet) -> None:
     assert hooks(unet) == hooks(other) == 0
 
 
-def test_another_script_that_fails_takes_nothing_from_the_unit(double, tmp_path, unet) -> None:
+def test_another_scripts_error_does_not_affect_the_unit(double, tmp_path, unet) -> None:
     (tmp_path / "other.py").write_text(
         "from modules import scripts\n"
         "class Other(scripts.Script):\n"
@@ -219,10 +219,10 @@ def test_another_script_that_fails_takes_nothing_from_the_unit(double, tmp_path,
     assert torch.equal(double.generate(asked(unit())), alone)
 
 
-def test_the_plot_gets_axes_and_a_value_that_cannot_be_stops_it(double) -> None:
+def test_the_plot_has_axes_and_an_impossible_value_stops_it(double) -> None:
     class PlotScript: ...
 
-    PlotScript.__module__ = "xyz_grid.py"  # as the web UI names modules after their files
+    PlotScript.__module__ = "xyz_grid.py"  # the web UI names modules after their files
     axes: list[AxisOption] = []
     grid = SimpleNamespace(
         AxisOption=AxisOption,
@@ -246,7 +246,7 @@ class Neighbour(scripts.Script):
 
 
 @pytest.mark.parametrize("title", ["raise ValueError('no title')", "return None"])
-def test_with_no_unit_on_another_scripts_title_stops_nothing(double, tmp_path, title, caplog) -> None:
+def test_with_units_off_another_scripts_title_stops_nothing(double, tmp_path, title, caplog) -> None:
     plain = double.generate(asked())
     (tmp_path / "neighbour.py").write_text(NEIGHBOUR.format(title))
     double._load(tmp_path / "neighbour.py")
@@ -255,7 +255,7 @@ def test_with_no_unit_on_another_scripts_title_stops_nothing(double, tmp_path, t
     assert "before_process" not in caplog.text
 
 
-def test_a_library_that_fails_stops_a_generation_with_units_and_no_other(double, monkeypatch) -> None:
+def test_an_error_of_the_library_stops_only_generations_with_units(double, monkeypatch) -> None:
     plain = double.generate(asked())
 
     def broken(*_args: object) -> None:
@@ -269,8 +269,8 @@ def test_a_library_that_fails_stops_a_generation_with_units_and_no_other(double,
         double.generate(asked(unit()))
 
 
-def test_a_record_that_was_refused_can_be_used_again_without_units(double) -> None:
-    """As a script does that generates with one record several times."""
+def test_a_refused_record_can_be_used_again_without_units(double) -> None:
+    """Some scripts generate with one record several times."""
     p = asked(unit(weight=9))
     with pytest.raises(fastapi.HTTPException):
         double.generate(p)

@@ -1,4 +1,4 @@
-"""Units as ControlNet's clients send them: what they become, and what is refused with a sentence."""
+"""Units in the form of ControlNet's API: how they are translated, and what is refused."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ TYPICAL = {
     "hr_option": "Both",
     "save_detected_map": False,
 }
-"""What the wiki of ControlNet shows for its API, as clients copy it."""
+"""The example of ControlNet's API wiki, which clients copy."""
 
 
 def read(**more: Any) -> Any:
@@ -40,7 +40,7 @@ def read(**more: Any) -> Any:
     return unit
 
 
-def test_a_clients_unit_is_read_with_one_key_changed() -> None:
+def test_a_controlnet_unit_is_read_with_one_key_changed() -> None:
     unit = read()
     assert (unit.model, unit.weight, unit.start, unit.end) == ("ip-adapter_sd15 [6a3f6166]", 0.7, 0.1, 0.8)
     assert [picture.image for picture in unit.images] == ["YQ=="]
@@ -49,17 +49,17 @@ def test_a_clients_unit_is_read_with_one_key_changed() -> None:
     assert read_units([json.dumps(TYPICAL)]) == read_units([TYPICAL])
 
 
-def test_a_unit_of_this_extension_is_left_as_it_is() -> None:
+def test_a_unit_of_this_extension_is_not_changed() -> None:
     for unit in ({"model": "m", "images": ["YQ=="], "mask": "Yg==", "weight": 1}, {}, {"wieght": 1}, {"mask": "x"}):
         assert from_controlnet(unit) == unit
 
 
 @pytest.mark.parametrize("image", ["YQ==", {"image": "YQ==", "mask": None}, [{"image": "YQ=="}], ["YQ==", None]])
-def test_a_picture_comes_in_every_form(image: Any) -> None:
+def test_a_picture_is_accepted_in_every_form(image: Any) -> None:
     assert [picture.image for picture in read(image=image).images] == ["YQ=="]
 
 
-def test_several_pictures_are_averaged_as_there() -> None:
+def test_several_pictures_are_averaged_as_in_controlnet() -> None:
     unit = read(image=[{"image": "YQ=="}, {"image": "Yg==", "mask": None}])
     assert [picture.image for picture in unit.images] == ["YQ==", "Yg=="]
     assert unit.combine == "average tokens"
@@ -83,7 +83,7 @@ def test_a_field_is_translated(more: dict[str, Any], field: str, expected: Any) 
     assert getattr(read(**more), field) == expected
 
 
-def test_older_names_are_known() -> None:
+def test_older_field_names_are_accepted() -> None:
     old = {"module": "ip-adapter-auto", "model": "m", "input_image": "YQ==", "guidance": 0.5, "mask_image": None}
     (unit,) = read_units([old]).values()
     assert (unit.end, len(unit.images), unit.enabled) == (0.5, 1, True)
@@ -115,8 +115,8 @@ def test_older_names_are_known() -> None:
         ({"colour": 1}, "colour", "is not a field"),
     ],
 )
-def test_what_cannot_be_followed_is_refused_with_its_remedy(more: dict[str, Any], field: str, says: str) -> None:
-    if field is None:  # the text is no picture, which is found where pictures are decoded; it is never opened
+def test_what_cannot_be_translated_is_refused_with_its_remedy(more: dict[str, Any], field: str, says: str) -> None:
+    if field is None:  # the text is not a picture; it is decoded later and never opened as a file
         assert read(**more).images[0].image == "/etc/passwd"
         return
     with pytest.raises(UnitError) as refused:
@@ -142,7 +142,7 @@ JSON = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(controlnet.FIELDS | set(FIELDS))), JSON, max_size=6))
 @example({"images": None, "advanced_weighting": None})
-def test_any_values_are_a_unit_or_refused(values: dict[str, Any]) -> None:
+def test_any_values_give_a_unit_or_a_refusal(values: dict[str, Any]) -> None:
     before = json.dumps(values)
     try:
         read_units([values])

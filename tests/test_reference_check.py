@@ -1,4 +1,4 @@
-"""Reference check and face preview: what they say, what they show, and that they go on where something is missing."""
+"""Reference check and face preview: advice, pictures, and that they still work if a model is missing."""
 
 import base64
 import io
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface'
 
 
 def write_files(folder: Path) -> None:
-    """Write adapters, and a tower that sees as many pixels as the real ones."""
+    """Write adapters, and a tower with the input size of the real ones."""
     tower = save_tower(folder / "tower.safetensors")
     tensors = load_file(tower)
     positions = torch.randn((SIDE // 14) ** 2 + 1, STATES, generator=torch.Generator().manual_seed(1))
@@ -86,7 +86,7 @@ def drawn(*places: tuple[float, float, float], **more: Any) -> Image.Image:
     return draw_faces(*places, **more)
 
 
-# What will be seen
+# What the encoder will see
 
 
 UNITS: dict[str, dict[str, Any]] = {
@@ -99,7 +99,7 @@ UNITS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("how", UNITS)
-def test_what_is_shown_has_the_features_that_a_generation_uses(blind: Session, how: str) -> None:
+def test_the_shown_picture_has_the_features_that_a_generation_uses(blind: Session, how: str) -> None:
     given = {"model": "plus", "images": [text_of(picture(500, 340, 4))], **UNITS[how]}
     preparation, unit = blind.preparation, read_unit(given)
     adapter = preparation.files.adapter("plus")
@@ -116,12 +116,12 @@ def test_what_is_shown_has_the_features_that_a_generation_uses(blind: Session, h
         assert torch.equal(kept[given].hidden, each.hidden)
 
 
-def test_many_squares_are_not_all_shown(blind: Session) -> None:
+def test_only_the_first_of_many_squares_are_shown(blind: Session) -> None:
     (reference,) = checked(blind, text_of(picture(300, 300, 4)), enhance=8)["references"]
     assert len(reference["seen"]) == 20
 
 
-def test_a_face_adapter_shows_the_faces_that_go_into_its_models(seeing: Session) -> None:
+def test_a_face_adapter_shows_its_models_inputs(seeing: Session) -> None:
     from insightface.utils.face_align import norm_crop
 
     from lib_ipadapter.faces.insightface_models import PACKS
@@ -136,7 +136,7 @@ def test_a_face_adapter_shows_the_faces_that_go_into_its_models(seeing: Session)
         assert [np.asarray(shown(url)).tolist() for url in reference["seen"]] == [each.tolist() for each in expected]
 
 
-def test_the_vector_is_what_the_recognition_model_makes_of_the_crop_that_is_shown(seeing: Session) -> None:
+def test_the_embedding_comes_from_the_crop_that_is_shown(seeing: Session) -> None:
     import onnxruntime
 
     from lib_ipadapter.faces.insightface_models import PACKS, model_paths
@@ -155,7 +155,7 @@ def test_the_vector_is_what_the_recognition_model_makes_of_the_crop_that_is_show
 # Measures and advice
 
 
-def test_every_threshold_speaks_beyond_it_and_is_silent_within() -> None:
+def test_advice_is_given_only_beyond_each_threshold() -> None:
     for row in THRESHOLDS:
         assert row.reason
         for value, beyond in ((row.least, row.least - 0.001), (row.most, row.most + 0.001)):
@@ -173,7 +173,7 @@ def measured(session: Session, image: Image.Image, name: str, form: str = "PNG",
 
 
 def fine(seed: int = 2) -> Image.Image:
-    """Return a large picture of many things."""
+    """Return a large picture with much detail."""
     made = picture(448, 448, seed)
     for i in range(8):
         part = picture(90, 90, seed + i + 1).resize((112, 112), Image.Resampling.NEAREST)
@@ -181,7 +181,7 @@ def fine(seed: int = 2) -> Image.Image:
     return made
 
 
-def test_each_fault_moves_its_measure_all_the_way(blind: Session) -> None:
+def test_each_fault_moves_its_measure_beyond_the_threshold(blind: Session) -> None:
     whole = fine()
     sharp = [measured(blind, whole.filter(ImageFilter.GaussianBlur(r)), "sharpness") for r in (0, 1, 2, 4, 8)]
     sharp_when_small = [measured(blind, whole.resize((n, n)), "sharpness") for n in (224, 160, 100, 60, 30)]
@@ -207,14 +207,14 @@ FAULTS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_a_plain_sentence_and_a_good_picture_has_none(blind: Session, fault: str) -> None:
+def test_a_fault_gives_advice_and_a_good_picture_gives_none(blind: Session, fault: str) -> None:
     make, words = FAULTS[fault]
     assert checked(blind, text_of(fine()))["references"][0]["advice"] == []
     advice = checked(blind, text_of(make(fine())))["references"][0]["advice"]
     assert any(words in sentence for sentence in advice), advice
 
 
-def test_compression_counts_only_where_its_blocks_are_still_seen(blind: Session) -> None:
+def test_compression_counts_only_if_its_blocks_are_still_visible(blind: Session) -> None:
     for side, known in ((300, True), (600, False)):
         image = base64.b64encode(file_of(fine().resize((side, side)), "JPEG", quality=15)).decode()
         (reference,) = checked(blind, image)["references"]
@@ -224,8 +224,8 @@ def test_compression_counts_only_where_its_blocks_are_still_seen(blind: Session)
 
 @pytest.mark.parametrize("crop", [crop for crop in CROPS if crop not in ("pad", "squash")])
 @pytest.mark.parametrize("size", [(400, 300), (300, 500), (320, 320)])
-def test_what_is_lost_is_what_the_crop_leaves_out(blind: Session, crop: str, size: tuple[int, int]) -> None:
-    """A picture whose levels are its places tells which of them the crop has kept."""
+def test_the_lost_share_is_what_the_crop_cuts_off(blind: Session, crop: str, size: tuple[int, int]) -> None:
+    """A picture whose levels are its positions shows which of them the crop has kept."""
     across, down = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
     places = Image.fromarray(np.stack([across, down, across * 0], axis=-1).round().astype(np.uint8))
     (reference,) = checked(blind, text_of(places), crop=crop)["references"]
@@ -234,7 +234,7 @@ def test_what_is_lost_is_what_the_crop_leaves_out(blind: Session, crop: str, siz
     assert reference["lost"] == pytest.approx(1 - extents[0] * extents[1], abs=0.03)
 
 
-def test_squashing_and_padding_lose_nothing_but_squashing_is_told(blind: Session) -> None:
+def test_squashing_and_padding_lose_nothing_but_squashing_is_reported(blind: Session) -> None:
     wide = text_of(fine().resize((900, 300)))
     for crop, words in (
         ("pad", ()),
@@ -245,13 +245,13 @@ def test_squashing_and_padding_lose_nothing_but_squashing_is_told(blind: Session
         assert tuple(reference["advice"]) == words
 
 
-def test_every_picture_has_its_place_in_the_answer(blind: Session) -> None:
+def test_the_answer_has_an_entry_for_every_picture(blind: Session) -> None:
     images = [{"image": text_of(picture(300 + i, 300, i)), "weight": i / 2} for i in range(3)]
     references = check(blind, {"unit": {"model": "plus", "images": images}})["references"]
     assert [each["width"] for each in references] == [300, 301, 302]
 
 
-def test_a_pictures_own_crop_counts(blind: Session) -> None:
+def test_a_pictures_own_crop_is_used(blind: Session) -> None:
     wide = text_of(fine().resize((900, 300)))
     images = [wide, {"image": wide, "crop": "pad"}, {"image": wide, "crop": "squash"}]
     first, padded, squashed = check(blind, {"unit": {"model": "plus", "images": images}})["references"]
@@ -271,7 +271,7 @@ def test_a_subjects_pictures_come_after_the_units_own(blind: Session) -> None:
 # Faces
 
 
-def test_a_small_face_is_told_with_its_width(seeing: Session) -> None:
+def test_a_small_face_is_reported_with_its_width(seeing: Session) -> None:
     (reference,) = checked(seeing, text_of(drawn((320, 240, 64), size=(640, 480))), model="faceid")["references"]
     assert reference["faces"] == 1
     assert reference["face_width"] == pytest.approx(64, abs=4)
@@ -280,7 +280,7 @@ def test_a_small_face_is_told_with_its_width(seeing: Session) -> None:
     assert not any("closer" in sentence for sentence in close["advice"])
 
 
-def test_no_face_and_many_faces_are_told_without_a_refusal(seeing: Session) -> None:
+def test_no_face_and_many_faces_are_reported_without_a_refusal(seeing: Session) -> None:
     none, two = text_of(drawn()), text_of(drawn((150, 200, 128), (450, 400, 160)))
     told = checked(seeing, none, two, model="faceid")
     first, second = told["references"]
@@ -297,7 +297,7 @@ def test_no_face_and_many_faces_are_told_without_a_refusal(seeing: Session) -> N
     )
 
 
-def test_references_agree_as_insightface_says(seeing: Session) -> None:
+def test_agreement_equals_insightfaces_similarity(seeing: Session) -> None:
     from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
     from lib_ipadapter.faces.insightface_models import PACKS
@@ -317,7 +317,7 @@ def test_references_agree_as_insightface_says(seeing: Session) -> None:
     assert np.diag(told["agreement"]) == pytest.approx(1, abs=1e-3)
 
 
-def test_a_reference_that_is_unlike_the_others_is_named(seeing: Session) -> None:
+def test_a_reference_unlike_the_others_is_named(seeing: Session) -> None:
     from lib_ipadapter.faces.insightface_models import Face
     from lib_ipadapter.review.reference_check import _disagreements
 
@@ -332,7 +332,7 @@ def test_a_reference_that_is_unlike_the_others_is_named(seeing: Session) -> None
     assert 0 < LOW < 1
 
 
-def test_faces_have_the_numbers_by_which_a_unit_means_them(seeing: Session) -> None:
+def test_faces_have_the_numbers_that_a_unit_uses(seeing: Session) -> None:
     three = text_of(drawn((120, 120, 64), (420, 380, 176), (520, 100, 128), seed=5))
     found = faces(seeing, {"image": three})["faces"]
     assert [face["number"] for face in found] == [0, 1, 2]
@@ -355,13 +355,13 @@ def test_faces_are_shown_as_the_named_adapter_sees_them(seeing: Session) -> None
         assert shown(face["crop"]).size == (side, side)
 
 
-def test_a_picture_without_faces_is_advice(seeing: Session) -> None:
+def test_a_picture_without_faces_gives_advice(seeing: Session) -> None:
     told = faces(seeing, {"image": text_of(drawn(size=(300, 200)))})
     assert (told["width"], told["height"], told["faces"]) == (300, 200, [])
     assert told["advice"][0].startswith("No face was found")
 
 
-def test_the_other_pack_looks_where_it_alone_is_there(seeing: Session, tmp_path: Path) -> None:
+def test_the_other_model_pack_is_used_if_it_alone_is_installed(seeing: Session, tmp_path: Path) -> None:
     from face_models import write_pack
 
     from lib_ipadapter.faces.insightface_models import PACKS
@@ -378,7 +378,7 @@ def test_the_other_pack_looks_where_it_alone_is_there(seeing: Session, tmp_path:
 # Something is missing
 
 
-def test_without_face_models_the_rest_is_measured_and_what_is_missing_is_said_once(blind: Session) -> None:
+def test_without_face_models_the_rest_is_measured_and_the_missing_file_is_named_once(blind: Session) -> None:
     images = [text_of(picture(400, 300, seed)) for seed in (1, 2)]
     told = checked(blind, *images, model="faceid")
     (sentence,) = told["advice"]
@@ -407,7 +407,7 @@ def test_without_insightface_the_rest_is_measured(seeing: Session, monkeypatch: 
         faces(seeing, {"image": image})
 
 
-def test_without_an_encoder_the_usual_square_is_measured(blind: Session) -> None:
+def test_without_an_encoder_the_default_square_is_measured(blind: Session) -> None:
     told = checked(blind, text_of(picture(400, 300, 1)), model="without-encoder")
     assert "needs the image encoder ViT-H/14, and no file with it was found" in told["advice"][0]
     assert shown(told["references"][0]["seen"][0]).size == (224, 224)
@@ -436,17 +436,19 @@ def test_what_cannot_be_checked_is_refused_with_its_field(blind: Session, case: 
     ("asked", "field"),
     [({}, "image"), ({"image": 3}, "image"), ({"image": "AAAA"}, "image"), ({"image": "", "model": 3}, "model")],
 )
-def test_what_has_no_picture_is_refused_with_its_field(blind: Session, asked: dict[str, Any], field: str) -> None:
+def test_a_request_without_a_picture_is_refused_with_its_field(
+    blind: Session, asked: dict[str, Any], field: str
+) -> None:
     with pytest.raises(UnitError) as refused:
         faces(blind, asked)
     assert refused.value.field == field
 
 
-def test_the_panel_asks_for_the_same(blind: Session) -> None:
+def test_the_panels_request_gives_the_same_answer(blind: Session) -> None:
     unit = {"model": "plus", "images": [text_of(picture(300, 300, 1))]}
     assert ask(blind, "check", unit=unit) == json.loads(json.dumps(check(blind, {"unit": unit})))
     assert "is required" in ask(blind, "faces")["message"]
 
 
-def test_the_tower_of_these_tests_sees_what_real_ones_see(blind: Session) -> None:
+def test_the_test_tower_has_the_input_size_of_real_ones(blind: Session) -> None:
     assert open_encoder(blind.host.folder / "tower.safetensors").image_size == SIDE
