@@ -1,4 +1,4 @@
-"""What must be set before any test module is imported, the order of the tests, and what they share."""
+"""Settings before any test module is imported, the order of the tests, and shared fixtures."""
 
 import importlib.util
 from pathlib import Path
@@ -13,8 +13,8 @@ __all__ = ["pytest_addoption", "pytest_make_collect_report", "pytest_runtest_mak
 def declare_operators_that_torchvision_expects() -> Any:
     """Let torchvision be imported, as open_clip does, where its compiled part cannot be loaded.
 
-    A CPU torch beside a torchvision whose compiled part needs CUDA, as PyPI's does: torchvision goes on without that
-    part, but then describes two of its operators to torch, which must have been declared. None of them is ever called.
+    With a CPU torch and a torchvision whose compiled part needs CUDA, as PyPI's does, torchvision continues without
+    that part, but then registers two of its operators with torch, which must have been declared. They are never called.
     """
     import torch
 
@@ -30,7 +30,7 @@ def declare_operators_that_torchvision_expects() -> Any:
     return None
 
 
-if importlib.util.find_spec("torch"):  # tests of the field table run without it too
+if importlib.util.find_spec("torch"):  # tests of the field table also run without it
     import torch
 
     DECLARED = declare_operators_that_torchvision_expects()
@@ -47,7 +47,7 @@ if importlib.util.find_spec("hypothesis"):
 
 
 LONGEST = ("test_meaning", "test_install", "test_demo_panel", "test_contract", "test_routes", "test_subjects")
-"""Files that run first: one worker runs a whole file, and a long one at the end would leave the others idle."""
+"""Files that run first: one worker runs a whole file, and a long file at the end would leave the others idle."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,7 +65,7 @@ def unet() -> Any:
 
 @pytest.fixture
 def host(tmp_path: Path, unet: Any) -> Any:
-    """A small host with files of its own."""
+    """A small host with its own files."""
     from small_host import SmallHost, save_files
 
     save_files(tmp_path)

@@ -1,8 +1,8 @@
 """Doubles of the web UIs' script runners: the same calls, in the same order, with arguments of the same kinds.
 
-A double runs entry files of extensions, such as scripts/ip_adapter.py, on modules of its own, and generates with a
-U-Net that it is given. tests/host/test_contract.py has a real web UI and its double call one script that writes it all
-down, and compares; so what is tested with a double is what a real web UI does.
+A double runs entry files of extensions, such as scripts/ip_adapter.py, on its own modules, and generates with a
+given U-Net. tests/host/test_contract.py makes a real web UI and its double call one script that records all calls,
+and compares them, so a test with a double tests what a real web UI does.
 
 Source: modules/processing.py, modules/scripts.py and modules/sd_samplers_cfg_denoiser.py of each.
 """
@@ -23,9 +23,9 @@ from small_host import CONTEXT
 from torch import Tensor, nn
 
 ENTRY = Path(__file__).resolve().parent.parent / "scripts" / "ip_adapter.py"
-"""The extension's own."""
+"""The extension's own entry file."""
 LIBRARY = "sd_webui_ip_adapter"
-"""The name under which that imports the library."""
+"""The name under which the entry file imports the library."""
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Processed: ...
 
 @dataclass
 class Processing:
-    """One generation: what is asked for, and what the web UI notes beside it."""
+    """One generation: the request, and what the web UI records with it."""
 
     prompt: str = "a red cat"
     negative_prompt: str = "blurry"
@@ -80,11 +80,11 @@ class Processing:
     enable_hr: bool = False
     init_images: Sequence[Any] | None = None
     separate: bool = False
-    """Whether each prompt is evaluated by itself, as with little memory."""
+    """Whether each prompt is evaluated separately, as when memory is low."""
     args: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
-    """What each script is given, by its title."""
+    """Each script's arguments, by its title."""
     self_guidance: bool = False
-    """Whether an extension evaluates the negative prompt by itself once more, as self-attention guidance does."""
+    """Whether an extension evaluates the negative prompt alone once more, as self-attention guidance does."""
     at_step: Callable[[int], None] = lambda step: None
     """Called when a step begins."""
 
@@ -92,7 +92,7 @@ class Processing:
         self.iteration, self.is_hr_pass = 0, False
         self.sampler: Any = None
         self.sd_model: Any = None
-        self.sample: Callable[[], Tensor]  # scripts may put another in its place
+        self.sample: Callable[[], Tensor]  # scripts may replace it
         self.scripts: Any = None
         self.script_args: list[Any] = []
         self.extra_generation_params: dict[str, Any] = {}
@@ -100,7 +100,7 @@ class Processing:
 
     @property
     def prompts(self) -> list[str]:
-        """The parts of the prompt that `AND` joins."""
+        """The parts of the prompt that are joined by `AND`."""
         return self.prompt.split(" AND ")
 
     def comment(self, text: str) -> None:
@@ -112,7 +112,7 @@ class Interrupted(BaseException):
 
 
 class Sampler:
-    """Goes a tenth of the prediction at each step."""
+    """Subtracts a tenth of the prediction at each step."""
 
     def __init__(self, double: "Double", p: Processing) -> None:
         self.p = p
@@ -155,10 +155,10 @@ class Denoiser:
 
 
 class Double:
-    """A web UI; what each does in its own way is in a subclass."""
+    """A web UI; the differences between web UIs are in subclasses."""
 
     modules: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Modules that only this web UI has, with what is in them."""
+    """Modules that only this web UI has, with their contents."""
     no_gradients: ClassVar[Callable[[], contextlib.AbstractContextManager[Any]]] = torch.no_grad
     """The context in which batches are made."""
 
@@ -183,7 +183,7 @@ class Double:
 
     @contextlib.contextmanager
     def at_work(self, *entries: Path) -> Iterator["Double"]:
-        """Have this web UI's modules and the scripts of these entry files, and nothing of either afterwards."""
+        """Install this web UI's modules and the scripts of these entry files, and remove both afterwards."""
         planted = self._modules()
         before = {name: sys.modules.get(name) for name in planted}
         sys.modules.update(planted)
@@ -306,7 +306,7 @@ class Double:
         return [p.negative_prompt] * p.batch_size
 
     def denoise(self, denoiser: Denoiser, x: Tensor) -> Tensor:
-        """Return the guided prediction for `x`, for which the U-Net is called once or several times."""
+        """Return the guided prediction for `x`, which takes one or several calls of the U-Net."""
         raise NotImplementedError
 
     def seen_by_callbacks(self, denoiser: Denoiser, x: Tensor) -> Tensor:
@@ -341,7 +341,7 @@ class A1111(Double):
 
 
 class InnerModel(nn.Module):
-    """What A1111's denoiser calls; it tells the U-Net the text, and nothing of the rows."""
+    """The model that A1111's denoiser calls; it passes the text to the U-Net, but no row kinds."""
 
     def __init__(self, unet: nn.Module) -> None:
         super().__init__()
@@ -352,7 +352,7 @@ class InnerModel(nn.Module):
 
 
 class ReForge(Double):
-    """reForge: each call of the U-Net says the role of each chunk, which has one row for each picture."""
+    """reForge: each call of the U-Net gives the role of each chunk, which has one row per picture."""
 
     modules: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "modules_forge": {},
@@ -381,7 +381,7 @@ class ReForge(Double):
         return guided(scale, outs[-len(p.prompts) :], outs[0])
 
     def negative_alone(self, denoiser: Denoiser, x: Tensor) -> Tensor:
-        """As a prompt's, for the web UI marks so whatever is evaluated without another."""
+        """The web UI marks as a prompt whatever is evaluated alone."""
         return self.evaluated(x, [(COND, denoiser.p.negative_prompt)])
 
     def evaluated(self, x: Tensor, chunks: Sequence[tuple[int, str]]) -> Tensor:
@@ -434,7 +434,7 @@ DOUBLES = {
 
 
 def taking_options(unet: nn.Module) -> nn.Module:
-    """Let the U-Net take what Forge gives it beside what ldm does."""
+    """Let the U-Net accept the arguments that Forge passes in addition to ldm's."""
 
     class Taking(type(unet)):
         def forward(
@@ -448,7 +448,7 @@ def taking_options(unet: nn.Module) -> nn.Module:
 
 
 def title_of(script: Any) -> str:
-    """Return a script's title, or its file's name where that fails (modules/scripts.py, `wrap_call`)."""
+    """Return a script's title, or its file name if that fails (modules/scripts.py, `wrap_call`)."""
     try:
         return str(script.title())
     except Exception:
@@ -457,7 +457,7 @@ def title_of(script: Any) -> str:
 
 
 def ignored(callback: Callable[..., Any]) -> None:
-    """Take a callback that generating does not call."""
+    """Accept a callback that a generation does not call."""
 
 
 def module(name: str, content: Mapping[str, Any]) -> types.ModuleType:
@@ -494,7 +494,7 @@ def guided(scale: float, conds: Sequence[Tensor], uncond: Tensor) -> Tensor:
 
 
 def self_guided(made: Tensor, negative: Tensor) -> Tensor:
-    """Return a prediction away from another one, in the place of that on a blurred picture (Hong et al. 2023)."""
+    """Return a prediction moved away from another one, as from that of a blurred picture (Hong et al. 2023)."""
     return made + 0.5 * (made - negative)
 
 

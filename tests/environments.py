@@ -39,17 +39,17 @@ class End:
 
 
 BROWSER_ONLY = ("helpers", "keypoints", "likeness", "masks", "strip")
-"""Tests in tests/panel of what the browser draws, which is the same with any version of gradio."""
+"""Tests in tests/panel of what the browser draws, which does not depend on gradio's version."""
 ONE_END_ONLY = (
     *("active_unit", "contract", "families", "instantid_a1111", "instantid_forge"),
     *("install", "meaning", "missing_files", "people", "region_text"),
 )
-"""Long tests that use no package whose versions differ much."""
+"""Long tests that do not depend on packages whose versions differ much."""
 
 ENDS = {
     end.name: end
     for end in (
-        End("current", "", ("tests", "--ignore-glob", "tests/panel/test_[!d]*")),  # no web UI has its gradio
+        End("current", "", ("tests", "--ignore-glob", "tests/panel/test_[!d]*")),  # no web UI has this gradio
         End(
             "a1111",
             "3.10",
@@ -88,7 +88,7 @@ def _pyenv_pythons(version: str) -> list[str]:
 
 
 def set_up(end: End, run: Callable[..., None]) -> None:
-    """Make the end's environment with `run`, unless it is there and its requirements are unchanged."""
+    """Make the end's environment with `run`, unless it exists and its requirements are unchanged."""
     wanted = (REQUIREMENTS / f"{end.name}.txt").read_text(encoding="utf-8")
     installed = end.folder / "requirements.txt"
     if installed.exists() and installed.read_text(encoding="utf-8") == wanted:

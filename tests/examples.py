@@ -1,4 +1,4 @@
-"""The documentation's examples, to be run against a server that listens somewhere else."""
+"""The documentation's examples, run against a server at another address."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ ADDRESS, MODEL = "http://127.0.0.1:7860", "ip-adapter_sd15"
 
 
 def example(language: str) -> str:
-    """Return the one example in a language."""
+    """Return the example in a language."""
     (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert ADDRESS in found
     assert f'"{MODEL}"' in found

@@ -1,7 +1,7 @@
-"""Face models with the real signatures, made here, and pictures in which they find faces.
+"""Generated face models with the real signatures, and pictures in which they find faces.
 
 The detector has SCRFD's nine outputs: scores, boxes and points at strides 8, 16 and 32, two anchors a cell. It fires on
-a magenta square of about two cells, a face's nose, and says that the face is eight cells wide. The recogniser is a
+a magenta square of about two cells, a face's nose, and returns a face eight cells wide. The recogniser is a
 random projection.
 """
 
@@ -17,11 +17,11 @@ from lib_ipadapter.faces.insightface_models import Face, FaceModels, Pack
 STRIDES = (8, 16, 32)
 NOSE = (255, 0, 255)
 POINTS = ((-1.2, -1.1), (1.2, -1.1), (0.0, 0.0), (-1.0, 1.5), (1.0, 1.5))
-"""Where the detector puts the five points, in cells from the nose."""
+"""The detector's five points, in cells from the nose."""
 
 
 def write_pack(folder: Path, pack: Pack, seed: int = 0) -> Path:
-    """Write the pack's two models below `folder`, as users have them; packs with other seeds give other vectors."""
+    """Write the pack's two models below `folder`, as users have them; other seeds give other embeddings."""
     place = folder / pack.name
     place.mkdir(parents=True, exist_ok=True)
     onnx.save(detector(), str(place / pack.detector))
@@ -96,11 +96,11 @@ def _level(stride: int, parts: int) -> list[onnx.NodeProto]:
         op("Sub", [n("cell"), n("cell")], n("second anchor")),
     ]
     found = n("fires")
-    for axis in ("right", "down"):  # the corner of a larger square has its centre further off
+    for axis in ("right", "down"):  # the corner of a larger square is further from its centre
         nodes += [
             op("Conv", [n("cell"), axis], n(f"moment {axis}"), **near),
             op("Div", [n(f"moment {axis}"), n("total")], n(f"from centre {axis}")),
-            op("Add", [n(f"from centre {axis}"), "half"], n(axis)),  # anchors stand at a cell's upper left corner
+            op("Add", [n(f"from centre {axis}"), "half"], n(axis)),  # anchors are at a cell's upper left corner
             op("Sub", ["reach", n(axis)], n(f"{axis} before")),
             op("Add", ["reach", n(axis)], n(f"{axis} after")),
             op("Abs", [n(f"from centre {axis}")], n(f"off {axis}")),
@@ -142,12 +142,12 @@ def recogniser(seed: int) -> onnx.ModelProto:
 
 
 def find_faces(picture: Image.Image, detector: Path, recogniser: Path) -> tuple[Face, ...]:
-    """Return the faces in an RGB picture, with models that are loaded for it alone."""
+    """Return the faces in an RGB picture, with models that are loaded for this call."""
     return FaceModels(detector, recogniser).find(picture)
 
 
 def draw_faces(*places: tuple[float, float, float], size: tuple[int, int] = (640, 640), seed: int = 0) -> Image.Image:
-    """Return a picture with a face at each place: centre and width in pixels. Each has colours of its own."""
+    """Return a picture with a face at each place: centre and width in pixels. Each has its own colours."""
     picture = Image.new("RGB", size, (90, 110, 100))
     draw = ImageDraw.Draw(picture)
     colours = np.random.default_rng(seed)

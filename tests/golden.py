@@ -1,4 +1,4 @@
-"""The generator of the golden values: every array is reproducible from a stream number alone.
+"""The generator of the golden values: every array is reproducible from a stream number.
 
 The values were produced in float64 from the authors' own modules with arrays of this generator.
 """

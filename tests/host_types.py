@@ -1,4 +1,4 @@
-"""For the type checker alone: every host is a `Host`. tests/test_port.py compares them while they run."""
+"""For the type checker: every host is a `Host`. tests/test_port.py compares them at run time."""
 
 from demo.host import Demo
 from lib_ipadapter.hosts.a1111 import A1111

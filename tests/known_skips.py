@@ -14,7 +14,7 @@ KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
     "tests/host/": (EVERYWHERE, "they run in an installed web UI, which IP_ADAPTER_HOST names"),
     "tests/test_install.py": (("current",), "A1111's numpy is built for Python 3.10 to 3.12, Forge Neo's for 3.11 on"),
     "tests/test_model_files.py::test_a_file_without_permission_is_reported": (EVERYWHERE, "root may read everything"),
-    "tests/test_hostile_files.py::test_a_file_without_permission_is_called_so": (
+    "tests/test_hostile_files.py::test_a_file_without_permission_is_reported_as_such": (
         EVERYWHERE,
         "root may read everything",
     ),
@@ -26,14 +26,14 @@ KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
     "tests/test_whole_unet.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
     "tests/test_faceid.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
     "tests/test_instantid.py": (("a1111",), "the oracle, diffusers, needs a newer torch"),
-    "tests/test_saved_embeds.py::test_what_diffusers_really_saves_is_read": (
+    "tests/test_saved_embeds.py::test_files_saved_by_diffusers_are_read": (
         ("a1111",),
         "the oracle, diffusers, needs a newer torch",
     ),
     "tests/test_routes.py::test_schemathesis_finds_nothing": (("a1111",), "schemathesis needs a newer pydantic"),
     "tests/panel/test_demo_panel.py": (("forge-neo",), "this end has no torch"),
 }
-"""By the beginning of a test's id: at which ends it may be skipped, and why."""
+"""By the start of a test's id: the ends at which it may be skipped, and why."""
 
 
 def is_known(test: str, end: str) -> bool:

@@ -1,4 +1,4 @@
-"""Every text of the panel and of the settings that a person reads, as the web UI's localisation takes them for keys.
+"""Every text of the panel and of the settings that users read, which are the keys of the web UI's localisation.
 
 `python tests/labels.py` writes localizations/en.json, the template for other languages.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "localizations" / "en.json"
 SPOKEN = re.compile(r'\bsay\(\s*(?:[^"()]*\?\s+)?"([^"]+)"(?:\s+:\s+"([^"]+)")?')
-"""Texts in the browser's code that are for people go through `say`, by themselves or as one of two."""
+"""Texts in the browser's code that users read go through `say`, alone or as one of two."""
 
 
 def texts_of_fields() -> set[str]:
@@ -49,7 +49,7 @@ def texts_of_the_browser() -> set[str]:
 
 
 def texts_of_the_server() -> set[str]:
-    """Return what the server says and the browser translates: sentences without a measure or a file's name in them."""
+    """Return the server's messages that the browser translates: sentences without a measurement or file name."""
     from lib_ipadapter.review.face_preview import NO_FACE
     from lib_ipadapter.review.thresholds import THRESHOLDS
     from lib_ipadapter.web.file_lists import DAMAGED, NOT_YET

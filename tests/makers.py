@@ -42,7 +42,7 @@ def site_widths(layout: Layout, widths: Sequence[int]) -> dict[int, int]:
 
 
 def layer_tensors(layout: Layout, widths: Sequence[int], context_dim: int, seed: int = 0) -> dict[str, Tensor]:
-    """Return random keys and values of every site; each site has other numbers, so that a swap shows."""
+    """Return random keys and values of every site; all sites differ, so that a swap is noticed."""
     generator = torch.Generator().manual_seed(seed)
     made = {}
     for index, width in site_widths(layout, widths).items():
@@ -114,7 +114,7 @@ def nested(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def save(tensors: Mapping[str, Tensor], path: Path, dtype: torch.dtype = torch.float32) -> Path:
-    """Save as .safetensors flat, as anything else in torch's nested form."""
+    """Save flat as .safetensors, with any other extension in torch's nested form."""
     tensors = {key: tensor.to(dtype).contiguous() for key, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
@@ -125,7 +125,7 @@ def save(tensors: Mapping[str, Tensor], path: Path, dtype: torch.dtype = torch.f
 
 
 def picture(width: int = 96, height: int = 96, seed: int = 0, mode: str = "RGB") -> Image.Image:
-    """Return a picture with smooth colours and some noise, other ones for every seed."""
+    """Return a picture with smooth colours and some noise, different for every seed."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, 4, 4, generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0]
@@ -140,5 +140,5 @@ def file_of(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
 
 
 def text_of(image: Image.Image) -> str:
-    """Return a picture as a unit takes it: base64 of a PNG."""
+    """Return a picture as a unit has it: base64 of a PNG."""
     return base64.b64encode(file_of(image)).decode()

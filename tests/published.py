@@ -1,6 +1,6 @@
-"""Keys and shapes of the published files, written down from the authors' modules and not from our code.
+"""Keys and shapes of the published files, taken from the authors' modules and not from our code.
 
-Sizes that are known to the byte prove the tables: they follow from keys, shapes and dtype alone.
+File sizes confirm the tables to the byte: they follow from keys, shapes and dtype.
 """
 
 import json
@@ -13,7 +13,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 SD_WIDTHS = [320] * 2 + [640] * 2 + [1280] * 2 + [1280] * 3 + [640] * 3 + [320] * 3 + [1280]
 SDXL_WIDTHS = [640] * 4 + [1280] * 50 + [640] * 6 + [1280] * 10
-"""Width of each cross-attention layer in the order of the files' numbers."""
+"""Width of each cross-attention layer in the order of the files' key numbers."""
 
 
 def under(prefix: str, shapes: Mapping[str, tuple[int, ...]]) -> Shapes:
@@ -135,7 +135,7 @@ def flux_layers() -> Shapes:
 
 @dataclass(frozen=True)
 class Published:
-    """A published file and what must be found out about it."""
+    """A published file and the facts that must be recognised."""
 
     shapes: Shapes
     family: str
@@ -240,7 +240,7 @@ PUBLISHED = {
     ),
 }
 """Plus Face and Composition have the shapes of Plus, FaceID Plus v1 those of v2, light those of the base adapter, and
-InstantID those of unnorm; so each of these is here once."""
+InstantID those of unnorm, so each of these appears once."""
 
 SD_BLOCKS = {"down_blocks.0": 320, "down_blocks.1": 640, "down_blocks.2": 1280, "mid_block": 1280}
 SD_ATTENTIONS = [(f"{name}.attentions.{i}", 1, width) for name, width in SD_BLOCKS.items() for i in range(2)]
@@ -294,7 +294,7 @@ def size(shapes: Mapping[str, tuple[int, ...]], dtype: str = "F16", own: Mapping
 
 
 def sparse(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str = "F16") -> Path:
-    """Write a safetensors file of full length whose numbers are a hole in the disk: it costs nothing."""
+    """Write a sparse safetensors file of full length, which takes no disk space."""
     path.write_bytes(header(shapes, dtype))
     with path.open("r+b") as file:
         file.truncate(size(shapes, dtype))

@@ -1,4 +1,4 @@
-"""What the tests of one end came to, read from pytest's JUnit report. Standard library only."""
+"""The results of one end's tests, read from pytest's JUnit report. Standard library only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 @dataclass(frozen=True)
 class Results:
-    """Counts of one end; `problems` are failures outside of tests, such as a missing Python, in words."""
+    """Counts of one end; `problems` describes failures outside of tests, such as a missing Python."""
 
     end: str
     passed: int = 0
@@ -26,7 +26,7 @@ class Results:
 
 
 def read_report(end: str, report: Path, code: int) -> Results:
-    """Return what a pytest run that ended with this exit code wrote into its report."""
+    """Return the results in the report of a pytest run with this exit code."""
     if not report.exists():
         return Results(end, problems=(f"pytest ended with code {code} and wrote no report",))
     passed, failed, skipped = 0, [], Counter[str]()
@@ -44,7 +44,7 @@ def read_report(end: str, report: Path, code: int) -> Results:
 
 def _reason(skip: ElementTree.Element) -> str:
     message, text = skip.get("message", ""), skip.text or ""
-    if message == "collection skipped":  # of a module: the text is the tuple (path, line, "Skipped: reason")
+    if message == "collection skipped":  # for a module the text is the tuple (path, line, "Skipped: reason")
         return str(ast.literal_eval(text)[2]).removeprefix("Skipped: ")
     return message
 

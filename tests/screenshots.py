@@ -31,24 +31,24 @@ PICTURES = REPOSITORY / "docs" / "pictures"
 PANEL = "#ipadapter_txt2img"
 SCRIPT = "IP-Adapter: a generation for each reference"
 LEVELS = 96
-"""Colours of a picture as it is kept: enough for a panel, and a third of the bytes."""
+"""Number of colours of a saved screenshot: enough for a panel, and a third of the bytes."""
 WINDOW = {"width": 1500, "height": 1300}
 
 ANNA = [Scene("cross", "red", "white"), Scene("cross", "red", "grey"), Scene("cross", "red", "black")]
 BEN, PAINTED = Scene("square", "blue", "white"), Scene("triangle", "magenta", "black")
 SETS = {"anna": ANNA}
-"""Subjects that there are while pictures are taken."""
+"""Subjects that exist while screenshots are taken."""
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One picture: the unit that the panel shows, the folds that are open, and the part of the page that is taken."""
+class Screenshot:
+    """One screenshot: the unit in the panel, the open folds, and the part of the page that is taken."""
 
     unit: dict[str, Any]
     folds: tuple[str, ...] = ()
     part: str = PANEL
     script: str = ""
-    """Chosen below the panel, with pictures dropped on it."""
+    """The script chosen below the panel, with pictures dropped on it."""
 
 
 def url_of(picture: Image.Image) -> str:
@@ -60,7 +60,7 @@ def drawn(scene: Scene) -> Image.Image:
 
 
 def cut_out(scene: Scene) -> Image.Image:
-    """Return a picture whose ground is transparent."""
+    """Return a picture with a transparent background."""
     levels = np.asarray(drawn(scene)).astype(int)
     away = np.abs(levels - levels[2, 2]).sum(-1) > 60
     return Image.fromarray(np.dstack([levels, 255 * away]).astype(np.uint8))
@@ -70,22 +70,26 @@ def unit(*pictures: Image.Image, adapter: str = "plus", **more: Any) -> dict[str
     return {"model": ADAPTERS[adapter], "images": [{"image": url_of(each)} for each in pictures], **more}
 
 
-SHOTS = {
-    "overview": Shot(unit(drawn(PAINTED), weight=0.7), part="#tab_txt2img"),
-    "person": Shot(unit(subject="anna", weight=0.8, start=0.1), ("References",)),
-    "style": Shot(unit(drawn(PAINTED), weight_type="style transfer", crop="pad"), ("Layers and steps",)),
-    "two-persons": Shot(unit(drawn(ANNA[0]), drawn(BEN), region="left to right; feather 0.1", weight=0.8), ("Region",)),
-    "product": Shot(
+SCREENSHOTS = {
+    "overview": Screenshot(unit(drawn(PAINTED), weight=0.7), part="#tab_txt2img"),
+    "person": Screenshot(unit(subject="anna", weight=0.8, start=0.1), ("References",)),
+    "style": Screenshot(unit(drawn(PAINTED), weight_type="style transfer", crop="pad"), ("Layers and steps",)),
+    "two-persons": Screenshot(
+        unit(drawn(ANNA[0]), drawn(BEN), region="left to right; feather 0.1", weight=0.8), ("Region",)
+    ),
+    "product": Screenshot(
         unit(cut_out(BEN), weight=0.8, end=0.8, crop="pad", mask=f"data:image/png;base64,{half('right')}"), ("Region",)
     ),
-    "layout": Shot(unit(drawn(PAINTED), weight_type="composition", crop="squash", end=0.5), ("Layers and steps",)),
-    "many-references": Shot(unit(weight=0.7), part="#txt2img_script_container", script=SCRIPT),
+    "layout": Screenshot(
+        unit(drawn(PAINTED), weight_type="composition", crop="squash", end=0.5), ("Layers and steps",)
+    ),
+    "many-references": Screenshot(unit(weight=0.7), part="#txt2img_script_container", script=SCRIPT),
 }
 
 
 @contextmanager
 def running() -> Iterator[WebUI]:
-    """Start the web UI with this extension, and with files of its own for settings and what is saved."""
+    """Start the web UI with this extension, and with its own files for settings and saved data."""
     folder, python = Path(os.environ["IP_ADAPTER_HOST"]), os.environ["IP_ADAPTER_HOST_PYTHON"]
     with tempfile.TemporaryDirectory() as name, linked(folder, REPOSITORY, REPOSITORY / "tests" / "host" / "oracle"):
         kept = Path(name)
@@ -100,20 +104,20 @@ def running() -> Iterator[WebUI]:
             web_ui.stop()
 
 
-def take(page: Any, shot: Shot) -> bytes:
-    """Return a picture of the page, with the unit in the panel, as a PNG."""
-    page.evaluate("(unit) => ipAdapter.restore('txt2img', 0, JSON.stringify(unit))", shot.unit)
-    for fold in shot.folds:
+def take(page: Any, screenshot: Screenshot) -> bytes:
+    """Return a screenshot of the page with the unit in the panel, as a PNG."""
+    page.evaluate("(unit) => ipAdapter.restore('txt2img', 0, JSON.stringify(unit))", screenshot.unit)
+    for fold in screenshot.folds:
         page.evaluate(
             "([panel, fold]) => [...document.querySelectorAll(`${panel} details`)].find((details) => "
             "details.querySelector('summary').innerText.trim() === fold).open = true",
             [PANEL, fold],
         )
-    if shot.script:
-        choose_script(page, shot.script)
+    if screenshot.script:
+        choose_script(page, screenshot.script)
     page.wait_for_function(IDLE)
     page.mouse.move(0, 0)
-    return page.locator(shot.part).screenshot(animations="disabled")
+    return page.locator(screenshot.part).screenshot(animations="disabled")
 
 
 def choose_script(page: Any, script: str) -> None:
@@ -131,7 +135,7 @@ def choose_script(page: Any, script: str) -> None:
 
 
 def generate(page: Any) -> None:
-    """Make pictures as the README says, so that the page shows some."""
+    """Make pictures as the README describes, so that the page shows some."""
     page.fill("#txt2img_prompt textarea", "a circle")
     for name, value in (("width", 64), ("height", 64), ("batch_size", 4)):
         page.fill(f"#txt2img_{name} input[type=number]", str(value))
@@ -143,7 +147,7 @@ def generate(page: Any) -> None:
 
 
 def keep(name: str, content: bytes) -> None:
-    """Write a picture with few colours, which is a third as large."""
+    """Write a picture with few colours, which takes a third of the bytes."""
     PICTURES.mkdir(exist_ok=True)
     whole = Image.open(io.BytesIO(content)).convert("RGB")
     whole.quantize(LEVELS, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
@@ -153,8 +157,8 @@ def main() -> None:
     with running() as web_ui, started_browser() as browser:
         for name, scenes in SETS.items():
             web_ui.call("/ipadapter/subjects", {"name": name, "pictures": [url_of(drawn(each)) for each in scenes]})
-        for name in sys.argv[1:] or SHOTS:
-            shot = SHOTS[name]
+        for name in sys.argv[1:] or SCREENSHOTS:
+            screenshot = SCREENSHOTS[name]
             page = browser.new_page(viewport=WINDOW)
             page.set_default_timeout(PATIENCE)
             page.goto(web_ui.url)
@@ -162,10 +166,10 @@ def main() -> None:
             page.click(f"{PANEL} .label-wrap")
             listed = f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1"
             page.wait_for_function(listed)
-            page.evaluate("(unit) => ipAdapter.restore('txt2img', 0, JSON.stringify(unit))", shot.unit)
+            page.evaluate("(unit) => ipAdapter.restore('txt2img', 0, JSON.stringify(unit))", screenshot.unit)
             if name == "overview":
                 generate(page)
-            keep(name, take(page, shot))
+            keep(name, take(page, screenshot))
             page.close()
 
 

@@ -1,4 +1,4 @@
-"""The least that is a host, with ldm's real U-Net behind it, and tiny files that fit it."""
+"""A minimal host with ldm's real U-Net, and tiny files that fit it."""
 
 import contextlib
 import json
@@ -70,7 +70,7 @@ def save_files(folder: Path) -> None:
 
 
 class SmallHost:
-    """The least that satisfies `port.Host`."""
+    """The minimum that satisfies `port.Host`."""
 
     def __init__(self, folder: Path, unet: nn.Module) -> None:
         self.folder, self.unet = folder, unet
@@ -180,7 +180,7 @@ def unit(**more: Any) -> dict[str, Any]:
 
 
 def ask(session: Session, do: str, **more: Any) -> dict[str, Any]:
-    """Return what the panel is answered when it asks for something."""
+    """Return the session's answer to a request of the panel."""
     answer = json.loads(panel_answer(session, json.dumps({"do": do, "id": 7, **more})))
     assert answer.pop("id") == 7
     return answer
@@ -195,7 +195,7 @@ def call(
     size: tuple[int, int] = (8, 8),
     watch: str = "",
 ) -> Tensor:
-    """Return the U-Net's output for some rows, alike but for their roles, with the units of `args` acting.
+    """Return the U-Net's output for some rows that differ only in their roles, with the units of `args` applied.
 
     With `watch`, the path of an output projection, return what goes into that instead.
     """

@@ -1,6 +1,6 @@
 """The style sheets that style.css imports, each with a digest of its content in its address.
 
-Web UIs load style.css alone, with its date in the address; without a digest a browser may keep what it imports from
+Web UIs load only style.css, with its date in the address; without a digest a browser may keep imported sheets from
 before an update. `python tests/styles.py` writes the digests.
 """
 
@@ -14,7 +14,7 @@ IMPORT = re.compile(r'@import url\("(styles/\w+\.css)\?(\w*)"\);')
 
 
 def digest(name: str) -> str:
-    """Return what stands in the address of a style sheet: eight digits, the same whatever the line ends."""
+    """Return the digest in a style sheet's address: eight digits, independent of the line endings."""
     return hashlib.sha256((ROOT / name).read_text(encoding="utf-8").encode()).hexdigest()[:8]
 
 

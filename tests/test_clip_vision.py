@@ -442,7 +442,7 @@ def test_a_misshapen_tensor_is_named(
 
 
 @pytest.mark.parametrize("key", DAMAGED)
-def test_a_tensor_with_nan_is_named(gelu: CLIPVisionModelWithProjection, tmp_path: Path, key: str) -> None:
+def test_a_tensor_with_nan_or_infinity_is_named(gelu: CLIPVisionModelWithProjection, tmp_path: Path, key: str) -> None:
     for value in (float("nan"), float("inf")):
         tensors = {name: tensor.clone() for name, tensor in hf_tensors(gelu).items()}
         tensors[key].view(-1)[-1] = value

@@ -1,4 +1,4 @@
-"""The small model's files are what their names say, and its networks compute what the originals compute."""
+"""The small model's files are what their names say, and its networks compute the same as the originals."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The documentation is true: its links lead somewhere, its settings are settings, its units are units."""
+"""The documentation is correct: its links work, its settings exist and its units are valid."""
 
 import json
 import re
@@ -25,13 +25,13 @@ def text_of(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the headings as they are linked to: small letters, hyphens for spaces, no other signs."""
+    """Return the headings' anchors: lower case, hyphens for spaces, no other punctuation."""
     headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
+def test_every_link_leads_to_an_existing_file_and_heading(page: Path) -> None:
     for link in LINK.findall(text_of(page)):
         name, _, anchor = link.partition("#")
         assert "://" not in name, "the repository speaks for itself"
@@ -46,7 +46,7 @@ def test_the_index_names_every_page() -> None:
 
 
 @pytest.mark.parametrize("page", TASKS, ids=lambda page: page.stem)
-def test_a_page_for_a_task_says_all_that_it_should(page: Path) -> None:
+def test_a_page_for_a_task_has_all_its_parts(page: Path) -> None:
     text = text_of(page)
     for heading in ("When it fails", "With LoRA and ControlNet"):
         assert f"\n## {heading}\n" in text
@@ -64,7 +64,7 @@ def settings(page: Path) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("page", TASKS, ids=lambda page: page.stem)
-def test_settings_are_fields_under_their_labels_with_values_that_they_take(page: Path) -> None:
+def test_settings_are_fields_with_their_labels_and_valid_values(page: Path) -> None:
     assert settings(page)
     for label, name, value in settings(page):
         field = FIELDS[name]
@@ -74,7 +74,7 @@ def test_settings_are_fields_under_their_labels_with_values_that_they_take(page:
 
 
 @pytest.mark.parametrize("page", TASKS, ids=lambda page: page.stem)
-def test_units_for_programs_are_units(page: Path) -> None:
+def test_units_for_programs_are_valid(page: Path) -> None:
     examples = re.findall(r"^```json\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
     assert examples
     for example in examples:

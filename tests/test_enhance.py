@@ -1,4 +1,4 @@
-"""The features of a large reference's squares, averaged back to those of one picture."""
+"""The features of a large reference's squares, averaged to those of one picture."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def features(seed: int, side: int = 3, width: int = 5) -> Features:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_squares_lie_row_by_row(count: int) -> None:
+def test_squares_are_ordered_row_by_row(count: int) -> None:
     large = picture(count * 6, count * 6, 1)
     squares = squares_of(to_levels(large), count)
     for i, square in enumerate(squares):
@@ -30,8 +30,8 @@ def test_squares_lie_row_by_row(count: int) -> None:
 
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0])
-def test_each_place_is_the_mean_of_the_finer_ones_in_it(count: int, ratio: float) -> None:
-    """ComfyUI's way to lay out hidden states and pool them, with its mixture of several references."""
+def test_each_position_is_the_mean_of_the_finer_ones_in_it(count: int, ratio: float) -> None:
+    """This is how ComfyUI arranges, pools and mixes the hidden states of several references."""
     whole, squares = features(0), [features(1 + i) for i in range(count * count)]
     rows = [
         torch.cat([square.hidden[0, 1:].view(3, 3, 5) for square in squares[row * count : (row + 1) * count]], dim=1)
@@ -46,14 +46,14 @@ def test_each_place_is_the_mean_of_the_finer_ones_in_it(count: int, ratio: float
     assert torch.allclose(made.embed, ratio * whole.embed + (1 - ratio) * mean, atol=1e-6)
 
 
-def test_a_plain_picture_has_nothing_to_enhance(host) -> None:
+def test_enhancing_does_not_change_a_plain_picture(host) -> None:
     session, plain = Session(host), text_of(Image.new("RGB", (90, 30), (200, 40, 40)))
     expected = call(host, session, [unit(images=[plain])])
     assert torch.allclose(call(host, session, [unit(images=[plain], enhance=3)]), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["base", "plus"])
-def test_the_ratio_is_the_part_of_the_whole(host, model: str) -> None:
+def test_the_ratio_is_the_share_of_the_whole(host, model: str) -> None:
     session = Session(host)
     photo = {"model": model, "images": [text_of(picture(90, 60, 3))]}
     whole, half, squares = (
@@ -64,8 +64,8 @@ def test_the_ratio_is_the_part_of_the_whole(host, model: str) -> None:
     assert not torch.allclose(half, squares, atol=1e-3)
 
 
-def test_without_the_whole_the_squares_alone_are_seen(host) -> None:
-    """Four equal squares are as one of them, for image embeddings are averaged."""
+def test_with_ratio_0_only_the_squares_are_used(host) -> None:
+    """Four equal squares equal one of them, because image embeddings are averaged."""
     session = Session(host)
     part = picture(28, 28, 4)
     four = Image.new("RGB", (56, 56))

@@ -1,4 +1,4 @@
-"""Errors say what to do, whatever stands in their sentences."""
+"""Errors say what to do, whatever values their sentences contain."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Faces in pictures, by the real insightface and onnxruntime with models made here."""
+"""Faces in pictures, found by the real insightface and onnxruntime with generated models."""
 
 import io
 import shutil
@@ -52,7 +52,7 @@ def file_with(picture: Image.Image, digest: str = "a") -> ImageFile:
 
 
 def pixels_of(picture: Image.Image) -> np.ndarray:
-    """Return a picture as OpenCV would read it from its file: blue first."""
+    """Return a picture as OpenCV reads it from a file: in BGR order."""
     import cv2
 
     return cv2.imdecode(np.frombuffer(file_of(picture), np.uint8), cv2.IMREAD_COLOR)
@@ -83,8 +83,8 @@ def test_faces_equal_those_of_insightfaces_own_analysis(models: Path, theirs) ->
         assert ours_vector == pytest.approx(other.embedding, rel=1e-4, abs=1e-4)
 
 
-def test_the_vector_sees_blue_first_as_insightface_does(models: Path, theirs) -> None:
-    """A face with red and blue swapped is another face; the one in the file's own colours must be found."""
+def test_the_embedding_is_computed_from_bgr_as_in_insightface(models: Path, theirs) -> None:
+    """A face with red and blue swapped is another face; the one with the file's colours must be found."""
     picture = draw_faces((320, 320, 256))
     swapped = Image.fromarray(np.asarray(picture)[:, :, ::-1])
     expected = theirs.get(pixels_of(picture))[0].embedding
@@ -109,11 +109,11 @@ GOLDEN = {
     224: ((0.79964, -0.02976, -116.58631), (0.02976, 0.79964, -111.49809)),
     256: ((0.79964, -0.02976, -100.58631), (0.02976, 0.79964, -111.49809)),
 }
-"""From five points to a crop: the similarity transform of arcface's template (Umeyama 1991), computed apart."""
+"""From five points to a crop: the similarity transform of arcface's template (Umeyama 1991), computed separately."""
 
 
 @pytest.mark.parametrize("size", GOLDEN)
-def test_the_aligned_crop_shows_what_the_transform_says(size: int) -> None:
+def test_the_aligned_crop_follows_the_transform(size: int) -> None:
     points = ((250.0, 260.0), (340.0, 255.0), (300.0, 310.0), (262.0, 360.0), (335.0, 356.0))
     face = Face((200, 200, 400, 400), points, 0.9, (0.0,) * 512)
     across, down = np.meshgrid(np.arange(512), np.arange(512))
@@ -137,14 +137,14 @@ def test_the_aligned_crop_shows_what_the_transform_says(size: int) -> None:
     ],
     ids=["640", "smaller than 640", "256", "only with a margin", "small", "large picture"],
 )
-def test_a_face_is_found_at_any_size_where_it_is(models: Path, place: tuple, size: tuple) -> None:
+def test_a_face_is_found_at_any_size_and_place(models: Path, place: tuple, size: tuple) -> None:
     (face,) = found_in(draw_faces(place, size=size), models)
     x, y, width = place
     assert face.centre == pytest.approx((x, y), abs=0.03 * width)
     assert face.points[2] == pytest.approx((x, y), abs=0.03 * width)
 
 
-def test_faces_come_the_largest_first_though_the_detector_puts_the_surest_first(models: Path) -> None:
+def test_faces_are_ordered_by_size_not_by_the_detectors_score(models: Path) -> None:
     found = found_in(draw_faces((120, 120, 64), (420, 380, 176)), models)
     assert found[0].area > found[1].area
     assert found[0].score < found[1].score
@@ -173,7 +173,7 @@ def test_a_face_is_chosen_by_its_index_in_order_of_size() -> None:
     assert (refused.value.field, refused.value.value) == ("face", 4)
 
 
-def test_no_face_is_a_sentence_that_names_the_picture(models: Path) -> None:
+def test_a_picture_without_a_face_is_named_in_the_refusal(models: Path) -> None:
     finder = finder_in(models)
     with pytest.raises(UnitError, match="has no detectable face") as refused:
         finder.required_faces_of("images[1]", file_with(draw_faces()), BUFFALO)
@@ -181,7 +181,7 @@ def test_no_face_is_a_sentence_that_names_the_picture(models: Path) -> None:
 
 
 class Counted:
-    """Counts the models that are loaded and the pictures that they see."""
+    """Counts the loaded models and the pictures that they get."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.loaded: list[Any] = []
@@ -205,7 +205,7 @@ class Counted:
         self.models = Counting
 
 
-def test_what_was_found_is_kept_until_the_models_change(models: Path, tmp_path: Path, monkeypatch) -> None:
+def test_found_faces_are_cached_until_the_models_change(models: Path, tmp_path: Path, monkeypatch) -> None:
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
     counted = Counted(monkeypatch)
@@ -246,7 +246,7 @@ def test_idle_models_leave_memory_and_come_back(models: Path, monkeypatch) -> No
     assert len(counted.loaded) == 2
 
 
-def test_that_a_picture_has_no_face_is_kept_within_the_limit(models: Path, monkeypatch) -> None:
+def test_no_face_is_cached_too_and_counts_towards_the_limit(models: Path, monkeypatch) -> None:
     monkeypatch.setattr(face_finder, "FACES_LIMIT", 2)
     counted, finder = Counted(monkeypatch), finder_in(models)
     files = [file_with(Image.new("RGB", (64, 64), (i, i, i)), str(i)) for i in range(3)]
@@ -257,7 +257,7 @@ def test_that_a_picture_has_no_face_is_kept_within_the_limit(models: Path, monke
     assert counted.seen == 4, "the oldest has left"
 
 
-def test_models_run_where_the_encoders_do(models: Path, monkeypatch, caplog) -> None:
+def test_models_run_on_the_encoders_device(models: Path, monkeypatch, caplog) -> None:
     counted = Counted(monkeypatch)
     monkeypatch.setattr(counted.models, "on_cuda", True)
     monkeypatch.setattr(face_finder, "offers_cuda", lambda: True)
@@ -294,7 +294,7 @@ def test_without_cuda_the_cpu_is_used_and_logged_once(models: Path, monkeypatch,
     assert why in caplog.text
 
 
-def test_a_fault_on_the_cpu_is_not_hidden(models: Path, monkeypatch) -> None:
+def test_an_error_on_the_cpu_is_not_hidden(models: Path, monkeypatch) -> None:
     counted, finder = Counted(monkeypatch), finder_in(models)
 
     def failing(_self: Any, _picture: Image.Image) -> tuple[Face, ...]:
@@ -346,7 +346,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["detector", "recogniser"])
-def test_a_damaged_model_is_a_sentence(models: Path, name: str, damage: str, tmp_path: Path) -> None:
+def test_a_damaged_model_is_refused_with_a_reason(models: Path, name: str, damage: str, tmp_path: Path) -> None:
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
     path = folder / "buffalo_l" / getattr(BUFFALO, name)
@@ -357,7 +357,7 @@ def test_a_damaged_model_is_a_sentence(models: Path, name: str, damage: str, tmp
     assert "Download it again." in str(refused.value)
 
 
-def test_a_model_for_another_task_is_a_sentence(models: Path, tmp_path: Path) -> None:
+def test_a_model_for_another_task_is_refused_with_a_reason(models: Path, tmp_path: Path) -> None:
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
     place = folder / "buffalo_l"
@@ -367,7 +367,7 @@ def test_a_model_for_another_task_is_a_sentence(models: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("package", ["insightface", "onnx", "onnxruntime"])
-def test_a_missing_package_is_a_sentence(models: Path, package: str, monkeypatch) -> None:
+def test_a_missing_package_is_refused_with_a_reason(models: Path, package: str, monkeypatch) -> None:
     import importlib.machinery
 
     class Missing(importlib.machinery.PathFinder):
@@ -388,8 +388,8 @@ def test_a_missing_package_is_a_sentence(models: Path, package: str, monkeypatch
     assert any(label.startswith(room.INSTALL_SETTING) for label in labels())
 
 
-def test_the_picture_of_the_field_is_upright_and_on_neutral_ground(models: Path) -> None:
-    """A finder sees what the encoders see: a photo turned by its camera is turned back first."""
+def test_the_finder_gets_an_upright_picture_on_a_neutral_background(models: Path) -> None:
+    """A finder gets the same picture as the encoders: a photo with an EXIF rotation is turned upright first."""
     finder = finder_in(models)
     kept = io.BytesIO()
     turned = draw_faces((200, 450, 150)).transpose(Image.Transpose.ROTATE_90)

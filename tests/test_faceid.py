@@ -1,4 +1,4 @@
-"""FaceID from a picture to the U-Net, against the authors' package and diffusers: tokens, LoRA, and both together."""
+"""FaceID from a picture to the U-Net, compared with the authors' package and diffusers: tokens, LoRA, and both."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -64,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unets() -> tuple[nn.Module, nn.Module]:
-    """One U-Net with SD1.5's layout twice: in ldm's code, which web UIs run, and in diffusers', which oracles run."""
+    """The same U-Net with SD1.5's layout in ldm's code, which web UIs run, and in diffusers', which oracles run."""
     unet = ldm_unet()
     return unet, as_diffusers(unet)
 
@@ -81,7 +81,7 @@ def given() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def vectors(folder: Path, image=FACE) -> Tensor:
-    """Return the faces' vectors, the largest first, as the recognition model gives them."""
+    """Return the face embeddings, largest face first, as the recognition model returns them."""
     found = find_faces(image, *model_paths(PACKS["buffalo_l"], [folder / "faces"]))
     return torch.tensor([face.embedding for face in found])
 
@@ -124,7 +124,7 @@ def authors(unet: nn.Module, folder: Path, name: str, tokens: int) -> Any:
 
 
 @pytest.mark.parametrize(("weight", "lora"), [(1.0, 1.0), (1.0, 0.0), (0.6, 0.7), (-0.5, -1.0)])
-def test_a_whole_unet_equals_the_authors_from_the_picture_on(unets, folder, host, given, weight, lora) -> None:
+def test_a_whole_unet_equals_the_authors_starting_from_the_picture(unets, folder, host, given, weight, lora) -> None:
     made = sample(host, given, unit("faceid", weight=weight, lora_weight=lora))
     latents, steps, context = given
     before = dict(unets[1].attn_processors)
@@ -146,7 +146,7 @@ def test_a_whole_unet_equals_the_authors_from_the_picture_on(unets, folder, host
 
 
 def test_portrait_with_five_photos_equals_the_authors(unets, folder, host, given) -> None:
-    """Five times sixteen tokens, for unconditional rows too, under one softmax."""
+    """Five times sixteen tokens in one softmax, for unconditional rows too."""
     photos = [draw_faces((320, 320, 256), seed=seed) for seed in range(5)]
     made = sample(host, given, unit("portrait", images=[text_of(each) for each in photos], weight=0.8))
     adapter = open_adapter(folder / "portrait.safetensors")
@@ -166,7 +166,7 @@ def test_portrait_with_five_photos_equals_the_authors(unets, folder, host, given
 
 
 def tokens_of(host: SmallHost, model: str, **more: Any) -> list[Tensor]:
-    """Return the image tokens that a unit's keys come of: the unconditional set, then one a face."""
+    """Return the image tokens from which a unit's keys are made: the unconditional set, then one per face."""
     seen: list[Tensor] = []
     keys_and_values = preparation.keys_and_values
     with pytest.MonkeyPatch.context() as patch:
@@ -192,7 +192,7 @@ def test_faceids_tokens_equal_the_authors(host, folder) -> None:
         assert close(nothing, theirs(torch.zeros(1, 512)))
 
 
-def test_portrait_unnorm_sees_the_vector_as_the_model_gives_it(host, folder) -> None:
+def test_portrait_unnorm_gets_the_embedding_without_normalisation(host, folder) -> None:
     from ip_adapter.resampler import Resampler
 
     theirs = Resampler(128, 4, 64, 2, 16, 512, 768, 4)
@@ -205,7 +205,7 @@ def test_portrait_unnorm_sees_the_vector_as_the_model_gives_it(host, folder) -> 
 
 @pytest.mark.parametrize(("name", "shortcut", "weight"), [("faceid-plus", False, 1), ("faceid-plusv2", True, 0.6)])
 def test_faceid_plus_tokens_equal_diffusers(host, folder, name, shortcut, weight, monkeypatch) -> None:
-    """Its encoder sees the aligned face in the picture's own colours, and zeros for unconditional rows."""
+    """Its encoder gets the aligned face in the picture's colours, and zeros for unconditional rows."""
     from diffusers.loaders.unet import UNet2DConditionLoadersMixin
 
     encoded: list[tuple[Tensor, Any]] = []
@@ -234,7 +234,7 @@ def test_faceid_plus_tokens_equal_diffusers(host, folder, name, shortcut, weight
         assert close(tokens, theirs(vector[None])[0])
 
 
-def test_one_or_all_faces_of_a_picture_are_seen(host, folder) -> None:
+def test_one_or_all_faces_of_a_picture_are_used(host, folder) -> None:
     both = nn.functional.normalize(vectors(folder, TWO))
     adapter = open_adapter(folder / "portrait.safetensors")
     expected = project(adapter, adapter.tensors(), both)
@@ -272,14 +272,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_is_a_sentence(host, case: str) -> None:
+def test_what_cannot_run_is_refused_with_a_reason(host, case: str) -> None:
     given, words = REFUSED[case]
     with pytest.raises(IPAdapterError) as refused:
         Session(host).preparation.prepare(read_unit(given), host.unet)
     assert words in str(refused.value)
 
 
-def test_missing_face_models_are_a_sentence(host, folder, tmp_path) -> None:
+def test_missing_face_models_are_refused_with_a_reason(host, folder, tmp_path) -> None:
     host.folder = tmp_path
     save(adapter_tensors("faceid", SD, **SIZE), tmp_path / "faceid.safetensors")
     with pytest.raises(IPAdapterError, match=r"needs insightface's face models buffalo_l, but det_10g.onnx and"):
@@ -287,7 +287,7 @@ def test_missing_face_models_are_a_sentence(host, folder, tmp_path) -> None:
 
 
 def separate(tensors: Mapping[str, Tensor], alpha: float | None = None, layout=SD) -> dict[str, Tensor]:
-    """Return a LoRA under the names of the files that are published beside the adapters."""
+    """Return a LoRA with the names of the separately published files."""
     made: dict[str, Tensor] = {}
     for layer in lora_layers(layout):
         for inside, apart in zip(layer.inside, layer.separate, strict=True):
@@ -299,7 +299,7 @@ def separate(tensors: Mapping[str, Tensor], alpha: float | None = None, layout=S
 
 @pytest.mark.parametrize("where", ["beside", "loras/faces"])
 @pytest.mark.parametrize("alpha", [None, 8.0, 4.0])
-def test_a_lora_in_its_own_file_acts_as_the_one_inside(host, folder, given, where, alpha, tmp_path) -> None:
+def test_a_lora_in_its_own_file_equals_the_one_inside(host, folder, given, where, alpha, tmp_path) -> None:
     lora = lora_tensors(SD, SIZE["widths"], 768)
     expected = sample(host, given, unit("faceid", lora_weight=(alpha or 8) / 8))
     save(adapter_tensors("faceid", SD, **SIZE), tmp_path / "alone.safetensors")
@@ -312,7 +312,7 @@ def test_a_lora_in_its_own_file_acts_as_the_one_inside(host, folder, given, wher
     assert not close(made, without, 1e-2)
 
 
-def test_the_published_names_of_a_lora_are_those_of_its_layers() -> None:
+def test_the_published_names_of_a_lora_match_its_layers() -> None:
     from published import SD_ATTENTIONS, SD_WIDTHS, SDXL_ATTENTIONS, SDXL_WIDTHS, built_in_lora, separate_lora
 
     for layout, attentions, widths, dim in (
@@ -327,7 +327,7 @@ def test_the_published_names_of_a_lora_are_those_of_its_layers() -> None:
             assert [inside[name] for name in layer.inside] == [apart[name] for name in layer.separate]
 
 
-def test_a_lora_that_does_not_fit_is_a_sentence(folder, tmp_path) -> None:
+def test_a_lora_that_does_not_fit_is_refused_with_a_reason(folder, tmp_path) -> None:
     adapter = open_adapter(folder / "faceid.bin")
     tensors = separate(lora_tensors(SD, SIZE["widths"], 768))
     first = lora_layers(SD)[0].separate[1]
@@ -348,7 +348,7 @@ def plain(host, given) -> Tensor:
     return host.unet(*given)
 
 
-def test_a_lora_that_the_prompt_asks_for_is_left_to_the_web_ui(host, given) -> None:
+def test_a_lora_in_the_prompt_is_left_to_the_web_ui(host, given) -> None:
     on, off = (sample(host, given, unit("faceid", lora_weight=weight)) for weight in (1, 0))
     host.facts = PassInfo(loras=frozenset(["faceid_lora", "other"]))
     assert torch.equal(sample(host, given, unit("faceid")), off)
@@ -356,13 +356,13 @@ def test_a_lora_that_the_prompt_asks_for_is_left_to_the_web_ui(host, given) -> N
     assert torch.equal(sample(host, given, unit("faceid")), on)
 
 
-def test_a_lora_of_several_units_counts_once_at_its_largest_strength(host, given) -> None:
+def test_a_lora_of_several_units_is_applied_once_at_its_largest_weight(host, given) -> None:
     twins = [unit("faceid", weight=0.5, lora_weight=weight) for weight in (0.3, 0.8)]
     alike = [unit("faceid", weight=0.5, lora_weight=weight) for weight in (0.8, 0.0)]
     assert torch.equal(sample(host, given, *twins), sample(host, given, *alike))
 
 
-def test_a_lora_rests_where_its_unit_rests(host, given, plain) -> None:
+def test_a_lora_adds_nothing_where_its_unit_adds_nothing(host, given, plain) -> None:
     assert torch.equal(sample(host, given, unit("faceid", end=0.5), progress=0.6), plain)
     assert torch.equal(sample(host, given, unit("faceid", weight=0)), plain)
     assert torch.equal(sample(host, given, unit("faceid", **{"pass": "hires"})), plain)
@@ -392,8 +392,8 @@ def test_five_hundred_generations_leave_the_unet_as_it_was(host, given) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_the_side_path_follows_what_its_layer_returns(dtype: torch.dtype) -> None:
-    """Under autocast, and with weights stored in eight bits, what enters a layer is not of the dtype that leaves it."""
+def test_a_lora_hook_follows_the_dtype_of_its_layers_output(dtype: torch.dtype) -> None:
+    """Under autocast, and with 8-bit weights, a layer's input has another dtype than its output."""
     from lib_ipadapter.networks.lora_hooks import LoraHooks
 
     class Casting(nn.Linear):

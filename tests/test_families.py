@@ -1,4 +1,4 @@
-"""Files are recognised from keys and shapes alone; every published one is here, with its real keys and shapes."""
+"""Files are recognised by keys and shapes; every published file is tested with its real keys and shapes."""
 
 import itertools
 import math
@@ -67,7 +67,7 @@ def test_a_published_file_is_recognised_whatever_it_is_called(name: str, tmp_pat
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_order_of_keys_tells_nothing(name: str) -> None:
+def test_the_order_of_keys_does_not_matter(name: str) -> None:
     shapes = list(published(PUBLISHED[name].shapes).items())
     random.Random(7).shuffle(shapes)
     assert recognise(dict(shapes)).facts == expected(PUBLISHED[name])
@@ -86,7 +86,7 @@ def test_the_order_of_keys_tells_nothing(name: str) -> None:
         ("ip-adapter-faceid_sd15", 0),
     ],
 )
-def test_the_width_that_enters_the_projector_is_found(name: str, width: int) -> None:
+def test_the_projectors_input_width_is_found(name: str, width: int) -> None:
     assert recognise(published(PUBLISHED[name].shapes)).width == width
 
 
@@ -102,7 +102,7 @@ def test_the_width_that_enters_the_projector_is_found(name: str, width: int) -> 
         ("ip-adapter_pulid_sdxl_fp16", 791_372_856),
     ],
 )
-def test_the_tables_here_give_the_published_size_to_the_byte(name: str, size_of_file: int) -> None:
+def test_the_tests_tables_give_the_published_size_to_the_byte(name: str, size_of_file: int) -> None:
     assert size(PUBLISHED[name].shapes) == size_of_file
 
 
@@ -114,7 +114,7 @@ def test_the_tables_here_give_the_published_size_to_the_byte(name: str, size_of_
         ("ip-adapter-plus_sdxl_vit-h", 1_013_454_427, 4),
     ],
 )
-def test_the_tables_here_leave_a_plausible_rest_for_the_zip_of_a_bin(
+def test_the_tests_tables_leave_a_plausible_rest_for_a_bins_zip(
     name: str, size_of_file: int, projector_bytes: int
 ) -> None:
     shapes = PUBLISHED[name].shapes
@@ -124,7 +124,7 @@ def test_the_tables_here_leave_a_plausible_rest_for_the_zip_of_a_bin(
     assert 64 < (size_of_file - numbers) / len(shapes) < 256
 
 
-def test_the_tables_here_have_the_published_totals() -> None:
+def test_the_tests_tables_give_the_published_totals() -> None:
     totals = {name: sum(map(math.prod, file.shapes.values())) for name, file in PUBLISHED.items()}
     assert totals == {name: file.parameters for name, file in PUBLISHED.items()}
     assert sum(map(math.prod, layers(SD_WIDTHS, 768).values())) == 19_169_280
@@ -138,7 +138,7 @@ def test_the_tables_here_have_the_published_totals() -> None:
         (separate_lora(SDXL_ATTENTIONS, 2048, alpha=True), 560, 185_794_560, 371_842_896),
     ],
 )
-def test_the_separate_lora_of_a_faceid_adapter_is_told_to_be_a_lora(
+def test_the_separate_lora_of_a_faceid_adapter_is_recognised_as_a_lora(
     shapes: Shapes, alphas: int, parameters: int, size_of_file: int, tmp_path: Path
 ) -> None:
     own = {key: "F64" for key in shapes if key.endswith(".alpha")}
@@ -161,12 +161,12 @@ def test_the_separate_lora_of_a_faceid_adapter_is_told_to_be_a_lora(
         ("conditioner", "its first tensor is conditioner"),
     ],
 )
-def test_what_is_no_adapter_is_called_by_its_name(key: str, kind: str) -> None:
+def test_a_file_of_another_kind_is_named(key: str, kind: str) -> None:
     with pytest.raises(UnrecognisedError, match=kind):
         recognise({key: (3, 5)})
 
 
-def test_nothing_at_all_is_no_adapter() -> None:
+def test_an_empty_file_is_not_an_adapter() -> None:
     with pytest.raises(UnrecognisedError, match="holds no tensors"):
         recognise({})
 
@@ -180,7 +180,7 @@ def test_a_forged_name_cannot_fill_a_message() -> None:
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_a_published_file_that_can_run_is_sound(name: str) -> None:
+def test_a_published_file_that_can_run_is_accepted(name: str) -> None:
     opened = adapter(published(PUBLISHED[name].shapes))
     assert opened.reason == ""
     assert len(sites(opened.layout)) == PUBLISHED[name].layers
@@ -208,7 +208,7 @@ LOOK_ALIKES = [
 
 
 @pytest.mark.parametrize(("published", "name", "variant", "by"), LOOK_ALIKES)
-def test_files_that_look_alike_are_told_by_their_name(
+def test_files_with_identical_tensors_are_distinguished_by_name(
     published: str, name: str, variant: str, by: str, tmp_path: Path
 ) -> None:
     shapes = {key: shape for key, shape in PUBLISHED[published].shapes.items() if "_lora" not in key}
@@ -216,7 +216,7 @@ def test_files_that_look_alike_are_told_by_their_name(
     assert (found.variant.name, found.variant_by) == (variant, by)
 
 
-def test_files_whose_name_does_not_tell_are_told_by_their_hash() -> None:
+def test_files_with_an_unknown_name_are_distinguished_by_hash() -> None:
     for family in FAMILIES:
         for variant in family.variants:
             for digest in variant.digests:
@@ -229,7 +229,7 @@ def test_files_whose_name_does_not_tell_are_told_by_their_hash() -> None:
     assert all(len(digest) == 64 and int(digest, 16) for digest in digests)
 
 
-def test_what_the_user_says_a_file_is_counts_most(tmp_path: Path) -> None:
+def test_the_users_choice_of_variant_has_priority(tmp_path: Path) -> None:
     path = sparse(tmp_path / "ip-adapter-faceid-plusv2_sd15.bin", PUBLISHED["ip-adapter-faceid-plusv2_sd15"].shapes)
     found = open_adapter(path)
     assert found.as_variant("auto") is found
@@ -248,7 +248,7 @@ def test_the_variants_of_the_field_table_are_those_of_the_families() -> None:
 
 
 def test_the_variants_of_a_family_have_the_same_tensors() -> None:
-    """So the check of a file holds for each variant that a user may choose."""
+    """Therefore a file's check is valid for each variant that a user can choose."""
     for name, file in PUBLISHED.items():
         opened = adapter(published(file.shapes))
         for variant in opened.recognised.family.variants if file.family in RUNS else ():
@@ -259,7 +259,7 @@ def test_the_variants_of_a_family_have_the_same_tensors() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_a_row_reads_no_tensor_but_those_that_it_names(family: Family) -> None:
+def test_a_row_reads_only_the_tensors_that_it_names(family: Family) -> None:
     sizes = {name: (2,) * axes for name, axes in family.tensors.items()}
     family.fits(sizes)
     assert family.tokens(sizes) > 0
@@ -268,8 +268,8 @@ def test_a_row_reads_no_tensor_but_those_that_it_names(family: Family) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_what_decides_between_families_is_among_the_marks_of_a_row(family: Family) -> None:
-    """It is asked before it is known whether the other tensors are there."""
+def test_tensors_that_distinguish_families_are_marks_of_a_row(family: Family) -> None:
+    """They are read before it is known whether the other tensors are present."""
     marks = [mark.removeprefix("image_proj.") for mark in family.marks]
     family.fits({name: (2,) * axes for name, axes in family.tensors.items() if name in marks})
 
@@ -286,14 +286,14 @@ TITLES = {
 }
 
 
-def test_a_family_that_cannot_run_yet_has_a_title_that_tells_it() -> None:
+def test_a_family_that_cannot_run_yet_has_its_title() -> None:
     found = {PUBLISHED[name].family: recognise(published(PUBLISHED[name].shapes)).title for name in REFUSED}
     assert set(found) == set(TITLES)
     assert all(TITLES[family] in title for family, title in found.items())
 
 
 def refusal(shapes: Shapes) -> str:
-    """Return why a file cannot run: the error of recognising it, or the reason that it is kept with."""
+    """Return why a file cannot run: the error of recognition, or the recorded reason."""
     try:
         opened = adapter(shapes)
     except IPAdapterError as error:
@@ -302,25 +302,25 @@ def refusal(shapes: Shapes) -> str:
     return opened.reason
 
 
-TELLING = {
+REQUIRED = {
     "base": ("proj.weight", "norm.weight"),
     "plus": ("latents",),
     "full-face": ("proj.3.weight",),
     "faceid-plus": ("perceiver_resampler.proj_in.weight",),
 }
-"""Without these a file is no adapter, or one of another family."""
+"""Without these tensors a file is no adapter, or one of another family."""
 
 FREE = ("image_proj.proj.weight", "image_proj.proj_in.weight", "image_proj.perceiver_resampler.proj_in.weight")
-"""Their columns are the width of the image encoder, which may be any."""
+"""Their number of columns is the image encoder's width, which can be any."""
 
 
 @pytest.mark.parametrize("family", SMALL)
 def test_every_missing_tensor_is_named(family: str) -> None:
     shapes = SMALL[family].shapes
-    named = [key for key in shapes if key.removeprefix("image_proj.") not in TELLING[family]]
+    named = [key for key in shapes if key.removeprefix("image_proj.") not in REQUIRED[family]]
     for key in named:
         sentence = refusal({name: shape for name, shape in shapes.items() if name != key})
-        if key.endswith("layers.3.0.to_q.weight"):  # by which layers are counted
+        if key.endswith("layers.3.0.to_q.weight"):  # layers are counted by it
             assert f"{key.replace('to_q', 'to_kv')} is not expected" in sentence
         elif key.endswith("to_k_ip.weight"):
             assert "15 layers" in sentence
@@ -329,7 +329,7 @@ def test_every_missing_tensor_is_named(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", SMALL)
-def test_every_misshapen_tensor_leads_to_a_refusal_that_names_it_or_its_neighbour(family: str) -> None:
+def test_every_misshapen_tensor_is_refused_by_its_name_or_a_related_one(family: str) -> None:
     shapes = SMALL[family].shapes
     for key, shape in shapes.items():
         for wrong in ((), (*shape, 1), shape[:-1], (*shape[:-1], shape[-1] + 64), (*shape[:-1], 0)):
@@ -356,7 +356,7 @@ def test_an_extra_tensor_is_named(family: str) -> None:
         assert f"{extra} is not expected" in refusal(SMALL[family].shapes | {extra: (3,)})
 
 
-def test_a_hole_in_the_layer_numbers_is_named() -> None:
+def test_a_gap_in_the_layer_numbers_is_named() -> None:
     shapes = SMALL["base"].shapes
     moved = {key.replace("ip_adapter.31.", "ip_adapter.33."): shape for key, shape in shapes.items()}
     sentence = refusal(moved)
@@ -381,7 +381,7 @@ def test_the_projector_of_one_base_with_the_layers_of_another_is_refused(net: Sh
         recognise(under("image_proj.", net) | layers(SDXL_WIDTHS, 2048))
 
 
-def test_neighbours_that_share_keys_are_told_apart() -> None:
+def test_families_that_share_keys_are_distinguished() -> None:
     kinds = {
         "faceid": mlp(4, 768),
         "portrait": mlp(16, 768),
@@ -396,7 +396,7 @@ def test_neighbours_that_share_keys_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_no_shape_raises_anything_but_our_own_error(name: str) -> None:
+def test_any_shape_raises_only_ipadaptererror(name: str) -> None:
     shapes = published(PUBLISHED[name].shapes)
     keys = [key for key in shapes if key.startswith("image_proj.") and ".layers.2" not in key]
     keys = keys[:24] + [key for key in shapes if not key.startswith("image_proj.")][:4]

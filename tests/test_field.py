@@ -1,4 +1,4 @@
-"""A field's declaration says what is so: its options act, its group is the panel's, its conditions are real."""
+"""A field's declaration is correct: its options exist, the panel has its group, its conditions can occur."""
 
 from dataclasses import replace
 
@@ -11,28 +11,28 @@ from lib_ipadapter.unit.unit import FIELDS, Unit
 from lib_ipadapter.unit.weight_types import WEIGHT_TYPES
 from lib_ipadapter.weights.families import FAMILIES
 
-DRAWN_APART = {"enabled", "model", "images"}
+DRAWN_SEPARATELY = {"enabled", "model", "images"}
 
 
-def test_every_field_is_in_a_group_of_the_panel_or_drawn_by_it() -> None:
-    assert {name for name, field in FIELDS.items() if field.group is None} == DRAWN_APART
+def test_every_field_is_in_a_group_of_the_panel_or_drawn_separately() -> None:
+    assert {name for name, field in FIELDS.items() if field.group is None} == DRAWN_SEPARATELY
     assert {field.group for field in FIELDS.values()} - {None} == set(GROUPS)
 
 
-def test_fields_of_families_are_those_that_some_family_lists() -> None:
+def test_fields_of_families_are_listed_by_a_family() -> None:
     listed = {name for family in FAMILIES for name in family.fields}
     assert {name for name, field in FIELDS.items() if field.by_family} == listed
 
 
 @pytest.mark.parametrize("name", ["composition_weight", "style_boost", "composition_boost"])
 @pytest.mark.parametrize("weight_type", WEIGHT_TYPES)
-def test_a_weight_has_a_meaning_for_the_types_that_use_it(name: str, weight_type: str) -> None:
+def test_a_weight_has_an_effect_with_the_types_that_use_it(name: str, weight_type: str) -> None:
     unit = Unit(weight_type=weight_type)
     acts = layer_weights(replace(unit, **{name: 0.3}), SD) != layer_weights(replace(unit, **{name: 0.6}), SD)
     assert acts == (weight_type in FIELDS[name].when["weight_type"])
 
 
-def test_a_condition_names_values_that_the_other_field_takes() -> None:
+def test_a_condition_names_valid_values_of_the_other_field() -> None:
     for field in FIELDS.values():
         for other, values in field.when.items():
             assert set(values) < set(FIELDS[other].kind.axis_values())

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all."""
+"""A file is written completely or not at all."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_a_file_and_its_folders_are_written(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_was_there_stays_where_writing_fails(tmp_path: Path) -> None:
+def test_the_old_file_stays_if_writing_fails(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"before")
 

@@ -1,4 +1,4 @@
-"""The Forge family as a host, on the least of its modules that the host reads.
+"""The Forge family as a host, with stubs of the modules that the host reads.
 
 What real web UIs do is checked in tests/host; these are the host's own arithmetic, its hooks and its refusals.
 """
@@ -22,7 +22,7 @@ from lib_ipadapter.port import COND, UNCOND  # noqa: E402
 
 
 class UNet(torch.nn.Module):
-    """What Forge calls, with the options of each call; it keeps what the hooks make of them."""
+    """The U-Net that Forge calls, which keeps each call's options after the hooks."""
 
     def forward(self, x: Tensor, timesteps: Any = None, context: Any = None, transformer_options: Any = None) -> Tensor:
         self.seen = transformer_options
@@ -51,7 +51,7 @@ class Memory(types.ModuleType):
 
 @pytest.fixture(params=["backend.memory_management", "ldm_patched.modules.model_management"])
 def modules(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[Any]:
-    """The web UI's package, of which the host sees no more."""
+    """The web UI's package, reduced to what the host uses."""
     options: dict[str, Any] = {}
     modules = types.ModuleType("modules")
     parts = {
@@ -92,7 +92,7 @@ def forge(modules) -> Any:
 
 @pytest.fixture
 def rows(forge) -> Any:
-    """The module that knows what the rows of a call are."""
+    """The module that finds the row kinds of a call."""
     return sys.modules["lib_ipadapter.hosts.forge_pass"]
 
 
@@ -110,12 +110,12 @@ def options(chunks: list[int], pictures: int, **more: Any) -> dict[str, Any]:
         ([0, 0, 1], 2, [(COND, 5), (COND, 6), (COND, 5), (COND, 6), (UNCOND, 5), (UNCOND, 6)]),
     ],
 )
-def test_each_chunk_is_one_row_for_every_picture(rows, chunks, pictures, expected) -> None:
+def test_each_chunk_has_one_row_per_picture(rows, chunks, pictures, expected) -> None:
     assert rows.rows_of(options(chunks, pictures), 5) == expected
 
 
 @pytest.mark.parametrize("missing", ["cond_or_uncond", "sigmas"])
-def test_rows_without_marks_are_an_error_not_a_guess(rows, missing) -> None:
+def test_rows_without_marks_are_an_error(rows, missing) -> None:
     given = options([1, 0], 1)
     del given[missing]
     with pytest.raises(IPAdapterError, match="which rows of the U-Net's batch belong to the prompt"):
@@ -136,21 +136,21 @@ RED, BLURRY = torch.ones(1, 7, 5), torch.zeros(1, 7, 5)
         ([1, 0], [RED, BLURRY], [UNCOND, COND]),
     ],
 )
-def test_the_negative_prompt_by_itself_is_no_prompt_whatever_its_mark(rows, chunks, texts, expected) -> None:
-    """As self-attention guidance evaluates it; where marks tell both apart, and of any other text, they count."""
+def test_the_negative_prompt_alone_is_unconditional_whatever_its_mark(rows, chunks, texts, expected) -> None:
+    """Self-attention guidance does this. If the marks distinguish both, or for another text, the marks count."""
     params = SimpleNamespace(text_cond=RED, text_uncond=BLURRY)
     rows = rows.corrected_by_text(rows.rows_of(options(chunks, 1), 0), params, torch.cat(texts))
     assert [row.role for row in rows] == expected
 
 
-def test_where_both_prompts_are_equal_or_there_is_one_marks_count(rows) -> None:
+def test_marks_count_if_both_prompts_are_equal_or_there_is_one(rows) -> None:
     for negative in (RED, None):
         params = SimpleNamespace(text_cond=RED, text_uncond=negative)
         assert rows.corrected_by_text(rows.rows_of(options([0], 1), 0), params, RED) == [(COND, 0)]
 
 
 class Run:
-    """Writes down its calls, in order."""
+    """Records its calls in order."""
 
     bypassed = feeds_controlnet = False
 
@@ -184,7 +184,7 @@ class Run:
 
 
 class Processing:
-    """One generation with a sampler that, as Forge's, has a denoiser and calls `func` while it samples."""
+    """One generation with a sampler that has a denoiser and calls `func` while it samples, like Forge's."""
 
     def __init__(self) -> None:
         sampler = SimpleNamespace(launch_sampling=lambda steps, func: func())
@@ -254,7 +254,7 @@ def test_the_later_of_two_calls_before_a_pass_counts(forge, modules) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_whatever_ends_the_pass_the_run_is_ejected(forge, modules, error) -> None:
+def test_the_run_is_ejected_however_the_pass_ends(forge, modules, error) -> None:
     p, run, unet = Processing(), Run(), unet_of(modules)
     forge.while_sampling(p, run)
 
@@ -286,7 +286,7 @@ def test_the_unet_after_the_refiners_switch_is_followed(forge, modules) -> None:
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["blocks compiled", "whole U-Net compiled"])
-def test_a_pass_in_which_something_else_computed_is_refused(forge, modules, seen) -> None:
+def test_a_pass_that_did_not_use_the_unet_is_refused(forge, modules, seen) -> None:
     p, run, unet = Processing(), Run(), unet_of(modules)
     run.bypassed = seen  # its cross-attentions were not called
     forge.while_sampling(p, run)
@@ -325,7 +325,7 @@ def test_rows_without_marks_stop_the_generation(forge, modules) -> None:
     assert hooks(unet) == 0
 
 
-def test_patches_of_others_around_attn2_are_put_between_ours_and_stay_as_they_are(forge, modules) -> None:
+def test_other_patches_around_attn2_run_between_ours_unchanged(forge, modules) -> None:
     p, run, unet = Processing(), Run(), unet_of(modules)
     forge.while_sampling(p, run)
 
@@ -357,7 +357,7 @@ def test_patches_of_others_around_attn2_are_put_between_ours_and_stay_as_they_ar
     assert run.calls[-2:] == [("enter", path, 2), ("leave", path, 2)]
 
 
-def test_without_patches_of_others_the_call_is_left_as_it_is(forge, modules) -> None:
+def test_without_other_patches_the_call_is_not_changed(forge, modules) -> None:
     p, unet = Processing(), unet_of(modules)
     forge.while_sampling(p, Run())
     given = options([1, 0], 1, patches={"attn2_output_patch": []})
@@ -374,11 +374,11 @@ def test_without_patches_of_others_the_call_is_left_as_it_is(forge, modules) -> 
     ("block", "path"),
     [(("input", 7), "input_blocks.7.1"), (("middle", 0), "middle_block.1"), (("output", 0), "output_blocks.0.1")],
 )
-def test_places_have_the_unets_own_names(rows, block, path) -> None:
+def test_blocks_have_the_unets_paths(rows, block, path) -> None:
     assert rows._path({"block": block, "block_index": 3}) == f"{path}.transformer_blocks.3.attn2"
 
 
-def test_the_loaded_network_is_found_once_there_is_one(forge, modules) -> None:
+def test_the_loaded_network_is_found_after_it_was_loaded(forge, modules) -> None:
     assert forge.loaded_unet() is None
     unet = UNet()
     modules.sd_models.model_data.sd_model = checkpoint(unet)
@@ -386,7 +386,7 @@ def test_the_loaded_network_is_found_once_there_is_one(forge, modules) -> None:
     assert forge.sampling_unet(SimpleNamespace(sd_model=checkpoint(unet))) is unet
 
 
-def test_encoders_run_where_and_how_forge_computes(forge, modules) -> None:
+def test_encoders_use_forges_device_and_dtype(forge, modules) -> None:
     assert (forge.compute_device(), forge.compute_dtype()) == (torch.device("cpu"), torch.float32)
     forge.free_memory(5)
     assert modules.memory.freed == []
@@ -397,7 +397,7 @@ def test_encoders_run_where_and_how_forge_computes(forge, modules) -> None:
 
 
 class Task:
-    """reForge's own (modules_forge/main_thread.py), whose errors are printed and lost."""
+    """reForge's task (modules_forge/main_thread.py), whose errors are printed and lost."""
 
     def __init__(self, func: Any) -> None:
         self.func, self.result = func, None
@@ -406,7 +406,7 @@ class Task:
         self.result = self.func()
 
 
-def test_the_panel_shows_a_refusal_where_the_web_ui_loses_errors(forge, modules, monkeypatch) -> None:
+def test_the_panel_shows_a_refusal_if_the_web_ui_loses_errors(forge, modules, monkeypatch) -> None:
     from lib_ipadapter.hosts.refusal import Refusal
 
     kind = type("Task", (Task,), {"work": Task.work})
@@ -456,7 +456,7 @@ def test_a_refusal_is_answered_with_field_and_value_once_the_app_runs(forge) -> 
     assert answer.json()["detail"] == "IP-Adapter: weight must be smaller."
 
 
-def test_loras_are_looked_for_where_forge_neo_keeps_several_folders(forge, modules, tmp_path) -> None:
+def test_loras_are_found_in_all_of_forge_neos_folders(forge, modules, tmp_path) -> None:
     assert tmp_path / "models" / "Lora" in forge.folders().loras
     modules.shared.cmd_opts.lora_dirs = [str(tmp_path / "a"), str(tmp_path / "b")]
     assert {tmp_path / "a", tmp_path / "b"} <= set(forge.folders().loras)
@@ -483,7 +483,7 @@ def beside(*models: str) -> Any:
 
 
 class ControlNet:
-    """As the web UI's own, but that it keeps what it sees."""
+    """Like the web UI's, but it keeps its input."""
 
     def __init__(self, network: Any) -> None:
         self.control_model, self.seen = network, []
@@ -493,7 +493,7 @@ class ControlNet:
 
 
 @pytest.mark.parametrize("case", LONE)
-def test_instantids_controlnet_is_fed_where_it_would_see_the_text(forge, case: str) -> None:
+def test_instantids_controlnet_gets_the_face_where_it_would_get_the_text(forge, case: str) -> None:
     models, fed = LONE[case]
     p = Processing()
     script, p.script_args = beside(*models)
@@ -504,9 +504,7 @@ def test_instantids_controlnet_is_fed_where_it_would_see_the_text(forge, case: s
 
 @pytest.mark.parametrize("ends", ["well", "with an error", "with a refusal"])
 @pytest.mark.parametrize("feeds", [True, False])
-def test_what_instantids_controlnet_sees_is_known_before_the_unet_is_called(
-    forge, modules, feeds: bool, ends: str
-) -> None:
+def test_instantids_controlnet_gets_its_input_before_the_unet_is_called(forge, modules, feeds: bool, ends: str) -> None:
     p, run, unet = Processing(), Run(), unet_of(modules)
     script, p.script_args = beside("control_instant_id_sdxl")
     p.scripts = SimpleNamespace(alwayson_scripts=[script])
@@ -541,7 +539,7 @@ def test_what_instantids_controlnet_sees_is_known_before_the_unet_is_called(
     assert hooks(unet) == 0
 
 
-def test_a_unit_of_controlnet_with_another_kind_of_model_of_that_name_stops_the_generation(forge) -> None:
+def test_a_controlnet_unit_with_another_kind_of_model_of_that_name_stops_the_generation(forge) -> None:
     p, run = Processing(), Run()
     script, p.script_args = beside("control_instant_id_sdxl")
     script.current_params[0].model = SimpleNamespace()

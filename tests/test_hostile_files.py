@@ -1,4 +1,4 @@
-"""Files that are damaged, forged or something else: each gets a sentence, none gets run, none raises anything else."""
+"""Files that are damaged, forged or of another kind: each is refused with a reason and none is executed."""
 
 import json
 import os
@@ -22,13 +22,13 @@ from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.clip_vision import open_encoder
 from lib_ipadapter.weights.tensor_file import refuse_unusable
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch says things about its own deprecated parts
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch warns about its own deprecated modules
 
 TENSORS = adapter_tensors("base", widths=(2, 3, 4), context_dim=5, width=7, tokens=2)
 
 
 def look_through(path: Path) -> None:
-    """Do all that is done with an adapter file before it is used."""
+    """Do everything that is done with an adapter file before it is used."""
     opened = open_adapter(path)
     assert opened.layout
     refuse_unusable(path, opened.tensors())
@@ -47,7 +47,7 @@ def refusal(path: Path) -> str:
 
 
 def sound(path: Path) -> Path:
-    """Write a good adapter, in the format that the extension tells."""
+    """Write a valid adapter in the format of the path's extension."""
     if path.suffix == ".safetensors":
         save_file(TENSORS, str(path))
     else:
@@ -88,13 +88,13 @@ def test_code_in_a_plain_pickle_is_not_run(protocol: int, tmp_path: Path) -> Non
         assert "pickle" in sentence
 
 
-def test_the_oldest_format_of_torch_is_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_torchs_oldest_format_is_refused_with_a_remedy(tmp_path: Path) -> None:
     torch.save(nested(TENSORS), tmp_path / "a.bin", _use_new_zipfile_serialization=False)
     assert "Get the .safetensors version" in refusal(tmp_path / "a.bin")
 
 
 def test_a_torchscript_archive_is_not_opened(tmp_path: Path) -> None:
-    """Torch before 2.6 runs one even when told to load weights only (CVE-2025-32434)."""
+    """Torch before 2.6 runs one even with `weights_only` (CVE-2025-32434)."""
     path = sound(tmp_path / "a.bin")
     with zipfile.ZipFile(path, "a") as archive:
         root = archive.namelist()[0].split("/")[0]
@@ -102,7 +102,7 @@ def test_a_torchscript_archive_is_not_opened(tmp_path: Path) -> None:
     assert "TorchScript program" in refusal(path)
 
 
-def test_an_archive_that_was_compressed_is_not_taken_for_numbers(tmp_path: Path) -> None:
+def test_a_compressed_archive_is_not_read_as_numbers(tmp_path: Path) -> None:
     path = sound(tmp_path / "a.bin")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "b.bin", "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -138,7 +138,7 @@ PAGES = (b"<!DOCTYPE html><html>", b"\n\n  <html>", b"\xef\xbb\xbf<html>", b"<?x
     ],
 )
 @pytest.mark.parametrize("name", ["a.safetensors", "a.bin"])
-def test_what_is_no_model_file_is_told_apart(content: bytes, told: str, name: str, tmp_path: Path) -> None:
+def test_other_kinds_of_files_are_recognised(content: bytes, told: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     assert told in refusal(tmp_path / name)
 
@@ -186,11 +186,11 @@ def test_a_forged_safetensors_header_is_refused(name: str, kind: str, tmp_path: 
 
 DTYPES = {"BOOL": 8, "U8": 8, "I8": 8, "I16": 16, "U16": 16, "I32": 32, "U32": 32, "I64": 64, "U64": 64, "C64": 64}
 DTYPES |= {"F8_E8M0": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E4M3FNUZ": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4}
-"""Bits of the dtypes that some version of safetensors knows and that no adapter has; some torch know some of them."""
+"""Bits of dtypes that some version of safetensors knows and no adapter has; some versions of torch know a few."""
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_dtype_that_no_adapter_has_raises_nothing_but_our_own_error(dtype: str, tmp_path: Path) -> None:
+def test_a_dtype_that_no_adapter_has_raises_only_ipadaptererror(dtype: str, tmp_path: Path) -> None:
     path = sound(tmp_path / "a.safetensors")
     length = int.from_bytes(path.read_bytes()[:8], "little")
     described = json.loads(path.read_bytes()[8 : 8 + length])
@@ -204,27 +204,27 @@ def test_a_dtype_that_no_adapter_has_raises_nothing_but_our_own_error(dtype: str
 
 
 @pytest.mark.parametrize("described", [{}, {"__metadata__": {"format": "pt"}}])
-def test_a_safetensors_file_without_tensors_is_no_adapter(described: object, tmp_path: Path) -> None:
+def test_a_safetensors_file_without_tensors_is_not_an_adapter(described: object, tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(safetensors(described))
     assert "holds no tensors" in refusal(tmp_path / "a.safetensors")
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.bin").mkdir()
     assert "is a folder" in refusal(tmp_path / "a.bin")
 
 
-def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_as_missing(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "a.bin")
 
 
-def test_a_dangling_link_is_called_missing(tmp_path: Path) -> None:
+def test_a_dangling_link_is_reported_as_missing(tmp_path: Path) -> None:
     (tmp_path / "a.bin").symlink_to(tmp_path / "gone.bin")
     assert "No such file" in refusal(tmp_path / "a.bin")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_called_so(tmp_path: Path) -> None:
+def test_a_file_without_permission_is_reported_as_such(tmp_path: Path) -> None:
     sound(tmp_path / "a.bin").chmod(0)
     assert "ermission" in refusal(tmp_path / "a.bin")
 
@@ -232,7 +232,7 @@ def test_a_file_without_permission_is_called_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "kind"), [(torch.ones(3), "Tensor"), ([torch.ones(3)], "list"), (5, "int"), (None, "NoneType")]
 )
-def test_a_torch_file_that_holds_no_dictionary_is_no_adapter(content: object, kind: str, tmp_path: Path) -> None:
+def test_a_torch_file_without_a_dictionary_is_not_an_adapter(content: object, kind: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "a.bin")
     with pytest.raises(UnrecognisedError, match=rf"a\.bin holds a {kind}, where"):
         open_adapter(tmp_path / "a.bin")
@@ -241,13 +241,13 @@ def test_a_torch_file_that_holds_no_dictionary_is_no_adapter(content: object, ki
 
 @pytest.mark.parametrize("key", [5, 2.5, None, True, ("a", "b"), b"proj"])
 @pytest.mark.parametrize("wrap", [lambda inner: inner, lambda inner: {"image_proj": inner}])
-def test_names_that_are_no_text_are_refused(wrap: Callable[[Any], Any], key: object, tmp_path: Path) -> None:
+def test_names_that_are_not_text_are_refused(wrap: Callable[[Any], Any], key: object, tmp_path: Path) -> None:
     torch.save(wrap({key: torch.ones(3)}), tmp_path / "a.bin", pickle_protocol=2)
     refusal(tmp_path / "a.bin")
 
 
 def pickled(path: Path, content: bytes) -> Path:
-    """Write a torch archive around a pickle made by hand."""
+    """Write a torch archive with a pickle made by hand."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", content)
         archive.writestr("archive/version", b"3\n")
@@ -287,20 +287,20 @@ def test_a_forged_pickle_is_refused(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "tensor",
     [
-        torch.ones(1).expand(10, 7),  # four bytes that claim to be more: they could as well claim terabytes
+        torch.ones(1).expand(10, 7),  # four bytes that claim to be more, which could be terabytes
         torch.empty(10, 7, device="meta"),
         torch.ones(10, 7).to_sparse(),
     ],
     ids=["repeated", "meta", "sparse"],
 )
-def test_a_tensor_without_numbers_of_its_own_is_refused(tensor: torch.Tensor, tmp_path: Path) -> None:
+def test_a_tensor_without_its_own_storage_is_refused(tensor: torch.Tensor, tmp_path: Path) -> None:
     assert TENSORS["image_proj.proj.weight"].shape == (10, 7)
     torch.save(nested(TENSORS | {"image_proj.proj.weight": tensor}), tmp_path / "a.bin")
     assert "image_proj.proj.weight has more elements than numbers" in refusal(tmp_path / "a.bin")
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\nb", "x" * 10_000])
-def test_forged_names_do_not_reach_a_message_as_they_are(name: str, tmp_path: Path) -> None:
+def test_forged_names_are_escaped_in_messages(name: str, tmp_path: Path) -> None:
     torch.save(TENSORS | {f"image_proj.{name}": torch.ones(3)}, tmp_path / "a.bin")
     sentence = refusal(tmp_path / "a.bin")
     assert "is not expected" in sentence
@@ -308,14 +308,14 @@ def test_forged_names_do_not_reach_a_message_as_they_are(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["a.bin", "a.safetensors"])
-def test_no_flipped_byte_raises_anything_but_our_own_error(name: str, tmp_path: Path) -> None:
+def test_a_flipped_byte_raises_only_ipadaptererror(name: str, tmp_path: Path) -> None:
     whole = sound(tmp_path / name).read_bytes()
     head = len(header({key: tuple(tensor.shape) for key, tensor in TENSORS.items()}, "F32"))
     chance = random.Random(11)
     for _ in range(300):
         changed = bytearray(whole)
         for _ in range(chance.choice((1, 1, 1, 3, 20))):
-            end = chance.choice((head, len(whole)))  # a safetensors file is fragile in its head, a zip all along
+            end = chance.choice((head, len(whole)))  # a safetensors file is fragile in its header, a zip everywhere
             changed[chance.randrange(end)] = chance.randrange(256)
         (tmp_path / name).write_bytes(changed)
         with suppress(IPAdapterError):

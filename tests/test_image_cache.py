@@ -1,4 +1,4 @@
-"""Picture files are decoded once, and the memory that they take is counted."""
+"""Pictures are decoded once, and their memory is counted."""
 
 import base64
 import gc
@@ -16,7 +16,7 @@ def texts(count: int, size: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 500_000), (200, 20_000)])
-def test_the_bytes_that_are_counted_are_those_that_are_held(count: int, size: int) -> None:
+def test_the_counted_bytes_are_the_held_bytes(count: int, size: int) -> None:
     cache = ImageCache()
     tracemalloc.start()
     try:
@@ -30,7 +30,7 @@ def test_the_bytes_that_are_counted_are_those_that_are_held(count: int, size: in
     assert cache._references.bytes == pytest.approx(held, rel=0.1)
 
 
-def test_no_more_is_held_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_the_limit_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_cache, "FILES_LIMIT", 1 << 20)
     cache = ImageCache()
     tracemalloc.start()

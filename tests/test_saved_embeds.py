@@ -319,7 +319,7 @@ def test_a_file_with_the_other_kind_of_features_is_refused(host, session) -> Non
 
 
 @pytest.mark.parametrize("kind", ["embed", "hidden"])
-def test_what_diffusers_really_saves_is_read(host, session, tmp_path, kind: str) -> None:
+def test_files_saved_by_diffusers_are_read(host, session, tmp_path, kind: str) -> None:
     """The layout comes from diffusers' own function, on a tower of transformers'; pictures need no resizing."""
     diffusers = pytest.importorskip("diffusers")
     transformers = pytest.importorskip("transformers")

@@ -1,4 +1,4 @@
-"""Narrow U-Nets with all their sites, in ldm's and in diffusers' code, and how the oracles put adapters on them."""
+"""Narrow U-Nets with all their sites, in ldm's and in diffusers' code, and how the oracles load adapters into them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ DIFFUSERS_BLOCKS = {
 
 
 def shuffle_zeros(unet: nn.Module, seed: int = 0) -> nn.Module:
-    """Give zero-initialised layers random weights, without which cross-attention would leave no trace."""
+    """Give zero-initialised layers random weights; otherwise cross-attention would have no effect."""
     torch.manual_seed(seed)
     for parameter in unet.parameters():
         if not parameter.any():
@@ -104,7 +104,7 @@ def diffusers_attentions(unet: nn.Module, layout: Layout) -> dict[Site, nn.Modul
 
 
 class AsLdm(nn.Module):
-    """A diffusers U-Net under ldm's names: its cross-attentions are where web UIs have them, and it is called alike."""
+    """A diffusers U-Net with ldm's names: its cross-attentions have the web UIs' paths, and its call is the same."""
 
     def __init__(self, unet: nn.Module, layout: Layout) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def as_diffusers(unet: nn.Module, channels: int = 32, context_dim: int = 768, he
 
 
 def call_of(units: Sequence[tuple[KeysValues, float]], row_kinds: Sequence[int]) -> DenoiserCall:
-    """Return a call with the banks of `units`, each with all its references under one softmax.
+    """Return a call with the banks of `units`; all references of a unit share one softmax.
 
     The first set of keys and values is the unconditional one.
     """
