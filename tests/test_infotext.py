@@ -1,4 +1,4 @@
-"""What a picture's parameters say of a unit, and that the way back gives the unit again."""
+"""Writing a unit into a picture's parameters, and restoring the same unit from them."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def settings_of_a_unit() -> st.SearchStrategy[dict]:
 
 @settings(max_examples=300, deadline=None)
 @given(settings_of_a_unit())
-def test_every_setting_comes_back_whatever_it_holds(values: dict) -> None:
+def test_every_field_is_restored_whatever_its_value(values: dict) -> None:
     unit = Unit(**values)
     back = restored(describe(unit, unit.model, {}), nothing)
     assert "note" not in back
@@ -72,13 +72,13 @@ def test_every_setting_comes_back_whatever_it_holds(values: dict) -> None:
 
 
 @pytest.mark.parametrize("name", ['a, b: "c".safetensors', "naïve 猫 🐈.bin", "new\nline", "back\\slash", '"', ","])
-def test_odd_names_come_back(name: str) -> None:
+def test_odd_names_are_restored(name: str) -> None:
     text = describe(Unit(model="x", layers="3:0.5, 6:1", weight=-0.5), name, {})
     assert restored(text, nothing) == {"model": name, "weight": -0.5, "layers": "3:0.5, 6:1"}
 
 
-def test_it_passes_through_the_web_uis_own_quotes() -> None:
-    """The web UI quotes a value with commas, colons or line ends as JSON, and reads it back so (infotext_utils)."""
+def test_it_survives_the_web_uis_quoting() -> None:
+    """The web UI quotes a value with commas, colons or line ends as JSON (infotext_utils)."""
     unit = Unit(model="m", curve="0:1, 0.4:1, 0.6:0")
     line = f"Steps: 4, IP-Adapter 1: {json.dumps(describe(unit, 'm', {}), ensure_ascii=False)}, Version: v1.10.1"
     theirs = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
@@ -99,7 +99,7 @@ def unit_with_pictures() -> Unit:
     )
 
 
-def test_pictures_are_their_hashes_with_weight_and_region() -> None:
+def test_pictures_are_written_as_hashes_with_weight_and_region() -> None:
     assert describe(unit_with_pictures(), "m.bin", DIGESTS) == (
         "Adapter: m.bin, Weight: 1, "
         "References: aaaaaaaaaaaa bbbbbbbbbbbb×0.5@cccccccccccc, "
@@ -108,7 +108,7 @@ def test_pictures_are_their_hashes_with_weight_and_region() -> None:
 
 
 @pytest.mark.parametrize("name", ["anna", "anna [ffff]", "a, folder/anna: 2"])
-def test_a_saved_reference_is_its_name_and_hash_and_comes_back_with_both(name: str) -> None:
+def test_a_saved_reference_is_written_and_restored_by_name_and_hash(name: str) -> None:
     text = describe(Unit(model="m", embeds=name), "m", DIGESTS)
     assert restored(text, nothing) == {
         "model": "m",
@@ -117,7 +117,7 @@ def test_a_saved_reference_is_its_name_and_hash_and_comes_back_with_both(name: s
     }
 
 
-def test_what_cannot_come_back_is_said() -> None:
+def test_what_cannot_be_restored_is_reported() -> None:
     back = restored(describe(unit_with_pictures(), "m.bin", DIGESTS), nothing)
     assert back.pop("note") == (
         "Not restored, choose again: References aaaaaaaaaaaa bbbbbbbbbbbb cccccccccccc (reference missing); "
@@ -132,11 +132,11 @@ def test_what_cannot_come_back_is_said() -> None:
 
 
 THEIRS = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-"""The web UI's own expression for one parameter (modules/infotext_utils.py)."""
+"""The web UI's regular expression for one parameter (modules/infotext_utils.py)."""
 
 
 def through_the_web_ui(line: str) -> str:
-    """Return a unit's line after the web UI wrote it into a picture's parameters and read it back."""
+    """Return a unit's entry after the web UI wrote it into a picture's parameters and read it back."""
     quoted = json.dumps(line, ensure_ascii=False) if set(line) & set(",:\n") else line
     parameters = f"a cat\nSteps: 4, IP-Adapter 1: {quoted}, Version: v1.10.1"
     *_, last = parameters.split("\n")
@@ -146,7 +146,7 @@ def through_the_web_ui(line: str) -> str:
 
 @settings(max_examples=200, deadline=None)
 @given(settings_of_a_unit())
-def test_every_setting_comes_back_through_the_web_uis_parameters(values: dict) -> None:
+def test_every_field_is_restored_from_the_web_uis_parameters(values: dict) -> None:
     unit = Unit(**values)
     line = describe(unit, unit.model, {})
     assert through_the_web_ui(line) == line
@@ -155,7 +155,7 @@ def test_every_setting_comes_back_through_the_web_uis_parameters(values: dict) -
 KEPT = {digest[:12]: f"data:{digest[0]}" for digest in DIGESTS.values()}
 
 
-def test_pictures_that_are_kept_come_back_with_weight_and_region() -> None:
+def test_kept_pictures_are_restored_with_weight_and_region() -> None:
     line = describe(unit_with_pictures(), "m.bin", DIGESTS)
     assert restored(through_the_web_ui(line), KEPT.get) == {
         "model": "m.bin",
@@ -166,7 +166,7 @@ def test_pictures_that_are_kept_come_back_with_weight_and_region() -> None:
     }
 
 
-def test_of_a_fields_pictures_all_come_back_or_none() -> None:
+def test_a_fields_pictures_are_restored_all_or_none() -> None:
     kept = {digits: url for digits, url in KEPT.items() if digits[0] != "c"}
     back = restored(describe(unit_with_pictures(), "m.bin", DIGESTS), kept.get)
     assert back["note"] == "Not restored, choose again: References cccccccccccc (reference missing)."
@@ -175,7 +175,7 @@ def test_of_a_fields_pictures_all_come_back_or_none() -> None:
 
 
 @given(st.floats(-5, 5).filter(lambda weight: weight != 0), st.booleans())
-def test_any_weight_of_a_picture_comes_back(weight: float, masked: bool) -> None:
+def test_any_weight_of_a_picture_is_restored(weight: float, masked: bool) -> None:
     unit = Unit(model="m", images=(Picture("x", weight, "mask" if masked else None),))
     digests = {"images[0]": "a" * 64, "images[0].mask": "c" * 64}
     (picture,) = restored(describe(unit, "m", digests), KEPT.get)["images"]
@@ -203,7 +203,7 @@ def test_controlnets_parameters_are_offered_as_a_unit(line: str, more: dict) -> 
     assert unit == model | {"start": 0.1, "end": 0.9} | more
 
 
-def test_controlnets_units_come_after_this_extensions_own() -> None:
+def test_controlnets_units_come_after_this_extensions_units() -> None:
     parameters = {"ControlNet 0": CONTROLNETS, "IP-Adapter 2": "Adapter: m, Weight: 1"}
     found = restored_units(parameters, nothing)
     assert {number: unit["model"] for number, unit in found.items()} == {2: "m", 3: "ip-adapter_sd15 [6a3f6166]"}
@@ -218,17 +218,17 @@ def test_controlnets_units_come_after_this_extensions_own() -> None:
         "Module: ip-adapter-auto, Weight: 9",
     ],
 )
-def test_what_is_no_ip_adapter_of_controlnets_is_left_to_it(line: str) -> None:
+def test_other_controlnet_units_are_left_to_controlnet(line: str) -> None:
     assert restored_units({"ControlNet 0": line}, nothing) == {}
 
 
 @given(st.text(max_size=200) | st.text('": \\x,a', max_size=30))
-def test_no_text_at_all_is_an_error(text: str) -> None:
+def test_an_empty_entry_is_an_error(text: str) -> None:
     assert isinstance(restored(text, nothing), dict)
     assert isinstance(restored_units({"IP-Adapter 1": text, "ControlNet 0": text}, nothing), dict)
 
 
-# What the result depends on beside the unit
+# What the result depends on in addition to the unit
 
 CIRCUMSTANCES = Circumstances("0123456789abcdef" * 4, "clip, h.safetensors", "black", "0.2.0")
 LINE = (
@@ -241,13 +241,13 @@ def unit_with_one() -> Unit:
     return Unit(model="m", images=(Picture("one"),))
 
 
-def test_what_changes_the_picture_is_written_where_it_is_known() -> None:
+def test_what_changes_the_picture_is_written_if_known() -> None:
     assert describe(unit_with_one(), "m.bin", DIGESTS, CIRCUMSTANCES) == LINE
     usual = describe(unit_with_one(), "m.bin", DIGESTS, Circumstances(unconditional="mean"))
     assert usual == describe(unit_with_one(), "m.bin", DIGESTS) == "Adapter: m.bin, Weight: 1, References: aaaaaaaaaaaa"
 
 
-def test_circumstances_are_compared_and_are_no_fields() -> None:
+def test_circumstances_are_compared_and_are_not_fields() -> None:
     asked: dict[str, str] = {}
 
     def difference(label: str, value: str) -> str:
@@ -268,7 +268,7 @@ def test_circumstances_are_compared_and_are_no_fields() -> None:
     }
 
 
-def test_the_usual_unconditional_is_compared_where_the_line_is_new_enough_to_say_another() -> None:
+def test_the_default_unconditional_is_compared_if_the_line_is_new_enough() -> None:
     def asked_of(line: str) -> dict[str, str]:
         asked: dict[str, str] = {}
         restored(line, nothing, lambda label, value: asked.update({label: value}) or "")
@@ -278,7 +278,7 @@ def test_the_usual_unconditional_is_compared_where_the_line_is_new_enough_to_say
     assert asked_of("Adapter: m, Weight: 1, Version: 0.2.0") == {"Adapter": "m", "Unconditional": "mean"}
 
 
-def test_a_picture_is_looked_up_once_a_paste() -> None:
+def test_a_picture_is_looked_up_once_per_paste() -> None:
     looked: list[str] = []
 
     def find(digits: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading parameters takes time in proportion to their length, and those of version 0.1.0 are read as it read them."""
+"""Reading parameters takes linear time, and parameters of version 0.1.0 are read as that version read them."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ from lib_ipadapter.unit.restore import controlnets_unit, restored, restored_unit
 from lib_ipadapter.unit.unit import FIELDS
 
 RECORDED = json.loads((Path(__file__).parent / "infotext_0_1_0.json").read_text(encoding="utf-8"))
-"""Lines that version 0.1.0 wrote, and some broken ones, each with the unit that it restored; hashes in 3 were lost."""
+"""Lines that version 0.1.0 wrote, and some broken ones, with the restored units. Hashes that start with 3 were lost."""
 
 
 def kept(digits: str) -> str | None:
@@ -30,7 +30,7 @@ def kept(digits: str) -> str | None:
 
 
 @pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded["line"][:40])
-def test_parameters_of_version_0_1_0_are_restored_as_it_restored_them(recorded: dict[str, Any]) -> None:
+def test_parameters_of_version_0_1_0_are_restored_as_before(recorded: dict[str, Any]) -> None:
     assert restored(recorded["line"], kept) == recorded["unit"]
 
 
@@ -39,7 +39,7 @@ VALUES = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 
 
 @given(st.lists(st.tuples(LABELS, VALUES), max_size=6))
-def test_what_is_written_is_read_again(entries: list[tuple[str, str]]) -> None:
+def test_written_entries_are_read_back(entries: list[tuple[str, str]]) -> None:
     assert list(entries_of(written(entries))) == entries
 
 
@@ -51,7 +51,7 @@ def nothing(_digits: str) -> None:
 
 
 def read_ways() -> dict[str, Callable[[str], object]]:
-    """Return every way in which a text that somebody sends or pastes is read."""
+    """Return every function that reads a text that is sent or pasted."""
 
     def in_field(name: str, text: str) -> object:
         return read_units([{"model": "m", "images": "aGk=", name: text}])
@@ -92,7 +92,7 @@ PIECES = [
 
 
 def seconds(read: Callable[[str], object], text: str) -> float:
-    """Return how long the processor takes to read or refuse a text; the better of two, for others use it too."""
+    """Return the CPU seconds to read or refuse a text; the better of two, because the machine is shared."""
     taken: list[float] = []
     for _ in range(2):
         started = time.thread_time()
@@ -105,8 +105,8 @@ def seconds(read: Callable[[str], object], text: str) -> float:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_text_takes_long_to_be_read(way: str) -> None:
-    """Each piece over and over, at the length that somebody may paste."""
+def test_no_repeated_text_takes_long_to_read(way: str) -> None:
+    """Each piece is repeated up to a length that a user may paste."""
     slow = {}
     for piece in PIECES:
         repeated = piece * (LONGEST // len(piece) - 1)
@@ -122,17 +122,17 @@ def test_no_text_takes_long_to_be_read(way: str) -> None:
     st.lists(st.sampled_from(PIECES) | st.text(max_size=4), min_size=1, max_size=5),
     st.sampled_from(["", '"', "x", ": "]),
 )
-def test_no_mixture_takes_long_to_be_read(way: str, pieces: list[str], end: str) -> None:
+def test_no_mixed_text_takes_long_to_read(way: str, pieces: list[str], end: str) -> None:
     repeated = "".join(pieces) or " "
     text = repeated * (LONGEST // len(repeated))
     assert seconds(WAYS[way], text[: LONGEST - len(end)] + end) < MOST_SECONDS
 
 
-def test_a_line_that_is_too_long_is_not_read_at_all() -> None:
+def test_a_line_that_is_too_long_is_not_read() -> None:
     assert list(restored("Adapter: m, " + "x" * MAX_LINE, nothing)) == ["note"]
 
 
-def test_every_field_at_its_longest_fits_into_a_line() -> None:
+def test_every_field_at_its_longest_fits_into_an_entry() -> None:
     longest = '"' * 2000
     texts = [(field.label, longest) for field in FIELDS.values() if field.kind.schema().get("maxLength") == 2000]
     hashes = " ".join(["a" * 12 + "×-0.123456789012@" + "b" * 12 + "/center"] * 16)

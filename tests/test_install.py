@@ -20,10 +20,10 @@ PINS = {
         *("safetensors==0.7.0", "huggingface-hub==0.36.2", "httpx==0.24.1", "pyyaml==6.0.3"),
     ],
 }
-"""Versions that a web UI pins, or had at its release, of packages that open_clip might want newer."""
+"""Versions that a web UI pins, or had at its release, of packages for which open_clip might require newer versions."""
 
 SHARED = ("torch", "torchgen", "torchvision", "functorch", "nvidia", "triton")
-"""Packages too large to install twice; they are linked from the tests' own environment."""
+"""Packages too large to install twice; they are linked from the tests' environment."""
 
 LAUNCH = """
 import subprocess, sys, types
@@ -34,7 +34,7 @@ def run_pip(command, desc=None, live=False):
     if done.returncode:
         raise RuntimeError(done.stderr)
 """
-"""What install.py uses of the web UI's launcher (modules/launch_utils.py), without what only takes time."""
+"""What install.py uses of the web UI's launcher (modules/launch_utils.py), without its slow parts."""
 
 pytestmark = pytest.mark.skipif(
     not (3, 10) <= sys.version_info[:2] <= (3, 12), reason="A1111's numpy is built for Python 3.10 to 3.12"
@@ -78,7 +78,7 @@ def install(python: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("web_ui", PINS)
-def test_what_is_missing_is_installed_and_nothing_is_changed(python_of: Callable[[str], Path], web_ui: str) -> None:
+def test_missing_packages_are_installed_and_no_version_changes(python_of: Callable[[str], Path], web_ui: str) -> None:
     if web_ui == NEO and sys.version_info < (3, 11):
         pytest.skip("Forge Neo's numpy is built for Python 3.11 and later")
     python = python_of(web_ui)
@@ -94,7 +94,7 @@ def test_what_is_missing_is_installed_and_nothing_is_changed(python_of: Callable
     assert freeze(python) == after
 
 
-def test_what_cannot_be_installed_is_reported_and_the_web_ui_starts_anyway(
+def test_a_failed_installation_is_reported_and_the_web_ui_starts_anyway(
     python_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """onnx requires a newer protobuf than the installed one; A1111 breaks when that is replaced."""
@@ -109,7 +109,7 @@ def test_what_cannot_be_installed_is_reported_and_the_web_ui_starts_anyway(
     assert freeze(python) == before
 
 
-def test_what_faces_need_is_installed_only_if_the_setting_asks_for_it(python_of: Callable[[str], Path]) -> None:
+def test_packages_for_faces_are_installed_only_if_the_setting_asks_for_it(python_of: Callable[[str], Path]) -> None:
     """With these pins, the dependencies of insightface and onnx would bring a newer protobuf and numpy."""
     python = python_of(A1111)
     (there := python.parent.parent / "config.json").write_text('{"ipadapter_install_faces": true}')

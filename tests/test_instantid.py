@@ -1,4 +1,4 @@
-"""InstantID from a picture to the U-Net, against its authors' networks, which are those of IP-Adapter's package."""
+"""InstantID from a picture to the U-Net, compared with its authors' networks, which are IP-Adapter's."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def close(made: Tensor, expected: Tensor, relative: float = 1e-5) -> bool:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both sets of face models, whose vectors differ, and one file under two names."""
+    """A folder with both packs of face models, whose embeddings differ, and one file under two names."""
     folder = tmp_path_factory.mktemp("instantid")
     write_pack(folder / "faces", PACKS["buffalo_l"], seed=1)
     write_pack(folder / "faces", PACKS["antelopev2"], seed=2)
@@ -82,13 +82,13 @@ def sample(host: SmallHost, given, *units: dict[str, Any]) -> Tensor:
 
 
 def vectors(folder: Path, pack: str, image=FACE) -> Tensor:
-    """Return the faces' vectors, the largest first, as the recognition model gives them."""
+    """Return the face embeddings, largest face first, as the recognition model returns them."""
     found = find_faces(image, *model_paths(PACKS[pack], [folder / "faces"]))
     return torch.tensor([face.embedding for face in found])
 
 
 def authors_resampler(folder: Path) -> nn.Module:
-    """Return the authors' network for the vector with the file's weights: zeros go through it for unconditional rows.
+    """Return the authors' resampler with the file's weights; for unconditional rows zeros go through it.
 
     Source: InstantX's InstantID, `pipeline_stable_diffusion_xl_instantid.py`, `_encode_prompt_image_emb`.
     """
@@ -106,7 +106,7 @@ def authors_resampler(folder: Path) -> nn.Module:
 
 
 @pytest.mark.parametrize("weight", [0.8, 1.0, -0.5])
-def test_a_whole_unet_equals_the_authors_from_the_picture_on(host, folder, unet, given, weight: float) -> None:
+def test_a_whole_unet_equals_the_authors_starting_from_the_picture(host, folder, unet, given, weight: float) -> None:
     made = sample(host, given, unit(weight=weight))
     vector = vectors(folder, "antelopev2").reshape([1, -1, 512])
     assert vector.norm() > 5, "the vector is to be used as it is, so its length must not be 1 by chance"
@@ -125,15 +125,15 @@ def test_a_whole_unet_equals_the_authors_from_the_picture_on(host, folder, unet,
     assert not close(made, unet(*given), 1e-2)
 
 
-def test_its_vectors_come_of_other_face_models_than_faceids(host, given) -> None:
-    """One file, taken for InstantID and for Portrait unnorm: the networks are the same, the vectors are not."""
+def test_its_embeddings_come_from_other_face_models_than_faceids(host, given) -> None:
+    """One file read as InstantID and as Portrait unnorm: the networks are the same, the embeddings are not."""
     instantid, unnorm = (sample(host, given, unit(variant=variant)) for variant in ("InstantID", "unnorm"))
     assert not close(instantid, unnorm, 1e-2)
     assert torch.equal(sample(host, given, unit()), instantid)
     assert torch.equal(sample(host, given, unit("ip-adapter-faceid-portrait_sdxl_unnorm")), unnorm)
 
 
-def test_the_list_of_adapters_tells_which_face_models_it_needs(host) -> None:
+def test_the_list_of_adapters_names_the_face_models_it_needs(host) -> None:
     listed = list_adapters(Session(host))
     notes = {entry["name"]: entry["note"] for entry in listed}
     assert notes["ip-adapter.bin"] == "InstantID adapter, as far as one can tell, face models antelopev2"
@@ -142,7 +142,7 @@ def test_the_list_of_adapters_tells_which_face_models_it_needs(host) -> None:
     assert with_controlnet == {"ip-adapter.bin"}
 
 
-def test_the_folder_within_the_folder_is_taken_as_the_archive_leaves_it(folder, unet, given, host, tmp_path) -> None:
+def test_the_nested_folder_of_the_archive_is_accepted(folder, unet, given, host, tmp_path) -> None:
     write_pack(tmp_path / "faces" / "antelopev2", PACKS["antelopev2"], seed=2)
     (tmp_path / "ip-adapter.bin").symlink_to(folder / "ip-adapter.bin")
     assert torch.equal(sample(SmallHost(tmp_path, unet), given, unit()), sample(host, given, unit()))
@@ -152,7 +152,7 @@ def test_the_folder_within_the_folder_is_taken_as_the_archive_leaves_it(folder, 
 @pytest.mark.parametrize("place", ["antelopev2", "antelopev2/antelopev2"])
 def test_a_missing_model_is_named_with_its_folder(folder, unet, tmp_path, missing: str, place: str) -> None:
     write_pack((tmp_path / "faces" / place).parent, PACKS["antelopev2"], seed=2)
-    write_pack(tmp_path / "faces", PACKS["buffalo_l"])  # which do not stand in for them
+    write_pack(tmp_path / "faces", PACKS["buffalo_l"])  # which do not replace them
     (tmp_path / "faces" / place / missing).unlink()
     (tmp_path / "ip-adapter.bin").symlink_to(folder / "ip-adapter.bin")
     with pytest.raises(IPAdapterError) as refused:

@@ -1,7 +1,7 @@
-"""What InstantID's ControlNet sees in the ControlNet extension: a double of the steps of the extension that matter,
-with a real ControlNet in it, against that ControlNet given the authors' tokens.
+"""The input of InstantID's ControlNet in the ControlNet extension: a double of the extension's relevant steps
+with a real ControlNet, compared with that ControlNet given the authors' tokens.
 
-What the real extension does is checked in tests/host.
+The real extension is tested in tests/host.
 """
 
 import copy
@@ -66,7 +66,7 @@ class UnetHook:
         self.control_params = params
 
     def see(self, rows: int) -> list[Any]:
-        """Return what each of the ControlNets is given in the place of the text, with the marks of a hires pass."""
+        """Return the context that each ControlNet gets instead of the text, with the marks of a hires pass."""
         marks = torch.ones(rows, 1, 1, 1)
         return [
             param.control_context_override.eval(marks) if param.control_model_type is Kind.InstantID else "the text"
@@ -76,7 +76,7 @@ class UnetHook:
 
 
 class Extension:
-    """The extension's script, as far as it matters."""
+    """The relevant part of the extension's script."""
 
     cached: ClassVar[dict[str, ControlModel]] = {}
 
@@ -151,7 +151,7 @@ def extension(controlnet: Any) -> Extension:
 
 
 class RefusedError(Exception):
-    """What a web UI answers with."""
+    """The web UI's HTTP error."""
 
 
 def refused(error: IPAdapterError) -> Exception:
@@ -159,7 +159,7 @@ def refused(error: IPAdapterError) -> Exception:
 
 
 class Generation:
-    """A generation with units of the extension and of this one, up to where it is about to sample."""
+    """A generation with units of both extensions, up to the start of sampling."""
 
     def __init__(self, host: SmallHost, extension: Extension, *names: str, units: Any = None) -> None:
         self.host, self.extension = host, extension
@@ -222,7 +222,7 @@ def of(tokens: dict[str, Tensor], *names: str) -> Tensor:
 
 
 @pytest.mark.parametrize("name", [NAME, "InstantID-ControlNet"])
-def test_a_controlnet_without_a_unit_before_it_sees_our_face(host, extension, tokens, controlnet, name: str) -> None:
+def test_a_controlnet_without_its_own_face_unit_gets_our_face(host, extension, tokens, controlnet, name: str) -> None:
     (seen,) = Generation(host, extension, name).begin().see()
     assert close(seen, of(tokens, "face", "none"))
     torch.manual_seed(1)
@@ -234,7 +234,7 @@ def test_a_controlnet_without_a_unit_before_it_sees_our_face(host, extension, to
     assert all(close(one, other) for one, other in zip([*made[0], made[1]], [*expected[0], expected[1]], strict=True))
 
 
-def test_rows_are_known_from_the_denoiser_and_not_by_the_extensions_marks(host, extension, tokens) -> None:
+def test_row_kinds_come_from_the_denoiser_and_not_from_the_extensions_marks(host, extension, tokens) -> None:
     begun = Generation(host, extension, NAME).begin()
     rows = (Row(UNCOND, 0), Row(COND, 0), Row(COND, 1))
     assert close(begun.see(rows)[0], of(tokens, "none", "face", "face"))
@@ -242,26 +242,26 @@ def test_rows_are_known_from_the_denoiser_and_not_by_the_extensions_marks(host, 
     assert close(begun.see(ROWS, 4)[0], of(tokens, "face", "none", "face", "none")), "as tiles call it"
 
 
-def test_other_controlnets_see_the_text(host, extension) -> None:
+def test_other_controlnets_get_the_text(host, extension) -> None:
     seen = Generation(host, extension, "canny", NAME, "canny").begin().see()
     assert (seen[0], seen[2]) == ("the text", "the text")
     assert isinstance(seen[1], Tensor)
 
 
-def test_the_extensions_own_pair_is_left_as_it_is(host, extension, tokens) -> None:
+def test_the_extensions_own_pair_is_not_changed(host, extension, tokens) -> None:
     own, ours = Generation(host, extension, "ip-adapter_instant_id_sdxl", NAME, NAME).begin().see()
     assert torch.equal(own, torch.ones(2, 3, 5))
     assert close(ours, of(tokens, "face", "none"))
 
 
-def test_the_second_controlnet_sees_the_second_units_face(host, extension, tokens) -> None:
+def test_the_second_controlnet_gets_the_second_units_face(host, extension, tokens) -> None:
     begun = Generation(host, extension, NAME, NAME, NAME, units=[unit(), unit(OTHER)]).begin()
     seen = begun.see()
     for made, name in zip(seen, ("face", "other", "other"), strict=True):
         assert close(made, of(tokens, name, "none"))
 
 
-def test_several_references_are_seen_together(host, extension, tokens) -> None:
+def test_several_references_are_used_together(host, extension, tokens) -> None:
     both = unit(images=[text_of(FACE), text_of(OTHER)], region="left to right")
     (seen,) = Generation(host, extension, NAME, units=[both]).begin().see()
     assert close(seen[0], torch.cat([tokens["face"], tokens["other"]]))
@@ -269,13 +269,13 @@ def test_several_references_are_seen_together(host, extension, tokens) -> None:
 
 
 @pytest.mark.parametrize("more", [{"weight": 0}, {"pass": "hires"}, {"start": 0.5}])
-def test_what_a_unit_does_itself_has_no_part_in_it(host, extension, tokens, more) -> None:
-    """So that InstantID's ControlNet can be used alone, too."""
+def test_a_units_weight_pass_and_steps_do_not_matter(host, extension, tokens, more) -> None:
+    """Therefore InstantID's ControlNet can also be used alone."""
     (seen,) = Generation(host, extension, NAME, units=[unit(**more)]).begin().see()
     assert close(seen, of(tokens, "face", "none"))
 
 
-def test_a_unit_for_each_picture_of_a_batch_is_seen_so(host, extension, tokens) -> None:
+def test_each_picture_of_a_batch_can_have_its_own_face(host, extension, tokens) -> None:
     each = unit(images=[text_of(FACE), text_of(OTHER)], unfold=True)
     (seen,) = Generation(host, extension, NAME, units=[each]).begin().see([Row(COND, 1), Row(COND, 0), Row(UNCOND, 1)])
     assert close(seen, of(tokens, "other", "face", "none"))
@@ -289,7 +289,7 @@ def test_without_an_instantid_unit_the_extension_is_left_alone(host, extension) 
         assert not Session(host).feeds_controlnet(Processing(), unreadable)
 
 
-def test_nothing_is_left_of_it(host, extension) -> None:
+def test_it_leaves_no_trace(host, extension) -> None:
     loader, cached = vars(Extension)["load_control_model"], dict(Extension.cached)
     begun = Generation(host, extension, NAME).begin()
     assert vars(Extension)["load_control_model"] is loader
@@ -299,15 +299,15 @@ def test_nothing_is_left_of_it(host, extension) -> None:
     assert SOURCE not in vars(begun.p)
 
 
-def test_an_error_in_the_extension_leaves_its_loader_as_it_was(host, extension) -> None:
+def test_an_error_in_the_extension_restores_its_loader(host, extension) -> None:
     loader = vars(Extension)["load_control_model"]
     with pytest.raises(KeyError):
         Generation(host, extension, NAME, "absent").begin()
     assert vars(Extension)["load_control_model"] is loader
 
 
-def test_another_generation_within_is_not_fed(host, extension) -> None:
-    """As an extension's that repairs faces, with a record of its own."""
+def test_an_inner_generation_is_not_fed(host, extension) -> None:
+    """An extension that repairs faces starts one with its own record."""
     begun = Generation(host, extension, NAME).begin()
     inner: Any = SimpleNamespace(units=[SimpleNamespace(model="canny")])
     extension.controlnet_main_entry(inner)
@@ -319,7 +319,7 @@ def test_another_generation_within_is_not_fed(host, extension) -> None:
 
 @pytest.mark.parametrize("refiner", [False, True])
 def test_the_batch_after_adetailers_generations_is_fed(host, extension, tokens, refiner: bool) -> None:
-    """ADetailer generates faces within, and then sets up all scripts for a copy of the record, before the next batch.
+    """After its inner generations ADetailer sets up all scripts for a copy of the record, before the next batch.
 
     With a refiner the extension sets itself up for the record before each (scripts/controlnet.py,
     `process_has_sdxl_refiner`).
@@ -333,10 +333,10 @@ def test_the_batch_after_adetailers_generations_is_fed(host, extension, tokens, 
     assert close(seen, of(tokens, "face", "none"))
 
 
-def test_each_generation_is_fed_again_and_the_hook_of_another_stays(host, extension, tokens) -> None:
+def test_each_generation_is_fed_and_another_extensions_hook_stays(host, extension, tokens) -> None:
     called: list[Any] = []
     enter = extension.controlnet_main_entry
-    extension.controlnet_main_entry = lambda p: called.append(p) or enter(p)  # as AnimateDiff does
+    extension.controlnet_main_entry = lambda p: called.append(p) or enter(p)  # AnimateDiff does this
     own = vars(extension)[ENTRY_OF_THE_EXTENSION]
     for picture, name in ((FACE, "face"), (OTHER, "other")):
         (seen,) = Generation(host, extension, NAME, units=[unit(picture)]).begin().see()
@@ -347,7 +347,7 @@ def test_each_generation_is_fed_again_and_the_hook_of_another_stays(host, extens
     assert vars(extension)[ENTRY_OF_THE_EXTENSION] is own
 
 
-def test_a_call_outside_of_sampling_is_a_sentence(host, extension) -> None:
+def test_a_call_outside_of_sampling_is_refused_with_a_reason(host, extension) -> None:
     begun = Generation(host, extension, NAME).begin()
     assert extension.latest_network
     with pytest.raises(RefusedError, match="called with 2 rows, where 0"):
@@ -370,15 +370,15 @@ def test_a_call_outside_of_sampling_is_a_sentence(host, extension) -> None:
         ("instant", False),
     ],
 )
-def test_a_controlnet_is_known_by_its_name(name: Any, known: bool) -> None:
+def test_a_controlnet_is_recognised_by_its_name(name: Any, known: bool) -> None:
     assert is_instantid(name) == known
 
 
-# In a web UI, with the extension's own entry before ours and after it
+# In a web UI, with the extension's entry file before ours and after it
 
 
 class Watching(Extension):
-    """The extension's script in a web UI: what its ControlNets see in each call, and the text of the rows."""
+    """The extension's script in a web UI: its ControlNets' inputs in each call, and the text of the rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -394,7 +394,7 @@ class Watching(Extension):
 
 @pytest.mark.parametrize("place", ["first", "last"])
 @pytest.mark.parametrize("way", ["together", "separate", "hires", "batches"])
-def test_in_a_web_ui_each_row_sees_what_it_should_whoever_is_loaded_first(
+def test_in_a_web_ui_each_row_gets_its_face_in_any_order_of_loading(
     folder, extension, controlnet, tmp_path, place: str, way: str
 ) -> None:
     pytest.importorskip("fastapi")

@@ -1,6 +1,6 @@
-"""What InstantID's ControlNets see in the Forge family, whose chain of them is replaced by a small one.
+"""The input of InstantID's ControlNets in the Forge family, with a small chain in place of the real one.
 
-What real web UIs do is checked in tests/host.
+Real web UIs are tested in tests/host.
 """
 
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ TEXT = torch.zeros(2, 3, 5)
 
 
 class ControlNet:
-    """As Forge's: lets the one before it in the chain do its part, and then calls its network."""
+    """Like Forge's: calls the previous one in the chain, and then its network."""
 
     def __init__(self, network: Any, before: Any = None) -> None:
         self.control_model, self.previous_controlnet = network, before
@@ -30,7 +30,7 @@ class ControlNet:
 
 
 class T2IAdapter(ControlNet):
-    """Has no such network, and sees no text."""
+    """Has no such network, and gets no text."""
 
     def __init__(self, before: Any) -> None:
         self.previous_controlnet = before
@@ -50,7 +50,7 @@ class Patcher:
         return found
 
     def seen(self, *more: Any) -> list[float]:
-        """Return what each ControlNet sees, in the order of their units: 0 is the text."""
+        """Return each ControlNet's input in the order of their units: 0 is the text."""
         cond = {"c_crossattn": TEXT, "transformer_options": {"which": "options"}}
         seen = self.last.get_control("x", "t", cond, 2, *more)
         assert cond["c_crossattn"] is TEXT, "the web UI goes on with it"
@@ -81,13 +81,13 @@ def tokens(number: int, options: Any, text: Tensor) -> Tensor:
         ("c", [0]),
     ],
 )
-def test_each_sees_what_is_its_own_and_others_the_text(chain: str, expected: list[int], more: tuple[Any, ...]) -> None:
-    """The second one sees the second's in a pass that the first takes no part in, too."""
+def test_each_gets_its_own_face_and_others_get_the_text(chain: str, expected: list[int], more: tuple[Any, ...]) -> None:
+    """The second one gets the second unit's face also in a pass in which the first does not take part."""
     networks = {name: object() for name in "abc"}
     patcher = Patcher(*(networks.get(name) for name in chain))
     before = patcher.attributes()
     feeding = Feeding([networks["a"], networks["b"]], tokens)
-    for _ in range(3):  # once a step
+    for _ in range(3):  # once per step
         feeding.put_on(patcher)
     assert [each for each, name in zip(patcher.seen(*more), chain, strict=True) if name != "-"] == [
         each for each, name in zip(expected, chain, strict=True) if name != "-"
@@ -98,14 +98,14 @@ def test_each_sees_what_is_its_own_and_others_the_text(chain: str, expected: lis
     assert patcher.attributes() == before
 
 
-def test_one_network_in_two_units_sees_the_first_and_the_second() -> None:
+def test_one_network_in_two_units_gets_the_first_and_the_second_face() -> None:
     network = object()
     patcher = Patcher(network, network, network)
     Feeding([network, network], tokens).put_on(patcher)
     assert patcher.seen() == [1, 2, 0]
 
 
-def test_another_patcher_is_followed_and_the_first_one_left_as_it_was() -> None:
+def test_another_patcher_is_followed_and_the_first_one_is_restored() -> None:
     network = object()
     first, second = Patcher(network), Patcher(network)
     before = first.attributes()
@@ -116,12 +116,12 @@ def test_another_patcher_is_followed_and_the_first_one_left_as_it_was() -> None:
     assert (first.seen(), second.seen()) == ([0], [1])
 
 
-def test_without_instantids_controlnet_nothing_is_looked_at() -> None:
+def test_without_instantids_controlnet_nothing_is_changed() -> None:
     Feeding([], tokens).put_on(None)
 
 
 def script(*units: tuple[str, Any]) -> Any:
-    """Return ControlNet's script, each unit a name and what was loaded for it."""
+    """Return ControlNet's script; each unit is a name and the loaded model."""
     made = [SimpleNamespace(model=name) for name, _ in units]
     loaded = {number: SimpleNamespace(model=model) for number, (_, model) in enumerate(units)}
     return SimpleNamespace(
@@ -142,7 +142,7 @@ def loaded(network: Any) -> Any:
     return SimpleNamespace(model_patcher=SimpleNamespace(control_model=network))
 
 
-def test_networks_are_those_of_the_units_that_are_named_so() -> None:
+def test_networks_come_from_the_units_with_these_names() -> None:
     first, other, second = object(), object(), object()
     units = [("InstantID", loaded(first)), ("canny", loaded(other)), ("control_instant_id_sdxl [ab]", loaded(second))]
     assert networks_of(generation(*units)) == [first, second]
@@ -153,6 +153,6 @@ def test_networks_are_those_of_the_units_that_are_named_so() -> None:
 
 
 @pytest.mark.parametrize("model", [loaded(None), SimpleNamespace()], ids=["a ControlLoRA", "something else"])
-def test_what_is_no_such_controlnet_is_refused(model: Any) -> None:
+def test_another_kind_of_controlnet_is_refused(model: Any) -> None:
     with pytest.raises(IPAdapterError, match="expected control_instant_id to be InstantID's ControlNet, by its name"):
         networks_of(generation(("control_instant_id", model)))

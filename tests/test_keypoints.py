@@ -1,4 +1,4 @@
-"""The picture of a face's points: to the pixel as InstantID's authors draw it, where it is asked for."""
+"""The picture of a face's key points: equal to the authors' to the pixel, at the requested place."""
 
 import base64
 import io
@@ -47,7 +47,7 @@ def authors_draw_kps(size: tuple[int, int], kps: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_equal_to_the_authors_to_the_pixel(seed: int) -> None:
-    """Also where points lie on each other, on the edge, or outside."""
+    """Also if points coincide, or lie on the edge or outside."""
     chance = np.random.default_rng(seed)
     size = tuple(int(side) for side in chance.integers(64, 500, 2))
     points = (chance.uniform(-0.2, 1.2, (5, 2)) * size).astype(np.float32)
@@ -59,7 +59,7 @@ def test_equal_to_the_authors_to_the_pixel(seed: int) -> None:
 
 
 def centre_and_height(points: Any, face: Face = FACE) -> tuple[float, float, float]:
-    """Return where the face's box is for these points, which are a scaled and moved copy of the face's."""
+    """Return centre and height of the face's box for these points, a scaled and moved copy of the face's."""
     (x0, y0), (x1, y1) = points[0], points[4]
     scale = (x1 - x0) / (face.points[4][0] - face.points[0][0])
     assert (y1 - y0) / (face.points[4][1] - face.points[0][1]) == pytest.approx(scale), "the face was distorted"
@@ -69,23 +69,23 @@ def centre_and_height(points: Any, face: Face = FACE) -> tuple[float, float, flo
 
 
 @pytest.mark.parametrize("place", [(0.5, 0.5, 0.5), (0.25, 0.4, 0.3), (1.0, 0.0, 1.5)])
-def test_a_face_is_put_where_it_is_asked_for(place: tuple[float, float, float]) -> None:
+def test_a_face_is_drawn_at_the_requested_place(place: tuple[float, float, float]) -> None:
     x, y, height = centre_and_height(placed(FACE, Place(*place), (768, 1024)))
     assert (x / 1024, y / 768, height / 768) == pytest.approx(place)
 
 
-def test_a_photo_of_the_same_size_keeps_its_points_and_another_is_fitted_in_whole() -> None:
+def test_a_photo_of_the_same_size_keeps_its_points_and_another_is_fitted() -> None:
     assert fitted(FACE, (200, 300), (200, 300)) == list(FACE.points)
     for size in ((600, 400), (600, 1000), (900, 400)):
         scale = min(size[0] / 300, size[1] / 200)
         x, y, height = centre_and_height(fitted(FACE, (200, 300), size[::-1]))
         assert height == pytest.approx(150 * scale)
-        # the photo's middle is the picture's
+        # the photo's centre is the picture's
         assert x - size[0] / 2 == pytest.approx((130 - 150) * scale)
         assert y - size[1] / 2 == pytest.approx((115 - 100) * scale)
 
 
-# Asked for
+# Requests
 
 
 @pytest.fixture(scope="module")
@@ -159,14 +159,14 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_cannot_be_is_a_sentence(session, case: str) -> None:
+def test_what_cannot_be_drawn_is_refused_with_a_reason(session, case: str) -> None:
     asked, words = WRONG[case]
     with pytest.raises(UnitError) as refused:
         keypoints(session, asked)
     assert words in str(refused.value)
 
 
-def test_no_face_is_a_sentence(session) -> None:
+def test_a_photo_without_a_face_is_refused_with_a_reason(session) -> None:
     asked = {"image": text_of(picture(200, 200)), "width": 640, "height": 640}
     with pytest.raises(UnitError, match="image has no detectable face"):
         keypoints(session, asked)
@@ -174,7 +174,7 @@ def test_no_face_is_a_sentence(session) -> None:
         keypoints(session, asked | {"image": text_of(faces_at(*TWO)), "face": 3})
 
 
-def test_missing_models_are_a_sentence(tmp_path) -> None:
+def test_missing_models_are_refused_with_a_reason(tmp_path) -> None:
     from lib_ipadapter.engine.session import Session
 
     session = Session(SmallHost(tmp_path, None))  # pyright: ignore[reportArgumentType]
@@ -183,7 +183,7 @@ def test_missing_models_are_a_sentence(tmp_path) -> None:
         keypoints(session, asked)
 
 
-def test_a_program_asks_by_a_route(session) -> None:
+def test_a_program_uses_the_route(session) -> None:
     fastapi = pytest.importorskip("fastapi")
     testing = pytest.importorskip("fastapi.testclient")
     from lib_ipadapter.web.routes import add_routes
@@ -198,7 +198,7 @@ def test_a_program_asks_by_a_route(session) -> None:
     assert client.post("/ipadapter/keypoints", json=asked | {"face": "all"}).status_code == 422
 
 
-def test_the_panel_asks_for_the_same(session) -> None:
+def test_the_panels_request_gives_the_same_answer(session) -> None:
     asked = {"image": text_of(faces_at(*TWO)), "width": 640, "height": 640, "face": "left"}
     answer = ask(session, "keypoints", **asked)
     assert {name: answer[name] for name in ("image", "faces")} == keypoints(session, asked)

@@ -1,4 +1,4 @@
-"""The likeness report: what it says of generated pictures, and that it leaves nothing where it is off."""
+"""The likeness report: what it says about generated pictures, and that it leaves no trace if it is off."""
 
 import copy
 import csv
@@ -37,7 +37,7 @@ ANNA, BERT = draw_faces((320, 320, 256), seed=1), draw_faces((320, 320, 256), se
 
 
 class P:
-    """The least of a web UI's record of a generation."""
+    """The minimum of a web UI's record of a generation."""
 
     def __init__(self) -> None:
         self.extra_generation_params: dict[str, Any] = {f"IP-Adapter {number}": "Adapter: a" for number in (1, 2)}
@@ -104,7 +104,7 @@ def compare(
     at: GeneratedPicture = FIRST,
 ) -> None:
     report.host.now = at
-    report.after_picture(p, made, iter(units))  # as the cell of a plot is read
+    report.after_picture(p, made, iter(units))  # a plot's cell is read this way
 
 
 def own(folder: Path, first: Image.Image, second: Image.Image, pack: str = "buffalo_l") -> list[list[float]]:
@@ -131,7 +131,7 @@ def half(side: int) -> str:
     return text_of(mask)
 
 
-def test_the_likeness_is_insightfaces_cosine(report: LikenessReport, folder: Path) -> None:
+def test_the_likeness_equals_insightfaces_cosine(report: LikenessReport, folder: Path) -> None:
     blurred = ANNA.filter(ImageFilter.GaussianBlur(2))
     for made in (ANNA, blurred, BERT):
         p = P()
@@ -149,9 +149,7 @@ def test_each_family_is_compared_by_its_own_face_models(report: LikenessReport, 
     assert expected[0] != expected[1]
 
 
-def test_every_face_is_reported_the_largest_first_and_by_its_best_reference(
-    report: LikenessReport, folder: Path
-) -> None:
+def test_faces_are_reported_by_size_and_with_their_best_reference(report: LikenessReport, folder: Path) -> None:
     made = draw_faces((150, 200, 128), (450, 400, 176), seed=3)
     p = P()
     compare(report, p, made, unit(ANNA, BERT))
@@ -160,9 +158,7 @@ def test_every_face_is_reported_the_largest_first_and_by_its_best_reference(
 
 
 @pytest.mark.parametrize("how", ["masks", "reference masks", "region"])
-def test_a_face_is_compared_with_the_references_in_whose_region_it_stands(
-    report: LikenessReport, folder: Path, how
-) -> None:
+def test_a_face_is_compared_with_the_references_of_its_region(report: LikenessReport, folder: Path, how) -> None:
     made = side_by_side(ANNA, BERT)
     found = find_faces(made, *model_paths(PACKS["buffalo_l"], [folder / "faces"]))
     assert len(found) == 2
@@ -191,7 +187,7 @@ def test_a_face_is_compared_with_the_references_in_whose_region_it_stands(
     )
 
 
-def test_of_unfolded_references_each_picture_has_its_own(report: LikenessReport, folder: Path) -> None:
+def test_with_a_reference_for_each_picture_each_is_compared_with_its_own(report: LikenessReport, folder: Path) -> None:
     p = P()
     for i in range(4):
         compare(report, p, ANNA, unit(ANNA, BERT, unfold=True), at=GeneratedPicture(i, i, 4, 7 + i))
@@ -199,7 +195,7 @@ def test_of_unfolded_references_each_picture_has_its_own(report: LikenessReport,
     assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", other, "1.00", other]
 
 
-def test_that_there_is_no_face_is_reported(report: LikenessReport) -> None:
+def test_a_picture_without_a_face_is_reported(report: LikenessReport) -> None:
     p = P()
     compare(report, p, picture(200, 200), unit(ANNA))
     assert p.told == {"IP-Adapter 1 likeness": ["no face"]}
@@ -208,8 +204,8 @@ def test_that_there_is_no_face_is_reported(report: LikenessReport) -> None:
     assert p.told == {"IP-Adapter 1 likeness": ["no face in its region"]}
 
 
-def test_the_next_batch_begins_a_new_list(report: LikenessReport) -> None:
-    """The web UI looks a list up by the place in the batch."""
+def test_the_next_batch_starts_a_new_list(report: LikenessReport) -> None:
+    """The web UI looks up a list by the position in the batch."""
     p = P()
     compare(report, p, ANNA, unit(ANNA), at=GeneratedPicture(0, 0, 2, 7))
     assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00", None]
@@ -228,7 +224,7 @@ def test_comments_say_plainly_that_nobody_is_identified(report: LikenessReport) 
     assert "no identity verification" in LIKENESS
 
 
-def test_the_latest_run_is_kept_as_data(report: LikenessReport, folder: Path) -> None:
+def test_the_latest_run_is_available_as_data(report: LikenessReport, folder: Path) -> None:
     assert report.latest()["rows"] == []
     p, two = P(), draw_faces((150, 200, 128), (450, 400, 176), seed=3)
     compare(report, p, two, unit(ANNA, BERT), unit(ANNA, mask=half(1)), at=GeneratedPicture(0, 0, 2, 70))
@@ -255,7 +251,7 @@ def test_the_latest_run_is_kept_as_data(report: LikenessReport, folder: Path) ->
     assert [row["seed"] for row in report.latest()["rows"]] == [7], "the next generation begins a new report"
 
 
-def test_the_panel_can_ask_for_the_latest_run(session: Session, report: LikenessReport) -> None:
+def test_the_panel_can_request_the_latest_run(session: Session, report: LikenessReport) -> None:
     compare(report, P(), ANNA, unit(ANNA))
     answer = json.loads(panel_answer(session, json.dumps({"do": "likeness", "id": 3}), report))
     assert answer == {**report.latest(), "id": 3}
@@ -288,7 +284,7 @@ LOWS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def test_units_are_read_once_for_the_pictures_of_a_generation(report: LikenessReport, monkeypatch) -> None:
+def test_units_are_read_once_for_all_pictures_of_a_generation(report: LikenessReport, monkeypatch) -> None:
     """Their references are megabytes of text."""
     texts: list[str] = []
     loads = json.loads
@@ -302,7 +298,7 @@ def test_units_are_read_once_for_the_pictures_of_a_generation(report: LikenessRe
 
 
 @pytest.mark.parametrize("why", LOWS)
-def test_a_low_likeness_comes_with_what_is_known_to_lower_it(report: LikenessReport, why: str) -> None:
+def test_a_low_likeness_comes_with_possible_causes(report: LikenessReport, why: str) -> None:
     more, words = LOWS[why]
     compare(report, P(), picture(100, 100), unit(ANNA, **more))
     assert report.host.comments[1] == f"Picture 1, unit 1: no face. Low: {words}"
@@ -311,14 +307,14 @@ def test_a_low_likeness_comes_with_what_is_known_to_lower_it(report: LikenessRep
     assert report.host.comments[1] == "Picture 1, unit 1: 1.00"
 
 
-def test_a_small_reference_is_what_lowers_it(report: LikenessReport) -> None:
+def test_a_small_reference_is_a_possible_cause(report: LikenessReport) -> None:
     small = draw_faces((100, 100, 64), size=(200, 200))
     compare(report, P(), picture(100, 100), unit(small))
     assert "pixels wide: use a closer picture." in report.host.comments[1]
 
 
 @pytest.mark.parametrize("kind", ["CSV", "JSON"])
-def test_a_run_leaves_one_file_with_a_row_for_each_face_and_no_vector(
+def test_a_run_writes_one_file_with_a_row_per_face_and_no_embedding(
     report: LikenessReport, folder: Path, kind: str
 ) -> None:
     log = report.host.wanted.folder
@@ -371,8 +367,8 @@ def test_a_folder_that_cannot_be_written_is_logged(report: LikenessReport, tmp_p
     assert "could not write the likeness" in caplog.text
 
 
-def test_a_copy_has_a_run_of_its_own(report: LikenessReport) -> None:
-    """Cells of a plot are copies, and ADetailer ends a copy while its own generation goes on."""
+def test_a_copy_of_a_record_has_its_own_run(report: LikenessReport) -> None:
+    """Cells of a plot are copies, and ADetailer ends a copy while the generation continues."""
     report.host.wanted = ReportSettings(True, "CSV", report.host.wanted.folder)
     p = P()
     compare(report, p, ANNA, unit(ANNA), at=GeneratedPicture(0, 0, 2, 7))
@@ -398,7 +394,7 @@ OFF: dict[str, tuple[bool, Any]] = {
 
 
 @pytest.mark.parametrize("why", OFF)
-def test_no_trace_where_nothing_is_to_be_reported(
+def test_it_leaves_no_trace_if_there_is_nothing_to_report(
     report: LikenessReport, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lib_ipadapter.faces import face_finder
@@ -409,25 +405,25 @@ def test_no_trace_where_nothing_is_to_be_reported(
     p = P()
     compare(report, p, ANNA, given)
     report.after_generation(p)
-    vars(p).pop(UNITS, None)  # as they are read, which the generation did before
+    vars(p).pop(UNITS, None)  # the generation has read them before
     assert vars(p) == vars(P())
     assert report.host.comments == []
     assert not report.host.wanted.folder.exists()
 
 
-def test_a_picture_stays_though_its_likeness_cannot_be_reported(report: LikenessReport, caplog) -> None:
+def test_a_picture_is_kept_if_its_likeness_cannot_be_reported(report: LikenessReport, caplog) -> None:
     compare(report, P(), ANNA, unit(picture()))
     assert "The likeness report was skipped." in caplog.text
     assert "has no detectable face" in caplog.text
 
 
-def test_the_parameters_are_no_unit_and_are_gone_with_the_next_generation() -> None:
+def test_the_parameters_are_not_a_unit_and_are_replaced_by_the_next_generation() -> None:
     told = {"IP-Adapter 1 likeness": "0.62", "IP-Adapter 1": "Adapter: a", "Size": "1x1"}
     assert set(restored_units(told, lambda _: None)) == {1}
     assert without_units(told) == {"Size": "1x1"}
 
 
-def test_cosines_do_not_depend_on_the_lengths_of_vectors(folder: Path) -> None:
+def test_cosines_do_not_depend_on_the_norm_of_embeddings(folder: Path) -> None:
     from lib_ipadapter.faces.insightface_models import Face
 
     def face(*vector: float) -> Face:

@@ -1,4 +1,4 @@
-"""The template for other languages holds every text that a person reads, and nothing else."""
+"""The template for other languages has every text that users read, and nothing else."""
 
 import json
 
@@ -6,7 +6,7 @@ from labels import TEMPLATE, labels
 
 
 def test_the_template_is_complete() -> None:
-    """Where it fails, run `python tests/labels.py`."""
+    """If this fails, run `python tests/labels.py`."""
     kept = json.loads(TEMPLATE.read_text(encoding="utf-8"))
     assert set(kept) == set(labels())
     assert all(text == translated for text, translated in kept.items()), "so that choosing it changes nothing"

@@ -1,4 +1,4 @@
-"""A generation for each of many references, with the web UI's modules replaced by the least that it reads of them."""
+"""A generation for each of many references, with stubs of the web UI's modules."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ SCRIPT = SimpleNamespace(args_from=2, args_to=5)
 
 
 class Uploaded(str):
-    """A file as gradio 4 hands it over: a path that is a text, with a name."""
+    """A file as gradio 4 passes it: a path that is a text, with a name."""
 
     @property
     def name(self) -> str:
@@ -29,7 +29,7 @@ class Uploaded(str):
 
 
 class WebUI:
-    """What the web UI makes, and what may happen in the meantime."""
+    """The pictures that the web UI makes, and events that may happen meanwhile."""
 
     def __init__(self) -> None:
         self.state = SimpleNamespace(interrupted=False, stopping_generation=False, job_count=-1, job="")
@@ -64,7 +64,7 @@ def webui(monkeypatch: pytest.MonkeyPatch) -> WebUI:
 
 
 def series(given: Any, *units: dict[str, Any] | None, weights: Any = "", moved: bool = False) -> tuple[Any, Any]:
-    """Return the web UI's record of what was asked, and what was made."""
+    """Return the web UI's record of the requests, and the result."""
     from lib_ipadapter.hosts.many_references import make_series
 
     slots = [json.dumps(each) if each else "" for each in units]
@@ -79,7 +79,7 @@ FULL = {"model": "m", "images": [TEXTS[2]]}
 SAVED = {"model": "m", "embeds": "anna"}
 
 
-def test_each_reference_goes_in_its_turn_to_the_units_that_have_none(webui) -> None:
+def test_each_reference_goes_in_turn_to_the_units_without_references(webui) -> None:
     p, made = series(TEXTS[:2], EMPTY, FULL, SAVED)
     assert len(webui.jobs) == 2
     for job, text in zip(webui.jobs, TEXTS, strict=False):
@@ -101,7 +101,7 @@ def test_uploaded_files_are_named_in_the_parameters(webui, tmp_path) -> None:
         file.write_bytes(file_of(picture(8, 8, seed)))
     with files[1].open("rb") as opened:
         older = tempfile._TemporaryFileWrapper(opened, str(files[1]), delete=False)
-        older.orig_name = "a dog.jpg"  # as gradio 3 hands a file over
+        older.orig_name = "a dog.jpg"  # gradio 3 passes a file this way
         series([Uploaded(files[0]), older], EMPTY, None, None)
     assert [job.extra_generation_params["IP-Adapter reference"] for job in webui.jobs] == ["a cat.png", "a dog.jpg"]
     for job, file in zip(webui.jobs, files, strict=True):
@@ -110,14 +110,14 @@ def test_uploaded_files_are_named_in_the_parameters(webui, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("how", ["interrupted", "stopping_generation"])
-def test_interrupting_ends_the_series_and_gives_what_was_made(webui, how: str) -> None:
+def test_interrupting_ends_the_series_and_returns_the_finished_pictures(webui, how: str) -> None:
     webui.meanwhile = lambda: setattr(webui.state, how, len(webui.jobs) == 2)
     _, made = series(TEXTS, EMPTY, None, None)
     assert made.images == [1, 2]
 
 
 @pytest.mark.parametrize("given", [None, []])
-def test_without_pictures_it_says_so(webui, given: Any) -> None:
+def test_without_pictures_it_is_refused(webui, given: Any) -> None:
     with pytest.raises(IPAdapterError, match="This script needs references"):
         series(given, EMPTY, None, None)
 
@@ -132,7 +132,7 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("wrong", "words"), WRONG, ids=lambda each: str(each)[-20:])
-def test_a_picture_that_cannot_be_read_stops_it_before_anything_is_made(webui, wrong: Any, words: str) -> None:
+def test_an_unreadable_picture_stops_it_before_the_first_generation(webui, wrong: Any, words: str) -> None:
     with pytest.raises(UnitError, match=words) as refused:
         series([TEXTS[0], wrong], EMPTY, None, None)
     assert refused.value.field.split(".")[0] == "picture 2"
@@ -149,26 +149,26 @@ def test_each_picture_has_its_weight(webui, weights: str, expected: list[float])
     assert [picture.crop for picture in pictures] == [None, "pad", None]
 
 
-def test_a_program_that_sends_no_weights_gets_none_of_another_scripts_values(webui) -> None:
+def test_a_program_that_sends_no_weights_does_not_get_another_scripts_values(webui) -> None:
     series([TEXTS[0]], EMPTY, None, None, weights=0.5, moved=True)
     assert read_units(webui.jobs[0].script_args[2:5])[1].images[0].weight == 1
 
 
 @pytest.mark.parametrize("weights", ["1, 1, 1, 1", "heavy", "1,,1", "9", "nan", "0", "1, 0", 0.5])
-def test_weights_that_cannot_be_stop_it_before_anything_is_made(webui, weights: Any) -> None:
+def test_invalid_weights_stop_it_before_the_first_generation(webui, weights: Any) -> None:
     with pytest.raises(UnitError):
         series(TEXTS, EMPTY, None, None, weights=weights)
     assert not webui.jobs
 
 
 @pytest.mark.parametrize("units", [(FULL, SAVED, None), (None, None, None), (EMPTY | {"enabled": False}, None, None)])
-def test_where_every_unit_has_references_it_says_so(webui, units: Any) -> None:
+def test_it_is_refused_if_every_unit_has_references(webui, units: Any) -> None:
     with pytest.raises(UnitError, match="must be left empty in one unit"):
         series(TEXTS, *units)
     assert not webui.jobs
 
 
-def test_units_are_given_references_in_every_form_that_they_come_in() -> None:
+def test_units_in_every_form_are_given_references() -> None:
     given = Picture("text")
     for args in ([EMPTY], [[EMPTY]], [json.dumps([EMPTY])]):
         assert with_reference(args, given) == [EMPTY | {"images": [given]}]

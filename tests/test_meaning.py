@@ -1,6 +1,6 @@
-"""The adapters do what a person expects of them, counted on pictures of the small model in the repository.
+"""The adapters do what users expect, measured on pictures of the repository's small model.
 
-What a picture shows is read from its pixels (`demo.world.look`), without a network. Each bound is the goal where the
+What a picture shows is read from its pixels (`demo.world.look`), without a network. Each bound is the goal if the
 model reaches it, and otherwise just below what was measured; the model card has the figures.
 """
 
@@ -35,7 +35,7 @@ from demo.model import demo_host
 from demo.world import COLOURS, GROUNDS, Scene, draw, look, nearest_colours, scenes
 
 SEEDS = (0, 1)
-"""Few of those that the model card's figures are from: these tests see whether something broke."""
+"""A few of the seeds behind the model card's figures: these tests only notice whether something broke."""
 TRIALS = trials(10)
 
 
@@ -50,16 +50,16 @@ def by_weight(studio: Studio) -> dict[float, Agreement]:
     return {weight: agreement(studio, TRIALS, SEEDS, at_weight(weight)) for weight in (0.0, 0.25, WEIGHT)}
 
 
-def test_the_measure_is_right_about_drawn_pictures() -> None:
+def test_the_measure_is_correct_for_drawn_pictures() -> None:
     whole = itertools.islice((scene for scene in scenes(7) if not scene.half), 500)
     assert own_errors(whole) == 0
 
 
-def test_the_base_model_makes_what_the_prompt_names(studio: Studio) -> None:
+def test_the_base_model_follows_the_prompt(studio: Studio) -> None:
     assert base_agreement(studio, range(1)) >= 0.95
 
 
-def test_the_reference_gives_the_colour_where_the_prompt_is_silent(by_weight: dict[float, Agreement]) -> None:
+def test_the_reference_gives_the_colour_if_the_prompt_names_none(by_weight: dict[float, Agreement]) -> None:
     chance = 1 / len(COLOURS)
     assert by_weight[WEIGHT].colour >= 0.9
     assert abs(by_weight[0.0].colour - chance) < 0.2
@@ -69,7 +69,7 @@ def test_the_text_still_gives_the_shape(by_weight: dict[float, Agreement]) -> No
     assert by_weight[WEIGHT].shape >= 0.9
 
 
-def test_more_weight_is_more_agreement(by_weight: dict[float, Agreement]) -> None:
+def test_more_weight_gives_more_agreement(by_weight: dict[float, Agreement]) -> None:
     assert by_weight[0.0].colour < by_weight[0.25].colour < by_weight[WEIGHT].colour
     assert by_weight[0.0].ground < by_weight[0.25].ground < by_weight[WEIGHT].ground
 
@@ -79,14 +79,14 @@ def test_a_negative_weight_moves_away(studio: Studio, by_weight: dict[float, Agr
     assert away.colour < by_weight[0.0].colour
 
 
-def test_two_references_both_show_up(studio: Studio) -> None:
+def test_two_references_both_show(studio: Studio) -> None:
     counts = _colours(studio, RED, BLUE, combine="average")
     assert counts["red"] + counts["blue"] >= 18, counts
     assert min(counts["red"], counts["blue"]) >= 4, counts
 
 
 @pytest.mark.parametrize(("weights", "winner"), [((1.0, 0.5), "red"), ((0.5, 1.0), "blue")])
-def test_of_two_references_together_the_heavier_shows(studio: Studio, weights: tuple[float, ...], winner: str) -> None:
+def test_the_heavier_of_two_references_shows(studio: Studio, weights: tuple[float, ...], winner: str) -> None:
     """All or nothing: the model draws one object, which has one colour."""
     counts = _colours(studio, RED, BLUE, weights=weights)
     assert counts[winner] >= 12, counts
@@ -96,7 +96,7 @@ RED, BLUE = Scene("cross", "red", "black"), Scene("cross", "blue", "black")
 
 
 def _colours(studio: Studio, *scenes: Scene, weights: tuple[float, ...] = (1.0, 1.0), **more: Any) -> Counter[str]:
-    """Return how many of twenty pictures have which colour, with these references."""
+    """Return how many of twenty pictures have each colour, with these references."""
     given = [{"image": as_text(draw(scene)), "weight": weight} for scene, weight in zip(scenes, weights, strict=True)]
     pictures = studio.pictures("a circle", range(20), unit() | {"images": given} | more)
     return Counter(look(picture).colour for picture in pictures)
@@ -111,7 +111,7 @@ def test_a_late_start_keeps_the_layout(studio: Studio) -> None:
 
 
 def same_layout(one: Image.Image, other: Image.Image) -> float:
-    """Return the share of positions where both pictures have the object, or both have the ground."""
+    """Return the share of positions where both pictures have the object, or both have the background."""
     things = [nearest_colours(picture) < len(COLOURS) for picture in (one, other)]
     return float((things[0] == things[1]).mean())
 
@@ -140,7 +140,7 @@ def test_two_regions_have_the_colours_of_their_references(studio: Studio) -> Non
     assert fmean(hits) >= 0.85
 
 
-def test_a_region_holds_its_colour_and_less_of_it_is_outside(studio: Studio) -> None:
+def test_a_region_has_its_colour_and_less_of_it_is_outside(studio: Studio) -> None:
     """Not none more than without a unit, which was the goal: the model likes both halves of its one object alike."""
     inside, outside, off = [], [], []
     plain = studio.pictures("a circle", range(4))
@@ -153,7 +153,7 @@ def test_a_region_holds_its_colour_and_less_of_it_is_outside(studio: Studio) -> 
     assert fmean(outside) <= fmean(off) + 0.25, (fmean(outside), fmean(off))
 
 
-def test_a_negative_reference_is_moved_away_from(studio: Studio, by_weight: dict[float, Agreement]) -> None:
+def test_the_picture_moves_away_from_a_negative_reference(studio: Studio, by_weight: dict[float, Agreement]) -> None:
     seen = [
         look(picture).colour == away.colour
         for towards, away in REGIONS

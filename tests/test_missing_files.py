@@ -1,5 +1,5 @@
-"""Of all files that a kind of adapter needs, one missing at a time is a sentence of its own, and several references of
-one person, up to ten with their weights, are what the authors' package makes of them."""
+"""Each missing file of a kind of adapter is refused with its own reason, and several references of one person, up to
+ten with weights, give the same tokens as the authors' package."""
 
 import logging
 from pathlib import Path
@@ -44,7 +44,7 @@ KINDS = {
         (f"{ANTELOPE}/antelopev2/scrfd_10g_bnkps.onnx", f"{ANTELOPE}/antelopev2/glintr100.onnx"),
     ),
 }
-"""Every kind that runs, by its file's name: family, tokens, what it takes of an encoder, and the files it needs."""
+"""Every kind that runs, by its file name: family, tokens, the features it uses, and the files it needs."""
 
 FACE = text_of(draw_faces((320, 320, 256)))
 
@@ -59,7 +59,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     save_tower(folder / TOWER)
     write_pack(folder / "faces", PACKS["buffalo_l"], seed=1)
-    write_pack(folder / ANTELOPE, PACKS["antelopev2"], seed=2)  # as its archive unzips
+    write_pack(folder / ANTELOPE, PACKS["antelopev2"], seed=2)  # as its archive unpacks
     for name, (family, tokens, width, _) in KINDS.items():
         save(adapter_tensors(family, SD, tokens=tokens, width=width, **SIZE), folder / f"{name}.bin")
     save(adapter_tensors("faceid", SD, **SIZE) | lora_tensors(SD, WIDTHS, CONTEXT), folder / "faceid-lora.bin")
@@ -67,7 +67,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def folder_without(files: Path, place: Path, missing: str) -> Path:
-    """Return a folder that is like `files` but for one file."""
+    """Return a folder like `files` without one file."""
     for path in files.rglob("*"):
         name = path.relative_to(files)
         if path.is_file() and name.as_posix() != missing:
@@ -113,7 +113,7 @@ def test_a_missing_adapter_is_named(files, unet, tmp_path, kind: str) -> None:
         prepare(folder, unet, f"{kind}.bin")
 
 
-def test_a_missing_lora_is_a_sentence_where_it_is_asked_for_and_else_a_warning(files, unet, caplog) -> None:
+def test_a_missing_lora_is_refused_if_requested_and_otherwise_a_warning(files, unet, caplog) -> None:
     for kind in ("faceid", "faceid-plus", "faceid-plusv2"):
         with pytest.raises(
             IPAdapterError, match=rf"lora_weight cannot act: {kind}.bin has no LoRA inside, and {kind}_lora"
@@ -167,8 +167,8 @@ def authors_projector(files: Path, name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize(("kind", "count"), [("faceid", 10), ("portrait", 5), ("instantid", 10)])
-def test_several_photos_of_a_person_are_the_authors_tokens_side_by_side(files, unet, kind: str, count: int) -> None:
-    """Portrait's authors take five photos: five times sixteen tokens, under one softmax."""
+def test_several_photos_of_a_person_equal_the_authors_concatenated_tokens(files, unet, kind: str, count: int) -> None:
+    """Portrait's authors use five photos: five times sixteen tokens in one softmax."""
     made = image_tokens(files, unet, kind, [text_of(each) for each in PHOTOS[:count]])
     theirs = authors_projector(files, kind)
     with torch.no_grad():
@@ -194,7 +194,7 @@ def test_ten_photos_of_a_person_are_averaged_by_their_weights(files, unet, kind:
     assert torch.allclose(made, expected, atol=1e-5)
 
 
-def test_a_photos_weight_is_its_part_of_the_units_where_they_stand_side_by_side(files, unet) -> None:
+def test_a_photos_weight_scales_its_share_of_concatenated_tokens(files, unet) -> None:
     images = [{"image": text_of(each), "weight": weight} for each, weight in zip(PHOTOS[:3], (1, 0.25, 0), strict=True)]
     given = {"model": "portrait", "images": images}
     prepared = Session(SmallHost(files, unet)).preparation.prepare(read_unit(given), unet)

@@ -1,4 +1,4 @@
-"""Noise pictures: each kind's formula, its ends, and that nothing but the seed decides them."""
+"""Noise pictures: each kind's formula and limits, and that they depend only on the seed."""
 
 import random
 
@@ -12,7 +12,7 @@ from lib_ipadapter.pictures.noise import NOISES, add_noise
 from lib_ipadapter.unit.unit import FIELDS
 
 SHAPE = (3, 64, 48)
-"""Taller than wide, so that an exchange of the two shows."""
+"""Taller than wide, so that swapping the two is noticed."""
 
 
 def levels(shape: tuple[int, ...] = SHAPE, seed: int = 3) -> Tensor:
@@ -23,18 +23,18 @@ def even(level: float, side: int = 200) -> Tensor:
     return torch.full((3, side, side), level)
 
 
-def test_every_kind_that_a_unit_can_name_is_here_and_no_other() -> None:
+def test_every_kind_of_noise_of_a_unit_is_tested() -> None:
     assert set(NOISES) | {"none"} == set(FIELDS["noise_type"].kind.options)
 
 
 @pytest.mark.parametrize("kind", ["fade", "dissolve", "gaussian"])
-def test_without_strength_the_picture_stays_the_same(kind: str) -> None:
+def test_strength_0_does_not_change_the_picture(kind: str) -> None:
     assert torch.equal(add_noise(kind, 0.0, levels(), 5), levels())
 
 
 @pytest.mark.parametrize("kind", NOISES)
 @pytest.mark.parametrize("strength", [0.0, 0.01, 0.5, 0.99, 1.0])
-def test_levels_stay_levels(kind: str, strength: float) -> None:
+def test_values_stay_within_0_and_1(kind: str, strength: float) -> None:
     for given in (levels(), even(0.0, 48), even(1.0, 48)):
         made = add_noise(kind, strength, given, 5)
         assert made.shape == given.shape
@@ -45,7 +45,7 @@ def test_levels_stay_levels(kind: str, strength: float) -> None:
 
 @pytest.mark.parametrize("kind", NOISES)
 @pytest.mark.parametrize("strength", [0.3, 1.0])
-def test_the_seed_decides_and_nothing_else(kind: str, strength: float) -> None:
+def test_noise_depends_only_on_the_seed(kind: str, strength: float) -> None:
     first = add_noise(kind, strength, levels(), 5)
     torch.rand(7)
     assert torch.equal(first, add_noise(kind, strength, levels(), 5))
@@ -54,13 +54,13 @@ def test_the_seed_decides_and_nothing_else(kind: str, strength: float) -> None:
 
 
 @pytest.mark.parametrize("kind", NOISES)
-def test_a_seed_may_be_as_large_as_a_digest_gives(kind: str) -> None:
+def test_a_seed_can_be_as_large_as_a_digest(kind: str) -> None:
     small, large = (add_noise(kind, 0.5, levels(), seed) for seed in (0, 16**15 - 1))
     assert not torch.equal(small, large)
 
 
 @pytest.mark.parametrize("kind", NOISES)
-def test_the_generators_of_others_are_left_alone(kind: str) -> None:
+def test_global_random_generators_are_not_touched(kind: str) -> None:
     def states() -> tuple[object, ...]:
         return torch.get_rng_state().tolist(), random.getstate(), repr(np.random.get_state())
 
@@ -70,7 +70,7 @@ def test_the_generators_of_others_are_left_alone(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", NOISES)
-def test_the_picture_itself_is_left_as_it_was(kind: str) -> None:
+def test_the_input_picture_is_not_changed(kind: str) -> None:
     given = levels()
     add_noise(kind, 0.7, given, 5)
     assert torch.equal(given, levels())
@@ -79,42 +79,42 @@ def test_the_picture_itself_is_left_as_it_was(kind: str) -> None:
 # The kinds
 
 
-def test_fading_goes_from_the_picture_to_even_noise() -> None:
+def test_fading_goes_from_the_picture_to_uniform_noise() -> None:
     noise = add_noise("fade", 1.0, levels(), 5)
-    assert torch.equal(noise, add_noise("fade", 1.0, even(0.0, 1).expand(SHAPE), 5))  # whatever the picture is
+    assert torch.equal(noise, add_noise("fade", 1.0, even(0.0, 1).expand(SHAPE), 5))  # independent of the picture
     for strength in (0.25, 0.5, 0.9):
         made = add_noise("fade", strength, levels(), 5)
         assert torch.allclose(made, (1 - strength) * levels() + strength * noise, atol=1e-6)
 
 
 def is_even_noise(values: Tensor) -> bool:
-    """Return whether numbers are spread evenly from 0 to 1, as far as a histogram of tens tells."""
+    """Return whether numbers are uniform from 0 to 1, by a histogram of ten bins."""
     shares = torch.histc(values, bins=10, min=0.0, max=1.0) / values.numel()
     return bool((shares - 0.1).abs().max() < 0.01)
 
 
-def test_faded_and_dissolved_pictures_are_even_noise_at_last() -> None:
+def test_faded_and_dissolved_pictures_end_as_uniform_noise() -> None:
     for kind in ("fade", "dissolve"):
         assert is_even_noise(add_noise(kind, 1.0, even(0.3), 5))
     assert not is_even_noise(add_noise("gaussian", 1.0, even(0.3), 5))
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 0.8, 1.0])
-def test_dissolving_replaces_as_many_numbers_as_its_strength_says(strength: float) -> None:
-    given = even(2.0)  # which no noise is
+def test_dissolving_replaces_a_share_of_numbers_equal_to_its_strength(strength: float) -> None:
+    given = even(2.0)  # no noise has this value
     kept = NOISES["dissolve"](given, strength, Generator().manual_seed(5)) == given
     assert float(kept.float().mean()) == pytest.approx(1 - strength, abs=0.01)
     replaced = NOISES["dissolve"](given, strength, Generator().manual_seed(5))[~kept]
     assert is_even_noise(replaced)
 
 
-def test_dissolving_takes_each_channel_on_its_own() -> None:
+def test_dissolving_treats_each_channel_separately() -> None:
     kept = NOISES["dissolve"](even(2.0), 0.5, Generator().manual_seed(5)) == 2.0
     assert 0.2 < float((kept[0] & kept[1]).float().mean()) < 0.3
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 1.0])
-def test_gaussian_noise_has_the_deviation_of_its_strength(strength: float) -> None:
+def test_gaussian_noise_has_its_strength_as_standard_deviation(strength: float) -> None:
     given = even(0.5)
     added = NOISES["gaussian"](given, strength, Generator().manual_seed(5)) - given
     assert float(added.mean()) == pytest.approx(0.0, abs=0.01)
@@ -124,8 +124,8 @@ def test_gaussian_noise_has_the_deviation_of_its_strength(strength: float) -> No
 
 
 @pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
-def test_shuffling_mixes_in_white_grain_of_three_quarters_of_its_strength(strength: float) -> None:
-    """image · (1 − n) + n: where the picture is even, moving its pixels changes nothing."""
+def test_shuffling_adds_white_grain_of_three_quarters_of_its_strength(strength: float) -> None:
+    """image · (1 − n) + n: in a plain picture, moving pixels changes nothing."""
     black = NOISES["shuffle"](even(0.0), strength, Generator().manual_seed(5))
     inner = black[:, 80:-80, 80:-80]
     assert float(inner.mean()) == pytest.approx(0.0, abs=0.03)
@@ -137,7 +137,7 @@ def test_shuffling_mixes_in_white_grain_of_three_quarters_of_its_strength(streng
 
 
 def blobs() -> Tensor:
-    """Return a smooth picture, no part of which is like another."""
+    """Return a smooth picture whose parts all differ."""
     coarse = torch.rand(1, 3, 6, 6, generator=Generator().manual_seed(2))
     return torch.nn.functional.interpolate(coarse, (200, 200), mode="bicubic", align_corners=True)[0].clamp(0, 1)
 
@@ -146,7 +146,7 @@ def difference(first: Tensor, second: Tensor) -> float:
     return float((first - second)[:, 20:-20, 20:-20].abs().mean())
 
 
-def test_without_strength_shuffling_turns_the_picture_upside_down_and_bends_it_a_little() -> None:
+def test_shuffling_with_strength_0_flips_and_slightly_distorts_the_picture() -> None:
     made = add_noise("shuffle", 0.0, blobs(), 5)
     assert 0 < difference(made, blobs().flip(1, 2)) < 0.05
     for others in (blobs(), blobs().flip(1), blobs().flip(2)):
@@ -154,8 +154,8 @@ def test_without_strength_shuffling_turns_the_picture_upside_down_and_bends_it_a
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.2, 0.5, 0.9, 1.0])
-def test_shuffling_is_torchvisions_elastic_transform_turned_upside_down_with_grain(strength: float) -> None:
-    """But for the edge, which torchvision's class and function mix with black in two different ways."""
+def test_shuffling_equals_torchvisions_elastic_transform_flipped_with_grain(strength: float) -> None:
+    """Except at the edge, which torchvision's class and function mix with black in two different ways."""
     transform = ElasticTransform(alpha=75.0, sigma=(1 - strength) * 3.5)
     with torch.random.fork_rng():
         torch.manual_seed(5)
@@ -166,8 +166,8 @@ def test_shuffling_is_torchvisions_elastic_transform_turned_upside_down_with_gra
     assert torch.allclose(made[inner], (warped * (1 - grain) + grain)[inner], atol=1e-5)
 
 
-def test_shuffling_scatters_farther_with_its_strength() -> None:
-    """Grain is laid over the still picture, too, so that only what moved is seen."""
+def test_shuffling_moves_pixels_further_with_more_strength() -> None:
+    """The unmoved picture gets the same grain, so that only the movement differs."""
     turned = blobs().flip(1, 2)
     grain = [NOISES["shuffle"](even(0.0), strength, Generator().manual_seed(5)) for strength in (0.0, 0.5, 0.8)]
     made = [NOISES["shuffle"](blobs(), strength, Generator().manual_seed(5)) for strength in (0.0, 0.5, 0.8)]
@@ -175,7 +175,7 @@ def test_shuffling_scatters_farther_with_its_strength() -> None:
     assert apart[0] < apart[1] < apart[2]
 
 
-def test_shuffling_moves_pixels_as_far_across_as_down_whatever_the_shape() -> None:
+def test_shuffling_moves_pixels_equally_far_in_both_directions() -> None:
     """By up to 37.5 pixels, evenly: 21.65 in the mean square, of which a blur of 3.5 pixels leaves 1 in 2 √π · 3.5."""
     height, width = 200, 500
     across, down = torch.arange(width) / width, torch.arange(height)[:, None] / height

@@ -1,4 +1,4 @@
-"""What the panel asks of the server through gradio, and how it is answered."""
+"""The panel's requests through gradio, and their answers."""
 
 import json
 from typing import Any
@@ -22,28 +22,28 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return Session(SmallHost(folder, ldm_unet(context_dim=CONTEXT)))
 
 
-def test_the_answer_has_the_number_of_the_question(session: Session) -> None:
+def test_the_answer_has_the_number_of_the_request(session: Session) -> None:
     for number in (1, 2):
         assert json.loads(panel_answer(session, json.dumps({"do": "list", "id": number})))["id"] == number
 
 
-def test_what_cannot_be_done_is_answered_with_a_sentence(session: Session) -> None:
+def test_a_request_that_fails_is_answered_with_a_reason(session: Session) -> None:
     assert "name must be text" in ask(session, "save")["message"]
     assert "known are list" in ask(session, "dance")["message"]
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", "null", "9" * 5000, "[" * 100_000, '{"do": ["list"]}', "{}"])
-def test_a_question_that_is_none_is_answered_with_a_sentence(session: Session, text: str) -> None:
+def test_an_invalid_request_is_answered_with_a_reason(session: Session, text: str) -> None:
     assert "IP-Adapter: " in json.loads(panel_answer(session, text))["message"]
 
 
-def test_a_plot_is_of_the_base_that_is_asked_for(session: Session) -> None:
+def test_a_plot_is_for_the_requested_base(session: Session) -> None:
     assert len(ask(session, "plot", unit={"weight": 0.5}, base="SDXL")["blocks"]) == 11
     assert len(ask(session, "plot", unit={"weight": 0.5}, base="")["blocks"]) == 16
     assert "weight must be" in ask(session, "plot", unit={"weight": 9})["message"]
 
 
-def test_presets_come_with_the_lists_and_change_with_what_is_asked(session: Session) -> None:
+def test_presets_come_with_the_lists_and_are_saved_and_deleted_by_request(session: Session) -> None:
     assert ask(session, "list")["presets"] == {}
     assert ask(session, "save preset", name="soft", unit={"weight": 0.4})["presets"] == {"soft": {"weight": 0.4}}
     assert ask(session, "list")["presets"] == {"soft": {"weight": 0.4}}
@@ -70,7 +70,7 @@ def test_a_request_has_one_row() -> None:
     assert all(request.route or request.panel for request in REQUESTS)
 
 
-def test_nothing_is_reported_where_no_picture_is_seen(session: Session) -> None:
+def test_nothing_is_reported_if_no_picture_is_used(session: Session) -> None:
     assert ask(session, "likeness")["rows"] == []
 
 
@@ -82,11 +82,11 @@ anything: st.SearchStrategy[Any] = st.recursive(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(do=st.sampled_from(list(PANEL)), asked=st.dictionaries(st.sampled_from(["name", "unit", "x"]), anything))
-def test_nothing_that_a_panel_asks_is_an_error_of_the_server(session: Session, do: str, asked: dict[str, Any]) -> None:
+def test_no_request_of_the_panel_is_an_error_of_the_server(session: Session, do: str, asked: dict[str, Any]) -> None:
     json.loads(panel_answer(session, json.dumps({**asked, "do": do})))
 
 
-def test_a_change_of_subjects_tells_of_all_and_what_was_done(session: Session) -> None:
+def test_a_change_of_subjects_returns_the_list_and_a_message(session: Session) -> None:
     assert ask(session, "subjects") == {"subjects": []}
     saved = ask(session, "save subject", name="anna", pictures=[photo()])
     assert (saved["message"], saved["values"]) == ("Saved as {name}.", {"name": "anna"})

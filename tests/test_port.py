@@ -1,4 +1,4 @@
-"""Every host has what the port asks for, with the same arguments; pyright compares the types (host_types.py)."""
+"""Every host has the port's members with the same arguments; pyright compares the types (host_types.py)."""
 
 import inspect
 import sys
@@ -43,8 +43,8 @@ def test_a_host_has_every_member_of_the_port_with_its_arguments(host_class: Any)
         ], name
 
 
-def test_a_host_offers_nothing_that_the_port_does_not_know(host_class: Any) -> None:
-    """So that nobody comes to rely on one host alone; what a class needs for itself is listed."""
+def test_a_host_has_no_public_member_outside_the_port(host_class: Any) -> None:
+    """Otherwise code could rely on one host; members that a class needs for itself are listed."""
     own = {"pass_class", "feeds_controlnet", "memory_management", "sample"}
     public = {name for each in host_class.__mro__[:-1] for name in vars(each) if not name.startswith("_")}
     assert public <= {*MEMBERS, *own}

@@ -1,4 +1,4 @@
-"""The turn of a head against known rotations of a face that scipy turned and this test projected."""
+"""The pose of a head, compared with known rotations of a face by scipy and this test's projection."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ FACE = np.asarray(MEAN_FACE)
 
 
 def projected(turn: float, nod: float, tilt: float, distance: float = 20.0, at=(300.0, 200.0), size: float = 150.0):
-    """Return the five points of the mean face as a camera in that distance, in units of the face, sees them."""
-    # about the axes of the picture, one after the other: nod, turn (which is to the right for negative angles), tilt
+    """Return the mean face's five points as a camera sees them from a distance in units of the face."""
+    # about the picture's axes, in this order: nod, turn (to the right for negative angles), tilt
     turned = rotations.Rotation.from_euler("xyz", (nod, -turn, tilt), degrees=True).apply(FACE - FACE.mean(axis=0))
     depth = distance + turned[:, 2:]
     return turned[:, :2] / depth * distance * size + at
@@ -30,12 +30,12 @@ ANGLES = st.tuples(st.floats(-60, 60), st.floats(-40, 40), st.floats(-90, 90))
 
 @settings(deadline=None, max_examples=60)
 @given(ANGLES, st.floats(5, 1000), st.floats(10, 500), st.tuples(st.floats(0, 2000), st.floats(0, 2000)))
-def test_known_rotations_are_found_wherever_the_face_is_and_whatever_the_lens(turned, distance, size, at) -> None:
+def test_known_rotations_are_found_at_any_place_and_with_any_lens(turned, distance, size, at) -> None:
     found = angles(pose_of(projected(*turned, distance, at, size)))
     assert found == pytest.approx(turned, abs=3.5)  # degrees: the focal length is not known
 
 
-def test_the_signs_are_as_the_face_is_seen() -> None:
+def test_signs_are_those_of_the_face_as_seen() -> None:
     def nose_from_eyes(points):
         return points[2] - (points[0] + points[1]) / 2
 
@@ -50,7 +50,7 @@ def test_the_signs_are_as_the_face_is_seen() -> None:
     assert pose_of(clockwise).tilt == pytest.approx(20, abs=1)
 
 
-def test_points_that_are_off_by_a_fiftieth_of_the_face_change_little() -> None:
+def test_small_errors_of_the_points_change_the_angles_little() -> None:
     noise = np.random.default_rng(0)
     for turned in ((0, 0, 0), (25, 10, 0), (-45, 0, 10)):
         points = projected(*turned)
@@ -62,7 +62,7 @@ def test_points_on_a_line_have_finite_angles() -> None:
     assert np.isfinite(angles(pose_of([(float(x), 0.0) for x in range(5)]))).all()
 
 
-def test_the_mean_face_is_insightfaces() -> None:
+def test_the_mean_face_equals_insightfaces() -> None:
     pytest.importorskip("insightface")
     from insightface.data import get_object
 

@@ -1,4 +1,4 @@
-"""Presets: what they keep of a unit, that intents are settings of a unit, and that what is damaged stays as it is."""
+"""Presets: what they keep of a unit, that intents are valid settings, and that damaged files are not touched."""
 
 import json
 from pathlib import Path
@@ -44,14 +44,14 @@ def file_of(presets: Presets) -> Path:
     return path
 
 
-def test_a_preset_is_what_differs_from_the_defaults_without_pictures(presets: Presets) -> None:
+def test_a_preset_keeps_what_differs_from_the_defaults_without_pictures(presets: Presets) -> None:
     assert opened(presets) == {}
     assert presets.save({"name": ' Anna, "soft" 🙂 ', "unit": UNIT}) == 'Anna, "soft" 🙂'
     assert opened(presets) == {'Anna, "soft" 🙂': KEPT}
     assert json.loads(file_of(presets).read_text(encoding="utf-8")) == opened(presets)
 
 
-def test_a_name_that_is_taken_is_replaced_only_when_told(presets: Presets) -> None:
+def test_an_existing_name_is_replaced_only_on_request(presets: Presets) -> None:
     presets.save({"name": "a", "unit": UNIT})
     with pytest.raises(UnitError, match="is taken"):
         presets.save({"name": "a", "unit": {}})
@@ -75,14 +75,14 @@ def test_a_name_that_is_taken_is_replaced_only_when_told(presets: Presets) -> No
         {"name": "a", "unit": {}, "path": "/tmp"},
     ],
 )
-def test_what_cannot_be_kept_is_refused(presets: Presets, asked: dict[str, object]) -> None:
+def test_what_cannot_be_saved_is_refused(presets: Presets, asked: dict[str, object]) -> None:
     with pytest.raises(UnitError):
         presets.save(asked)
     assert not file_of(presets).exists()
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "\x00", "[" * 100_000, "{" + " " * MAX_BYTES + "}"])
-def test_a_damaged_file_is_reported_and_left_alone(presets: Presets, text: str) -> None:
+def test_a_damaged_file_is_reported_and_not_changed(presets: Presets, text: str) -> None:
     file_of(presets).parent.mkdir()
     file_of(presets).write_text(text)
     with pytest.raises(IPAdapterError, match="cannot be read"):
@@ -96,7 +96,7 @@ NEWER = {"weight_type": "of a newer version", "colour": {"red": [1, 2]}}
 
 
 @pytest.mark.parametrize("entry", [NEWER, 1, None, [], "text", {"weight": "much"}, {"layers": "1" * 3000}])
-def test_a_damaged_preset_is_marked_and_the_others_work_on(presets: Presets, entry: object) -> None:
+def test_a_damaged_preset_is_marked_and_the_others_still_work(presets: Presets, entry: object) -> None:
     file_of(presets).parent.mkdir()
     file_of(presets).write_text(json.dumps({"newer": entry, "soft": {"weight": 0.5, "unknown": 1}}))
     kept, damaged = presets.all()
@@ -112,7 +112,7 @@ def test_a_damaged_preset_is_marked_and_the_others_work_on(presets: Presets, ent
     assert set(opened(presets)) == {"soft", "own"}
 
 
-def test_presets_never_grow_beyond_what_is_read_again(presets: Presets) -> None:
+def test_presets_never_grow_beyond_the_size_that_is_read(presets: Presets) -> None:
     long = {"model": "尺" * 2000, "encoder": "尺" * 2000}
     file_of(presets).parent.mkdir()
     file_of(presets).write_text(json.dumps({str(i): long for i in range(85)}, ensure_ascii=False), encoding="utf-8")
@@ -126,13 +126,13 @@ def test_presets_never_grow_beyond_what_is_read_again(presets: Presets) -> None:
     assert 85 < len(opened(presets)) < 90
 
 
-def test_settings_of_a_later_version_are_passed_over(presets: Presets) -> None:
+def test_fields_of_a_later_version_are_skipped(presets: Presets) -> None:
     file_of(presets).parent.mkdir()
     file_of(presets).write_text('{"a": {"weight": 0.5, "colour": "red"}}')
     assert opened(presets) == {"a": {"weight": 0.5}}
 
 
-def test_there_is_an_end_to_presets(presets: Presets) -> None:
+def test_the_number_of_presets_is_limited(presets: Presets) -> None:
     file_of(presets).parent.mkdir()
     file_of(presets).write_text(json.dumps({str(number): {} for number in range(MAX_PRESETS)}))
     with pytest.raises(IPAdapterError, match="Delete one"):
@@ -149,7 +149,7 @@ def test_intents_are_settings_that_differ_from_the_defaults() -> None:
     assert len({json.dumps(intent.values, sort_keys=True) for intent in INTENTS.values()}) == len(INTENTS)
 
 
-def test_what_a_preset_sets_are_fields_without_pictures() -> None:
+def test_a_preset_sets_fields_without_pictures() -> None:
     assert set(FIELDS) - set(SETTINGS) == {
         *("enabled", "model", "images", "negative_images", "composition_images"),
         *("mask", "region", "embeds", "subject"),

@@ -28,7 +28,7 @@ def filled(module: torch.nn.Module) -> torch.nn.Module:
         (999, (0.07657828, -0.08907807)),
     ],
 )
-def test_the_generator_is_the_one_of_the_golden_values(number: int, first: tuple[float, ...]) -> None:
+def test_the_generator_gives_the_golden_arrays(number: int, first: tuple[float, ...]) -> None:
     assert stream(number, len(first)).tolist() == pytest.approx(first, abs=1e-7)
 
 
@@ -80,11 +80,11 @@ CASES = {
     ),
 }
 SECOND = {"faceid-plus v1": (2, 5, 48), "faceid-plus v2": (2, 5, 48)}
-"""Shape of what enters beside, where two things do."""
+"""Shape of the second input, if there are two."""
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_projector_gives_the_golden_values(case: str) -> None:
+def test_a_projector_gives_the_golden_values(case: str) -> None:
     make, given, shape, first, last, mean_abs, total = CASES[case]
     entering = [stream(1000, *given)] + ([stream(1001, *SECOND[case])] if case in SECOND else [])
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_projector_gives_the_golden_values(case: str) -> None:
         (FaceResampler(7, 3, 64, 1, 5, 2), (2, 7), (2, 3, 5)),
     ],
 )
-def test_shapes_are_those_the_docstrings_state(module: torch.nn.Module, given: tuple, shape: tuple) -> None:
+def test_shapes_are_those_in_the_docstrings(module: torch.nn.Module, given: tuple, shape: tuple) -> None:
     assert module(torch.randn(given)).shape == shape
 
 
@@ -129,7 +129,7 @@ def test_a_projector_is_built_from_its_own_shapes(module: torch.nn.Module) -> No
     }
 
 
-def test_the_structure_weight_is_of_what_the_picture_adds() -> None:
+def test_the_structure_weight_scales_what_the_picture_adds() -> None:
     vectors, states = stream(1000, 2, 32), stream(1001, 2, 5, 48)
     with torch.no_grad():
         seen = filled(FacePlusProjector(32, 4, 128, 48, 2, 4))(vectors, states)

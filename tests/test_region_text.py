@@ -1,4 +1,4 @@
-"""Places in words and numbers: what they say, what they cover, and that each person is seen in their place alone."""
+"""Regions in words and numbers: reading, coverage, and that each person appears only in their region."""
 
 import contextlib
 from pathlib import Path
@@ -24,7 +24,7 @@ from lib_ipadapter.unit.region_text import NAMED, SPREADS, Area, Places, read_pl
 
 # What a text says
 
-SAYS = {
+READ = {
     "": Places(),
     "  ": Places(),
     "left half": Places(((0, 0, 0.5, 1),)),
@@ -39,9 +39,9 @@ SAYS = {
 }
 
 
-@pytest.mark.parametrize("text", SAYS)
-def test_a_text_says_places(text: str) -> None:
-    assert read_places(text) == SAYS[text]
+@pytest.mark.parametrize("text", READ)
+def test_a_text_is_read_as_regions(text: str) -> None:
+    assert read_places(text) == READ[text]
     assert read_unit({"enabled": False, "region": text}).region == text.strip()
 
 
@@ -77,12 +77,12 @@ def test_any_other_text_is_refused(text: str) -> None:
 
 
 @given(st.text(max_size=40) | st.text("0123456789.,|;feathr lo ", max_size=40))
-def test_no_text_is_an_error_of_its_own(text: str) -> None:
+def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(ValueError):
         read_places(text)
 
 
-# What places cover
+# What regions cover
 
 
 def covered(area: Area, grid: Size, box: Box = WHOLE) -> Tensor:
@@ -95,7 +95,7 @@ def covered(area: Area, grid: Size, box: Box = WHOLE) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_named_place_is_what_it_is_called(name: str) -> None:
+def test_a_named_region_covers_what_it_is_called(name: str) -> None:
     made = covered(Area(NAMED[name]), (12, 12)).view(12, 12)
     rows, columns = (made.amax(dim=dim) for dim in (1, 0))
     ends = {"half": 6, "third": 4}.get(name.split()[-1], 6)
@@ -113,15 +113,15 @@ def test_a_named_place_is_what_it_is_called(name: str) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 @pytest.mark.parametrize("feather", [0.0, 0.02, 0.3, 1.0])
 @pytest.mark.parametrize("box", [WHOLE, (0.31, 0.07, 0.83, 0.5)], ids=str)
-def test_neighbours_are_fully_there_together(axis: int, count: int, feather: float, box: Box) -> None:
+def test_neighbouring_regions_add_up_to_1(axis: int, count: int, feather: float, box: Box) -> None:
     for grid in ((8, 8), (33, 32), (9, 7), (1, 1), (128, 96)):
         parts = [covered(area, grid, box) for area in Places(axis=axis, feather=feather).areas(count)]
         assert sum(parts).tolist() == pytest.approx([1.0] * (grid[0] * grid[1]), abs=1e-5)
 
 
 @pytest.mark.parametrize("grid", [(8, 8), (16, 12), (64, 96), (128, 128)], ids=str)
-def test_without_a_feather_nothing_passes_the_line(grid: Size) -> None:
-    """Not even what rounding leaves: for a person would be seen there."""
+def test_without_a_feather_a_region_ends_exactly_at_its_edge(grid: Size) -> None:
+    """Not even a rounding error may remain, because a person would appear there."""
     for name, part in (("left half", slice(None, grid[1] // 2)), ("right half", slice(grid[1] // 2, None))):
         made = covered(Area(NAMED[name]), grid).view(grid)
         assert made[:, part].eq(1).all()
@@ -132,8 +132,8 @@ def test_without_a_feather_nothing_passes_the_line(grid: Size) -> None:
 
 @pytest.mark.parametrize("area", [Area((0.2, 0.1, 0.7, 0.9)), Area((0.2, 0, 0.5, 1), 0.3), Area((0, 0.4, 1, 1), 0.11)])
 @pytest.mark.parametrize("box", [WHOLE, (0.1, 0.25, 0.7, 0.99)], ids=str)
-def test_a_position_is_the_mean_of_what_it_covers(area: Area, box: Box) -> None:
-    """Against many points of the formula: how far a point is beyond an edge, over the feather."""
+def test_a_position_is_the_mean_of_the_region_over_it(area: Area, box: Box) -> None:
+    """Compared with many samples of the formula: the distance of a point beyond an edge, divided by the feather."""
     rows, columns, fine = 5, 7, 800
 
     def along(first: float, last: float, start: float, end: float, count: int) -> Tensor:
@@ -148,7 +148,7 @@ def test_a_position_is_the_mean_of_what_it_covers(area: Area, box: Box) -> None:
     assert torch.allclose(covered(area, (rows, columns), box).double(), expected.flatten(), atol=2e-3)
 
 
-# What a unit does in its place
+# What a unit does in its region
 
 FIRST = "input_blocks.1.1.transformer_blocks.0.attn2.to_out.0"
 
@@ -159,7 +159,7 @@ def unet() -> nn.Module:
 
 
 def added(host: SmallHost, session: Session, args: list[Any], size: Size = (8, 8), path: str = FIRST) -> Tensor:
-    """Return what some units add at a site: (rows, height, width, channels)."""
+    """Return the term that units add at a site: (rows, height, width, channels)."""
     made = call(host, session, args, watch=path, size=size) - call(host, session, [], watch=path, size=size)
     return made.unflatten(1, size)
 
@@ -168,7 +168,7 @@ def same(made: Tensor, expected: Tensor) -> bool:
     return torch.allclose(made, expected, atol=1e-5)
 
 
-def test_a_unit_in_a_place_acts_there_as_everywhere_and_nowhere_else(host, session) -> None:
+def test_a_unit_with_a_region_applies_fully_inside_and_not_outside(host, session) -> None:
     everywhere = added(host, session, [unit()])
     made = added(host, session, [unit(region="0.25, 0, 0.75, 0.5")])
     assert same(made[:, :4, 2:6], everywhere[:, :4, 2:6])
@@ -176,7 +176,7 @@ def test_a_unit_in_a_place_acts_there_as_everywhere_and_nowhere_else(host, sessi
     assert not made.any()
 
 
-def test_two_units_in_halves_are_each_alone_in_theirs(host, session) -> None:
+def test_two_units_in_halves_do_not_mix(host, session) -> None:
     one, other = unit(), unit(model="plus", images=[photo(2)])
     both = added(host, session, [one | {"region": "left half"}, other | {"region": "right half"}])
     assert same(both[:, :, :4], added(host, session, [one])[:, :, :4])
@@ -184,7 +184,7 @@ def test_two_units_in_halves_are_each_alone_in_theirs(host, session) -> None:
 
 
 @pytest.mark.parametrize("tiles", [False, True])
-def test_references_of_one_unit_are_spread_in_their_order(host, session, tiles: bool) -> None:
+def test_references_of_one_unit_take_the_regions_in_order(host, session, tiles: bool) -> None:
     photos = [photo(seed, 60, 60) for seed in (1, 2)]
     alone = [added(host, session, [unit(images=[each], tiles=tiles)]) for each in photos]
     for region, cut in (("left to right", 2), ("left half | right half", 2), ("top to bottom", 1)):
@@ -193,7 +193,7 @@ def test_references_of_one_unit_are_spread_in_their_order(host, session, tiles: 
             assert same(part, expected)
 
 
-def test_a_feather_mixes_neighbours_at_their_line_alone(host, session) -> None:
+def test_a_feather_mixes_neighbours_only_at_their_edge(host, session) -> None:
     photos = [photo(1), photo(2)]
     left, right = (added(host, session, [unit(images=[each])]) for each in photos)
     made = added(host, session, [unit(images=photos, region="left to right; feather 0.25")])
@@ -203,7 +203,7 @@ def test_a_feather_mixes_neighbours_at_their_line_alone(host, session) -> None:
     assert same(made[:, :, 4], 0.25 * left[:, :, 4] + 0.75 * right[:, :, 4])
 
 
-def test_a_place_a_mask_and_a_references_own_mask_count_together(host, session) -> None:
+def test_a_region_a_mask_and_a_references_own_mask_are_multiplied(host, session) -> None:
     from PIL import Image
 
     upper = Image.new("L", (64, 64), 0)
@@ -213,7 +213,7 @@ def test_a_place_a_mask_and_a_references_own_mask_count_together(host, session) 
         assert same(added(host, session, [unit(region="left half", **masked)]), quarter)
 
 
-def test_a_place_is_of_the_whole_picture_where_a_part_is_sampled(host, session) -> None:
+def test_a_region_refers_to_the_whole_picture_if_a_part_is_sampled(host, session) -> None:
     host.facts = PassInfo(box=(0.5, 0.0, 1.0, 1.0))
     everywhere = added(host, session, [unit()])
     assert same(added(host, session, [unit(region="right half")]), everywhere)
@@ -223,8 +223,8 @@ def test_a_place_is_of_the_whole_picture_where_a_part_is_sampled(host, session) 
     assert same(third[:, :, 4:], everywhere[:, :, 4:])
 
 
-def test_composition_references_are_spread_among_themselves(host, session) -> None:
-    composed = "input_blocks.8.1.transformer_blocks.0.attn2.to_out.0"  # layer 5, where alone the unit acts
+def test_composition_references_take_the_regions_separately(host, session) -> None:
+    composed = "input_blocks.8.1.transformer_blocks.0.attn2.to_out.0"  # layer 5, the only one at which the unit applies
     photos, more = [photo(1), photo(2)], {"images": [photo(3)], "layers": "5:1"}
 
     def composing(images: list[str], region: str = "") -> Tensor:
@@ -250,13 +250,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_is_a_sentence(host, session, case: str) -> None:
+def test_what_cannot_run_is_refused_with_a_reason(host, session, case: str) -> None:
     more, words = REFUSED[case]
     session.before_sampling(Processing(), [unit(**more)])
     assert words in host.refused[0]
 
 
-def test_one_place_goes_with_any_way_to_combine(host, session) -> None:
+def test_one_region_works_with_every_way_to_combine(host, session) -> None:
     mixed = unit(images=[photo(1), photo(2)], combine="average")
     made, everywhere = (added(host, session, [mixed | more]) for more in ({"region": "left half"}, {}))
     assert same(made[:, :, :4], everywhere[:, :, :4])
@@ -281,7 +281,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 PLACES = ((450, 150, 128), (150, 400, 160), (330, 560, 96))
-"""Of three faces; the second is the largest and leftmost, and of the others the first is further up."""
+"""Places of three faces; the second is the largest and leftmost, and the first is higher than the third."""
 
 
 def group_photo(count: int = 3) -> str:
@@ -303,8 +303,8 @@ def person(region: str = "", **more: Any) -> dict[str, Any]:
         ("left third | middle third | right third", ("left", "bottom", "right"), 2),
     ],
 )
-def test_each_place_attends_to_its_person_of_a_group_photo_alone(faces, unet, region, order, cut) -> None:
-    """Exactly so: a query of one person's place gets what it gets of a unit of that person alone."""
+def test_each_region_attends_only_to_its_person_of_a_group_photo(faces, unet, region, order, cut) -> None:
+    """Exactly: a query in a person's region gets the same term as from a unit with that person only."""
     host = SmallHost(faces, unet)
     session, size = Session(host), (24, 24)
     made = added(host, session, [person(region, face="all")], size)
@@ -315,8 +315,8 @@ def test_each_place_attends_to_its_person_of_a_group_photo_alone(faces, unet, re
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_what_one_person_is_leaves_the_others_place_as_it_was(faces, unet) -> None:
-    """Two persons, two places, bit for bit: exchange one person, and nothing changes where the other is."""
+def test_one_person_does_not_affect_the_others_region(faces, unet) -> None:
+    """Two persons in two regions: replacing one person changes nothing in the other's region, bit for bit."""
     from face_models import draw_faces
 
     host = SmallHost(faces, unet)
@@ -332,7 +332,7 @@ def test_what_one_person_is_leaves_the_others_place_as_it_was(faces, unet) -> No
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_several_photos_and_their_faces_are_spread_in_the_order_of_the_photos(faces, unet) -> None:
+def test_faces_of_several_photos_take_the_regions_in_the_photos_order(faces, unet) -> None:
     from face_models import draw_faces
 
     host = SmallHost(faces, unet)

@@ -1,4 +1,4 @@
-"""What the panel plots is what the engine does."""
+"""The panel's plot shows what the engine does."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def unit(**values: Any) -> Unit:
 
 @pytest.mark.parametrize("layout", [SD, SDXL])
 @pytest.mark.parametrize("weight_type", WEIGHT_TYPES)
-def test_layers_are_the_schedules(layout: Layout, weight_type: str) -> None:
+def test_the_plotted_layers_are_the_schedules(layout: Layout, weight_type: str) -> None:
     drawn = unit(weight=0.7, weight_type=weight_type, composition_boost=0.5)
     (shown,) = plotted(drawn, layout)["passes"]
     expected = layer_weights(drawn, layout)
@@ -28,7 +28,7 @@ def test_layers_are_the_schedules(layout: Layout, weight_type: str) -> None:
         assert at["inverted"] == (layer in expected and expected[layer].inverted)
 
 
-def test_steps_are_the_schedules() -> None:
+def test_the_plotted_steps_are_the_schedules() -> None:
     drawn = unit(weight=0.5, start=0.2, end=0.8, curve="cosine out")
     (shown,) = plotted(drawn, SD)["passes"]
     assert shown["steps"] == [0.5 * factor_at(drawn, i / POINTS) for i in range(POINTS + 1)]
@@ -36,7 +36,7 @@ def test_steps_are_the_schedules() -> None:
     assert max(shown["steps"]) == pytest.approx(0.5, abs=0.01)
 
 
-def test_both_passes_are_shown_where_they_differ() -> None:
+def test_both_passes_are_shown_if_they_differ() -> None:
     assert len(plotted(unit(), SD)["passes"]) == 1
     base, hires = plotted(unit(hires_weight=0.25), SD)["passes"]
     assert (base["layers"][0]["weight"], hires["layers"][0]["weight"]) == (1.0, 0.25)
@@ -45,6 +45,6 @@ def test_both_passes_are_shown_where_they_differ() -> None:
     assert not any(at["weight"] for at in base["layers"])
 
 
-def test_layers_that_a_model_has_not_are_refused() -> None:
+def test_layers_that_a_model_does_not_have_are_refused() -> None:
     with pytest.raises(Exception, match="SDXL has layers 0 to 10"):
         plotted(unit(layers="15:1"), SDXL)

@@ -1,4 +1,4 @@
-"""A paste restores units once, for all of the panel's components."""
+"""A paste restores units once for all of the panel's components, and the browser gets each control's description."""
 
 import importlib.util
 import json
@@ -15,7 +15,7 @@ from lib_ipadapter.web.panel import Paste, spec
 PARAMETERS = {"Steps": "4", "IP-Adapter 2": "Adapter: m, Weight: 0.5, References: aaaaaaaaaaaa"}
 
 
-def test_pictures_are_looked_up_once_a_paste_and_again_in_the_next() -> None:
+def test_pictures_are_looked_up_once_per_paste() -> None:
     looked: list[str] = []
 
     def find(digits: str) -> str:
@@ -32,7 +32,7 @@ def test_pictures_are_looked_up_once_a_paste_and_again_in_the_next() -> None:
     assert not paste.has_units({"Steps": "4"})
 
 
-def test_the_browser_gets_widgets_and_conditions_and_no_class_names() -> None:
+def test_the_browser_gets_widgets_and_conditions_but_no_class_names() -> None:
     controls = {control["name"]: control for control in spec(3)["controls"]}
     assert controls["weight"]["widget"] == "slider"
     assert controls["weight"]["slider"] == {"min": -1, "max": 2}
