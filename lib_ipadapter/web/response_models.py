@@ -147,7 +147,7 @@ class Checked(BaseModel):
     references: list[Reference] = Field(description="One for each picture of the unit.")
     agreement: list[list[float]] | None = Field(
         None,
-        description="Cosines between the faces of the pictures, as the face model sees them. No identity verification.",
+        description="Cosines between the pictures' faces, as the face model sees them (not identity verification).",
     )
     advice: list[str] = Field(description="What is missing, and references that do not match the others.")
 

@@ -109,7 +109,7 @@ def test_a_unit_applies_to_the_chosen_passes_of_hires_fix(webui: WebUI, model: s
     plain, both = webui.generate(**settings), webui.generate(unit, **settings)
     base, hires = (webui.generate(unit | {"pass": name}, **settings) for name in ("base", "hires"))
     for one, other in ((plain, both), (plain, base), (plain, hires), (base, hires), (base, both), (hires, both)):
-        assert one - other > 5
+        assert one - other > 1, "the second pass may leave little of the first"
     assert webui.generate(unit | {"hires_weight": 0}, **settings) - base == 0
     assert webui.generate(unit | {"weight": 0, "hires_weight": 1}, **settings) - hires == 0
 

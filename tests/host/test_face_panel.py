@@ -90,6 +90,6 @@ def test_a_picture_is_made_with_both_and_its_likeness_is_shown_in_a_table(page: 
     finally:
         webui.call("/sdapi/v1/options", {"ipadapter_likeness": False})
     text = page.inner_text("#html_log_txt2img")
-    assert "no identity verification" in text
+    assert "not identity verification" in text
     assert "Picture 1, unit 1" not in text
     assert f"Model: {CONTROL}" in page.inner_text("#html_info_txt2img")

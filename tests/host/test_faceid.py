@@ -10,7 +10,7 @@ pytest.importorskip("onnx", reason="face models are made with onnx, which is not
 
 from face_models import draw_faces, write_pack
 
-from host.webui import Files, RefusedError, WebUI, reference
+from host.webui import NO_INSIGHTFACE, Files, RefusedError, WebUI, reference
 from lib_ipadapter.faces.insightface_models import PACKS
 
 FACE = text_of(draw_faces((320, 320, 256)))
@@ -35,12 +35,8 @@ def checkpoint(webui: WebUI, files: Files) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def needs_insightface(webui: WebUI, checkpoint: Path) -> None:
-    try:
-        webui.generate(unit("host-faceid"), steps=1, width=64, height=64)
-    except RefusedError as error:
-        if "needs insightface and onnxruntime" in str(error):
-            pytest.skip("insightface is not installed in the web UI")
-        raise
+    if not webui.has_insightface():
+        pytest.skip(NO_INSIGHTFACE)
 
 
 def unit(model: str, image: str = FACE, **more: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from face_models import draw_faces, find_faces, write_pack
 from host.conftest import FOLDER
 from host.test_controlnet import BUILT_IN, CONTROLNET, REFORGE, asked_for, beside_controlnet, controlnet_tensors
 from host.test_engine import LONG
-from host.webui import Files, Made, RefusedError, WebUI, reference, smallest_in, unet_sizes
+from host.webui import NO_INSIGHTFACE, Files, Made, RefusedError, WebUI, reference, smallest_in, unet_sizes
 from lib_ipadapter.faces.insightface_models import PACKS, model_paths
 from lib_ipadapter.networks.unet_sites import SDXL
 from lib_ipadapter.weights.projectors import FaceResampler
@@ -72,6 +72,8 @@ def beside(folder: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFact
     named.symlink_to(CONTROLNET or folder)
     own_models = where_forge_looks(folder) if BUILT_IN else contextlib.nullcontext()
     with own_models, beside_controlnet(Files(folder), tmp_path_factory.mktemp("webui"), named) as server:
+        if not server.has_insightface():
+            pytest.skip(NO_INSIGHTFACE)
         server.use(checkpoint)
         if not BUILT_IN:  # takes a ControlNet's widths from its file
             server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": unet_sizes(checkpoint)[1][0] // 2})

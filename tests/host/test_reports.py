@@ -15,7 +15,7 @@ pytest.importorskip("onnx", reason="face models are made with onnx, which is not
 
 from face_models import draw_faces, write_pack
 
-from host.webui import Files, Made, RefusedError, WebUI
+from host.webui import NO_INSIGHTFACE, Files, Made, RefusedError, WebUI
 from lib_ipadapter.faces.insightface_models import PACKS
 from lib_ipadapter.review.likeness_log import LIKENESS
 
@@ -37,12 +37,8 @@ def checkpoint(webui: WebUI, files: Files) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def needs_insightface(webui: WebUI, checkpoint: Path) -> None:
-    try:
-        webui.call("/ipadapter/faces", {"image": text_of(ANNA)})
-    except RefusedError as error:
-        if "needs insightface and onnxruntime" in str(error):
-            pytest.skip("insightface is not installed in the web UI")
-        raise
+    if not webui.has_insightface():
+        pytest.skip(NO_INSIGHTFACE)
 
 
 @pytest.fixture

@@ -110,6 +110,9 @@ def kind_of(folder: Path) -> Kind:
     return next(kind for kind in KINDS if all(map(there, kind.marks)))
 
 
+NO_INSIGHTFACE = "insightface is not installed in the web UI"
+"""Why tests with faces are left out."""
+
 STARTED = "Startup time"
 """What every web UI logs when it has added its routes."""
 
@@ -248,6 +251,14 @@ class WebUI:
         }
         rest = [wanted.get(arg["label"], arg["value"]) for arg in info["args"][9:]]
         return [part for axis in (*axes, *[(0, "")] * (3 - len(axes))) for part in (*axis, [])] + rest
+
+    def has_insightface(self) -> bool:
+        """Return whether its Python has what reads faces; the models are another matter."""
+        try:
+            self.call("/ipadapter/faces", {"image": reference()})
+        except RefusedError as error:
+            return "needs insightface and onnxruntime" not in str(error)
+        return True
 
     def hooks(self) -> int:
         """Return how many hooks and replaced forwards there are on the loaded checkpoint's modules."""
