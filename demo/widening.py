@@ -1,7 +1,7 @@
 """How the small autoencoders begin, and how a narrow one is written in Stable Diffusion's layout.
 
-The layout's norms have 32 groups. In a network as narrow as a small one must be, a group is one channel or two, and its
-norm takes away what the channels know about a plain area: its level. So an autoencoder learns at a third of its width,
+The layout's norms have 32 groups. In a network as narrow as a small one must be, a group is one channel or a few, and
+its norm takes away what the channels know about a plain area: its level. So an autoencoder learns in fewer channels,
 without norms, and is then written at full width such that the norms change nothing. Networks here are any that have the
 module names of ldm's `AutoencoderKL`.
 """
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 MEAN = torch.zeros(3, 3).index_put((torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])), torch.tensor(0.25))
 BLUR = torch.outer(torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0.25, 0.5, 0.25]))
 MIDDLE = torch.zeros(3, 3).index_put((torch.tensor([1]), torch.tensor([1])), torch.tensor(1.0))
+POINT = torch.ones(1, 1)
 
 
 @torch.no_grad()
@@ -29,7 +30,9 @@ def begin_with_means(network: Any) -> None:
             _begin(half.conv_out, c, {2 * c: MIDDLE, 2 * c + 1: -MIDDLE})
     between = [(level.downsample.conv, MEAN, 6) for level in network.encoder.down[:-1]]
     between += [(level.upsample.conv, BLUR, 6) for level in network.decoder.up[1:]]
-    between += [(conv, torch.ones(1, 1), conv.out_channels) for conv in (network.quant_conv, network.post_quant_conv)]
+    shortcuts = [module for name, module in network.named_modules() if name.endswith("nin_shortcut")]
+    between += [(conv, POINT, 6) for conv in shortcuts if isinstance(conv, nn.Conv2d)]
+    between += [(conv, POINT, conv.out_channels) for conv in (network.quant_conv, network.post_quant_conv)]
     for conv, kernel, channels in between:
         for channel in range(channels):
             _begin(conv, channel, {channel: kernel})
@@ -46,34 +49,58 @@ def _begin(conv: nn.Conv2d, row: int, kernels: dict[int, Tensor], bias: float = 
         conv.weight[row, column] = kernel
 
 
-STILL = 100.0
-"""What a constant channel holds, far above all that the others do."""
-INTO_STREAM = ("conv_in", "conv1", "downsample.conv", "upsample.conv")
-ONTO_STREAM = ("conv2",)
+GROUPS = 32
+"""Groups of every norm of the layout."""
+STILL = {3: 108.1875, 4: 110.5625, 5: 100.0}
+"""What the constant channel of a group of so many channels holds, far above all that the others do.
+
+Chosen so that the norm's factor and offset are right in half precision too."""
+INTO_STREAM = ("conv_in", "conv1", "downsample.conv", "upsample.conv", "nin_shortcut")
+"""Convolutions whose outputs are new channels, which need their constants; others add to channels that have them."""
 
 
 @torch.no_grad()
 def widen(plain: nn.Module, wide: nn.Module) -> None:
     """Let `wide`, an autoencoder in its real layout, compute what `plain` does, but for a part in a thousand.
 
-    Each channel h becomes a group of three, (h, -h, STILL). Mean and variance of the group are those of the constant,
-    whatever h is, so that a norm which gives them back leaves h alone; the rest reads h only.
+    A group of channels is (h1, .., hk, -h1 - .. - hk, STILL). Its mean and variance are those of the constant, whatever
+    the others hold, so that a norm which gives them back leaves them alone. What `plain` lacks adds nothing.
     """
+    known = dict(plain.named_modules())
     for name, module in wide.named_modules():
-        if isinstance(module, nn.GroupNorm):
-            module.weight.fill_(STILL * 2**0.5 / 3)
-            module.bias.fill_(STILL / 3)
-        elif name.endswith("attn_1.proj_out"):
+        if isinstance(module, nn.GroupNorm) and module.num_channels > 2 * GROUPS:
+            _leave_alone(module)
+        elif isinstance(module, nn.Conv2d) and name in known:
+            _widen(name, known[name], module)
+        elif isinstance(module, nn.Conv2d):
             module.weight.zero_(), module.bias.zero_()
-        elif isinstance(module, nn.Conv2d) and ".attn_1." not in name:
-            _widen(name, plain.get_submodule(name), module)
+
+
+def _leave_alone(norm: nn.GroupNorm) -> None:
+    """Let a norm give back what it takes from groups that hold their constant."""
+    size = norm.num_channels // GROUPS
+    norm.weight.fill_(STILL[size] * (size - 1) ** 0.5 / size)
+    norm.bias.fill_(STILL[size] / size)
 
 
 def _widen(name: str, plain: nn.Conv2d, wide: nn.Conv2d) -> None:
-    """Copy a convolution into one whose inputs, outputs or both have three channels for each of its own."""
-    columns = 3 if wide.in_channels > plain.in_channels else 1
-    signs = torch.tensor([1.0, -1.0, 0.0] if name.endswith(INTO_STREAM + ONTO_STREAM) else [1.0])
-    still = torch.tensor([0.0, 0.0, STILL]) if name.endswith(INTO_STREAM) else torch.zeros(len(signs))
-    wide.weight.zero_()
-    wide.weight[:, ::columns] = torch.einsum("oiyx,s->osiyx", plain.weight, signs).flatten(0, 1)
-    wide.bias.copy_((plain.bias[:, None] * signs + still).flatten())
+    """Write a convolution between narrow layers as one between the wide layers that hold them."""
+    written = _places(plain.out_channels, wide.out_channels)
+    read = _places(plain.in_channels, wide.in_channels).clamp(min=0)
+    wide.weight.copy_(torch.einsum("Oo,oiyx,Ii->OIyx", written, plain.weight, read))
+    wide.bias.copy_(written @ plain.bias)
+    if name.endswith(INTO_STREAM) and wide.out_channels > 2 * GROUPS:
+        size = wide.out_channels // GROUPS
+        wide.bias[size - 1 :: size] = STILL[size]
+
+
+def _places(plain: int, wide: int) -> Tensor:
+    """Return what each wide channel holds of the plain ones: (wide, plain)."""
+    if wide <= 2 * GROUPS:
+        return torch.eye(wide, plain)
+    size = wide // GROUPS
+    group, place = torch.arange(plain) // (size - 2), torch.arange(plain) % (size - 2)
+    held = torch.zeros(wide, plain)
+    held[group * size + place, torch.arange(plain)] = 1
+    held[group * size + size - 2, torch.arange(plain)] = -1
+    return held
