@@ -13,11 +13,11 @@ pytest.importorskip("torch")
 import torch
 
 from demo.checkpoint import signal_left
-from demo.people import appearance, identity, mug
+from demo.people import appearance, identity, mug, train_autoencoder
 from demo.people.appearance import Appearance
 from demo.people.attributes import ATTRIBUTES, numbers, shown
 from demo.people.autoencoder import CONFIG as AUTOENCODER
-from demo.people.autoencoder import Autoencoder, plain_autoencoder, widened
+from demo.people.autoencoder import FACTOR, NOISE, plain_autoencoder, wide_autoencoder, widened
 from demo.people.captions import EVERYTHING, SUBJECT_ONLY, Chances, caption, words
 from demo.people.clip import TextModel, VisionTower
 from demo.people.faces import faces
@@ -27,6 +27,7 @@ from demo.people.mug import Mug
 from demo.people.noise import noised, velocity
 from demo.people.pen import SIZE
 from demo.people.scenes import SCENES
+from demo.people.stages import Run
 from demo.people.styles import STYLES
 from demo.people.unet import CONFIG as UNET
 from demo.people.unet import CONTEXT, UNet
@@ -270,7 +271,7 @@ def test_the_unet_is_the_one_of_stable_diffusion() -> None:
 
 def test_the_autoencoder_is_the_one_of_stable_diffusion() -> None:
     model = pytest.importorskip("ldm.modules.diffusionmodules.model")
-    ours = roughened(Autoencoder())
+    ours = roughened(wide_autoencoder())
     encoder, decoder = model.Encoder(**AUTOENCODER).eval(), model.Decoder(**AUTOENCODER).eval()
     encoder.load_state_dict(ours.encoder.state_dict())
     decoder.load_state_dict(ours.decoder.state_dict())
@@ -279,14 +280,34 @@ def test_the_autoencoder_is_the_one_of_stable_diffusion() -> None:
     torch.testing.assert_close(ours.decoder(latents), decoder(latents), atol=1e-4, rtol=1e-4)
 
 
-def test_the_wide_autoencoder_computes_what_the_narrow_one_has_learnt() -> None:
+@pytest.mark.parametrize("stored", [torch.float32, torch.float16])
+def test_the_wide_autoencoder_computes_what_the_narrow_one_has_learnt(stored: torch.dtype) -> None:
     narrow = roughened(plain_autoencoder())
-    wide = widened(narrow).eval()
+    wide = widened(narrow).to(stored).float().eval()
     pixels = torch.rand(2, 3, 64, 64) * 2 - 1
     latents = narrow.encode(pixels)[0]
     with torch.no_grad():
-        torch.testing.assert_close(wide.encode(pixels)[0], latents, atol=2e-3, rtol=2e-3)
-        torch.testing.assert_close(wide.decode(latents), narrow.decode(latents), atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(wide.encode(pixels)[0], latents, atol=1e-3, rtol=2e-3)
+        torch.testing.assert_close(wide.decode(latents), narrow.decode(latents), atol=1e-3, rtol=2e-3)
+
+
+def test_the_wide_autoencoder_is_as_sure_of_all_latents() -> None:
+    wide = widened(roughened(plain_autoencoder())).eval()
+    with torch.no_grad():
+        log_variance = wide.encode(torch.rand(1, 3, 64, 64) * 2 - 1)[1]
+    torch.testing.assert_close((0.5 * log_variance).exp(), torch.full((1, 4, 8, 8), NOISE), atol=1e-3, rtol=0)
+
+
+def test_the_autoencoder_learns_from_parts_that_begin_where_a_latent_does(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, columns = np.mgrid[0:SIZE, 0:SIZE].astype(np.uint8)
+    where = np.stack([rows, columns, rows], -1)
+    monkeypatch.setattr(train_autoencoder, "pixels", lambda folder, number: where)
+    run = Run(tmp_path, 0.0, torch.device("cpu"), 0, False)
+    corners = ((train_autoencoder.parts(run, 3, 40)[:, :2, 0, 0] + 1) * 127.5).round()
+    assert len(corners.unique(dim=0)) > 20
+    assert not (corners % FACTOR).any()
 
 
 def test_the_autoencoder_begins_with_the_mean_colours_of_its_cells() -> None:

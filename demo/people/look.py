@@ -21,7 +21,7 @@ from .scenes import SCENES
 from .stages import Run, to_tensor
 from .styles import STYLES
 from .train import BUILD
-from .train_autoencoder import read_autoencoder
+from .train_autoencoder import edge_error, read_autoencoder
 from .train_unet import Base, read_tokenizer
 from .world import Picture, draw, picture, sample_person
 
@@ -58,11 +58,14 @@ def scenes(run: Run) -> Image.Image:
 
 
 def reconstructions(run: Run) -> Image.Image:
-    """Rows of pictures, each above what the autoencoder makes of them."""
+    """Rows of pictures, each above what the autoencoder makes of them; their errors are printed."""
     true = [draw(picture(UNSEEN, number)) for number in range(16)]
+    truth = to_tensor(map(np.asarray, true), torch.device("cpu"))
     network = read_autoencoder(run)
     with torch.no_grad():
-        made = network.decode(network.encode(to_tensor(map(np.asarray, true), torch.device("cpu")))[0])
+        made = network.decode(network.encode(truth)[0])
+    lost = edge_error(made, truth) / edge_error(truth, torch.zeros_like(truth))
+    print(f"mean absolute error {(made - truth).abs().mean():.4f} of -1..1, {100 * lost:.0f} % of the edges wrong")
     shown = [to_picture(each) for each in made]
     return sheet([*true[:8], *shown[:8], *true[8:], *shown[8:]], 8)
 

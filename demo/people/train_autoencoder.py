@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .autoencoder import Autoencoder, plain_autoencoder
+from .autoencoder import FACTOR, NOISE, Autoencoder, plain_autoencoder
 from .cache import SHARD, finished_shards, pixels, write_shard
 from .learning import Learner, read_mean
 from .pen import SIZE
@@ -22,9 +22,11 @@ PART = 64
 BATCH = 8
 RATE = 1.5e-3
 EDGES = 1.0
-"""Weight of the error of neighbours' differences, which keeps edges sharp."""
-PULL = 2e-4
-"""Weight of the pull of latents towards the normal distribution."""
+"""Weight of the error of neighbours' differences, which makes a good decoder's edges sharper.
+
+Only the decoder's own stage has it: as long as a place is uncertain, that error is smallest without any edge."""
+PULL = 1e-4
+"""Weight of the latents' mean square, which keeps them from growing until the noise on them is nothing."""
 
 
 def parts(run: Run, step: int, batch: int) -> Tensor:
@@ -35,7 +37,7 @@ def parts(run: Run, step: int, batch: int) -> Tensor:
 
 
 def _part(run: Run, number: int, dice: random.Random) -> NDArray[np.uint8]:
-    left, top = (round(dice.triangular(0, SIZE - PART)) for _ in range(2))
+    left, top = (FACTOR * round(dice.triangular(0, SIZE - PART) / FACTOR) for _ in range(2))
     return pixels(run.folder, number)[top : top + PART, left : left + PART]
 
 
@@ -53,15 +55,12 @@ def train_autoencoder(run: Run) -> None:
     for step in learner.steps(run.minutes):
         truth = parts(run, step, batch)
         with run.autocast():
-            mean, log_variance = network.encode(truth)
-            latents = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-            shown = network.decode(latents)
-        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+            latents = network.encode(truth)[0]
+            shown = network.decode(latents + NOISE * torch.randn_like(latents))
         learner.learn(
             batch,
             pixels=(shown - truth).abs().mean(),
-            edges=EDGES * edge_error(shown, truth),
-            pull=PULL * divergence,
+            pull=PULL * latents.square().mean(),
         )
 
 
@@ -83,10 +82,6 @@ def train_decoder(run: Run) -> None:
             latents = latents + NOISE * torch.randn_like(latents)
             shown = network.decode(latents)
         learner.learn(batch, pixels=(shown - truth).abs().mean(), edges=EDGES * edge_error(shown, truth))
-
-
-NOISE = 0.03
-"""Standard deviation of what is added to latents, so that what a U-Net gets wrong by a little does not show."""
 
 
 def read_autoencoder(run: Run) -> Autoencoder:
