@@ -13,7 +13,7 @@ from .weights.adapter_file import open_adapter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 1 where a file is no adapter that can be read."""
+    """Run the command line; returns 1 if any file is not a readable adapter."""
     parser = argparse.ArgumentParser(prog="python -m lib_ipadapter")
     inspect = parser.add_subparsers(required=True).add_parser("inspect", help="describe adapter files")
     inspect.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Return the facts of an adapter file, or its name and the `error` that keeps it from being one."""
+    """Return the properties of an adapter file, or its name and the `error` for any other file."""
     try:
         found = open_adapter(path).recognised
         digest = sha256(path)
@@ -44,5 +44,5 @@ def _as_text(found: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore  # file names that the console cannot show
+    sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore  # file names that the console cannot encode
     sys.exit(main())

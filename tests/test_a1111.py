@@ -254,7 +254,7 @@ def test_the_setting_turns_a_refusal_into_a_warning(a1111, modules) -> None:
     with a1111.stop_on_error(p, 1):
         raise IPAdapterError("does not fit.")
     assert p.sample() == "sampled"
-    assert p.comments == ["IP-Adapter unit 1: does not fit. The picture was made without it."]
+    assert p.comments == ["IP-Adapter unit 1: does not fit. The picture was generated without it."]
 
 
 class Run:
@@ -325,7 +325,7 @@ def test_a_refusal_that_the_web_ui_swallows_is_raised_after_the_pass(a1111, rows
         with contextlib.suppress(fastapi.HTTPException):
             inner(torch.zeros(1, 4, 2, 2), 1, cond=torch.zeros(1, 7, 5))
 
-    with pytest.raises(fastapi.HTTPException, match="rows of its own"):
+    with pytest.raises(fastapi.HTTPException, match="own batch of"):
         sampling(a1111, modules, Run(), inner, work)
 
 
@@ -390,7 +390,7 @@ def test_a_sampler_that_was_not_announced_is_refused_when_it_calls_the_model(a11
     sample = unannounced(a1111, p)
     sample()  # no pass is expected
     a1111.expect_passes(p)
-    with pytest.raises(fastapi.HTTPException, match="samples in its own way, as DemoFusion"):
+    with pytest.raises(fastapi.HTTPException, match="does its own sampling, as DemoFusion"):
         sample()
     a1111.before_process(p, False)
     sample()  # of the next generation
@@ -414,7 +414,7 @@ def test_a_sampler_that_was_not_announced_is_a_warning_if_the_setting_says_so(a1
     for _ in range(2):
         sample()
     (comment,) = p.comments
-    assert comment.endswith("The picture was made without it.")
+    assert comment.endswith("The picture was generated without it.")
 
 
 def test_a_reused_sampler_is_left_alone_if_no_unit_applies(a1111, modules) -> None:
@@ -518,7 +518,7 @@ NAME = "Faces/ip-adapter_SD15 [abcdef01]"
 def test_an_adapter_that_controlnet_applies_too_is_reported_once(a1111, caplog, unit, times) -> None:
     p = beside_controlnet(unit, unit)
     a1111.check_other_extensions(p, {"ip-adapter_sd15.safetensors"}, [])
-    assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is active in ControlNet's units") == times
+    assert len(p.comments) == caplog.text.count("ip-adapter_sd15 is also active in a ControlNet unit") == times
     p._ad_inner = True
     a1111.check_other_extensions(p, {"ip-adapter_sd15.safetensors"}, [])
     assert len(p.comments) == times
@@ -556,7 +556,7 @@ def test_a_script_with_its_own_sampling_is_refused(a1111) -> None:
         p.script_args = (chosen, *p.script_args[1:])
         a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
     p.script_args = (2, *p.script_args[1:])
-    with pytest.raises(IPAdapterError, match="img2img alternative test samples in its own way"):
+    with pytest.raises(IPAdapterError, match="img2img alternative test does its own sampling"):
         a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
 
 
@@ -594,7 +594,7 @@ def test_a_reference_for_each_picture_is_not_shared_with_other_machines(a1111) -
     a1111.check_other_extensions(p, {"a.safetensors"}, [unit(unfold=True)])
     distribute.world.jobs.append(job("a", ["ip-adapter"]))
     a1111.check_other_extensions(p, {"a.safetensors"}, [unit()])
-    with pytest.raises(IPAdapterError, match="cannot be shared with other machines"):
+    with pytest.raises(IPAdapterError, match="does not work with several machines"):
         a1111.check_other_extensions(p, {"a.safetensors"}, [unit(), unit(unfold=True)])
 
 

@@ -96,7 +96,7 @@ def test_composition_references_apply_to_composition_layers_only(host, session) 
 def test_composition_references_that_no_layer_would_use_are_refused(host, session) -> None:
     session.before_sampling(Processing(), [unit(composition_images=[photo(2)], weight_type="style transfer")])
     assert "composition_images" in host.refused[0]
-    assert "no composition layer acts" in host.refused[0]
+    assert "no composition layer is active" in host.refused[0]
 
 
 @pytest.mark.parametrize("model", ["base", "plus"])

@@ -118,7 +118,7 @@ def test_each_tensor_keeps_its_dtype(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("groups", [{"image_proj": {}, "ip_adapter": {}}, {}])
 def test_empty_groups_are_no_adapter(groups: dict[str, dict[str, Tensor]], tmp_path: Path) -> None:
     torch.save(groups, tmp_path / "a.bin")
-    with pytest.raises(IPAdapterError, match=r"a\.bin is no IP-Adapter .* it holds no tensors"):
+    with pytest.raises(IPAdapterError, match=r"a\.bin is not an IP-Adapter .* it has no tensors"):
         open_adapter(tmp_path / "a.bin")
 
 

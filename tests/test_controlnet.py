@@ -92,7 +92,7 @@ def test_older_field_names_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("more", "field", "says"),
     [
-        ({"module": "canny"}, "module", "Send units for other preprocessors to ControlNet"),
+        ({"module": "canny"}, "module", "Send units with other preprocessors to ControlNet"),
         ({"module": 5}, "module", "not 5"),
         ({"module": "none"}, "module", "ip-adapter-auto"),
         ({"model": "None"}, "model", "is required"),
@@ -100,7 +100,7 @@ def test_older_field_names_are_accepted() -> None:
         ({"mask": "Yg=="}, "mask", "effective_region_mask"),
         ({"mask_image": "Yg=="}, "mask_image", "transparent"),
         ({"image": {"image": "YQ==", "mask": "Yg=="}}, "mask", "transparent"),
-        ({"image": ["YQ==", "Yg=="]}, "image", "a picture and a mask of it"),
+        ({"image": ["YQ==", "Yg=="]}, "image", "a picture and its mask"),
         ({"image": "/etc/passwd"}, None, ""),
         ({"ipadapter_input": "YQ=="}, "ipadapter_input", "could run code"),
         ({"batch_images": "/etc"}, "batch_images", "folder on the server"),
@@ -110,9 +110,9 @@ def test_older_field_names_are_accepted() -> None:
         ({"guidance_end": 2}, "end", "from 0 to 1"),
         ({"advanced_weighting": [1, "2"]}, "advanced_weighting", "list of numbers"),
         ({"advanced_weighting": [1] * 17}, "layers", "from 0 to 15"),
-        ({"images": ["Yg=="]}, "images", "says what images says, too"),
-        ({"guidance": 0.3}, "guidance", "says what end says, too"),
-        ({"colour": 1}, "colour", "is not a field"),
+        ({"images": ["Yg=="]}, "images", "means the same as images"),
+        ({"guidance": 0.3}, "guidance", "means the same as end"),
+        ({"colour": 1}, "colour", "is an unknown field"),
     ],
 )
 def test_what_cannot_be_translated_is_refused_with_its_remedy(more: dict[str, Any], field: str, says: str) -> None:

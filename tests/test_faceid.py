@@ -24,7 +24,7 @@ from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.weights.adapter_file import open_adapter
 from lib_ipadapter.weights.lora_layers import lora_layers
-from lib_ipadapter.weights.loras import lora_apart
+from lib_ipadapter.weights.loras import separate_lora
 
 pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed at this end of the versions")
 pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed at this end of the versions")
@@ -260,13 +260,13 @@ def test_several_pictures_of_a_person_are_concatenated_or_averaged(host, folder)
 REFUSED = {
     "no face": (unit("faceid", images=[text_of(picture(200, 200))]), "images[0] has no detectable face"),
     "no such face": (unit("faceid", face=3), "face is 3, but one face was found in images[0]"),
-    "tiles": (unit("faceid", tiles=True), "tiles has no meaning for faceid.bin, a FaceID adapter"),
-    "noise": (unit("faceid", noise=0.5, noise_type="fade"), "noise has no meaning"),
-    "structure without v2": (unit("faceid-plus", structure_weight=0.5), "structure_weight has no meaning"),
-    "a LoRA for portraits": (unit("portrait", lora_weight=0.5), "lora_weight has no meaning"),
+    "tiles": (unit("faceid", tiles=True), "tiles has no effect with faceid.bin, a FaceID adapter"),
+    "noise": (unit("faceid", noise=0.5, noise_type="fade"), "noise has no effect"),
+    "structure without v2": (unit("faceid-plus", structure_weight=0.5), "structure_weight has no effect"),
+    "a LoRA for portraits": (unit("portrait", lora_weight=0.5), "lora_weight has no effect"),
     "a variant it cannot be": (unit("faceid", variant="v2"), "variant does not fit: faceid.bin is a FaceID adapter"),
     "an encoder": (unit("faceid", encoder="tower"), "encoder is not used by faceid.bin"),
-    "a LoRA that is missing": (unit("alone", lora_weight=0.5), "alone_lora.safetensors was not found beside it"),
+    "a LoRA that is missing": (unit("alone", lora_weight=0.5), "alone_lora.safetensors was not found next to it"),
     "all and each": (unit("faceid", face="all", unfold=True), "face and unfold cannot go together"),
 }
 
@@ -339,7 +339,7 @@ def test_a_lora_that_does_not_fit_is_refused_with_a_reason(folder, tmp_path) -> 
     for words, given in cases.items():
         path = save(given, tmp_path / "faceid_lora.safetensors")
         with pytest.raises(IPAdapterError) as refused:
-            lora_apart(path, adapter, SD)
+            separate_lora(path, adapter, SD)
         assert words in str(refused.value)
 
 

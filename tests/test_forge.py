@@ -297,13 +297,13 @@ def test_a_pass_that_did_not_use_the_unet_is_refused(forge, modules, seen) -> No
             call(unet, [1, 0])
         return "latents"
 
-    with pytest.raises(fastapi.HTTPException, match="something computed in its place"):
+    with pytest.raises(fastapi.HTTPException, match="something replaced it"):
         p.sampler.launch_sampling(1, work)
     assert run.calls[-1] == "eject"
     assert hooks(unet) == 0
     modules.shared.opts.data["ipadapter_warn_only"] = True
     assert p.sampler.launch_sampling(1, work) == "latents"
-    assert "something computed in its place" in p.comments[0]
+    assert "something replaced it" in p.comments[0]
 
 
 def test_an_interrupt_before_the_first_call_is_no_refusal(forge) -> None:
@@ -320,7 +320,7 @@ def test_rows_without_marks_stop_the_generation(forge, modules) -> None:
         forge.on_cfg_denoiser(p.params())
         unet(torch.zeros(1, 4, 2, 2))
 
-    with pytest.raises(fastapi.HTTPException, match="another extension calls the U-Net without that"):
+    with pytest.raises(fastapi.HTTPException, match="another extension calls the U-Net without these marks"):
         p.sampler.launch_sampling(1, work)
     assert hooks(unet) == 0
 

@@ -75,7 +75,7 @@ PLACES: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", ["a.bin", "a.safetensors"])
 def test_code_in_a_torch_archive_is_not_run(name: str, place: str, tmp_path: Path) -> None:
     torch.save(PLACES[place](Call(tmp_path / "ran")), tmp_path / name)
-    assert "maybe code" in refusal(tmp_path / name)
+    assert "may run code" in refusal(tmp_path / name)
     assert not (tmp_path / "ran").exists()
 
 
@@ -115,7 +115,7 @@ def test_a_file_cut_short_anywhere_is_refused(name: str, tmp_path: Path) -> None
     whole = sound(tmp_path / name).read_bytes()
     for length in sorted({*range(1, 40), *range(40, len(whole), len(whole) // 60), len(whole) - 1}):
         (tmp_path / name).write_bytes(whole[:length])
-        assert "damaged, cut short" in refusal(tmp_path / name)
+        assert "damaged, incomplete" in refusal(tmp_path / name)
 
 
 PAGES = (b"<!DOCTYPE html><html>", b"\n\n  <html>", b"\xef\xbb\xbf<html>", b"<?xml version='1.0'?><Error>")
@@ -127,14 +127,14 @@ PAGES = (b"<!DOCTYPE html><html>", b"\n\n  <html>", b"\xef\xbb\xbf<html>", b"<?x
         (b"", "0 bytes"),
         *((page, "web page") for page in PAGES),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 44642768\n", "Git LFS pointer"),
-        (b"Invalid username or password.", "damaged, cut short"),
-        (b"PK", "damaged, cut short"),
-        (b"PK\x03\x04" + bytes(200), "damaged, cut short"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(50), "damaged, cut short"),
-        (bytes(8), "damaged, cut short"),
-        (bytes(5000), "damaged, cut short"),
-        (b"\xff" * 5000, "damaged, cut short"),
-        (random.Random(5).randbytes(5000), "damaged, cut short"),
+        (b"Invalid username or password.", "damaged, incomplete"),
+        (b"PK", "damaged, incomplete"),
+        (b"PK\x03\x04" + bytes(200), "damaged, incomplete"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "damaged, incomplete"),
+        (bytes(8), "damaged, incomplete"),
+        (bytes(5000), "damaged, incomplete"),
+        (b"\xff" * 5000, "damaged, incomplete"),
+        (random.Random(5).randbytes(5000), "damaged, incomplete"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.safetensors", "a.bin"])
@@ -181,7 +181,7 @@ FORGED = {
 @pytest.mark.parametrize("name", ["a.safetensors", "a.bin"])
 def test_a_forged_safetensors_header_is_refused(name: str, kind: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(FORGED[kind])
-    assert "damaged, cut short" in refusal(tmp_path / name)
+    assert "damaged, incomplete" in refusal(tmp_path / name)
 
 
 DTYPES = {"BOOL": 8, "U8": 8, "I8": 8, "I16": 16, "U16": 16, "I32": 32, "U32": 32, "I64": 64, "U64": 64, "C64": 64}
@@ -206,7 +206,7 @@ def test_a_dtype_that_no_adapter_has_raises_only_ipadaptererror(dtype: str, tmp_
 @pytest.mark.parametrize("described", [{}, {"__metadata__": {"format": "pt"}}])
 def test_a_safetensors_file_without_tensors_is_not_an_adapter(described: object, tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(safetensors(described))
-    assert "holds no tensors" in refusal(tmp_path / "a.safetensors")
+    assert "has no tensors" in refusal(tmp_path / "a.safetensors")
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_forged_pickle_is_refused(kind: str, tmp_path: Path) -> None:
 def test_a_tensor_without_its_own_storage_is_refused(tensor: torch.Tensor, tmp_path: Path) -> None:
     assert TENSORS["image_proj.proj.weight"].shape == (10, 7)
     torch.save(nested(TENSORS | {"image_proj.proj.weight": tensor}), tmp_path / "a.bin")
-    assert "image_proj.proj.weight has more elements than numbers" in refusal(tmp_path / "a.bin")
+    assert "image_proj.proj.weight has more elements than its storage" in refusal(tmp_path / "a.bin")
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\nb", "x" * 10_000])

@@ -495,7 +495,7 @@ def test_what_is_no_base64_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("address", ["https://example.com/a.png", "http://a", "HTTPS://EXAMPLE.COM/A.PNG", "file:///a"])
 def test_an_address_is_refused_as_one(address: str) -> None:
-    assert "addresses are not fetched" in refused(lambda: load(address)).sentence
+    assert "URLs are not fetched" in refused(lambda: load(address)).sentence
 
 
 def test_a_path_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_its_embeddings_come_from_other_face_models_than_faceids(host, given) ->
 def test_the_list_of_adapters_names_the_face_models_it_needs(host) -> None:
     listed = list_adapters(Session(host))
     notes = {entry["name"]: entry["note"] for entry in listed}
-    assert notes["ip-adapter.bin"] == "InstantID adapter, as far as one can tell, face models antelopev2"
+    assert notes["ip-adapter.bin"] == "InstantID adapter by default, face models antelopev2"
     assert "unnorm adapter by its name, face models buffalo_l" in notes["ip-adapter-faceid-portrait_sdxl_unnorm.bin"]
     with_controlnet = {entry["name"] for entry in listed if entry["controlnet"]}
     assert with_controlnet == {"ip-adapter.bin"}

@@ -355,7 +355,7 @@ def test_a_call_outside_of_sampling_is_refused_with_a_reason(host, extension) ->
     with pytest.raises(RefusedError, match="called with 3 rows, where 2"):
         begun.see(ROWS, 3)
     face_tokens_of(begun.p).run = None  # pyright: ignore[reportOptionalMemberAccess]
-    with pytest.raises(RefusedError, match="expected units at work"):
+    with pytest.raises(RefusedError, match="expected active units"):
         extension.latest_network.see(2)
 
 

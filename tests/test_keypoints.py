@@ -145,7 +145,7 @@ def test_a_place_moves_the_points(session) -> None:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "no object": ([], "must be asked for with an object"),
+    "no object": ([], "must be an object"),
     "no picture": ({"width": 64, "height": 64}, "image is empty"),
     "a path": ({"image": "/etc/passwd", "width": 64, "height": 64}, "files are not read by path"),
     "no width": ({"image": "", "height": 64}, "width must be a number from 64 to 4096"),
@@ -154,7 +154,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "half a place": ({"image": "", "width": 64, "height": 64, "place": [0.5, 0.5]}, "place must be three numbers"),
     "outside": ({"image": "", "width": 64, "height": 64, "place": [2, 0.5, 0.5]}, "place[0] must be a number"),
     "too small": ({"image": "", "width": 64, "height": 64, "place": [0, 0, 0]}, "place[2] must be a number from 0.02"),
-    "unknown": ({"size": 3}, "size is not a field that this version knows"),
+    "unknown": ({"size": 3}, "size is an unknown field"),
 }
 
 

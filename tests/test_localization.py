@@ -16,7 +16,7 @@ def test_texts_of_every_kind_are_found() -> None:
     found = labels()
     for text in (
         "Weight type",  # a label
-        "How several references become one.",  # a help
+        "How several references are combined.",  # a help
         "style transfer",  # a choice
         "Layers and steps",  # a fold
         "Number of units",  # a setting

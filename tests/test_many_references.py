@@ -124,9 +124,9 @@ def test_without_pictures_it_is_refused(webui, given: Any) -> None:
 
 WRONG: list[tuple[Any, str]] = [
     (__file__, "files are not read by path"),
-    ("http://127.0.0.1/a.png", "addresses are not fetched"),
-    (base64.b64encode(b"text").decode(), "is no picture"),
-    ({"path": __file__}, "is not a field that this version knows"),
+    ("http://127.0.0.1/a.png", "URLs are not fetched"),
+    (base64.b64encode(b"text").decode(), "is not a supported picture"),
+    ({"path": __file__}, "is an unknown field"),
     (3, "must be a picture as base64 text"),
 ]
 

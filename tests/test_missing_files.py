@@ -116,12 +116,12 @@ def test_a_missing_adapter_is_named(files, unet, tmp_path, kind: str) -> None:
 def test_a_missing_lora_is_refused_if_requested_and_otherwise_a_warning(files, unet, caplog) -> None:
     for kind in ("faceid", "faceid-plus", "faceid-plusv2"):
         with pytest.raises(
-            IPAdapterError, match=rf"lora_weight cannot act: {kind}.bin has no LoRA inside, and {kind}_lora"
+            IPAdapterError, match=rf"lora_weight has no effect: {kind}.bin contains no LoRA, and {kind}_lora"
         ):
             prepare(files, unet, kind, lora_weight=0.7)
         with caplog.at_level(logging.WARNING):
             assert prepare(files, unet, kind).lora is None
-        assert f"{kind}_lora.safetensors was not found beside it: the likeness will be weak." in caplog.text
+        assert f"{kind}_lora.safetensors was not found next to it: the likeness will be weak." in caplog.text
         assert prepare(files, unet, kind, lora_weight=0).lora is None
     assert prepare(files, unet, "faceid-lora", lora_weight=0.7).lora
 

@@ -409,7 +409,7 @@ def test_without_insightface_the_rest_is_measured(seeing: Session, monkeypatch: 
 
 def test_without_an_encoder_the_default_square_is_measured(blind: Session) -> None:
     told = checked(blind, text_of(picture(400, 300, 1)), model="without-encoder")
-    assert "needs the image encoder ViT-H/14, and no file with it was found" in told["advice"][0]
+    assert "needs the image encoder ViT-H/14, but no file with it was found" in told["advice"][0]
     assert shown(told["references"][0]["seen"][0]).size == (224, 224)
 
 

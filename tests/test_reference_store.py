@@ -90,7 +90,7 @@ def test_a_file_that_was_changed_is_not_restored(folder: Path) -> None:
 def test_a_folder_that_cannot_be_written_to_is_told_and_harms_nothing(tmp_path: Path, caplog) -> None:
     (tmp_path / "kept").write_text("a file where the folder should be")
     ReferenceStore(lambda: ReferenceStoreConfig(tmp_path / "kept", 1 << 20)).keep(reference(1))
-    assert "could not keep a reference" in caplog.text
+    assert "could not store a reference" in caplog.text
 
 
 def test_without_a_shelter_nothing_is_kept_or_found() -> None:

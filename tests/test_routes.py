@@ -287,8 +287,8 @@ def test_no_unit_makes_a_file_outside_the_folders_be_touched(session, folder, se
     [
         ({"weight": 9}, "weight", "weight must be a number from -5 to 5, not 9."),
         ({"model": "base.safetensor"}, "model", "Did you mean base.safetensors"),
-        ({"model": "sdxl"}, None, "Choose an adapter made for that, or load another checkpoint."),
-        ({"images": ["http://a/b.png"]}, "images[0]", "addresses are not fetched."),
+        ({"model": "sdxl"}, None, "Choose an adapter made for it, or load another checkpoint."),
+        ({"images": ["http://a/b.png"]}, "images[0]", "URLs are not fetched."),
         ({"crop": "round"}, "crop", "must be one of center, pad"),
     ],
 )

@@ -135,10 +135,10 @@ def test_features_of_another_width_are_refused(host, session) -> None:
 def test_tiles_are_used_as_they_were_saved(host, session) -> None:
     keep(session, "plain")
     keep(session, "tiled", tiles=True)
-    assert 'tiles does not go with "plain", which was saved without tiles' in refusal(
+    assert 'tiles does not match "plain", which was saved without tiles' in refusal(
         host, session, using("plain", tiles=True)
     )
-    assert 'tiles does not go with "tiled", which was saved in tiles; switch tiles on' in refusal(
+    assert 'tiles does not match "tiled", which was saved in tiles; switch tiles on' in refusal(
         host, session, using("tiled")
     )
     keep(session, "two", tiles=True, images=[photo(1), photo(2)])
@@ -148,11 +148,11 @@ def test_tiles_are_used_as_they_were_saved(host, session) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"images": [photo()]}, "embeds stands in the place of images"),
-        ({"noise": 0.5, "noise_type": "fade"}, "noise is made of pictures, which a saved reference does not have"),
-        ({"embeds": "anne"}, 'embeds "anne" is no file that was found. Did you mean anna.safetensors?'),
-        ({"embeds": "../tower"}, "is no file that was found"),
-        ({"embeds": "tower"}, "is no file that was found"),
+        ({"images": [photo()]}, "embeds replaces images"),
+        ({"noise": 0.5, "noise_type": "fade"}, "noise is made from pictures, which a saved reference does not have"),
+        ({"embeds": "anne"}, 'embeds "anne" was not found. Did you mean anna.safetensors?'),
+        ({"embeds": "../tower"}, "was not found"),
+        ({"embeds": "tower"}, "was not found"),
     ],
 )
 def test_what_does_not_go_together_is_refused(host, session, more: dict[str, Any], words: str) -> None:
@@ -171,7 +171,7 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     sentence = refusal(host, session, pasted)
     told = restored(p.extra_generation_params["IP-Adapter 1"], lambda _: None, partial(difference, session))
     assert told["note"] in sentence
-    assert "was another one when this was written down" in sentence
+    assert "has changed since this was written" in sentence
     assert "Give the name without the hash" in sentence
 
 
@@ -219,7 +219,7 @@ def test_a_name_that_would_be_mistaken_for_anothers_is_refused(session, host, ot
     path = host.folder / "saved" / other
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")
-    with pytest.raises(UnitError, match="is too much like"):
+    with pytest.raises(UnitError, match="is too similar to"):
         keep(session, overwrite=True)
     assert path.read_bytes() == b"x"
 
@@ -315,7 +315,7 @@ def test_a_file_with_the_other_kind_of_features_is_refused(host, session) -> Non
     (host.folder / "saved").mkdir()
     torch.save(features(host, 1)[0], host.folder / "saved" / "theirs.ipadpt")
     sentence = refusal(host, session, using("theirs", model="plus"))
-    assert f'"theirs" holds an image embedding ({FEATURES},) alone, but plus.bin takes hidden states' in sentence
+    assert f'"theirs" holds only an image embedding ({FEATURES},), but plus.bin takes hidden states' in sentence
 
 
 @pytest.mark.parametrize("kind", ["embed", "hidden"])

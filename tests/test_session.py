@@ -206,7 +206,7 @@ def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet,
     resting = other(*given)
     run.eject()
     assert torch.equal(resting, other(*given))
-    assert "rests while this checkpoint is at work" in caplog.text
+    assert "is off while this checkpoint is sampling" in caplog.text
 
 
 def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, unet) -> None:
@@ -291,11 +291,11 @@ def test_a_pruned_sdxl_takes_the_sites_that_it_has(session) -> None:
 
 
 WITHOUT_UNET = {
-    "double_blocks": "is of FLUX's kind, which has no U-Net, and an XLabs IP-Adapter for FLUX or a PuLID adapter for "
-    "FLUX or an InstantX IP-Adapter for FLUX does not run yet. Load a checkpoint made from",
-    "joint_blocks": "is of SD3.5's kind, which has no U-Net, and an InstantX IP-Adapter for Stable Diffusion 3.5 does",
-    "txt_norm": "is of Qwen-Image's kind, which has no U-Net, and an adapter for Qwen-Image does not run yet. Load",
-    "blocks_of_something_new": "has no U-Net of that kind, and adapters for other kinds of networks do not run yet.",
+    "double_blocks": "is FLUX, which has no U-Net, and an XLabs IP-Adapter for FLUX or a PuLID adapter for "
+    "FLUX or an InstantX IP-Adapter for FLUX is not supported yet. Load a checkpoint made from",
+    "joint_blocks": "is SD3.5, which has no U-Net, and an InstantX IP-Adapter for Stable Diffusion 3.5 is not",
+    "txt_norm": "is Qwen-Image, which has no U-Net, and an adapter for Qwen-Image is not supported yet. Load",
+    "blocks_of_something_new": "has a different network, which is not supported yet.",
 }
 
 
@@ -468,7 +468,7 @@ def test_what_makes_a_result_worse_is_shown_beside_the_picture(session, host, mo
     monkeypatch.setattr(features, "encode", full)
     monkeypatch.setattr(host, "compute_dtype", lambda: torch.bfloat16)
     session.before_generation(Processing(), [None, unit()])
-    assert host.comments == ["IP-Adapter 2: tower.safetensors did not fit on the device and ran on the CPU."]
+    assert host.comments == ["IP-Adapter 2: Not enough device memory for tower.safetensors; it ran on the CPU."]
 
 
 def test_units_are_read_once_a_generation(session, host, monkeypatch) -> None:

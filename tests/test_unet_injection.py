@@ -123,7 +123,7 @@ def test_tiles_repeat_the_rows(unet, given, unit) -> None:
 
 
 def test_rows_that_fit_no_copy_are_an_error_not_a_guess(unet, given, unit) -> None:
-    with pytest.raises(IPAdapterError, match=r"expected 5 rows.*3 came"):
+    with pytest.raises(IPAdapterError, match=r"expected 5 rows.*got 3"):
         with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given, slice(0, 3)))
 
 
@@ -213,7 +213,9 @@ def test_a_region_of_a_part_of_the_picture_is_an_error_not_a_guess(unet, given, 
         injection.inject()
         injection.call = DenoiserCall(call.row_kinds, call.bank, expected_size=whole)
         expected = (
-            pytest.raises(IPAdapterError, match=r"of 8 x 12 latent .* parts of 8 x 8") if refused else nullcontext()
+            pytest.raises(IPAdapterError, match=r"whole latent image, 8 x 12, but it got 8 x 8")
+            if refused
+            else nullcontext()
         )
         try:
             with expected:
@@ -356,7 +358,7 @@ def test_rows_changed_between_the_unet_and_attn2_are_an_error(unet, given, unit)
         lambda _module, args, kwargs: ((args[0][:3],), {"context": kwargs["context"][:3]}), with_kwargs=True
     )
     try:
-        with pytest.raises(IPAdapterError, match=r"expected 5 rows in .*attn2, but 3 came"):
+        with pytest.raises(IPAdapterError, match=r"expected 5 rows in .*attn2, but got 3"):
             with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given))
     finally:
         handle.remove()

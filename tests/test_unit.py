@@ -539,7 +539,7 @@ MERGING = [combine for combine in CHOICES["combine"] if combine != "concat"]
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_have_a_weight_between_them(name: str) -> None:
-    error = refused(LEAST | {name: [IDLE, IDLE]}, field=name, says=("no weight at all", "give one of them a weight"))
+    error = refused(LEAST | {name: [IDLE, IDLE]}, field=name, says=("all have weight 0", "give one of them a weight"))
     assert error.value == "2 pictures"
     refused(LEAST | {name: IDLE}, field=name)
     assert len(getattr(read_unit(LEAST | {name: [IDLE, "aGVsbG8="]}), name)) == 2
@@ -611,7 +611,7 @@ def test_a_negative_reference_has_no_mask() -> None:
     error = refused(
         LEAST | {"negative_images": ["aGVsbG8=", MASKED]},
         field="negative_images[1].mask",
-        says=("has no meaning", "the same everywhere"),
+        says=("has no effect", "the whole picture"),
     )
     assert error.value == "a picture"
     assert read_unit(LEAST | {"negative_images": [{"image": "aGVsbG8=", "weight": 0.5}]})

@@ -7,4 +7,4 @@ Box = tuple[float, float, float, float]
 """Left, upper, right and lower edge, as fractions of a picture's width and height."""
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
-"""All of a picture."""
+"""The whole picture."""

@@ -9,22 +9,22 @@ Value = TypeVar("Value")
 
 
 class Cache(Generic[Value]):
-    """Values by keys that hold every input of them; the last one stays even where it alone is over the limit.
+    """A thread-safe cache. A key must contain every input of its value.
 
-    A generation and the routes may use it at the same time.
+    The latest value stays even if it exceeds the limit by itself.
     """
 
     def __init__(self, limit: int, size: Callable[[Value], int]) -> None:
-        """`size` returns the bytes of a value; it is asked once for each, when the value is kept."""
+        """`size` returns the bytes of a value; it is called once, when the value is added."""
         self.limit = limit
         self.bytes = 0
-        """Of all values that are kept."""
+        """Total size of all values."""
         self._size = size
         self._entries: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def find(self, key: Hashable) -> Value | None:
-        """Return the value kept under `key`, now the most recently used one, or None."""
+        """Return the value for `key` and mark it as most recently used, or return None."""
         with self._lock:
             if key not in self._entries:
                 return None
@@ -32,7 +32,7 @@ class Cache(Generic[Value]):
             return self._entries[key][0]
 
     def keep(self, key: Hashable, value: Value) -> Value:
-        """Keep `value` under `key`, dropping what was used longest ago until all is within the limit; return it."""
+        """Add `value` for `key`, evict the least recently used values beyond the limit, and return `value`."""
         size = self._size(value)
         with self._lock:
             _, old = self._entries.pop(key, (None, 0))

@@ -1,15 +1,15 @@
-"""The error for what a person or a program can fix, and how values appear in its sentence."""
+"""Errors that a user or a client can fix, and how they show values."""
 
 import json
 import re
 
 MAX_SAID = 60
-"""Characters of a value that a sentence repeats."""
+"""Values longer than this are summarised in messages."""
 
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 STATUS = 422
-"""The HTTP status of whatever a client can fix."""
+"""HTTP status of errors that a client can fix."""
 
 
 class IPAdapterError(Exception):
@@ -27,16 +27,16 @@ class IPAdapterError(Exception):
 
     @property
     def remedy(self) -> str:
-        """What to do: the text after its first sentence, or all of it where there is only one.
+        """What to do: the text after the first sentence, or the whole text if there is only one.
 
-        A full stop inside quotes, as in a file's name, ends no sentence.
+        A full stop inside quotes, as in a file name, does not end a sentence.
         """
         plain = QUOTED.sub(lambda quoted: "_" * len(quoted[0]), self.sentence)
         end = re.search(r"\. (?=[A-Z])", plain)
         return self.sentence[end.end() :] if end else self.sentence
 
     def problem(self) -> dict[str, object]:
-        """Return the details of a problem, the JSON object of RFC 7807, with the unit's number and the remedy."""
+        """Return the error as an RFC 7807 problem, a JSON object, with the unit's number and the remedy."""
         return {
             "type": "about:blank",
             "title": "Unprocessable Entity",
@@ -48,37 +48,37 @@ class IPAdapterError(Exception):
 
 
 class UnrecognisedError(IPAdapterError):
-    """A file is intact, but neither an adapter nor an encoder: for example a ControlNet in the same folder."""
+    """A file is intact, but is neither an adapter nor an encoder: for example a ControlNet in the same folder."""
 
 
 class UnitError(IPAdapterError):
-    """A unit's field has a value that cannot be used; the field's name and the value are kept for API clients."""
+    """A unit's field has an invalid value; has the field's name and the value for API clients."""
 
     def __init__(self, field: str, value: object, sentence: str) -> None:
         super().__init__(f"{printable(field)} {sentence}")
         self.field = printable(field)
-        self.value = carried(value)
+        self.value = json_safe(value)
 
     def problem(self) -> dict[str, object]:
-        """Return the details, with the field and the value too."""
+        """Return the problem with the field and its value."""
         return super().problem() | {"field": self.field, "value": self.value}
 
 
 def printable(text: str, limit: int = 80) -> str:
-    """Return a text from anywhere in a form that fits a sentence: printable, and at most `limit` characters of it."""
+    """Return an untrusted text in a form for messages: printable, and cut to `limit` characters."""
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
-def carried(value: object) -> object:
-    """Return a value as a JSON answer can carry it: itself where it is short, else a few words for it."""
+def json_safe(value: object) -> object:
+    """Return a value for a JSON response: the value itself if it is simple and short, else a description."""
     if value is None or (isinstance(value, (int, float)) and abs(value) < 1 << 63):  # neither NaN nor infinity
         return value
     return printable(value) if isinstance(value, str) else brief(value)
 
 
 def brief(value: object) -> str:
-    """Return a value as it appears in a sentence: as JSON where it is short, else the name of its kind."""
+    """Return a value for a message: as JSON if it is short, else a description."""
     if isinstance(value, str) and len(value) > MAX_SAID:
         return f"a text of {len(value)} characters"
     if isinstance(value, int) and value.bit_length() > 64:

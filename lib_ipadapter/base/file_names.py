@@ -1,4 +1,4 @@
-"""Names that people give to what they save: which of them can be a file's name on every system, and which are alike."""
+"""Names that users give to saved files: which are valid on every operating system, and which collide."""
 
 import difflib
 import re
@@ -8,66 +8,66 @@ from collections.abc import Collection, Iterable
 from .errors import UnitError, brief
 
 HASH = re.compile(r" \[([0-9a-fA-F]*)\]$")
-"""What may follow a file's name: the first digits of its hash."""
+"""Optional suffix of a name: the first digits of the file's hash."""
 
 MAX_NAME = 60
-"""Characters of a name: with four bytes each, as much as a file name may have."""
+"""Maximum characters of a name: with four bytes each, they fit the limit of file systems."""
 FORBIDDEN = '<>:"/\\|?*[]'
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
-"""Names of devices on Windows, whatever comes after a dot (Microsoft, "Naming Files, Paths, and Namespaces")."""
+"""Reserved device names on Windows, with any extension (Microsoft, "Naming Files, Paths, and Namespaces")."""
 
 
 def refuse_name(name: str) -> None:
-    """Raise `UnitError` for a name that could not be a file's name on every system."""
-    allowed = f"must be 1 to {MAX_NAME} characters, none of them {FORBIDDEN} or unprintable, "
-    allowed += "with no dot or space at either end, and no name that Windows keeps for devices"
+    """Raise `UnitError` for a name that is not a valid file name on every operating system."""
+    allowed = f"must be 1 to {MAX_NAME} characters, without {FORBIDDEN} or unprintable characters, "
+    allowed += "without a dot or space at either end, and not a name that Windows reserves for devices"
     fits = 1 <= len(name) <= MAX_NAME and name.isprintable() and not set(name) & set(FORBIDDEN)
     if not fits or name.strip(" .") != name or RESERVED.fullmatch(name):
         raise UnitError("name", name, f"{allowed}.")
 
 
 def read_title(field: str, value: object) -> str:
-    """Return a name that is shown and is not a file's, without spaces around it; raises `UnitError` for others."""
+    """Return a display name, without spaces around it; raises `UnitError` for invalid names."""
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME or not value.isprintable():
         raise UnitError(field, value, f"must be a text of 1 to {MAX_NAME} characters, not {brief(value)}.")
     return value.strip()
 
 
 def alike(name: str) -> str:
-    """Return what two names have in common that some systems take for one: case, and how accents are written."""
+    """Return a key that is equal for names that some file systems treat as equal: it ignores case and Unicode form."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def refuse_taken(name: str, like: Collection[tuple[str, bool]], overwrite: bool) -> None:
-    """Raise `UnitError` for a name that is taken and may not be overwritten, or that is too much like another.
+    """Raise `UnitError` for a name that is taken, without `overwrite`, or too similar to another.
 
-    `like` are the names of all that is `alike`, each with whether it is this very one.
+    `like` has the existing names with the same `alike` key, each with whether it is exactly `name`.
     """
     if any(same for _, same in like) and not overwrite:
         raise UnitError("name", name, f'"{name}" is taken. Choose another one, or set overwrite to true.')
     if others := [other for other, same in like if not same]:
-        raise UnitError("name", name, f'"{name}" is too much like {others[0]}, which is there. Choose another one.')
+        raise UnitError("name", name, f'"{name}" is too similar to {others[0]}, which exists. Choose another one.')
 
 
 def without_hash(wanted: str) -> str:
-    """Return a name without the digits of a hash in brackets that may follow it."""
+    """Return a name without the optional hash digits in brackets after it."""
     return HASH.sub("", wanted.strip())
 
 
 def refuse_changed(field: str, wanted: str, name: str, digest: str) -> None:
-    """Raise `UnitError` where the digits of a hash that follow a name are not those of what has the name now."""
+    """Raise `UnitError` if the hash digits after a name do not match the current file's digest."""
     digits = HASH.search(wanted)
     if digits and not digest.startswith(digits[1].lower()):
         raise UnitError(
             field,
             wanted,
-            f'"{wanted}" was another one when this was written down: "{name}" now has the hash '
-            f"{digest[:12]}. Give the name without the hash to use it as it is.",
+            f'"{wanted}" has changed since this was written: "{name}" now has the hash {digest[:12]}. '
+            "Give the name without the hash to use the current one.",
         )
 
 
 def close_names(wanted: str, names: Iterable[str]) -> str:
-    """Return a question that names those like `wanted`, or nothing."""
+    """Return a question that suggests names similar to `wanted`, or ""."""
     known = {alike(name): name for name in names}
     close = difflib.get_close_matches(alike(wanted), known, n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(known[name] for name in close)}?" if close else ""

@@ -1,4 +1,4 @@
-"""Files on disk, whatever they hold: their state, their digest, and writing one whole or not at all."""
+"""Files on disk: their identity, their digest, and atomic writes."""
 
 import hashlib
 import secrets
@@ -11,7 +11,7 @@ from .errors import IPAdapterError
 
 
 def file_identity(path: Path) -> tuple[object, ...]:
-    """Return what distinguishes this state of a file from any other: path, time of change and size."""
+    """Return a key for a file and its current content: path, modification time and size."""
     try:
         state = path.stat()
     except OSError as error:
@@ -20,7 +20,7 @@ def file_identity(path: Path) -> tuple[object, ...]:
 
 
 def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal, read in pieces."""
+    """Return the file's SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -30,21 +30,21 @@ def sha256(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def sha256_once(path: Path, identity: tuple[object, ...]) -> str:
-    """Return a file's SHA-256, read once for each state that `file_identity` finds; a large one takes seconds."""
+    """Return a file's SHA-256, cached by its `file_identity`, because a large file takes seconds."""
     return sha256(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file completely or leave what was there; raises `OSError`."""
+    """Write a file completely or leave the existing one unchanged; raises `OSError`."""
     with written_whole(path) as part:
         part.write_bytes(content)
 
 
 @contextmanager
 def written_whole(path: Path) -> Generator[Path, None, None]:
-    """Yield a path to write to, which replaces `path` when the block ends without an error and is gone otherwise.
+    """Yield a temporary path that replaces `path` when the block ends, and is deleted if the block raises.
 
-    Missing folders are made. A link stays a link: the file that it points to is replaced. Raises `OSError`.
+    Creates missing folders. If `path` is a link, the file that it points to is replaced. Raises `OSError`.
     """
     target = path.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)

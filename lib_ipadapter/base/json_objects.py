@@ -1,4 +1,4 @@
-"""JSON objects that people and programs send: only with keys that are known."""
+"""Reads JSON objects of requests, allowing only known keys."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from .errors import IPAdapterError, UnitError, brief
 
 
 def read_object(what: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
-    """Return an object with no keys but these; raises `IPAdapterError` for anything else. `what` begins a sentence."""
+    """Return an object that has only known keys; raises `IPAdapterError` otherwise. `what` names it in the message."""
     if not isinstance(given, dict):
         raise IPAdapterError(f"{what} must be an object with {' and '.join(known)}, not {brief(given)}.")
     refuse_unknown("", given, known)
@@ -19,4 +19,4 @@ def refuse_unknown(field: str, given: dict[str, Any], known: Sequence[str]) -> N
     unknown = next((key for key in given if key not in known), None)
     if unknown is not None:
         name = f"{field}.{unknown}" if field else str(unknown)
-        raise UnitError(name, given[unknown], f"is not a field that this version knows; known are {', '.join(known)}.")
+        raise UnitError(name, given[unknown], f"is an unknown field; known fields are {', '.join(known)}.")

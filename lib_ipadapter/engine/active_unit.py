@@ -1,4 +1,4 @@
-"""A unit in one pass of sampling: what it adds at each site, for each kind of row."""
+"""A unit in one pass of sampling: the terms that it adds at each site, for each row kind."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -29,25 +29,25 @@ class ActiveUnit:
 
     @cached_property
     def layers(self) -> dict[int, LayerWeight]:
-        """What the unit does at each layer in this pass."""
+        """The unit's weight at each layer in this pass."""
         return layer_weights(of_pass(self.prepared.unit, self.info.hires), self.prepared.layout)
 
     @property
     def acts(self) -> bool:
-        """Whether the unit does anything in this pass."""
+        """Whether the unit is active in this pass."""
         unit = self.prepared.unit
         here = self.info.inner in INNER[unit.inner]
         return here and acts_in(unit, self.info.hires) and bool(self.layers)
 
     @property
     def pictures(self) -> int:
-        """After how many pictures of a batch the unit's references begin again."""
+        """Number of pictures in a batch after which the unit's references repeat: 1 without unfold."""
         groups = (self.prepared.plan.groups, self.prepared.plan.composition_groups)
         return lcm(*(len(each) for each in groups if each)) if self.prepared.unit.unfold else 1
 
     @cached_property
     def regional(self) -> bool:
-        """Whether the unit acts on some positions of the picture otherwise than on others."""
+        """Whether the unit's weight differs between positions of the picture."""
         plan = self.prepared.plan
         whole = plan.mask is not None or plan.area is not None
         groups = (*plan.groups, *plan.composition_groups)
@@ -55,15 +55,15 @@ class ActiveUnit:
 
     @property
     def lora(self) -> Lora | None:
-        """The LoRA that the unit brings, unless the prompt asks for the same one, which the web UI then applies."""
+        """The adapter's LoRA, or None where the prompt already loads it, because the web UI then applies it."""
         lora = self.prepared.lora
         return None if lora is None or lora.names & self.info.loras else lora
 
     @cached_property
     def face_tokens(self) -> Tensor:
-        """The image tokens of each kind of row, for what sees them in place of the text: (row kinds, tokens, width).
+        """The image tokens for InstantID's ControlNet, which takes them in place of text: (row kinds, tokens, width).
 
-        Weights have no part in that, as in InstantID, nor have places in the picture.
+        Weights and regions do not apply to it, as in InstantID.
         """
         groups, tokens_of = self.prepared.plan.groups, self.prepared.keys_values.tokens_of
         each = [group.sets for group in groups] if self.prepared.unit.unfold else [sets_of(groups)]
@@ -71,11 +71,11 @@ class ActiveUnit:
         return torch.stack([kind.flatten(0, 1) for kind in kinds])
 
     def factor(self, progress: float) -> float:
-        """Return what multiplies the unit's weight after the fraction `progress` (0..1) of the pass's steps."""
+        """Return the multiplier of the unit's weight at the fraction `progress` (0..1) of the pass's steps."""
         return factor_at(self.prepared.unit, progress)
 
     def terms(self, site: Site, factor: float, period: int, size: Size, queries: int) -> Iterator[Term]:
-        """Yield what the unit adds at a site where `factor` multiplies its weight, for `period` kinds of pictures."""
+        """Yield the unit's terms at a site, with its weight times `factor`, for `period` pictures of a batch."""
         at = self.layers.get(site.layer)
         if at is None:
             return
@@ -93,24 +93,23 @@ class ActiveUnit:
             yield Term(keys, values, weight, scaling, self._region(group, grid))
 
     def _unconditional(self, sets: Sequence[TokenSet]) -> list[TokenSet]:
-        """Return what unconditional rows attend where others attend these sets: as many tokens."""
+        """Return the unconditional counterpart of these sets, with the same number of tokens."""
         return [self.prepared.plan.unconditional] * len(sets)
 
     def _of_row_kinds(self, site: Site, group: AttentionGroup, inverted: bool) -> tuple[Tensor, Tensor]:
-        """Return a group's keys and values for rows under the prompt and under the negative prompt.
+        """Return a group's keys and values for conditional and unconditional rows: (2 row kinds, tokens, width).
 
-        (2 row kinds, tokens of all sets of the group, width). Where a layer is inverted, the negative prompt's rows get
-        what the prompt's would have got, and these get nothing.
+        In an inverted layer, unconditional rows get the conditional tokens and conditional rows get zeros.
         """
         keys_values = self.prepared.keys_values
         conditional = _weighted(*keys_values.at(site, group.sets), group.weights)
         if inverted:
-            nothing = torch.zeros_like(conditional[0]), torch.zeros_like(conditional[1])
-            return _stacked(nothing, conditional)
+            zeros = torch.zeros_like(conditional[0]), torch.zeros_like(conditional[1])
+            return _stacked(zeros, conditional)
         return _stacked(conditional, _weighted(*keys_values.at(site, self._unconditional(group.sets)), group.weights))
 
     def _region(self, group: AttentionGroup | None, grid: Size) -> Tensor | None:
-        """Return how far a group acts at each position of a grid, or None where it does so everywhere."""
+        """Return a group's weight at each position of a grid, 0..1, or None where it is 1 everywhere."""
         if (group, grid) not in self._regions:
             masks = [mask for mask in (self.prepared.plan.mask, group and group.mask) if mask]
             areas = [area for area in (self.prepared.plan.area, group and group.area) if area]
@@ -126,7 +125,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 def _weighted(keys: Tensor, values: Tensor, weights: tuple[float, ...]) -> Pair:
-    """Return the keys and values of several sets end to end, the values times each set's weight: (tokens, width)."""
+    """Return the sets' keys and values concatenated to (tokens, width), the values multiplied by each set's weight."""
     return keys.flatten(0, 1), (values * keys.new_tensor(weights).view(-1, 1, 1)).flatten(0, 1)
 
 
@@ -136,10 +135,10 @@ def _stacked(conditional: Pair, unconditional: Pair) -> Pair:
 
 
 def period_of(units: Sequence[ActiveUnit]) -> int:
-    """Return after how many pictures of a batch all units' references begin again."""
+    """Return the number of pictures in a batch after which the references of all units repeat."""
     return lcm(*(unit.pictures for unit in units))
 
 
 def row_kind(role: int, picture: int, period: int) -> int:
-    """Return the kind of a row: its place in a bank."""
+    """Return the kind of a row: its index in a bank."""
     return 2 * (picture % period) + (role == UNCOND)

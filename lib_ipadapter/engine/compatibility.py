@@ -1,4 +1,4 @@
-"""Whether a unit, its adapter, its files and the loaded checkpoint fit together; each refusal is a sentence."""
+"""Checks whether a unit, its adapter, its files and the loaded checkpoint fit together."""
 
 import json
 from collections.abc import Mapping
@@ -19,22 +19,22 @@ from ..weights.families import FAMILY_FIELDS, adapters_for
 from ..weights.family import EMBED, HIDDEN
 
 FEATURE_WORDS = {EMBED: "an image embedding", HIDDEN: "hidden states"}
-"""What a family takes from an image encoder, as it stands in a sentence."""
+"""The encoder output that a family takes, in words."""
 
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """What adapters need to know of the loaded checkpoint's network."""
+    """What adapters need to know about the loaded checkpoint's network."""
 
     widths: Mapping[Site, int]
-    """Of each cross-attention, heads times dim; none for a network that is no U-Net of SD or SDXL."""
+    """heads * dim of each cross-attention; empty for a network that is not an SD or SDXL U-Net."""
     context_dim: int
     base: str
-    """Name of the base model of a network without such a U-Net, or "" where that is unknown."""
+    """Base model of a network without such a U-Net, or "" where it is unknown."""
 
 
 def loaded_network(network: nn.Module) -> LoadedNetwork:
-    """Return what adapters need to know of a network."""
+    """Return what adapters need to know about a network."""
     if attentions := find_attentions(network):
         return LoadedNetwork(widths(attentions), context_dim(attentions), "")
     return LoadedNetwork({}, 0, network_without_unet(dict(network.named_children())))
@@ -43,7 +43,7 @@ def loaded_network(network: nn.Module) -> LoadedNetwork:
 def mismatch(adapter: AdapterFile, loaded: LoadedNetwork) -> str:
     """Return why an adapter cannot run on the loaded checkpoint, or "" where it can.
 
-    A U-Net may lack some of its layout's sites, as pruned ones do; those that it has must fit in width.
+    A pruned U-Net may lack some of its layout's sites; the widths of the others must match.
     """
     if adapter.reason:
         return adapter.reason
@@ -59,16 +59,16 @@ def mismatch(adapter: AdapterFile, loaded: LoadedNetwork) -> str:
     return (
         f"{adapter.path.name} is for {found.base}, but the loaded checkpoint is "
         f"{base_name(loaded.context_dim, len(loaded.widths))}. "
-        "Choose an adapter made for that, or load another checkpoint."
+        "Choose an adapter made for it, or load another checkpoint."
     )
 
 
 def _without_unet(base: str) -> str:
-    """Return what a loaded checkpoint without the known cross-attentions is, as it stands in a sentence."""
+    """Return what a loaded checkpoint without a known U-Net is, as the end of a sentence."""
     if not base:
-        return "has no U-Net of that kind, and adapters for other kinds of networks do not run yet"
+        return "has a different network, which is not supported yet"
     known = " or ".join(adapters_for(base)) or f"an adapter for {base}"
-    return f"is of {base}'s kind, which has no U-Net, and {known} does not run yet"
+    return f"is {base}, which has no U-Net, and {known} is not supported yet"
 
 
 def refuse_mismatch(adapter: AdapterFile, network: nn.Module) -> None:
@@ -78,7 +78,7 @@ def refuse_mismatch(adapter: AdapterFile, network: nn.Module) -> None:
 
 
 def refuse_unused_fields(unit: Unit, adapter: AdapterFile) -> None:
-    """Raise `UnitError` for a field that has no meaning for the unit's adapter, and is set all the same."""
+    """Raise `UnitError` for a field that is set but has no effect with the unit's adapter."""
     found = adapter.recognised
     unused = set(FAMILY_FIELDS) - set(found.family.fields)
     if found.variant and "structure_weight" not in found.variant.settings:
@@ -88,25 +88,25 @@ def refuse_unused_fields(unit: Unit, adapter: AdapterFile) -> None:
     for name in sorted(unused):
         value, default = getattr(unit, name), FIELDS[name].default
         if value != default:
-            why = f"has no meaning for {adapter.path.name}, {found.title}; leave it at {json.dumps(default)}."
+            why = f"has no effect with {adapter.path.name}, {found.title}; leave it at {json.dumps(default)}."
             raise UnitError(name, value, why)
 
 
 def refuse_unseen_compositions(unit: Unit, layout: Layout) -> None:
-    """Raise `UnitError` where the unit names layers that are not there, or composition references that none sees."""
+    """Raise `UnitError` for layers that do not exist and for composition references that no layer uses."""
     composed = any(at.composition for at in layer_weights(unit, layout).values())
     if unit.composition_images and not composed:
         raise UnitError(
             "composition_images",
             f"{len(unit.composition_images)} pictures",
-            f"would not be seen: with weight type {unit.weight_type} and these weights no composition layer acts.",
+            f"would not be used: with weight type {unit.weight_type} and these weights no composition layer is active.",
         )
 
 
 def refuse_other_features(unit: Unit, saved: SavedReference, adapter: AdapterFile, encoder: EncoderFile | None) -> None:
-    """Raise `UnitError` where a saved reference holds nothing that the adapter takes, or another encoder's features."""
+    """Raise `UnitError` where a saved reference lacks the features that the adapter takes, or has another encoder's."""
     if encoder is None or adapter.recognised.family.face_embedding:
-        why = f'"{saved.name}" holds what an image encoder saw, but {adapter.path.name} sees faces. Send pictures.'
+        why = f'"{saved.name}" holds image features, but {adapter.path.name} takes face embeddings. Send pictures.'
         raise UnitError("embeds", unit.embeds, why)
     takes = adapter.recognised.family.takes
     own = {EMBED: (encoder.projection,), HIDDEN: (encoder.states, encoder.width)}
@@ -115,7 +115,7 @@ def refuse_other_features(unit: Unit, saved: SavedReference, adapter: AdapterFil
         raise UnitError(
             "embeds",
             unit.embeds,
-            f'"{saved.name}" holds {held} alone, but {adapter.path.name} takes {FEATURE_WORDS[takes]}. '
+            f'"{saved.name}" holds only {held}, but {adapter.path.name} takes {FEATURE_WORDS[takes]}. '
             "Choose an adapter of the other kind, or save the pictures again.",
         )
     known = saved.fingerprint in ("", fingerprint(encoder))
@@ -131,11 +131,11 @@ def refuse_other_features(unit: Unit, saved: SavedReference, adapter: AdapterFil
 
 
 def refuse_unsavable(unit: Unit) -> None:
-    """Raise `UnitError` where a unit has no references of its own, or some that could not be saved whole."""
+    """Raise `UnitError` where a unit has no references, or references with settings that cannot be saved."""
     if not unit.images and not unit.subject:
         raise UnitError("images", [], "is required: the pictures to save.")
     masked = next((f"images[{i}].mask" for i, picture in enumerate(unit.images) if picture.mask is not None), None)
     if masked:
         raise UnitError(
-            masked, "a picture", "cannot be saved: a region belongs to a unit. Leave it out, and give the unit a mask."
+            masked, "a picture", "cannot be saved: regions belong to units. Leave it out, and give the unit a mask."
         )

@@ -1,4 +1,4 @@
-"""Encoder inputs → what a projector takes of them: an image encoder's features, a face embedding, or both."""
+"""Encoder inputs → projector inputs: image features, face embeddings, or both."""
 
 import itertools
 import logging
@@ -28,7 +28,7 @@ from .token_plan import UNCONDITIONAL, AnyInput, EncoderInput, SavedInput, Token
 log = logging.getLogger(__name__)
 
 FACE_SIZE = 224
-"""Side in pixels of the aligned face that an encoder sees (README of IP-Adapter's authors, FaceID Plus)."""
+"""Size in pixels of the aligned face that the image encoder gets (IP-Adapter's README, FaceID Plus)."""
 
 FACE_EMBEDDING = 512
 """Numbers in a face embedding."""
@@ -37,21 +37,21 @@ FACE_EMBEDDINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
     NORMED: functional.normalize,
     RAW: lambda embedding: embedding,
 }
-"""How a face embedding enters a projector."""
+"""How families prepare a face embedding for their projector."""
 
 Encodable = EncoderInput | TokenSet
-"""What an image encoder is given: the pixels of an input, or for `UNCONDITIONAL` the unconditional picture."""
+"""What an image encoder can encode: an input, or the unconditional picture for `UNCONDITIONAL`."""
 
 
 @dataclass(frozen=True)
 class EncodingSettings:
-    """What features and image tokens depend on apart from files; read once for each preparation of a unit."""
+    """Settings that features and image tokens depend on; read once per preparation of a unit."""
 
     device: torch.device
     dtype: torch.dtype
-    """In which encoders run on that device."""
+    """Dtype in which encoders run on that device."""
     unconditional: str
-    """Which picture unconditional rows see without a negative reference, "mean" or "black"."""
+    """The picture encoded for unconditional rows without a negative reference: "mean" or "black"."""
 
 
 def encoding_settings(host: Host) -> EncodingSettings:
@@ -64,11 +64,11 @@ class Encoded:
 
     features: Mapping[Encodable, Features]
     settings: EncodingSettings
-    """Those that were used: the CPU's where the device was too full."""
+    """The settings that were used: those of the CPU where the device ran out of memory."""
 
 
 class FeatureMaker:
-    """Encodes inputs, and keeps their features for later generations."""
+    """Encodes inputs, and caches their features for later generations."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -83,14 +83,14 @@ class FeatureMaker:
         files: Mapping[str, ImageFile],
         settings: EncodingSettings,
     ) -> Encoded:
-        """Return the features of some inputs of a plan's files; only what is new is encoded.
+        """Return the features of inputs from a plan's files, encoding only those that are not cached.
 
-        Where the device is too full for the encoder, the CPU encodes in float32.
+        If the device runs out of memory, the CPU encodes in float32.
         """
         try:
             return Encoded(self._encode(encoder, wanted, files, settings), settings)
         except torch.cuda.OutOfMemoryError:
-            log.warning("%s did not fit on the device beside the checkpoint; encoding on the CPU.", encoder.path.name)
+            log.warning("Not enough device memory for %s; encoding on the CPU.", encoder.path.name)
         on_cpu = replace(settings, device=torch.device("cpu"), dtype=torch.float32)
         return Encoded(self._encode(encoder, wanted, files, on_cpu), on_cpu)
 
@@ -123,7 +123,7 @@ class FeatureMaker:
             self.seconds += time.perf_counter() - started
 
     def _with_progress(self, pixels: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Yield pictures one by one, and report to the host how many are done."""
+        """Yield pictures one by one, and report the progress to the host."""
         for done, each in enumerate(pixels):
             self.host.report_progress("encoding", done, len(pixels))
             yield each
@@ -133,10 +133,10 @@ class FeatureMaker:
 def taken_features(
     family: Family, encoded: Mapping[Encodable, Features], plan: TokenPlan, saved: SavedReference | None
 ) -> dict[AnyInput | TokenSet, Tensor]:
-    """Return what a family takes from an image encoder for each of a plan's inputs, encoded now or saved: (1, ...)."""
+    """Return the features that a family takes for each of a plan's inputs, encoded or saved: (1, ...) each."""
     taken: dict[AnyInput | TokenSet, Tensor] = {each: found.of(family.takes) for each, found in encoded.items()}
     if family.takes == EMBED and UNCONDITIONAL in taken:
-        # an empty picture has hidden states, but no image embedding: for that, unconditional rows see zeros
+        # Unconditional rows see zeros as image embedding, but the hidden states of an encoded blank picture.
         taken[UNCONDITIONAL] = torch.zeros_like(taken[UNCONDITIONAL])
     if saved:
         known = saved.features(family.takes).split(1)
@@ -147,9 +147,9 @@ def taken_features(
 def projector_inputs(
     family: Family, token_set: TokenSet, taken: Mapping[AnyInput | TokenSet, Tensor]
 ) -> tuple[Tensor, ...]:
-    """Return all that a family's projector takes of a token set's inputs, each (inputs, ...).
+    """Return the projector's arguments for a token set, each (inputs, ...).
 
-    `UNCONDITIONAL` counts as one input. `taken` is what comes from an image encoder; nothing where the family has none.
+    `UNCONDITIONAL` counts as one input. `taken` has the image features; it is empty for families without an encoder.
     """
     parts: list[Sequence[Tensor]] = []
     inputs = token_set.inputs or (UNCONDITIONAL,)
@@ -167,9 +167,9 @@ def _face_embedding(one: object) -> Tensor:
 
 
 def views(field: str, file: ImageFile, size: int, given: EncoderInput) -> list[Tensor]:
-    """Return what an encoder sees of an input, in pixels 0..1: the whole, then its squares, if it has any.
+    """Return the encoder's views of an input in pixels 0..1: the whole, then its squares, if any.
 
-    Each is (3, size, size). Noise is seeded by the picture, so that it is the same every time.
+    Each is (3, size, size). Noise is seeded by the picture, so it is the same every time.
     """
     picture = decode(field, file.content)
     if given.face:
@@ -188,7 +188,7 @@ def views(field: str, file: ImageFile, size: int, given: EncoderInput) -> list[T
 def _pixels(
     given: Encodable, fields: Mapping[str, tuple[str, ImageFile]], encoder: EncoderFile, settings: EncodingSettings
 ) -> list[Tensor]:
-    """Return the normalised pixels of an input and of its squares, or those of the unconditional picture."""
+    """Return the normalised pixels of an input and its squares, or of the unconditional picture."""
     if isinstance(given, TokenSet):
         return [UNCONDITIONAL_PIXELS[settings.unconditional](encoder)]
     return [normalise(each) for each in views(*fields[given.digest], encoder.image_size, given)]

@@ -1,4 +1,4 @@
-"""From a unit as the user set it to the image keys and values of every site, computing only what is new."""
+"""Prepares a unit: from the user's settings to the image keys and values of every site, with caches."""
 
 import logging
 import threading
@@ -28,7 +28,7 @@ from ..unit.unit import FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
 from ..weights.clip_vision import EncoderFile, fingerprint
 from ..weights.family import EMBED, HIDDEN
-from ..weights.loras import Lora, lora_apart, lora_inside, partner
+from ..weights.loras import Lora, lora_inside, partner, separate_lora
 from .compatibility import (
     refuse_mismatch,
     refuse_other_features,
@@ -60,12 +60,12 @@ from .tokens import KeysValues, keys_and_values, project, usable_tensors
 log = logging.getLogger(__name__)
 
 LORAS_LIMIT = 4
-"""LoRAs kept: memory maps, but where a scale had to be multiplied in."""
+"""LoRAs in the cache. Most are memory maps; those with a scale to multiply in take memory."""
 
 
 @dataclass(frozen=True)
 class PreparedUnit:
-    """A unit whose files were read and whose references were encoded."""
+    """A unit with its files read and its references encoded."""
 
     unit: Unit
     adapter: AdapterFile
@@ -75,31 +75,31 @@ class PreparedUnit:
     encoder: EncoderFile | None = None
     """The image encoder that the references were encoded with, if any."""
     unconditional: str = ""
-    """Which picture unconditional rows see, "mean" or "black", where they see any such picture."""
+    """The picture encoded for unconditional rows, "mean" or "black"; "" where none is."""
     saved: SavedReference | None = None
-    """Where the references come from, if the unit has a saved one."""
+    """The saved reference that the unit uses, if any."""
     lora: Lora | None = None
-    """The adapter's own LoRA, where it has one and the unit wants it."""
+    """The adapter's LoRA, where it has one and the unit does not switch it off."""
     subject: Subject | None = None
-    """Where some of the references come from, if the unit has a subject."""
+    """The subject whose references the unit uses, if any."""
     warnings: tuple[str, ...] = ()
-    """Sentences on what makes the result worse than it could be."""
+    """Sentences about what makes the result worse than it could be."""
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each picture's file, and of the saved reference and the subject, by its field."""
+        """SHA-256 of each picture's file, the saved reference and the subject, by field."""
         saved = {"embeds": self.saved.digest} if self.saved else {}
         subject = {"subject": self.subject.digest} if self.subject else {}
         return {field: file.digest for field, file in self.plan.files.items()} | saved | subject
 
     @property
     def own_files(self) -> list[ImageFile]:
-        """The pictures that the unit was sent itself; those of a subject are kept with it."""
+        """The unit's own pictures, without those of a subject, which are stored with the subject."""
         return [file for field, file in self.plan.files.items() if not field.startswith("subject")]
 
 
 class Preparation:
-    """Prepares units, and keeps what later generations need again: files, features, and keys and values."""
+    """Prepares units, and caches files, features, and keys and values for later generations."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -113,11 +113,11 @@ class Preparation:
 
     @property
     def encoding_seconds(self) -> float:
-        """Spent in encoders since the start."""
+        """Seconds spent in encoders since the start."""
         return self._features.seconds
 
     def prepare(self, unit: Unit, unet: nn.Module) -> PreparedUnit:
-        """Return the unit ready for `unet`; raises `IPAdapterError` with a sentence where it cannot run."""
+        """Return the unit prepared for `unet`; raises `IPAdapterError` where it cannot run."""
         adapter = self.adapter(unit)
         refuse_mismatch(adapter, unet)
         layout = adapter.layout
@@ -132,7 +132,7 @@ class Preparation:
         settings = encoding_settings(self.host)
         seen = encoder and adapter.recognised.family.takes != EMBED and plan.unconditional == UNCONDITIONAL
         unconditional = settings.unconditional if seen else ""
-        with outlasting_inference_mode():
+        with outside_inference_mode():
             keys_values, warnings = self._keys_and_values(unit, adapter, encoder, plan, saved, settings)
             lora, missing = self._lora(unit, adapter, layout)
         warnings = (*warnings, *missing)
@@ -141,26 +141,26 @@ class Preparation:
         )
 
     def adapter(self, unit: Unit) -> AdapterFile:
-        """Return the unit's adapter, as the variant that the unit says."""
+        """Return the unit's adapter, as the variant that the unit chooses."""
         return self.files.adapter(unit.model).as_variant(unit.variant)
 
     def plan(self, unit: Unit, adapter: AdapterFile) -> TokenPlan:
-        """Return the plan of a unit whose references are pictures, in which every face is found; it encodes nothing."""
+        """Return the plan of a unit whose references are pictures. Finds faces, but encodes nothing."""
         return self._plan(unit, adapter, None, self.pictures_of_subject(unit))
 
     def save(self, name: str, unit: Unit, overwrite: bool) -> SavedReference:
-        """Encode a unit's references and save their features; raises `IPAdapterError` where that cannot be done.
+        """Encode a unit's references and save their features; raises `IPAdapterError` where that fails.
 
-        Of the unit, its references with their weights count, and how they are encoded: adapter, encoder, crop, tiles.
+        Uses the unit's references with their weights, and its adapter, encoder, crop and tiles.
         """
         adapter = self.files.adapter(unit.model)
         encoder = self.files.encoder_for(adapter, unit.encoder)
         if encoder is None or adapter.recognised.family.face_embedding:
-            why = f"is {adapter.recognised.title}, which sees faces; these are not saved. Choose another one."
+            why = f"is {adapter.recognised.title}, and face embeddings cannot be saved. Choose another adapter."
             raise UnitError("model", unit.model, why)
         refuse_unsavable(unit)
         alone = references_alone(unit)
-        with self._saving, outlasting_inference_mode():
+        with self._saving, outside_inference_mode():
             path = self.files.path_to_save(name, overwrite)
             plan = plan_of(alone, self.pictures, whole_pictures(alone), more=self.pictures_of_subject(alone))
             squares = [each for reference in plan.references for each in reference.inputs]
@@ -173,16 +173,16 @@ class Preparation:
         return self.files.saved.open(path)
 
     def pictures_of_subject(self, unit: Unit) -> Given:
-        """Return the references of the subject that a unit names, if any."""
+        """Return the references of the unit's subject, if any."""
         return self._of_subject(unit, self._subject(unit))
 
     def _subject(self, unit: Unit) -> Subject | None:
         return self.files.subjects.find("subject", unit.subject) if unit.subject else None
 
     def _of_subject(self, unit: Unit, subject: Subject | None) -> Given:
-        """Return the references of a unit's subject, each with the picture that it would be in the unit.
+        """Return the references of a unit's subject, each as a `Picture` of the unit.
 
-        Raises `UnitError` where they do not go together with the unit's settings.
+        Raises `UnitError` where they contradict the unit's settings.
         """
         if subject is None:
             return ()
@@ -194,7 +194,7 @@ class Preparation:
         return [entry for entry in given if entry[1].weight]
 
     def _plan(self, unit: Unit, adapter: AdapterFile, saved: SavedReference | None, more: Given) -> TokenPlan:
-        """Return the unit's plan; an adapter that takes faces sees those that the unit means, of every picture."""
+        """Return the unit's plan; for an adapter that takes faces, with the faces that the unit selects."""
         if not adapter.recognised.family.face_embedding:
             return plan_of(unit, self.pictures, whole_pictures(unit), saved, more)
         pack = PACKS[adapter.recognised.pack]
@@ -213,7 +213,7 @@ class Preparation:
         saved: SavedReference | None,
         settings: EncodingSettings,
     ) -> tuple[KeysValues, tuple[str, ...]]:
-        """Return a unit's keys and values, and warnings; what was computed as usual is kept."""
+        """Return a unit's keys and values, and warnings. Only results with the requested settings are cached."""
         own = projector_settings(unit, adapter)
         key = (adapter.identity, encoder and encoder.identity, settings, plan.batches, *own.items())
         if (kept := self._keys_values.find(key)) is not None:
@@ -226,7 +226,7 @@ class Preparation:
         taken = taken_features(family, encoded.features, plan, saved)
 
         def tokens_of(batch: Sequence[TokenSet]) -> Tensor:
-            """Return the image tokens of some sets, projected in one go: (sets, tokens, context dim)."""
+            """Return the image tokens of several sets, projected in one batch: (sets, tokens, context dim)."""
             inputs = [projector_inputs(family, one, taken) for one in batch]
             merged = [_merge_features(one, each) for one, each in zip(batch, inputs, strict=True)]
             tokens = project(adapter, tensors, *map(torch.cat, zip(*merged, strict=True)), **own)
@@ -237,11 +237,11 @@ class Preparation:
         sets = tuple(one for batch in plan.batches for one in batch)
         made = keys_and_values(tensors, adapter.layout, tokens, settings.device, sets)
         if encoded.settings != settings:
-            return made, (f"{encoder.path.name} did not fit on the device and ran on the CPU." if encoder else "",)
+            return made, (f"Not enough device memory for {encoder.path.name}; it ran on the CPU." if encoder else "",)
         return self._keys_values.keep(key, made), ()
 
     def _lora(self, unit: Unit, adapter: AdapterFile, layout: Layout) -> tuple[Lora | None, tuple[str, ...]]:
-        """Return the LoRA that the adapter was trained with, from its own file or else from one of its own."""
+        """Return the LoRA that the adapter was trained with, from the adapter's file or from a separate file."""
         if "lora_weight" not in adapter.recognised.family.fields or not unit.lora_weight:
             return None, ()
         path = None if adapter.recognised.lora else self.files.lora_of(adapter)
@@ -251,25 +251,25 @@ class Preparation:
         if (kept := self._loras.find(key)) is not None:
             return kept, ()
         inside = path is None
-        lora = lora_inside(adapter, layout, usable_tensors(adapter)) if inside else lora_apart(path, adapter, layout)
+        lora = lora_inside(adapter, layout, usable_tensors(adapter)) if inside else separate_lora(path, adapter, layout)
         return self._loras.keep(key, lora), ()
 
 
 @contextmanager
-def outlasting_inference_mode() -> Generator[None, None, None]:
-    """Make tensors that can be used after the mode that the host is in just now."""
+def outside_inference_mode() -> Generator[None, None, None]:
+    """Leave the host's inference mode, so that the tensors made here can be used outside it later."""
     with torch.inference_mode(False), torch.no_grad():
         yield
 
 
 def encodable(plan: TokenPlan) -> list[Encodable]:
-    """Return what an image encoder is given for a plan, the unconditional picture first."""
+    """Return what an image encoder has to encode for a plan, the unconditional picture first."""
     unconditional: list[Encodable] = [UNCONDITIONAL] if plan.unconditional == UNCONDITIONAL else []
     return unconditional + [each for each in plan.inputs if isinstance(each, EncoderInput)]
 
 
 def projector_settings(unit: Unit, adapter: AdapterFile) -> dict[str, float]:
-    """Return the fields of a unit that its adapter's projector takes."""
+    """Return the unit's fields that its adapter's projector takes as arguments."""
     variant = adapter.recognised.variant
     return {name: getattr(unit, name) for name in (variant.settings if variant else ())}
 
@@ -285,14 +285,14 @@ def _merge_tokens(token_set: TokenSet, tokens: Tensor) -> Tensor:
 
 
 def _missing_lora(unit: Unit, adapter: AdapterFile) -> str:
-    """Return that an adapter's LoRA is missing; raises `UnitError` where the unit asks for a strength of it."""
-    missing = f"{adapter.path.name} has no LoRA inside, and {partner(adapter.path)}.safetensors was not found beside it"
+    """Return a warning that an adapter's LoRA is missing; raises `UnitError` where the unit sets a weight for it."""
+    missing = f"{adapter.path.name} contains no LoRA, and {partner(adapter.path)}.safetensors was not found next to it"
     if unit.lora_weight != FIELDS["lora_weight"].default:
-        raise UnitError("lora_weight", unit.lora_weight, f"cannot act: {missing}. Put it there, or set 0.")
+        raise UnitError("lora_weight", unit.lora_weight, f"has no effect: {missing}. Put it there, or set 0.")
     log.warning("%s: the likeness will be weak.", missing)
     return f"{missing}: the likeness will be weak. Put it there."
 
 
 def references_alone(unit: Unit) -> Unit:
-    """Return a unit with nothing but its references, and how these are seen."""
+    """Return a unit reduced to its references and the settings for encoding them."""
     return replace(unit, negative_images=(), composition_images=(), noise=0.0, mask=None, region="")

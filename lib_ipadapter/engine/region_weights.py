@@ -1,7 +1,7 @@
-"""Where a unit acts: masks and boxes, as weights of the positions of a site's grid.
+"""Region weights: masks and boxes resampled to the query positions of a site.
 
-A U-Net halves its picture with a stride of two and a padding of one, so each level has ceil(n / 2) rows and columns of
-the one before. Square roots of the number of positions give other, even transposed, grids at many sizes.
+A U-Net downsamples with stride 2 and padding 1, so each level has ceil(n / 2) rows and columns of the level before.
+Deriving the grid from the square root of the number of positions is wrong, or even transposed, at many sizes.
 """
 
 import math
@@ -16,10 +16,10 @@ from ..unit.region_text import Area
 
 
 def grid_of(latent: Size, level: int, queries: int) -> Size:
-    """Return the rows and columns of a site's positions, for a latent picture of this size.
+    """Return the rows and columns of a site's query positions, for a latent image of this size.
 
-    Where another extension changes the size inside the U-Net, so that `queries` fits no halving, the grid of as many
-    positions whose sides are nearest to the picture's is taken.
+    Where another extension changes the size inside the U-Net, so that `queries` does not match, the grid with that many
+    positions and the nearest aspect ratio is returned.
     """
     halved = [latent]
     while max(halved[-1]) > 1:
@@ -36,9 +36,9 @@ def _nearest(queries: int, aspect: float) -> Size:
 
 
 def of_mask(mask: Image.Image, box: Box, grid: Size) -> Tensor:
-    """Return a mask's part inside `box` on a grid, each position the mean of what it covers: (rows * columns,), 0..1.
+    """Return the part of a mask inside `box`, averaged over each position of a grid: (rows * columns,), 0..1.
 
-    `mask` has one channel of floats from 0 to 1. Pixels that lie in two positions count in part for each.
+    `mask` has one channel of floats from 0 to 1. A pixel that overlaps two positions counts partly in each.
     """
     left, upper, right, lower = box
     pixels = torch.frombuffer(bytearray(mask.tobytes()), dtype=torch.float32).view(mask.height, mask.width).double()
@@ -47,7 +47,7 @@ def of_mask(mask: Image.Image, box: Box, grid: Size) -> Tensor:
 
 
 def _shares(first: float, last: float, count: int, pixels: int) -> Tensor:
-    """Return how much of each position each pixel is, for `count` positions between two fractions: (count, pixels)."""
+    """Return each pixel's share in each of `count` positions between two fractions: (count, pixels)."""
     edges = (first + (last - first) * torch.arange(count + 1, dtype=torch.float64) / count) * pixels
     left, right = edges[:-1, None], edges[1:, None]
     pixel = torch.arange(pixels)
@@ -56,9 +56,7 @@ def _shares(first: float, last: float, count: int, pixels: int) -> Tensor:
 
 
 def of_area(area: Area, box: Box, grid: Size) -> Tensor:
-    """Return how far an area of the picture acts at each position of a grid on the picture's part inside `box`, the
-    mean over what the position covers: (rows * columns,), 0..1.
-    """
+    """Return an area's weight at each position of a grid over `box`, averaged per position: (rows * columns,), 0..1."""
     left, upper, right, lower = area.box
     rows = _between(upper, lower, area.feather, (box[1], box[3]), grid[0])
     columns = _between(left, right, area.feather, (box[0], box[2]), grid[1])
@@ -66,16 +64,16 @@ def of_area(area: Area, box: Box, grid: Size) -> Tensor:
 
 
 def _between(first: float, last: float, feather: float, span: tuple[float, float], count: int) -> Tensor:
-    """Return the mean over each of `count` positions of `span` of a step up at `first` less one at `last`: (count,)."""
+    """Return the weight of a feathered interval, averaged over each of `count` positions of `span`: (count,)."""
     edges = span[0] + (span[1] - span[0]) * torch.arange(count + 1, dtype=torch.float64) / count
     up = edges if first <= 0 else _ramp(edges - first, feather)
     down = torch.zeros_like(edges) if last >= 1 else _ramp(edges - last, feather)
     means = (up - down).diff() * count / (span[1] - span[0])
-    return means.round(decimals=9).float()  # nothing is to pass where rounding alone leaves something
+    return means.round(decimals=9).float()  # so that rounding errors do not leave a tiny weight outside
 
 
 def _ramp(beyond: Tensor, feather: float) -> Tensor:
-    """Return the integral, up to each point, of a step from 0 to 1 at 0 that takes `feather` in all."""
+    """Return the integral, up to each point, of a ramp from 0 to 1 that is centred at 0 and `feather` wide."""
     if not feather:
         return beyond.clamp(min=0.0)
     risen = (beyond + feather / 2).clamp(0.0, feather)
@@ -83,13 +81,13 @@ def _ramp(beyond: Tensor, feather: float) -> Tensor:
 
 
 def of_boxes(boxes: Sequence[Box], index: int, grid: Size) -> Tensor:
-    """Return how far box `index` covers each position, shared out where several boxes overlap: (rows * columns,)."""
+    """Return the weight of box `index` at each position, shared equally where boxes overlap: (rows * columns,)."""
     covered = torch.stack([_covered(box, grid) for box in boxes])
     return covered[index] / covered.sum(dim=0).clamp(min=1.0)
 
 
 def _covered(box: Box, grid: Size) -> Tensor:
-    """Return the part of each position that a box covers."""
+    """Return the fraction of each position that a box covers."""
     left, upper, right, lower = box
     rows, columns = _overlap(upper, lower, grid[0]), _overlap(left, right, grid[1])
     return torch.outer(rows, columns).flatten()

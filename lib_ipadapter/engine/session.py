@@ -1,4 +1,4 @@
-"""Generations: units in, adapters injected before sampling and ejected after it."""
+"""A session prepares units before each generation, injects them for sampling and ejects them afterwards."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Session:
-    """What the script's methods do, for any host. It lives as long as the web UI; generations share its files."""
+    """What the script's methods do, for any host. Lives as long as the web UI; generations share its caches."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -29,9 +29,9 @@ class Session:
         self.presets = Presets(lambda: host.folders().presets)
 
     def feeds_controlnet(self, p: Any, args: Iterable[Any]) -> bool:
-        """Return whether any unit's adapter comes with a ControlNet that sees its image tokens.
+        """Return whether any unit's adapter has a ControlNet that takes its image tokens, as InstantID does.
 
-        Units that cannot be read feed none; what is wrong with them is reported when the generation begins.
+        Invalid units do not count; their errors are reported when the generation begins.
         """
         try:
             adapters = [self.preparation.adapter(unit) for unit in units_of(p, args).values()]
@@ -40,7 +40,7 @@ class Session:
         return any(adapter.recognised.controlnet for adapter in adapters)
 
     def before_generation(self, p: Any, args: Iterable[Any]) -> None:
-        """Read and encode early, so that a unit that cannot run stops the generation before it costs anything."""
+        """Read and encode the units, so that a unit that cannot run stops the generation before sampling."""
         started, encoded = time.perf_counter(), self.preparation.encoding_seconds
         prepared = self._prepare(p, args)
         if prepared:
@@ -56,17 +56,17 @@ class Session:
         for file in {file.digest: file for each in prepared.values() for file in each.own_files}.values():
             self.references.keep(file)
         described = {unit_key(number): line_of(each) for number, each in prepared.items()}
-        # a new mapping, for the copies of `p` that are the cells of a plot share the old one
+        # A new mapping, because the cells of an X/Y/Z plot are copies of `p` that share the old one.
         p.extra_generation_params = without_units(p.extra_generation_params) | described
 
     def before_sampling(self, p: Any, args: Iterable[Any]) -> None:
-        """Let the units act on the pass of sampling that is about to begin. It needs no earlier call for this `p`."""
+        """Start the pass of sampling with its units. Needs no earlier call for this `p`."""
         prepared = self._prepare(p, args)
         if not prepared:
             return
         run = SamplingRun(list(prepared.values()), self.host.pass_info(p))
         self.host.while_sampling(p, run if run.acts else None)
-        if run.acts and log.isEnabledFor(logging.DEBUG):  # a line takes the adapter's hash, and this is asked each pass
+        if run.acts and log.isEnabledFor(logging.DEBUG):  # computing the line hashes the adapter's file
             for number, each in prepared.items():
                 log.debug("%s: %s", unit_key(number), line_of(each))
 
@@ -80,14 +80,14 @@ class Session:
 
 
 def line_of(prepared: PreparedUnit) -> str:
-    """Return what a picture's parameters say of a unit."""
+    """Return a unit's line in the picture's parameters."""
     encoder = prepared.encoder.path.name if prepared.encoder else ""
     circumstances = Circumstances(prepared.adapter.digest, encoder, prepared.unconditional, VERSION)
     return describe(prepared.unit, prepared.adapter.path.name, prepared.digests, circumstances)
 
 
 def costs(prepared: Collection[PreparedUnit], encoding: float, rest: float) -> str:
-    """Return what the units of a generation are in numbers, and the seconds they took, in a line for the log."""
+    """Return a line for the log: the number of units and image tokens, the time and the memory they take."""
     groups = [(*each.plan.groups, *each.plan.composition_groups) for each in prepared]
     tokens = sum(each.keys_values.tokens * len(sets_of(own)) for each, own in zip(prepared, groups, strict=True))
     size = sum(each.keys_values.bytes for each in prepared)

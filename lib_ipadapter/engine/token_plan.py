@@ -1,4 +1,4 @@
-"""What is to be encoded for a unit, and how its image tokens are attended: a plan that computes nothing."""
+"""The token plan of a unit: what has to be encoded, and how its image tokens are attended. Computes nothing."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,19 +30,19 @@ class EncoderInput:
     noise: tuple[str, float] | None = None
     """Kind and strength, 0..1."""
     enhance: tuple[int, float] | None = None
-    """Squares along its side that are encoded too, and the share of the whole in the mixture, 0..1."""
+    """Number of extra squares along a side, and the weight of the whole in the mix, 0..1."""
     face: Face | None = None
-    """The face that an adapter sees instead of the picture."""
+    """The face that is encoded instead of the picture."""
 
 
 @dataclass(frozen=True)
 class SavedInput:
-    """One square of a saved reference, whose features are in its file."""
+    """One encoded square of a saved reference."""
 
     digest: str
     """SHA-256 of the saved reference's file."""
     index: int
-    """Its place among the squares there."""
+    """Index of the square in the file."""
 
 
 AnyInput = EncoderInput | SavedInput
@@ -50,102 +50,102 @@ AnyInput = EncoderInput | SavedInput
 
 @dataclass(frozen=True)
 class TokenSet:
-    """The image tokens of one input, or of several that are merged into one."""
+    """The image tokens of one input, or of several inputs that are merged."""
 
     inputs: tuple[AnyInput, ...]
     combine: str = "concat"
-    """How several inputs are merged: a combine mode, of features or of tokens."""
+    """How several inputs are merged: a `combine` mode for features or tokens."""
     weights: tuple[float, ...] = ()
-    """Of each input, where they are merged."""
+    """Weight of each input in the merge."""
 
 
 UNCONDITIONAL = TokenSet(())
-"""What unconditional rows attend where no negative reference is given: it is made of no reference at all."""
+"""What unconditional rows attend without a negative reference; it has no inputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionGroup:
-    """Token sets that are attended together, under one softmax, and where."""
+    """Token sets that share a softmax, with their region."""
 
     sets: tuple[TokenSet, ...]
     weights: tuple[float, ...]
-    """What multiplies the unit's weight, for each set."""
+    """A multiplier of the unit's weight for each set."""
     mask: Image.Image | None = None
     tiles: tuple[Box, ...] = ()
-    """Places of all tiles of the reference of which this is one."""
+    """Boxes of all tiles of the reference, where this group is one of them."""
     tile: int = 0
     area: Area | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedReference:
-    """One reference as what goes into encoders for it: a square, its tiles, or its faces."""
+    """One reference as encoder inputs: a square, its tiles, or its faces."""
 
     inputs: tuple[AnyInput, ...]
     weight: float
     mask: Image.Image | None = None
     places: tuple[Box, ...] = ()
-    """Where its tiles act; a reference that is one square has none."""
+    """The region of each tile; empty without tiles."""
     area: Area | None = None
-    """Its place among several, where the unit gives each its own."""
+    """The reference's own region, where the unit gives each reference one."""
 
     @property
     def faces(self) -> list[Face]:
-        """The faces that stand for the reference."""
+        """The faces used from the reference."""
         return [each.face for each in self.inputs if isinstance(each, EncoderInput) and each.face]
 
 
 @dataclass(frozen=True)
 class TokenPlan:
-    """What is to be encoded for a unit, and how its image tokens are attended."""
+    """What has to be encoded for a unit, and how its image tokens are attended."""
 
     files: Mapping[str, ImageFile]
     """Each picture's file, by its field, such as `images[0]` or `mask`."""
     references: tuple[PreparedReference, ...]
     groups: tuple[AttentionGroup, ...]
     composition_groups: tuple[AttentionGroup, ...]
-    """What composition layers attend instead, where the unit has composition references."""
+    """What composition layers attend instead; empty without composition references."""
     unconditional: TokenSet
     """What unconditional rows attend."""
     mask: Image.Image | None
     area: Area | None
-    """Where the unit acts as a whole, in addition to the mask."""
+    """The region of the whole unit, in addition to the mask."""
 
     @property
     def batches(self) -> tuple[tuple[TokenSet, ...], ...]:
-        """All token sets, each once, in the batches in which they are projected."""
+        """All distinct token sets, in the batches in which they are projected."""
         images = sets_of(self.groups)
         compositions = tuple(each for each in sets_of(self.composition_groups) if each not in images)
         return tuple(batch for batch in ((self.unconditional,), images, compositions) if batch)
 
     @property
     def inputs(self) -> tuple[AnyInput, ...]:
-        """All inputs whose features are needed, each once."""
+        """All distinct inputs whose features are needed."""
         return tuple(dict.fromkeys(each for batch in self.batches for one in batch for each in one.inputs))
 
 
 def sets_of(groups: Sequence[AttentionGroup]) -> tuple[TokenSet, ...]:
-    """Return the token sets of some groups, each once."""
+    """Return the distinct token sets of some groups."""
     return tuple(dict.fromkeys(token_set for group in groups for token_set in group.sets))
 
 
 InputsOf = Callable[[str, Picture, ImageFile], Sequence[EncoderInput]]
-"""(field, picture, file) -> what an adapter sees of a picture."""
+"""(field, picture, file) -> the encoder inputs of a picture."""
 
 
 def whole_pictures(unit: Unit) -> InputsOf:
-    """Return how an adapter sees pictures: each as one square."""
+    """Return a function that makes one square of each picture."""
     enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
     return lambda _, picture, file: [EncoderInput(file.digest, picture.crop or unit.crop, enhance=enhance)]
 
 
 def faces_alone(faces_of: Callable[[str, ImageFile], Sequence[Face]]) -> InputsOf:
-    """Return how an adapter sees faces: each as a picture of its own."""
+    """Return a function that makes one input of each face in a picture."""
     return lambda field, _, file: [EncoderInput(file.digest, "center", face=face) for face in faces_of(field, file)]
 
 
 Given = Sequence[tuple[str, Picture, ImageFile]]
-"""References that have a weight, each with its field and its file."""
+"""References with a weight other than 0, each with its field and file."""
 
 
 def plan_of(
@@ -153,7 +153,8 @@ def plan_of(
 ) -> TokenPlan:
     """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read.
 
-    `saved` is what the unit's `embeds` names, `more` are the references of its `subject`, which follow its own.
+    `saved` is the saved reference of the unit's `embeds`; `more` are the references of its `subject`, which come after
+    the unit's own.
     """
     given = {name: _given(name, getattr(unit, name), images) for name in PICTURE_FIELDS}
     given["images"] = (*given["images"], *more)
@@ -208,13 +209,13 @@ def _prepared(
 
 
 def _of_saved(unit: Unit, saved: SavedReference) -> list[PreparedReference]:
-    """Return the pictures of a saved reference; raises `UnitError` where they were encoded for another use."""
+    """Return the pictures of a saved reference; raises `UnitError` where their tiles do not match the unit's."""
     for picture in saved.pictures:
         if bool(picture.places) != unit.tiles:
             how = "in tiles; switch tiles on" if picture.places else "without tiles; switch tiles off"
-            raise UnitError("tiles", unit.tiles, f'does not go with "{saved.name}", which was saved {how}.')
+            raise UnitError("tiles", unit.tiles, f'does not match "{saved.name}", which was saved {how}.')
     if unit.tiles and unit.combine != "concat" and len(saved.pictures) > 1:
-        raise UnitError("tiles", True, "keeps references apart: set combine to concat.")
+        raise UnitError("tiles", True, "cannot merge references: set combine to concat.")
     squares = (SavedInput(saved.digest, index) for index in itertools.count())
     return [
         PreparedReference(tuple(itertools.islice(squares, picture.squares)), picture.weight, places=picture.places)
@@ -225,9 +226,9 @@ def _of_saved(unit: Unit, saved: SavedReference) -> list[PreparedReference]:
 def _in_places(
     unit: Unit, places: Places, name: str, references: Sequence[PreparedReference]
 ) -> tuple[PreparedReference, ...]:
-    """Return references each in its place, if the unit gives each its own; the faces of one picture are then apart.
+    """Return the references, each with its own region if the unit divides the picture; faces then count separately.
 
-    Raises `UnitError` where there are more or fewer of them than named places.
+    Raises `UnitError` where their number differs from the number of regions.
     """
     if not places.divide or not references:
         return tuple(references)
@@ -240,7 +241,7 @@ def _in_places(
 
 
 def _persons(reference: PreparedReference, places: Places) -> list[PreparedReference]:
-    """Return a reference's faces as references of their own, in the order of the places, from left to right or down."""
+    """Return a reference's faces as separate references, ordered from left to right or from top to bottom."""
     faces = [each for each in reference.inputs if isinstance(each, EncoderInput) and each.face]
     if len(faces) < 2:
         return [reference]
@@ -249,37 +250,37 @@ def _persons(reference: PreparedReference, places: Places) -> list[PreparedRefer
 
 
 def _groups(unit: Unit, references: Sequence[PreparedReference]) -> tuple[AttentionGroup, ...]:
-    """Return the token sets that references become, and how these are attended."""
+    """Return the token sets of the references, grouped by how they are attended."""
     if unit.tiles:
         return tuple(_tiled(references))
     inputs = tuple(each for reference in references for each in reference.inputs)
     if unit.combine != "concat" and len(inputs) > 1 and not unit.unfold:
         weights = tuple(reference.weight for reference in references for _ in reference.inputs)
         return (AttentionGroup((TokenSet(inputs, unit.combine, weights),), (1.0,)),)
-    return tuple(_apart_or_together(unit, references))
+    return tuple(_separate_or_shared(unit, references))
 
 
-def _apart_or_together(unit: Unit, references: Sequence[PreparedReference]) -> Iterator[AttentionGroup]:
-    """Yield a group for each reference that acts alone, then one for all others."""
-    apart = [each for each in references if unit.unfold or each.mask is not None or each.area is not None]
-    for each in apart:
+def _separate_or_shared(unit: Unit, references: Sequence[PreparedReference]) -> Iterator[AttentionGroup]:
+    """Yield a group for each reference with its own picture or region, then one group for all others."""
+    separate = [each for each in references if unit.unfold or each.mask is not None or each.area is not None]
+    for each in separate:
         yield _group([each], each.mask, each.area)
-    together = [each for each in references if each not in apart]
-    if together:
-        yield _group(together)
+    shared = [each for each in references if each not in separate]
+    if shared:
+        yield _group(shared)
 
 
 def _group(
     references: Sequence[PreparedReference], mask: Image.Image | None = None, area: Area | None = None
 ) -> AttentionGroup:
-    """Return a group in which each input of some references is a token set of its own."""
+    """Return a group in which each input of the references is a separate token set."""
     sets = tuple(TokenSet((each,)) for reference in references for each in reference.inputs)
     weights = tuple(reference.weight for reference in references for _ in reference.inputs)
     return AttentionGroup(sets, weights, mask, area=area)
 
 
 def _tiled(references: Sequence[PreparedReference]) -> Iterator[AttentionGroup]:
-    """Yield every tile as a group of its own; several references share the strength, unless each has its place."""
+    """Yield one group per tile. References that share a region divide the weight between them."""
     for reference in references:
         weight = reference.weight / (1 if reference.area else len(references))
         for i, tile in enumerate(reference.inputs):
@@ -287,7 +288,7 @@ def _tiled(references: Sequence[PreparedReference]) -> Iterator[AttentionGroup]:
 
 
 def _unconditional(unit: Unit, given: Given, inputs_of: InputsOf) -> TokenSet:
-    """Return what unconditional rows attend: negative references, noise made of references, or nothing."""
+    """Return what unconditional rows attend: negative references, noise made from references, or `UNCONDITIONAL`."""
     if not unit.negative_images and not unit.noise:
         return UNCONDITIONAL
     noise = (unit.noise_type, unit.noise) if unit.noise else None

@@ -16,23 +16,23 @@ from .token_plan import TokenSet
 
 @dataclass(frozen=True)
 class KeysValues:
-    """The image keys and values of one unit at every site, without its weight, in float32 on the CPU."""
+    """The image keys and values of one unit at every site, before weighting, in float32 on the CPU."""
 
     of_site: Mapping[Site, tuple[Tensor, Tensor]]
-    """(sets, tokens, heads * dim) each."""
+    """Keys and values: (sets, tokens, heads * dim) each."""
     image_tokens: Tensor
-    """(sets, tokens, context dim), of which they were made."""
+    """The image tokens that they were computed from: (sets, tokens, context dim)."""
     sets: tuple[TokenSet, ...] = ()
-    """What each set is."""
+    """The token set at each index."""
 
     def at(self, site: Site, wanted: Sequence[TokenSet]) -> tuple[Tensor, Tensor]:
-        """Return the keys and values of some sets at a site: (wanted, tokens, heads * dim)."""
+        """Return the keys and values of the wanted sets at a site: (wanted, tokens, heads * dim)."""
         keys, values = self.of_site[site]
         places = [self._places[token_set] for token_set in wanted]
         return keys[places], values[places]
 
     def tokens_of(self, wanted: Sequence[TokenSet]) -> Tensor:
-        """Return the image tokens of some sets: (wanted, tokens, context dim)."""
+        """Return the image tokens of the wanted sets: (wanted, tokens, context dim)."""
         return self.image_tokens[[self._places[token_set] for token_set in wanted]]
 
     @cached_property
@@ -41,7 +41,7 @@ class KeysValues:
 
     @property
     def tokens(self) -> int:
-        """Image tokens of one set."""
+        """Number of image tokens in one set."""
         return self.image_tokens.shape[1]
 
     @property
@@ -51,9 +51,9 @@ class KeysValues:
 
 
 def project(adapter: AdapterFile, tensors: Mapping[str, Tensor], *features: Tensor, **settings: float) -> Tensor:
-    """Return the image tokens of some features (sets, ...): (sets, tokens, context dim), float32.
+    """Return the image tokens (sets, tokens, context dim) of features (sets, ...), in float32.
 
-    `features` are all that the projector takes of each set, and `settings` the fields of the unit that it also takes.
+    `features` are the projector's tensor arguments, and `settings` the fields of the unit that it also takes.
     """
     projector = adapter.projector()
     weights = {
@@ -73,7 +73,7 @@ def keys_and_values(
     device: torch.device,
     sets: tuple[TokenSet, ...] = (),
 ) -> KeysValues:
-    """Return each site's keys and values of `tokens` (sets, tokens, context dim), in float32, computed on `device`."""
+    """Return each site's keys and values for `tokens` (sets, tokens, context dim), in float32, computed on `device`."""
     tokens = tokens.to(device)
 
     def times(site: Site, name: str) -> Tensor:
@@ -85,7 +85,7 @@ def keys_and_values(
 
 
 def usable_tensors(adapter: AdapterFile) -> dict[str, Tensor]:
-    """Return the adapter's tensors after a look at every number; raises `IPAdapterError` for NaN and the like."""
+    """Return the adapter's tensors; raises `IPAdapterError` if any number is NaN or infinite."""
     tensors = adapter.tensors()
     refuse_unusable(adapter.path, tensors)
     return tensors

@@ -1,4 +1,4 @@
-"""The adapter and encoder files that a user has: found in folders, opened once, chosen by name."""
+"""The user's adapter and encoder files: found in folders, opened once, chosen by name."""
 
 import difflib
 import logging
@@ -27,7 +27,7 @@ Opened = TypeVar("Opened")
 
 
 class FileIndex(Generic[Opened]):
-    """The files of one sort below some folders; each is opened once, until it changes on the disk."""
+    """The files of one kind below some folders; each is opened once, until it changes on disk."""
 
     def __init__(
         self,
@@ -42,21 +42,21 @@ class FileIndex(Generic[Opened]):
         self._opened: dict[tuple[object, ...], Opened | IPAdapterError] = {}
 
     def rescan(self) -> None:
-        """Forget which files there are, so that files added or removed since are noticed."""
+        """Forget the list of files, so that the next use finds added and removed files."""
         self._paths = None
 
     def paths(self) -> dict[Path, str]:
-        """Return every candidate file and its name below its folder, with forward slashes."""
+        """Return every candidate file with its path relative to its folder, with forward slashes."""
         paths = self._paths  # another thread may rescan meanwhile
         if paths is None:
             paths = self._paths = _walk(self._folders(), self._extensions)
         return paths
 
     def open(self, path: Path) -> Opened:
-        """Return the opened file; raises the same `IPAdapterError` as often as asked, until the file changes."""
+        """Return the opened file; for a damaged file, raises the same `IPAdapterError` until the file changes."""
         found = self._opened_or_error(path)
         if isinstance(found, IPAdapterError):
-            raise type(found)(found.sentence)  # a new one: an error grows by each raise, and may be given a unit
+            raise type(found)(found.sentence)  # a new one: raising adds a traceback, and callers may set its unit
         return found
 
     def fault(self, path: Path) -> IPAdapterError | None:
@@ -65,7 +65,7 @@ class FileIndex(Generic[Opened]):
         return found if isinstance(found, IPAdapterError) else None
 
     def all(self) -> tuple[dict[str, Opened], dict[str, str]]:
-        """Return all files of this sort by name, and the damaged ones by name with their fault."""
+        """Return all files of this kind by name, and the error of each damaged one by name."""
         opened, damaged = dict[str, Opened](), dict[str, str]()
         for path, name in self.paths().items():
             found = self._opened_or_error(path)
@@ -79,7 +79,7 @@ class FileIndex(Generic[Opened]):
         """Return the one file called `wanted`; raises `UnitError` for none and for several."""
         found = _called(wanted, self.paths())
         if not found:
-            self.rescan()  # it may have been added since
+            self.rescan()  # it may have been added since the last scan
             found = _called(wanted, self.paths())
         paths = self.paths()
         if len(found) == 1:
@@ -87,9 +87,9 @@ class FileIndex(Generic[Opened]):
         if found:
             names = ", ".join(paths[path] for path in found)
             raise UnitError(
-                field, wanted, f'"{wanted}" fits several files: {names}. Give the folder and the extension.'
+                field, wanted, f'"{wanted}" matches several files: {names}. Give the folder and the extension.'
             )
-        raise UnitError(field, wanted, f'"{wanted}" is no file that was found.{self._advice(wanted)}')
+        raise UnitError(field, wanted, f'"{wanted}" was not found.{self._advice(wanted)}')
 
     def _opened_or_error(self, path: Path) -> Opened | IPAdapterError:
         try:
@@ -113,7 +113,7 @@ class FileIndex(Generic[Opened]):
 
 
 class ModelFiles:
-    """All adapter and encoder files of a web UI, its saved references and its subjects."""
+    """All adapter and encoder files, saved references and subjects of a user."""
 
     def __init__(self, folders: Callable[[], Folders]) -> None:
         self._folders = folders
@@ -137,20 +137,20 @@ class ModelFiles:
             self.encoders.choose("encoder", name)
 
     def lora_of(self, adapter: AdapterFile) -> Path | None:
-        """Return the file of the LoRA that was published with an adapter: beside it, or among the LoRAs; or None."""
+        """Return the LoRA file that belongs to an adapter, next to it or in the LoRA folders, or None."""
         name = f"{partner(adapter.path)}.safetensors"
         beside = [path for path in adapter.path.parent.iterdir() if path.name.lower() == name]
         among = (path for path in self.loras.paths() if path.name.lower() == name)
         return next(iter(beside), None) or next(among, None)
 
     def encoder_for(self, adapter: AdapterFile, name: str) -> EncoderFile | None:
-        """Return the encoder called `name`, or with `auto` one that fits; raises `IPAdapterError` where none does.
+        """Return the encoder called `name`, or for `auto` one that fits; raises `IPAdapterError` where none does.
 
-        None where the adapter takes nothing from an image encoder.
+        Returns None for an adapter that uses no image encoder.
         """
         if not adapter.recognised.width:
             if name != "auto":
-                why = f"is not used by {adapter.path.name}, which takes nothing but a face's vector. Choose auto."
+                why = f"is not used by {adapter.path.name}, which takes only a face embedding. Choose auto."
                 raise UnitError("encoder", name, why)
             return None
         if name != "auto":
@@ -159,7 +159,7 @@ class ModelFiles:
         if not fitting:
             needed = adapter.recognised.image_encoder
             raise IPAdapterError(
-                f"{adapter.path.name} needs the image encoder {needed}, and no file with it was found. Put one "
+                f"{adapter.path.name} needs the image encoder {needed}, but no file with it was found. Put one "
                 f"(.safetensors, .bin or .pth) into {self._folders().encoders[0]} and press refresh."
             )
         return min(fitting, key=lambda encoder: encoder.image_size)
@@ -174,7 +174,7 @@ class ModelFiles:
         return found
 
     def fault_of(self, field: str, name: str) -> str:
-        """Return what is wrong with what a unit's `subject` or `embeds` names, such as that it changed; or nothing."""
+        """Return what is wrong with a unit's `subject` or `embeds`, for example that it has changed, or ""."""
         looks = {"subject": lambda: self.subjects.find(field, name), "embeds": lambda: self.saved_reference(name)}
         try:
             looks[field]()
@@ -183,9 +183,9 @@ class ModelFiles:
         return ""
 
     def path_to_save(self, name: str, overwrite: bool) -> Path:
-        """Return where a reference is saved as `name`.
+        """Return the path to save a reference as `name`.
 
-        Raises `UnitError` for a name that no file can have and, unless it may be overwritten, for one that is taken.
+        Raises `UnitError` for an invalid file name and, without `overwrite`, for a name that is taken.
         """
         refuse_name(name)
         folders = self._folders().saved
@@ -215,18 +215,18 @@ class ModelFiles:
 
 
 def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:
-    """Return whether the features are as wide as the adapter takes them and, where towers of that width have a name,
-    come from the one it was trained with: ViT-g has an image embedding as wide as ViT-H's."""
+    """Return whether an encoder's features have the adapter's width and, for known encoders, come from the one that it
+    was trained with: ViT-g's image embedding is as wide as ViT-H's."""
     found = adapter.recognised
     wide, name = encoder.width_of(found.family.takes) == found.width, found.image_encoder
     return wide and (name not in ENCODERS.values() or encoder.name.startswith(name))
 
 
 def _walk(folders: Iterable[Path], extensions: tuple[str, ...]) -> dict[Path, str]:
-    """Return files with these extensions below `folders` and their names there.
+    """Return files with these extensions below `folders`, with their relative paths.
 
-    Links are followed, and nothing is listed twice.
-    Of files with one name below several folders, that of the first folder counts.
+    Links are followed, and no file is listed twice. If several folders have a file of the same name, the first folder
+    wins.
     """
     found: dict[str, Path] = {}
     seen: set[str] = set()
@@ -248,7 +248,7 @@ def _is_new(path: Path, seen: set[str]) -> bool:
 
 
 def _called(wanted: str, paths: Mapping[Path, str]) -> list[Path]:
-    """Return the files called `wanted`: by the whole name, else by it in any case, else by a part of it."""
+    """Return the files called `wanted`: by the exact name, else ignoring case, else by a part of the name."""
     whole = _plain(wanted)
     ways = (
         lambda name: name == whole,
@@ -260,12 +260,12 @@ def _called(wanted: str, paths: Mapping[Path, str]) -> list[Path]:
 
 
 def _plain(name: str) -> str:
-    """Return a name as it is compared: forward slashes, no ` [hash]` at its end."""
+    """Return a name for comparison: with forward slashes, without a trailing ` [hash]`."""
     return HASH.sub("", name.strip()).replace("\\", "/")
 
 
 def _spellings(name: str) -> set[str]:
-    """Return the ways to call a file: with and without its folder, with and without its extension."""
+    """Return the accepted names of a file: with and without its folder, with and without its extension."""
     whole = name.lower()
     base = whole.rsplit("/", 1)[-1]
     return {spelling for each in (whole, base) for spelling in (each, each.rsplit(".", 1)[0])}

@@ -1,4 +1,4 @@
-"""The references of earlier generations, kept by their hash, so that a picture's parameters restore them."""
+"""Stores the references of earlier generations by hash, so that infotext can restore them."""
 
 import hashlib
 import logging
@@ -14,19 +14,19 @@ from ..port import ReferenceStoreConfig
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
-"""Names of the store's files: SHA-256 and extension. Nothing else in its folder is ever opened or removed."""
+"""Names of the store's files: SHA-256 and extension. Other files in the folder are never opened or deleted."""
 
 
 class ReferenceStore:
-    """Picture files in one folder, as many as its limit allows; the least recently used are deleted first."""
+    """Picture files in one folder with a size limit; the least recently used are deleted first."""
 
     def __init__(self, config: Callable[[], ReferenceStoreConfig | None]) -> None:
         self._config = config
 
     def keep(self, reference: ImageFile) -> None:
-        """Keep a reference, or note that it was used again; with a limit of 0 keep nothing and remove what was kept.
+        """Store a reference, or mark it as just used; with a limit of 0, store nothing and delete all stored ones.
 
-        A folder that cannot be written to is logged: no generation is refused for it.
+        If the folder cannot be written to, this is only logged, because the generation does not need it.
         """
         config = self._config()
         if config is None:
@@ -37,7 +37,7 @@ class ReferenceStore:
                 _write(path, reference.content)
             _trim(config)
         except OSError as error:
-            log.warning("IP-Adapter could not keep a reference in %s: %s", config.folder, error)
+            log.warning("IP-Adapter could not store a reference in %s: %s", config.folder, error)
 
     def find(self, digits: str) -> str | None:
         """Return the picture whose SHA-256 begins with these 12 or more hexadecimal digits, as a data URL, or None."""
@@ -47,7 +47,7 @@ class ReferenceStore:
         for path in _files(config.folder):
             if path.name.startswith(digits):
                 content = path.read_bytes()
-                if hashlib.sha256(content).hexdigest() == path.stem:  # else it was damaged since
+                if hashlib.sha256(content).hexdigest() == path.stem:  # otherwise the file is damaged
                     return data_url(content)
         return None
 
@@ -65,7 +65,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _trim(config: ReferenceStoreConfig) -> None:
-    """Delete the least recently used files until the rest is within the limit."""
+    """Delete the least recently used files until the total is within the limit."""
     facts = sorted(((path.stat().st_mtime_ns, path) for path in _files(config.folder)), reverse=True)
     total = 0
     for _, path in facts:

@@ -1,7 +1,7 @@
-"""Saved references: what an encoder returned of some pictures, in a file with a name.
+"""Saved references (embeds): an encoder's features of some pictures, in a named file.
 
-Features are saved rather than image tokens, for they serve every adapter that was made for the encoder, and every way
-to combine them. Files are safetensors; those of ComfyUI and diffusers are read too.
+Features are saved rather than image tokens, because they work with every adapter for the same encoder and with every
+combine mode. Files are safetensors; files of ComfyUI and diffusers can be read too.
 """
 
 import json
@@ -20,20 +20,20 @@ from ..base.files import sha256, written_whole
 from ..weights.family import EMBED, HIDDEN
 from ..weights.shapes import Shape
 from ..weights.tensor_file import is_torch, read_metadata, read_shapes, read_tensors, refuse_unusable
-from ..weights.torch_archive import damaged, load_archive, refuse_hollow
+from ..weights.torch_archive import damaged, load_archive, refuse_oversized_view
 
 EXTENSIONS = (".safetensors", ".ipadpt")
-"""Of saved references; the second is ComfyUI's, which diffusers' documentation uses too."""
+"""Extensions of saved references; the second is ComfyUI's, which diffusers' documentation uses too."""
 
 MARK = "ip_adapter_reference"
 """Key of the metadata that marks our files; its value is the layout's version."""
 VERSION = "1"
 
 AXES = {EMBED: 2, HIDDEN: 3}
-"""Axes of the features of all squares."""
+"""Number of axes of each kind of features, for all squares together."""
 
 NEARLY_ONE = 1.001
-"""What the edge of a tile may reach, being a float."""
+"""Upper limit for a tile's edge, with a tolerance for rounding."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class SavedPicture:
 
     weight: float = 1.0
     places: tuple[Box, ...] = ()
-    """Where its tiles act, if it was encoded in tiles; otherwise it is one square."""
+    """The region of each tile; empty if it was encoded as one square."""
 
     @property
     def squares(self) -> int:
@@ -51,39 +51,39 @@ class SavedPicture:
 
 @dataclass(frozen=True, eq=False)
 class SavedReference:
-    """A file with the features of some pictures, in one state; they are read when asked for."""
+    """A file with the features of some pictures; features are read when needed."""
 
     path: Path
     digest: str
     """SHA-256 of the file, in hexadecimal."""
     pictures: tuple[SavedPicture, ...]
     shapes: Mapping[str, Shape]
-    """Of the features, by what a family takes: (squares, ...)."""
+    """Shape of each kind of features: (squares, ...)."""
     encoder: str = ""
-    """Name of the encoder's file; empty where it is not known."""
+    """Name of the encoder's file; empty where unknown."""
     fingerprint: str = ""
-    """The encoder's; empty where it is not known, as in imported files."""
+    """The encoder's fingerprint; empty where unknown, as in imported files."""
 
     @property
     def name(self) -> str:
         return self.path.stem
 
     def features(self, takes: str) -> Tensor:
-        """Return the features that a family takes, of all squares: (squares, ...), float32; raises `IPAdapterError`."""
+        """Return the features of this kind: (squares, ...), float32; raises `IPAdapterError` for a damaged file."""
         tensors = _tensors(self.path)
         refuse_unusable(self.path, tensors)
-        return tensors[takes].float().clone()  # no map of the file is kept, which would forbid its replacement
+        return tensors[takes].float().clone()  # a copy: on Windows, a memory map would prevent overwriting the file
 
 
 def open_saved(path: Path) -> SavedReference:
-    """Return the saved reference at `path`, looking at no numbers; raises `IPAdapterError` where it is none."""
+    """Return the saved reference at `path` from its header; raises `IPAdapterError` for any other file."""
     if is_torch(path):
         shapes = {takes: tuple(tensor.shape) for takes, tensor in _imported(path).items()}
         (squares, *_), *_ = shapes.values()
         return SavedReference(path, sha256(path), (SavedPicture(),) * squares, shapes)
     digest, metadata, shapes = sha256(path), read_metadata(path), read_shapes(path)
     if metadata.get(MARK) != VERSION:
-        raise UnrecognisedError(f"{path.name} is no saved reference of this version.")
+        raise UnrecognisedError(f"{path.name} is not a saved reference of this version.")
     try:
         pictures = tuple(map(_picture, json.loads(metadata["pictures"])))
         _refuse_shapes(pictures, shapes)
@@ -93,7 +93,7 @@ def open_saved(path: Path) -> SavedReference:
 
 
 def _picture(entry: Mapping[str, Any]) -> SavedPicture:
-    """Return a picture as the metadata has it; raises `ValueError` and the like for anything else."""
+    """Return a picture from its metadata; raises `ValueError`, `TypeError` or `LookupError` for anything else."""
     weight = float(entry["weight"])
     if not math.isfinite(weight) or not weight:
         raise ValueError(f"a weight of {weight}")
@@ -108,7 +108,7 @@ def _box(edges: Sequence[float]) -> Box:
 
 
 def _refuse_shapes(pictures: Sequence[SavedPicture], shapes: Mapping[str, Shape]) -> None:
-    """Raise `ValueError` where the features are not one for each square."""
+    """Raise `ValueError` where there is not exactly one entry of features per square."""
     squares = sum(picture.squares for picture in pictures)
     fits = all(len(shape) == AXES.get(takes) and shape[0] == squares for takes, shape in shapes.items())
     if not (squares and shapes and fits):
@@ -120,27 +120,28 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
 
 
 def _imported(path: Path) -> dict[str, Tensor]:
-    """Return the features in a file of ComfyUI_IPAdapter_plus or diffusers: one kind, of one or more pictures.
+    """Return the features in a file of ComfyUI_IPAdapter_plus or diffusers: one kind, for one or more pictures.
 
-    ComfyUI's holds one tensor, (pictures, ...). diffusers' is a list with a tensor an adapter, (1 or 2, pictures, ...),
-    the unconditional half first (`prepare_ip_adapter_image_embeds`); that half is computed here, as for any reference.
+    ComfyUI saves one tensor, (pictures, ...). diffusers saves a list with one tensor per adapter, (1 or 2, pictures,
+    ...), with the unconditional half first (`prepare_ip_adapter_image_embeds`). That half is ignored and computed here,
+    as for any reference.
     """
     content = load_archive(path)
     if isinstance(content, (list, tuple)):
         if len(content) != 1:
-            raise IPAdapterError(f"{path.name} holds references for {len(content)} adapters; save them one by one.")
+            raise IPAdapterError(f"{path.name} has references for {len(content)} adapters; save one file for each.")
         (content,) = content
         content = content[-1] if isinstance(content, Tensor) and content.dim() and len(content) in (1, 2) else None
     if not isinstance(content, Tensor) or content.dim() not in AXES.values() or 0 in content.shape:
-        raise UnrecognisedError(f"{path.name} holds no image features as ComfyUI's IP-Adapter or diffusers save them.")
-    refuse_hollow(path, "its tensor", content)
+        raise UnrecognisedError(f"{path.name} has no image features in the format of ComfyUI or diffusers.")
+    refuse_oversized_view(path, "its tensor", content)
     return {takes: content for takes, axes in AXES.items() if axes == content.dim()}
 
 
 def write_saved(
     path: Path, pictures: Sequence[SavedPicture], features: Mapping[str, Tensor], encoder: str, fingerprint: str
 ) -> None:
-    """Write a saved reference: all of it or nothing, in the place of what was there; raises `IPAdapterError`."""
+    """Write a saved reference completely or not at all, replacing an existing file; raises `IPAdapterError`."""
     metadata = {
         MARK: VERSION,
         "encoder": encoder,

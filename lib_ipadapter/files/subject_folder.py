@@ -1,7 +1,7 @@
-"""One subject's folder: its pictures, a record, and files of the user's own that may lie beside them.
+"""A subject's folder: its pictures, its record, and possibly files of the user's own.
 
-The record is written last and makes the folder a subject. Only files that were written here are replaced or deleted:
-those that the record names, that it has not adopted, and that are unchanged.
+The record is written last and makes the folder a subject. Only files that this extension wrote are replaced or deleted:
+those that the record lists, that are not adopted, and that are unchanged.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ def open_subject(folder: Path) -> Subject:
 
 
 def recorded(folder: Path) -> dict[str, SubjectPicture]:
-    """Return the pictures that a folder's record names, by file; none where it has no readable record."""
+    """Return the pictures in a folder's record, by file name; empty where it has no readable record."""
     try:
         return {picture.file: picture for picture in open_subject(folder).pictures}
     except IPAdapterError:
@@ -41,7 +41,7 @@ def files_in(folder: Path) -> dict[str, Path]:
 
 
 def unchanged_pictures(folder: Path) -> list[SubjectPicture]:
-    """Return the pictures of a folder's record whose files are still those that were recorded."""
+    """Return the pictures in a folder's record whose files have not changed."""
     there = files_in(folder)
     return [
         picture
@@ -58,19 +58,19 @@ def _has_digest(path: Path, digest: str) -> bool:
 
 
 def read_at_most(path: Path, limit: int) -> bytes:
-    """Return a file's content; raises `IPAdapterError` where it has more bytes than `limit` or cannot be read."""
+    """Return a file's content; raises `IPAdapterError` if it is larger than `limit` bytes or cannot be read."""
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
         raise IPAdapterError(f"{printable(path.name)} cannot be read: {error.strerror or error}.") from error
     if len(content) > limit:
-        raise IPAdapterError(f"{printable(path.name)} has more than {limit} bytes, the most that are read.")
+        raise IPAdapterError(f"{printable(path.name)} has more than {limit} bytes, the maximum.")
     return content
 
 
 def refuse_occupied(folder: Path, adopt: bool) -> None:
-    """Raise `UnitError` where a folder that is not a subject has files which a new subject would take as its own."""
+    """Raise `UnitError` if a folder is not a subject but has files, unless they may be adopted."""
     name = folder.name
     if os.path.lexists(folder) and not folder.is_dir():
         raise UnitError("name", name, f'"{name}" is a file in {folder.parent}. Choose another name.')
@@ -79,7 +79,7 @@ def refuse_occupied(folder: Path, adopt: bool) -> None:
         raise UnitError(
             "name",
             name,
-            f'"{name}" is a folder in {folder.parent} that is no subject, with {len(visible)} '
+            f'"{name}" is a folder in {folder.parent} that is not a subject, with {len(visible)} '
             f"{'file' if len(visible) == 1 else 'files'}. Choose another name, or set adopt to true to make its "
             "pictures part of the subject.",
         )
@@ -88,7 +88,7 @@ def refuse_occupied(folder: Path, adopt: bool) -> None:
 def write_subject(
     folder: Path, subject: Subject, files: Sequence[ImageFile], there: Sequence[SubjectPicture]
 ) -> Subject:
-    """Write a subject into a folder, all of it or nothing, and return it with the names that its files have.
+    """Write a subject into a folder completely or not at all, and return it with the names of its files.
 
     Pictures that are `there` already, with the same content, are not written again. Raises `IPAdapterError`.
     """
@@ -97,13 +97,13 @@ def write_subject(
     used = {picture.file for picture in placed.pictures}
     for picture in there:
         if not picture.adopted and picture.file not in used:
-            with contextlib.suppress(OSError):  # the new record no longer names it
+            with contextlib.suppress(OSError):  # the new record no longer lists it
                 (folder / picture.file).unlink()
     return placed
 
 
 def _placed(folder: Path, subject: Subject, there: Mapping[str, SubjectPicture]) -> Subject:
-    """Return a subject whose pictures are called as their files: those that are `there`, by digest, or free names."""
+    """Return a subject with a file name for each picture: that of the same content `there`, or a free name."""
     taken = {alike(name) for name in names_in(folder)}
     pictures: list[SubjectPicture] = []
     for picture in subject.pictures:
@@ -124,7 +124,7 @@ def _names_like(name: str) -> Iterator[str]:
 
 
 def _write(folder: Path, subject: Subject, files: Sequence[ImageFile], there: set[str]) -> None:
-    """Write the pictures that are not there yet, then the record; raises `IPAdapterError`, with nothing left over."""
+    """Write missing pictures, then the record; on failure, removes what it wrote and raises `IPAdapterError`."""
     new_folder, written = not folder.exists(), list[Path]()
     try:
         for picture, file in zip(subject.pictures, files, strict=True):
@@ -144,9 +144,9 @@ def _write(folder: Path, subject: Subject, files: Sequence[ImageFile], there: se
 
 
 def remove_subject(folder: Path) -> list[str]:
-    """Remove a subject's own files, and the folder where nothing else is in it; return the names of what stays.
+    """Remove a subject's own files, and its folder if nothing else is in it; return the names of the files kept.
 
-    Of a link to a folder only the link is removed.
+    If the folder is a link, only the link is removed.
     """
     if folder.is_symlink():
         folder.unlink()
@@ -155,6 +155,6 @@ def remove_subject(folder: Path) -> list[str]:
         if not picture.adopted:
             (folder / picture.file).unlink()
     (folder / RECORD).unlink()
-    with contextlib.suppress(OSError):  # where anything else is in it
+    with contextlib.suppress(OSError):  # the folder has other files
         folder.rmdir()
     return sorted(names_in(folder))

@@ -1,4 +1,4 @@
-"""What a subject is: a named set of reference pictures, and the JSON record that says how each of them counts."""
+"""A subject, which is a named set of reference pictures, and its JSON record with each picture's weight and crop."""
 
 import hashlib
 import io
@@ -17,22 +17,22 @@ from ..unit.picture_fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT
 
 RECORD = "subject.json"
 VERSION = 1
-"""Of the record's layout."""
+"""Version of the record's format."""
 
 MAX_FILE = MAX_PICTURE_TEXT * 3 // 4
-"""Bytes of a picture file: the same limit as for a picture in a unit."""
+"""Maximum bytes of a picture file: the same limit as for a picture in a unit."""
 MAX_RECORD = 256 << 10
-"""Bytes of a record: sixteen pictures with notes and thumbnails."""
+"""Maximum bytes of a record: enough for sixteen pictures with notes and thumbnails."""
 
 THUMBNAIL = 96
-"""Pixels of a thumbnail's longer side."""
+"""Longer side of a thumbnail in pixels."""
 THUMBNAIL_URL = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/=]{0,12000}")
 
 BROKEN = (IPAdapterError, ValueError, TypeError, LookupError, RecursionError)
-"""What reading a damaged record raises."""
+"""Exceptions that reading a damaged record raises."""
 
 Progress = Callable[[int, int], None]
-"""Gets how many of how many pictures are done; may raise `IPAdapterError` to stop the work."""
+"""Called with (pictures done, pictures in total); may raise `IPAdapterError` to stop the work."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class SubjectPicture:
     """One picture of a subject, by its file."""
 
     file: str
-    """Name of the file beside the record."""
+    """Name of the file in the subject's folder."""
     digest: str
     """SHA-256 of the file, in hexadecimal."""
     weight: float = 1.0
     crop: str | None = None
-    """One of `fields.CROPS`, or None to use the unit's crop."""
+    """A name in `pictures.crops.CROPS`, or None to use the unit's crop."""
     note: str = ""
     thumbnail: str = ""
     """A small picture as a data URL."""
     adopted: bool = False
-    """Whether the file was in the folder before the subject; such a file is never deleted."""
+    """Whether the file was in the folder before the subject was saved; such a file is never deleted."""
 
 
 @dataclass(frozen=True)
@@ -63,24 +63,24 @@ class Subject:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything a generation uses of it: its pictures in order, with their weights and crops."""
+        """SHA-256 of everything that affects a generation: the pictures in order, with their weights and crops."""
         used = [[picture.digest, picture.weight, picture.crop] for picture in self.pictures]
         return hashlib.sha256(json.dumps(used).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class GivenPicture:
-    """A picture that a subject is made of."""
+    """A picture sent for a subject that is to be saved."""
 
     field: str
-    """What errors call it."""
+    """Its field name, for errors."""
     file: ImageFile
     settings: Mapping[str, Any]
-    """Weight, crop and note as JSON has them, not validated yet."""
+    """Weight, crop and note as JSON values, not validated yet."""
 
 
 def make_subject(name: str, notes: Any, given: Sequence[GivenPicture], progress: Progress) -> Subject:
-    """Return the subject made of these pictures; raises `UnitError` with the field for what cannot be used."""
+    """Return a subject of these pictures; raises `UnitError` with the field for invalid values."""
     refuse_name(name)
     if not 1 <= len(given) <= MAX_PICTURES:
         raise UnitError("pictures", f"{len(given)} pictures", f"must be 1 to {MAX_PICTURES}, not {len(given)}.")
@@ -97,7 +97,7 @@ def make_subject(name: str, notes: Any, given: Sequence[GivenPicture], progress:
 
 
 def _settings(field: str, given: Mapping[str, Any]) -> tuple[float, str | None, str]:
-    """Return weight, crop and note; raises `UnitError` for values that cannot be used."""
+    """Return weight, crop and note; raises `UnitError` for invalid values."""
     return (
         PICTURE_WEIGHT.read(f"{field}.weight", given.get("weight", 1.0)),
         read_crop(f"{field}.crop", given.get("crop")),
@@ -141,7 +141,7 @@ def read_record(name: str, content: bytes) -> Subject:
             raise ValueError(f"version {record['version']}, not {VERSION}")
         pictures = tuple(_picture(f"pictures[{i}]", entry) for i, entry in enumerate(record["pictures"]))
         if not 1 <= len(pictures) <= MAX_PICTURES:
-            raise ValueError(f"{len(pictures)} pictures, where 1 to {MAX_PICTURES} can be")
+            raise ValueError(f"{len(pictures)} pictures instead of 1 to {MAX_PICTURES}")
         return Subject(name, pictures, Text().read("notes", record["notes"]))
     except BROKEN as error:
         why = printable(str(error)) or type(error).__name__
@@ -151,7 +151,7 @@ def read_record(name: str, content: bytes) -> Subject:
 
 
 def _picture(field: str, entry: Mapping[str, Any]) -> SubjectPicture:
-    """Return a picture as a record has it; raises `ValueError` and the like, and `UnitError`, for anything else."""
+    """Return a picture from a record's entry; raises one of `BROKEN` for anything else."""
     refuse_unknown(field, dict(entry), ("file", "sha256", "weight", "crop", "note", "thumbnail", "adopted"))
     file, digest, thumbnail = entry["file"], entry["sha256"], entry["thumbnail"]
     if not isinstance(file, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
@@ -163,7 +163,7 @@ def _picture(field: str, entry: Mapping[str, Any]) -> SubjectPicture:
 
 
 def pictures_as_json(subject: Subject, images: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a subject's pictures as JSON has them, with an image for each, whole or a thumbnail."""
+    """Return a subject's pictures as JSON values, each with its image or thumbnail from `images`."""
     return [
         {"image": image, "weight": picture.weight, "note": picture.note}
         | ({"crop": picture.crop} if picture.crop else {})

@@ -1,5 +1,5 @@
-"""A subject as one zip, and back. Nothing in a zip is trusted: its files are read into memory, each up to a limit, and
-what is written afterwards has new names."""
+"""Exports and imports a subject as a zip. Zips are not trusted: files are read into memory up to a limit, and are later
+written under new names."""
 
 import io
 import stat
@@ -15,19 +15,19 @@ from ..unit.picture_fields import MAX_PICTURES
 from .subject_record import MAX_FILE, MAX_RECORD, RECORD, Subject, read_record, record_of
 
 MAX_ZIP = 256 << 20
-"""Bytes of a zip, and of all that is in it."""
+"""Maximum bytes of a zip, and of its uncompressed contents."""
 
 ENTRY = b"PK\x01\x02"
-"""How each entry of a zip's table of contents begins (APPNOTE.TXT, 4.3.12)."""
+"""Signature of each entry in a zip's central directory (APPNOTE.TXT, 4.3.12)."""
 MAX_ENTRIES = 100
-"""A subject has at most 18; the mark may be in a picture by chance, too."""
+"""Maximum number of signatures. A subject has at most 18 entries, but a picture may contain the signature by chance."""
 
 ENCRYPTED = 1
-"""Bit of an entry's flags (APPNOTE.TXT, 4.4.4)."""
+"""Flag bit of an encrypted entry (APPNOTE.TXT, 4.4.4)."""
 UNZIPPED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, LookupError, RuntimeError, EOFError)
-"""What the readers raise on a zip that is damaged or forged."""
+"""Exceptions that reading a damaged or malicious zip raises."""
 
 
 def to_zip(subject: Subject, files: Sequence[ImageFile]) -> bytes:
@@ -37,7 +37,7 @@ def to_zip(subject: Subject, files: Sequence[ImageFile]) -> bytes:
         for i, (picture, file) in enumerate(zip(subject.pictures, files, strict=True), 1)
     )
     kept = io.BytesIO()
-    with zipfile.ZipFile(kept, "w") as archive:  # pictures do not get smaller
+    with zipfile.ZipFile(kept, "w") as archive:  # stored, because pictures do not compress further
         archive.writestr(f"{subject.name}/{RECORD}", record_of(replace(subject, pictures=pictures)))
         for picture, file in zip(pictures, files, strict=True):
             archive.writestr(f"{subject.name}/{picture.file}", file.content)
@@ -45,13 +45,13 @@ def to_zip(subject: Subject, files: Sequence[ImageFile]) -> bytes:
 
 
 def from_zip(content: bytes) -> tuple[Subject, list[ImageFile]]:
-    """Return the subject in a zip with its picture files, which are yet to be decoded.
+    """Return the subject in a zip with its picture files, without decoding them.
 
-    Raises `IPAdapterError` for anything but one folder with a record and the pictures that it names.
+    Raises `IPAdapterError` for anything but one folder with a record and the pictures that it lists.
     """
     if len(content) > MAX_ZIP:
-        raise IPAdapterError(f"The zip has {len(content)} bytes; at most {MAX_ZIP} are read.")
-    if content.count(ENTRY) > MAX_ENTRIES:  # before an object is made of each
+        raise IPAdapterError(f"The zip has {len(content)} bytes; the maximum is {MAX_ZIP}.")
+    if content.count(ENTRY) > MAX_ENTRIES:  # checked before zipfile creates an object for each
         raise _refusal(f"it has more than {MAX_ENTRIES} entries")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -77,7 +77,7 @@ def _read(archive: zipfile.ZipFile) -> tuple[Subject, list[ImageFile]]:
 
 
 def _entries(infos: Sequence[zipfile.ZipInfo]) -> tuple[str, dict[str, zipfile.ZipInfo]]:
-    """Return the name of the one folder and the files in it; raises `IPAdapterError` for all that is not so."""
+    """Return the name of the zip's folder and its files; raises `IPAdapterError` for any other structure."""
     name = infos[0].filename.split("/")[0] if infos else ""
     entries: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
@@ -87,22 +87,22 @@ def _entries(infos: Sequence[zipfile.ZipInfo]) -> tuple[str, dict[str, zipfile.Z
         if stat.S_ISLNK(info.external_attr >> 16):
             raise _refusal(f"{printable(info.filename)} is a link")
         if info.compress_type not in UNZIPPED or info.flag_bits & ENCRYPTED:
-            raise _refusal(f"{printable(info.filename)} is compressed in a way that is not read, or has a password")
+            raise _refusal(f"{printable(info.filename)} has an unsupported compression, or a password")
         if file in entries:
             raise _refusal(f"{printable(info.filename)} is in it twice")
         if file:
             entries[file] = info
     if len(entries) > MAX_PICTURES + 1:
-        raise _refusal(f"it has {len(entries)} files, where a record and at most {MAX_PICTURES} pictures can be")
+        raise _refusal(f"it has {len(entries)} files, but only a record and {MAX_PICTURES} pictures are allowed")
     return name, entries
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
-    """Return an entry's content, whatever size it claims; raises `IPAdapterError` where it has more than `limit`."""
+    """Return an entry's content; raises `IPAdapterError` if it really has more bytes than `limit`."""
     with archive.open(info) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise _refusal(f"{printable(info.filename)} has more bytes than are read")
+        raise _refusal(f"{printable(info.filename)} is too large")
     return content
 
 

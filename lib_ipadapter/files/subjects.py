@@ -1,6 +1,6 @@
-"""The subjects that a user has, by name.
+"""The user's subjects, by name.
 
-Names come from people and programs, so they are compared with the folders that exist and never followed as paths.
+Names are untrusted, so they are compared with existing folders and never used as paths.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from .subject_folder import (
 from .subject_record import MAX_FILE, RECORD, Subject, SubjectPicture
 
 FILES_LIMIT = 64 << 20
-"""Bytes of picture files kept in memory, so that they are read from the disk once."""
+"""Bytes of picture files in the memory cache."""
 
 PICTURE_SUFFIXES = {
     ".png",
@@ -55,7 +55,7 @@ class Subjects:
         self._files: Cache[ImageFile] = Cache(FILES_LIMIT, lambda kept: len(kept.content))
 
     def all(self) -> tuple[dict[str, Subject], dict[str, str]]:
-        """Return all subjects by name, and the damaged ones by name with their fault."""
+        """Return all subjects by name, and the error of each damaged one by name."""
         opened, damaged = dict[str, Subject](), dict[str, str]()
         for name, folder in sorted(self._there().items()):
             try:
@@ -67,19 +67,19 @@ class Subjects:
     def find(self, field: str, wanted: str) -> Subject:
         """Return the subject called `wanted`; the first digits of its hash may follow in brackets.
 
-        Raises `UnitError` where there is none or where it has another hash, and `IPAdapterError` for a damaged one.
+        Raises `UnitError` if there is none or its hash differs, and `IPAdapterError` for a damaged one.
         """
         subject = open_subject(self._folder(field, wanted))
         refuse_changed(field, wanted, subject.name, subject.digest)
         return subject
 
     def files(self, subject: Subject) -> list[ImageFile]:
-        """Return a subject's picture files; raises `IPAdapterError` for one that is missing or was changed."""
+        """Return a subject's picture files; raises `IPAdapterError` for a file that is missing or changed."""
         folder = self._folder("subject", subject.name)
         return [self._file(folder, subject, picture) for picture in subject.pictures]
 
     def adoptable(self, name: str) -> dict[str, ImageFile]:
-        """Return the picture files in the folder called `name` that are no part of a subject yet, by file name."""
+        """Return the picture files in the folder called `name` that do not belong to a subject yet, by file name."""
         refuse_name(name)
         folder = self._folder_named(name)
         if not folder.is_dir():
@@ -92,10 +92,10 @@ class Subjects:
         }
 
     def save(self, subject: Subject, files: Sequence[ImageFile], overwrite: bool, adopt: bool) -> Subject:
-        """Write a subject, all of it or nothing, and return it with the names that its files have.
+        """Write a subject completely or not at all, and return it with the names of its files.
 
-        An existing one is replaced only with `overwrite`. A folder that is not a subject becomes one only with `adopt`;
-        pictures that are in it already are named in the record and not written again.
+        An existing subject is replaced only with `overwrite`. A folder with other files becomes a subject only with
+        `adopt`; pictures that are already in it are listed in the record and not written again.
         """
         with self._lock:
             folder = self._folder_to_save(subject.name, overwrite, adopt)
@@ -106,9 +106,9 @@ class Subjects:
             return write_subject(folder, subject, files, there)
 
     def delete(self, wanted: str) -> tuple[str, list[str]]:
-        """Remove a subject, damaged or not; return its name and the files in its folder that are not its own and stay.
+        """Remove a subject, damaged or not; return its name and the other files in its folder, which are kept.
 
-        Raises `IPAdapterError` where it cannot be removed. Of a link to a folder only the link is removed.
+        Raises `IPAdapterError` if it cannot be removed. If the folder is a link, only the link is removed.
         """
         with self._lock:
             folder = self._folder("name", wanted)
@@ -119,7 +119,7 @@ class Subjects:
                 raise IPAdapterError(why) from error
 
     def _there(self) -> dict[str, Path]:
-        """Return the folders of subjects by name; where two have the same name, that of the first folder."""
+        """Return the subjects' folders by name; if several folders have the same name, the first one wins."""
         found: dict[str, Path] = {}
         for folder in self._folders():
             with contextlib.suppress(OSError):  # such as a folder that does not exist yet
@@ -133,11 +133,11 @@ class Subjects:
         folder = there.get(name) or next((there[each] for each in there if alike(each) == alike(name)), None)
         if folder is None:
             advice = close_names(name, there) or " Save it first."
-            raise UnitError(field, wanted, f'"{wanted}" is no subject that was found.{advice}')
+            raise UnitError(field, wanted, f'"{wanted}" was not found.{advice}')
         return folder
 
     def _folder_named(self, name: str) -> Path:
-        """Return the subject's folder, or else an existing folder of that name, or else where it will be written."""
+        """Return the subject's folder, else an existing folder of that name, else the path to create."""
         folders = self._folders()
         if not folders:
             raise IPAdapterError("There is no folder for subjects.")
@@ -145,7 +145,7 @@ class Subjects:
         return self._there().get(name) or next(existing, folders[0] / name)
 
     def _folder_to_save(self, name: str, overwrite: bool, adopt: bool) -> Path:
-        """Return where a subject is written; raises `UnitError` where that would take the place of something else."""
+        """Return the folder to write a subject to; raises `UnitError` if that would replace something else."""
         folder, subjects = self._folder_named(name), self._there()
         names = {*subjects, *names_in(folder.parent)}
         like = [(each, each == name) for each in sorted(names) if alike(each) == alike(name)]
@@ -161,7 +161,7 @@ class Subjects:
         path = files_in(folder).get(picture.file)
         file = image_file_of(read_at_most(path, MAX_FILE)) if path else None
         if file is None or file.digest != picture.digest:
-            what = "is missing" if file is None else "was changed since the subject was saved"
+            what = "is missing" if file is None else "has changed since the subject was saved"
             raise IPAdapterError(
                 f'{printable(picture.file)} of the subject "{subject.name}" {what}. Put the picture back, or save the '
                 "subject again."

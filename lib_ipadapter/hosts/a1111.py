@@ -9,7 +9,7 @@ from ..base.errors import IPAdapterError
 from ..port import SamplingRunPort
 from .a1111_pass import A1111Pass
 from .instantid_a1111 import face_tokens_of, prepare
-from .sampling import act
+from .sampling import use_pass
 from .webui import WebUI
 
 
@@ -28,10 +28,10 @@ class A1111(WebUI):
             devices.torch_gc()
 
     def sampling_unet(self, p: Any) -> torch.nn.Module:
-        """Return the U-Net that will sample `p`; raises `IPAdapterError` where another program computes instead."""
+        """Return the U-Net that will sample `p`; raises `IPAdapterError` if an SD Unet, as TensorRT's, replaces it."""
         if sd_unet.current_unet is not None:
             raise IPAdapterError(
-                f"cannot act on the U-Net {sd_unet.current_unet.option.label}, which is not computed by torch. "
+                f"units do not work with the U-Net {sd_unet.current_unet.option.label}, which does not run in torch. "
                 "Set SD Unet to None in the settings, or switch the units off."
             )
         return p.sd_model.model.diffusion_model
@@ -51,10 +51,10 @@ class A1111(WebUI):
         tokens = face_tokens_of(p)
         if tokens:
             tokens.run = run
-        act(p, A1111Pass(p, run) if run else None)
+        use_pass(p, A1111Pass(p, run) if run else None)
 
     def answer_refusals(self, app: Any) -> None:
-        """The web UI's own API answers with all that a refusal holds."""
+        """Do nothing: the web UI's API already returns all details of an error."""
 
     def show_refusals(self) -> None:
-        """The web UI's own page shows what a generation raises."""
+        """Do nothing: the web UI's page already shows errors of a generation."""

@@ -1,4 +1,4 @@
-"""One pass of sampling in AUTOMATIC1111's web UI: what each row of each call of its model is."""
+"""A pass of sampling in AUTOMATIC1111's web UI: finds the role and picture of each row in each call of the model."""
 
 import itertools
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from .sampling import Pass, progress
 
 
 class A1111Pass(Pass):
-    """Watches the model inside the denoiser, whose rows are always a slice of the denoiser's whole batch."""
+    """Watches the model inside the denoiser; the rows of its calls are slices of the denoiser's batch."""
 
     @staticmethod
     def watched(params: Any) -> torch.nn.Module:
@@ -33,9 +33,9 @@ class A1111Pass(Pass):
 
 
 def row_table(params: Any, first_picture: int = 0) -> list[Row]:
-    """Return what each row of the denoiser's batch is: conds of each picture, then unconds (twice in edit models).
+    """Return the rows of the denoiser's batch: conds of each picture, then unconds (twice in edit models).
 
-    Source: modules/sd_samplers_cfg_denoiser.py, `CFGDenoiser.forward`, where `x_in` is put together.
+    Source: modules/sd_samplers_cfg_denoiser.py, `CFGDenoiser.forward`, where `x_in` is built.
     """
     batch = params.denoiser.sampler.sampler_extra_args["cond"].batch
     conds = [Row(COND, first_picture + picture) for picture, prompts in enumerate(batch) for _ in prompts]
@@ -55,15 +55,15 @@ def refuse_other_order(table: Sequence[Row], x: torch.Tensor) -> None:
     firsts = {row.picture: place for place, row in reversed(list(enumerate(table)))}
     if not all(torch.equal(x[place], x[firsts[row.picture]]) for place, row in enumerate(table)):
         raise IPAdapterError(
-            "expected the rows of a picture to be equal, but another extension has changed their order, so it "
-            "is not known which reference is whose. Switch unfold or that extension off."
+            "expected the rows of a picture to be equal, but another extension has changed their order, so references "
+            "cannot be matched to pictures. Switch off unfold or that extension."
         )
 
 
 def rows_by_place(table: Sequence[Row], whole: torch.Tensor, part: torch.Tensor) -> Sequence[Row] | None:
-    """Return the part of `table` for `part`, which the denoiser cut from `whole` along the rows as a view.
+    """Return the rows of `table` for `part`, a slice of `whole` that the denoiser made as a view.
 
-    None for anything else, as when another extension calls the model with a batch of its own.
+    Returns None for anything else, as when another extension calls the model with its own batch.
     """
     if part.untyped_storage().data_ptr() != whole.untyped_storage().data_ptr():
         return None
@@ -72,19 +72,19 @@ def rows_by_place(table: Sequence[Row], whole: torch.Tensor, part: torch.Tensor)
 
 
 def rows_by_text(table: Sequence[Row], params: Any, given: Any) -> list[Row]:
-    """Return what the rows of a batch that another extension made are, by the text that each of them sees.
+    """Return the rows of a batch that another extension made, identified by their text conditioning.
 
-    Self-attention guidance, for instance, calls the model once more with the negative prompt alone, and AnimateDiff
-    lets the U-Net see a window of the frames. Rows that see the same text stand for the pictures in their order.
-    Raises `IPAdapterError` for a text that is neither the prompt's nor the negative prompt's, or both.
+    Self-attention guidance, for instance, calls the model again with only the negative prompt, and AnimateDiff runs
+    the U-Net on a window of frames. Rows with the same text are assigned to the pictures in order. Raises
+    `IPAdapterError` for text that matches neither or both of prompt and negative prompt.
     """
     texts = [*seen_texts(params.text_cond), *seen_texts(params.text_uncond)]  # in the order of `table`
     alike = [tuple(i for i, text in enumerate(texts) if same_text(text, row)) for row in seen_texts(given)]
     if any(len({table[i].role for i in each}) != 1 for each in alike):
         raise IPAdapterError(
-            f"expected the denoiser's {len(table)} rows or a part of them, but another extension makes a batch of "
-            f"{len(alike)} rows of its own, and their text does not show which of them are the prompt's. "
-            "Switch that extension or the IP-Adapter units off."
+            f"expected the denoiser's {len(table)} rows or a part of them, but another extension uses its own batch of "
+            f"{len(alike)} rows, and their text does not show which of them belong to the prompt. "
+            "Switch off that extension or the IP-Adapter units."
         )
     turns = {each: itertools.cycle(each) for each in alike}
     return [table[next(turns[each])] for each in alike]

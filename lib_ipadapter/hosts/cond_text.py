@@ -1,4 +1,4 @@
-"""What text the rows of a batch see, which shows what they are where nothing else does."""
+"""The text conditioning of a batch's rows, which identifies rows that cannot be identified otherwise."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import torch
 
 
 def seen_texts(cond: Any) -> torch.Tensor:
-    """Return the text of each row: (rows, tokens, width).
+    """Return the text conditioning of each row: (rows, tokens, width).
 
-    Source: modules/sd_samplers_cfg_denoiser.py, where it is a tensor, with SDXL a dictionary, and, as the model is
-    called, a dictionary with a tensor or a list of one.
+    It may be a tensor, a dictionary (SDXL), or in calls of the model a dictionary with a tensor or a list of one
+    (modules/sd_samplers_cfg_denoiser.py).
     """
     if isinstance(cond, dict):
         cond = cond["crossattn"] if "crossattn" in cond else cond["c_crossattn"]
@@ -17,6 +17,6 @@ def seen_texts(cond: Any) -> torch.Tensor:
 
 
 def same_text(text: torch.Tensor, row: torch.Tensor) -> bool:
-    """Return whether two texts are equal as far as both go, because the denoiser may pad the shorter one."""
+    """Return whether two conditionings are equal over their common length, because the denoiser may pad one of them."""
     tokens = min(len(text), len(row))
     return torch.equal(text[:tokens].to(row), row[:tokens])

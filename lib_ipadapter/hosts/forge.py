@@ -1,4 +1,4 @@
-"""The Forge family as a host: Forge, Forge Neo, reForge and Forge Classic, which differ in where they keep things."""
+"""The Forge family as a host: Forge, Forge Neo, reForge and Forge Classic, which differ mainly in module names."""
 
 import functools
 import importlib
@@ -16,14 +16,14 @@ from .instantid import controlnets_without_adapter
 from .instantid_forge import networks_of
 from .other_extensions import controlnets_models
 from .refusal import Refusal
-from .sampling import act
+from .sampling import use_pass
 from .webui import WebUI
 
 MEMORY = ("backend.memory_management", "ldm_patched.modules.model_management")
-"""The memory management of Forge and Forge Neo, and of reForge and Forge Classic."""
+"""Module of the memory management in Forge and Forge Neo, and in reForge and Forge Classic."""
 
 SHOWS = "ip_adapter_shows_refusals"
-"""Mark of what replaces the web UI's own function; that outlives a reload of the UI."""
+"""Attribute that marks our replacement of the web UI's function, which stays after Reload UI."""
 
 
 class Forge(WebUI):
@@ -41,22 +41,23 @@ class Forge(WebUI):
         return torch.float32 if self.compute_device().type == "cpu" else devices.dtype
 
     def free_memory(self, needed: int) -> None:
-        """Let Forge move models off the device until `needed` bytes and what it keeps for computing are free there."""
+        """Let Forge unload models from the device until `needed` bytes and its own inference memory are free."""
         device, memory = self.compute_device(), self.memory_management
         if device.type != "cpu":
             memory.free_memory(needed + memory.minimum_inference_memory(), device)
 
     def sampling_unet(self, p: Any) -> torch.nn.Module:
-        """Return what will sample `p`, whatever kind of network it is; adapters say themselves whether they fit."""
+        """Return the network that will sample `p`, of any kind; whether adapters fit it is checked elsewhere."""
         return p.sd_model.forge_objects.unet.model.diffusion_model
 
     def loaded_unet(self) -> torch.nn.Module | None:
-        """Return the loaded checkpoint's network; Forge loads the first one when it is first needed."""
+        """Return the loaded checkpoint's network, or None, because Forge loads a checkpoint only when it is needed."""
         model = sd_models.model_data.sd_model
         return model.forge_objects.unet.model.diffusion_model if hasattr(model, "forge_objects") else None
 
     def feeds_controlnet(self, p: Any) -> bool:
-        """InstantID's ControlNet is not fed beside an adapter of ControlNet's own, which sets what all of them see.
+        """Return whether InstantID's ControlNets take our tokens: not if ControlNet's own adapter is active, which sets
+        the tokens for all ControlNets.
 
         Source: sd_forge_ipadapter, lib_ipadapter/IPAdapterPlus.py.
         """
@@ -64,13 +65,13 @@ class Forge(WebUI):
 
     def while_sampling(self, p: Any, run: SamplingRunPort | None) -> None:
         with self.stop_on_error(p):
-            act(p, self._pass(p, run) if run else None)
+            use_pass(p, self._pass(p, run) if run else None)
 
     def _pass(self, p: Any, run: SamplingRunPort) -> ForgePass:
         return ForgePass(p, run, networks_of(p) if run.feeds_controlnet else ())
 
     def answer_refusals(self, app: Any) -> None:
-        """Answer with all that a refusal holds, as AUTOMATIC1111's API does; Forge's has only the sentence."""
+        """Make the API return all details of an error, as AUTOMATIC1111's does; Forge's returns only its text."""
 
         async def answer(_request: Request, error: Any) -> JSONResponse:
             body = getattr(error, "body", "")
@@ -78,10 +79,10 @@ class Forge(WebUI):
             return JSONResponse(text, error.status_code)
 
         app.add_exception_handler(Refusal, answer)
-        app.middleware_stack = None  # built again, with the handler, for the next request
+        app.middleware_stack = None  # rebuilt with the handler at the next request
 
     def show_refusals(self) -> None:
-        """Have the page show why a generation was refused where only the console does, and the page that None came.
+        """Make the page show why a generation was stopped; otherwise only the console shows it.
 
         Source: modules_forge/main_thread.py of reForge and Forge Classic; in Forge and Forge Neo `work` raises nothing.
         """
@@ -101,7 +102,7 @@ class Forge(WebUI):
 
 
 class RefusedResult:
-    """Replaces a generation's outputs: taking them raises the refusal that the web UI would have lost."""
+    """Replaces a generation's outputs; unpacking it raises the error that the web UI would otherwise lose."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal

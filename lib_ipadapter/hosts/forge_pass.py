@@ -1,7 +1,7 @@
-"""One pass of sampling in the Forge family: what each row of each call of the U-Net is.
+"""A pass of sampling in the Forge family: finds the role and picture of each row in each call of the U-Net.
 
-Nothing is put on a patcher, so nothing is copied with one or left on it: hooks of torch on the U-Net see each call's
-options, in which Forge says what the rows are, and patches that a call needs go into a copy of those options.
+Nothing is added to a patcher, so nothing can be cloned with it or left on it. Torch hooks on the U-Net read each call's
+transformer options, in which Forge marks the rows; patches for a call go into a copy of the options.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from .instantid_forge import Feeding
 from .sampling import Pass, progress
 
 ROLES = {0: COND, 1: UNCOND}
-"""Forge's marks of a chunk of rows (backend/sampling/sampling_function.py, `calc_cond_uncond_batch`)."""
+"""Forge's `cond_or_uncond` values (backend/sampling/sampling_function.py, `calc_cond_uncond_batch`)."""
 
 
 class ForgePass(Pass):
-    """Watches the U-Net itself, which Forge calls with marks of what the rows are."""
+    """Watches the U-Net itself, which Forge calls with a mark for each chunk of rows."""
 
     def __init__(self, p: Any, run: SamplingRunPort, controlnets: Sequence[Any]) -> None:
         super().__init__(p, run)
@@ -33,7 +33,7 @@ class ForgePass(Pass):
 
     def expect(self, params: Any) -> None:
         super().expect(params)
-        self.run.inject(self.watched(params))  # after the hook of each call, and before the call
+        self.run.inject(self.watched(params))  # after the hook for each call, but before the call itself
         self._feeding.put_on(shared.sd_model.forge_objects.unet)
 
     def end(self) -> None:
@@ -41,7 +41,7 @@ class ForgePass(Pass):
         super().end()
 
     def _tokens(self, number: int, options: Mapping[str, Any], text: torch.Tensor) -> torch.Tensor:
-        """Return what one of InstantID's ControlNets sees, which is called before the U-Net, with the same rows."""
+        """Return the tokens for one of InstantID's ControlNets, which is called before the U-Net with the same rows."""
         self._begin(rows_of(options, self.first_picture), text)
         return self.run.face_tokens(number, len(text)).to(text)
 
@@ -58,25 +58,25 @@ class ForgePass(Pass):
 
 
 def rows_of(options: Mapping[str, Any], first_picture: int) -> list[Row]:
-    """Return what each row of a call of the U-Net is: chunks, each of them one row for every picture.
+    """Return the rows of a call of the U-Net, which consists of chunks with one row per picture.
 
-    A chunk is one prompt, or one part of a prompt joined by AND, for all pictures. A call has any number of them, also
-    of one role only. Source: backend/sampling/sampling_function.py, `calc_cond_uncond_batch`.
+    A chunk is a prompt, or a part of a prompt joined by AND, for all pictures. A call may have any number of chunks,
+    even of only one role. Source: backend/sampling/sampling_function.py, `calc_cond_uncond_batch`.
     """
     if "cond_or_uncond" not in options or "sigmas" not in options:
         raise IPAdapterError(
-            "expected the web UI to say which rows of the U-Net's batch belong to the prompt, but another extension "
-            "calls the U-Net without that. Switch that extension or the IP-Adapter units off."
+            "expected the web UI to mark which rows of the U-Net's batch belong to the prompt, but another extension "
+            "calls the U-Net without these marks. Switch off that extension or the IP-Adapter units."
         )
     pictures = range(first_picture, first_picture + len(options["sigmas"]))
     return [Row(ROLES[chunk], picture) for chunk in options["cond_or_uncond"] for picture in pictures]
 
 
 def corrected_by_text(rows: list[Row], params: Any, text: torch.Tensor) -> list[Row]:
-    """Return the rows of a call whose marks name no row of the negative prompt, by the text that they see.
+    """Return the rows of a call without unconditional marks, with roles corrected by their text conditioning.
 
-    Forge marks whatever an extension evaluates by itself as the prompt's, and self-attention guidance evaluates the
-    negative prompt so (extensions-builtin/sd_forge_sag, `post_cfg_function`). Where both texts are equal, marks count.
+    Forge marks everything that an extension evaluates as conditional, but self-attention guidance evaluates the
+    negative prompt (extensions-builtin/sd_forge_sag, `post_cfg_function`). If both texts are equal, marks are trusted.
     """
     if params.text_uncond is None or len(text) != len(rows) or any(row.role == UNCOND for row in rows):
         return rows
@@ -89,7 +89,7 @@ def corrected_by_text(rows: list[Row], params: Any, text: torch.Tensor) -> list[
 
 
 def around(patches: Mapping[str, Any], run: SamplingRunPort) -> dict[str, Any]:
-    """Return the patches with ours first and last around attn2, because others may change the number of rows.
+    """Return the patches with ours outermost around attn2, because other patches may change the number of rows.
 
     Source: backend/nn/unet.py, `BasicTransformerBlock._forward`.
     """
@@ -106,7 +106,7 @@ def around(patches: Mapping[str, Any], run: SamplingRunPort) -> dict[str, Any]:
 
 
 def _path(options: Mapping[str, Any]) -> str:
-    """Return the name of the cross-attention at work inside the U-Net."""
+    """Return the path of the current cross-attention in the U-Net."""
     block, number = options["block"]
     place = "middle_block.1" if block == "middle" else f"{block}_blocks.{number}.1"
     return f"{place}.transformer_blocks.{options['block_index']}.attn2"

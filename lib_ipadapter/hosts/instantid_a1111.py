@@ -1,8 +1,8 @@
-"""InstantID's ControlNet in the ControlNet extension: it sees image tokens of a unit instead of the text.
+"""Feeds a unit's image tokens to InstantID's ControlNet in the ControlNet extension, in place of text.
 
-Left alone, the extension takes them from an IP-Adapter unit of its own right before the ControlNet, and fails without
-one. So for one generation such a ControlNet is loaded there like any other, and once all is ready, what it sees is set
-as the extension itself would set it: no module is touched, and the order of extensions does not matter.
+By itself, the extension takes the tokens from its own IP-Adapter unit just before the ControlNet, and fails without
+one. For one generation, such a ControlNet is therefore loaded there like any other, and its tokens are set afterwards
+in the way the extension does it. No module is changed, and the order of extensions does not matter.
 
 Source: Mikubill/sd-webui-controlnet 1.1.455, scripts/controlnet.py (`controlnet_main_entry`, `load_control_model`) and
 scripts/hook.py (`control_context_override`).
@@ -21,32 +21,32 @@ from ..port import SamplingRunPort
 from .instantid import is_instantid
 
 SOURCE = "ip_adapter_face_tokens"
-"""Attribute of a generation's record that holds what its ControlNets see."""
+"""Attribute of the processing object that holds the image tokens for its ControlNets."""
 
 ENTRY = "controlnet_main_entry"
-"""What the extension calls once per generation, or with a refiner once per batch, to load and set up its units."""
+"""Method that the extension calls once per generation, or with a refiner once per batch, to set up its units."""
 
 LOADER = "load_control_model"
-"""What the extension's class loads a ControlNet with and recognises its type by."""
+"""Function with which the extension loads a ControlNet and recognises its type."""
 
 UNITS_ABSENT = (
-    "expected units at work when InstantID's ControlNet is called, but there are none: another extension calls the "
-    "U-Net by itself. Switch that extension, or InstantID's ControlNet, off."
+    "expected active units when InstantID's ControlNet is called, but there are none: another extension calls the "
+    "U-Net by itself. Switch off that extension or InstantID's ControlNet."
 )
 
 HttpError = Callable[[IPAdapterError], Exception]
-"""Returns what stops a generation with the error's sentence."""
+"""Returns the exception that stops a generation with an error's text."""
 
 
 class FaceTokens:
-    """What InstantID's ControlNets of one generation see: image tokens of the run that is at work."""
+    """Source of image tokens for the InstantID ControlNets of one generation: the current sampling run."""
 
     def __init__(self, http_error: HttpError) -> None:
         self.run: SamplingRunPort | None = None
         self._http_error = http_error
 
     def of(self, number: int, rows: int) -> Tensor:
-        """Return what the ControlNet of this number, from 0, sees: (rows, tokens, context dim)."""
+        """Return the image tokens for the ControlNet `number`, from 0: (rows, tokens, context dim)."""
         try:
             if self.run is None:
                 raise IPAdapterError(UNITS_ABSENT)
@@ -56,10 +56,10 @@ class FaceTokens:
 
 
 class Entry:
-    """Stands before the extension's entry: has InstantID's ControlNets loaded like others, then sets what they see.
+    """Wraps the extension's entry: loads InstantID's ControlNets like others, then sets their image tokens.
 
-    It does so for any generation whose units feed them, for ADetailer runs others within one, and has the extension
-    set up again for a copy of the outer one's record.
+    Applies to any generation whose units feed them, because ADetailer runs inner generations, for which the extension
+    sets up a copy of the outer processing object again.
     """
 
     def __init__(self, extension: Any) -> None:
@@ -86,11 +86,10 @@ class Entry:
 
 
 def prepare(p: Any, feeds: bool, http_error: HttpError) -> None:
-    """Prepare the extension, where there is one, for a generation whose units may feed InstantID's ControlNets.
+    """Prepare the extension, if installed, for a generation whose units may feed InstantID's ControlNets.
 
-    It is called before any script's `process`, in every generation. Without `feeds` it only undoes what an earlier
-    generation left; so it calls nothing of any other script. A record that is a copy of one that is fed shares its face
-    tokens.
+    Called before any script's `process`, in every generation. Without `feeds` it only undoes leftovers of an earlier
+    generation, and calls nothing of other scripts. A copy of a processing object shares its face tokens.
     """
     tokens: FaceTokens | None = vars(p).pop(SOURCE, None)
     scripts = getattr(p.scripts, "alwayson_scripts", ())
@@ -104,13 +103,13 @@ def prepare(p: Any, feeds: bool, http_error: HttpError) -> None:
 
 
 def face_tokens_of(p: Any) -> FaceTokens | None:
-    """Return what the ControlNets of a generation see, or None where units feed none."""
+    """Return the image tokens for the ControlNets of a generation, or None if no unit feeds them."""
     return getattr(p, SOURCE, None)
 
 
 @contextmanager
 def loaded_like_others(script: Any) -> Generator[None, None, None]:
-    """Have the extension take InstantID's ControlNets for ordinary ones, which need no unit before them."""
+    """Make the extension treat InstantID's ControlNets as ordinary ones, which need no unit before them."""
     owner = next(each for each in script.__mro__ if LOADER in vars(each))
     loader, load = vars(owner)[LOADER], getattr(owner, LOADER)
 
@@ -128,7 +127,8 @@ def loaded_like_others(script: Any) -> Generator[None, None, None]:
 
 
 def set_face_tokens(extension: Any, tokens: FaceTokens) -> None:
-    """Set what each of InstantID's ControlNets sees: of the extension's own unit before it, or else of ours in turn."""
+    """Set the tokens of each InstantID ControlNet: from the extension's own unit before it, else from our units in
+    order."""
     network = extension.latest_network
     params = network.control_params if network else []
     embed = sys.modules[type(network).__module__].ImageEmbed if network else tuple
@@ -147,9 +147,9 @@ def set_face_tokens(extension: Any, tokens: FaceTokens) -> None:
 
 
 def embed_of(embed: Any, tokens: Callable[[int], Tensor]) -> Any:
-    """Return an object of the extension's class for what a ControlNet sees, which asks for it at each call.
+    """Return an instance of the extension's image embedding class that fetches its tokens at each call.
 
-    Of the extension's marks of rows, which `eval` gets, only the number counts: in hires passes they are all the same.
+    `eval` uses only the number of the extension's row marks, because they are all equal in hires passes.
     """
 
     class Embed(embed):

@@ -1,8 +1,8 @@
-"""InstantID's ControlNet among those built into the Forge family: it sees image tokens instead of the text.
+"""Feeds units' image tokens to InstantID's ControlNet in the Forge family's built-in ControlNet, in place of text.
 
-What a ControlNet sees is an argument of each call, beside the options in which the web UI says what the rows are. So
-for one pass all of them are called through objects of ours, which pass on other arguments. These are put on the copies
-that the web UI makes of its ControlNets for each pass, and taken off after it; no patcher or network is touched.
+The text conditioning is an argument of each ControlNet call, next to the options with the marks of rows. For one pass,
+all ControlNets are called through our wrappers, which replace it. The wrappers are set on the copies that the web UI
+makes of its ControlNets for each pass, and removed afterwards; no patcher or network is changed.
 
 Source: Forge's extensions-builtin/sd_forge_controlnet/scripts/controlnet.py (`current_params`), and
 backend/patcher/controlnet.py (`apply_controlnet_advanced`, `ControlNet.get_control`); reForge and Forge Classic have
@@ -18,17 +18,17 @@ from ..base.errors import IPAdapterError
 from .instantid import controlnet_scripts, is_instantid
 
 TEXT = "ip_adapter_text"
-"""Key, in what a ControlNet is called with, of the text that those before it in the chain are to see."""
+"""Key in a ControlNet's arguments for the original text conditioning, for the ControlNets before it in the chain."""
 
 Tokens = Callable[[int, Mapping[str, Any], Tensor], Tensor]
-"""(number of InstantID's ControlNet, options of the call, text: (rows, tokens, width)) -> what it sees, as long."""
+"""(number of InstantID's ControlNet, options of the call, text: (rows, tokens, width)) -> its image tokens."""
 
 
 def networks_of(p: Any) -> list[Any]:
-    """Return the networks of InstantID's ControlNets in a generation, in the order of their units."""
+    """Return the networks of InstantID's ControlNets in a generation, in the order of ControlNet's units."""
     (extension, *_) = controlnet_scripts(p)
     units = extension.get_enabled_units(p.script_args[extension.args_from : extension.args_to])
-    loaded = extension.current_params  # without units that failed, where the web UI goes on without these
+    loaded = extension.current_params  # excludes units that failed, if the web UI continues without them
     named = [(number, unit.model) for number, unit in enumerate(units) if is_instantid(unit.model)]
     return [_network(loaded[number].model, name) for number, name in named if number in loaded]
 
@@ -44,7 +44,7 @@ def _network(model: Any, name: str) -> Any:
 
 
 class Feeding:
-    """What InstantID's ControlNets see during one pass."""
+    """Feeds image tokens to InstantID's ControlNets during one pass."""
 
     def __init__(self, networks: Sequence[Any], tokens: Tokens) -> None:
         self._networks = networks
@@ -52,13 +52,13 @@ class Feeding:
         self._fed: list[Any] = []
 
     def put_on(self, patcher: Any) -> None:
-        """Feed the ControlNets of a patcher from now on; harmless where they are fed already."""
+        """Feed the ControlNets of a patcher from now on; does nothing if they are already fed."""
         found = patcher.list_controlnets() if self._networks else []
         if found == self._fed:
             return
         self.take_off()
         left = list(enumerate(self._networks))
-        for controlnet in reversed(found):  # the first unit's is the last of the chain
+        for controlnet in reversed(found):  # the chain starts with the last unit's
             own = next((each for each in left if each[1] is getattr(controlnet, "control_model", None)), None)
             if own:
                 left.remove(own)
@@ -72,7 +72,7 @@ class Feeding:
 
 
 class FedCall:
-    """Replaces the call of a ControlNet, which calls the one before it in the chain with its own arguments."""
+    """Wraps the call of a ControlNet, which itself calls the one before it in the chain with its own arguments."""
 
     def __init__(self, call: Callable[..., Any], tokens: Tokens, number: int | None) -> None:
         self._call, self._tokens, self._number = call, tokens, number

@@ -47,10 +47,10 @@ def make_series(p: Any, given: Iterable[Any] | None, weights: str, script: Any) 
 
 
 def _is_whole(p: Any) -> bool:
-    """Return whether all the scripts' values are there, and so each at its place.
+    """Return whether the script args have the full length, so that each script's values are at its own position.
 
-    What a program sends replaces all values of the selected script, however few they are (modules/api/api.py,
-    `init_script_args`); what follows then belongs to other scripts.
+    API clients that send fewer values for the selected script shift the args of all others (modules/api/api.py,
+    `init_script_args`).
     """
     return len(p.script_args) >= max(script.args_to or 0 for script in p.scripts.scripts)
 
@@ -69,7 +69,7 @@ def _weighted(pictures: Sequence[tuple[str, Picture]], weights: str) -> Iterator
 def _named(entry: Any, number: int) -> tuple[str, Picture]:
     """Return a picture's name, for messages, and the picture.
 
-    Only what the web UI itself received as a file has a name on disk; a text, as a program sends it, has none.
+    Files uploaded through the web UI have a name; base64 text from an API client has none.
     """
     uploaded = getattr(entry, "name", None)
     if uploaded is None:
@@ -90,7 +90,7 @@ def _job(p: Any, name: str, picture: Picture, script: Any) -> Any:
 
 
 def _together(p: Any, results: Sequence[Any]) -> Any:
-    """Return the results of several generations as one, without their grids."""
+    """Merge the results of several generations, without their grids."""
     firsts = [each.index_of_first_image for each in results]
     images, infotexts = (
         [one for each, first in zip(results, firsts, strict=True) for one in getattr(each, name)[first:]]

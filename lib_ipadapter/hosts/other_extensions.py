@@ -1,4 +1,4 @@
-"""The other extensions and scripts that take part in a generation, as the web UIs run them."""
+"""Checks for other extensions and scripts in a generation."""
 
 import logging
 import sys
@@ -16,13 +16,13 @@ from .instantid import controlnet_scripts
 log = logging.getLogger(__name__)
 
 OWN_SAMPLING = ("img2img alternative test",)
-"""Titles of scripts that call the sampler without calling extensions before."""
+"""Titles of scripts that call the sampler without running extensions first."""
 
 TITLE = "IP-Adapter"
-"""Title of this extension's script, by which programs and other machines know it."""
+"""Title of this extension's script, by which API clients and other machines address it."""
 
 ENTRY = "ip_adapter"
-"""Name of this extension's entry file, by which ADetailer knows it."""
+"""Name of this extension's script file, by which ADetailer addresses it."""
 
 
 def check(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
@@ -32,36 +32,36 @@ def check(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
     refuse_workers_without(p, any(unit.unfold for unit in units))
     if any(unit.inner == "inner only" for unit in units) and not in_inner_generations():
         raise IPAdapterError(
-            "A unit acts in inner generations only, but ADetailer leaves this extension out of them: in Settings, "
+            "A unit is for inner generations only, but ADetailer does not run this extension in them: in Settings, "
             f"ADetailer, add {ENTRY} to the names of scripts to apply, or set the unit's inner generations to all."
         )
     for name in sorted({Path(name).stem.lower() for name in adapters} & controlnets_models(p)):
         text = (
-            f"IP-Adapter: {name} is active in ControlNet's units as well, and both take effect. Switch one of them off."
+            f"IP-Adapter: {name} is also active in a ControlNet unit, so it is applied twice. Switch one of them off."
         )
         log.warning(text)
         p.comment(text)
 
 
 def refuse_own_sampling(p: Any) -> None:
-    """Raise `IPAdapterError` for a script that calls the sampler without calling extensions (modules/scripts.py)."""
-    chosen = p.script_args[0] if p.script_args else 0  # its number from 1, or 0, or what the API's infotext names
+    """Raise `IPAdapterError` for a script that calls the sampler without running extensions (modules/scripts.py)."""
+    chosen = p.script_args[0] if p.script_args else 0  # number from 1, 0 for none, or a name from infotext
     runs = isinstance(chosen, int) and chosen
     title = p.scripts.selectable_scripts[chosen - 1].title() if runs else ""
     if title in OWN_SAMPLING:
         raise IPAdapterError(
-            f"The script {title} samples in its own way, in which units cannot act. Choose another script, or "
+            f"The script {title} does its own sampling, which does not work with units. Choose another script, or "
             "switch the units off."
         )
 
 
 def refuse_workers_without(p: Any, unfold: bool) -> None:
-    """Raise `IPAdapterError` where machines without this extension make some of the pictures.
+    """Raise `IPAdapterError` if other machines would generate some of the pictures without this extension.
 
-    With `unfold` no other machine may, because each counts its pictures from the first.
+    With `unfold`, no other machine may be used, because each counts its pictures from the first.
 
-    Source: papuSpartan/stable-diffusion-webui-distributed 8fd65eb, scripts/spartan/world.py and worker.py, which gives
-    out the work before the generation begins and sends each machine the args of those scripts that it has.
+    Source: papuSpartan/stable-diffusion-webui-distributed 8fd65eb, scripts/spartan/world.py and worker.py, which
+    distributes the work before the generation begins and sends each machine the args of the scripts that it has.
     """
     worlds = [script.world for script in p.scripts.alwayson_scripts if script.title() == "Distribute"]
     mode = "img2img" if getattr(p, "init_images", None) else "txt2img"
@@ -74,13 +74,13 @@ def refuse_workers_without(p: Any, unfold: bool) -> None:
     }
     if unfold and at_work:
         raise IPAdapterError(
-            "One reference for each picture (unfold) cannot be shared with other machines, which count their pictures "
-            "from the first. Switch unfold or the extension Distributed off."
+            "One reference per picture (unfold) does not work with several machines, because each counts its pictures "
+            "from the first. Switch off unfold or the extension Distributed."
         )
     without = sorted(label for label, scripts in at_work.items() if TITLE.lower() not in scripts)
     if without:
         raise IPAdapterError(
-            f"Machines that make some of the pictures lack this extension: {', '.join(without)}. Install it there, "
+            f"Machines that generate some of the pictures lack this extension: {', '.join(without)}. Install it there, "
             "disable them in the extension Distributed, or switch the units off."
         )
 
@@ -92,7 +92,7 @@ def in_inner_generations() -> bool:
 
 
 def controlnets_models(p: Any) -> set[str]:
-    """Return the models of ControlNet's units that are enabled in `p`: names in lower case, without folder and hash.
+    """Return the models of enabled ControlNet units in `p`: names in lower case, without folder and hash.
 
     Source: Mikubill/sd-webui-controlnet 1.1.455, scripts/controlnet.py; Forge's own has the same title and fields.
     """
@@ -106,15 +106,15 @@ def controlnets_models(p: Any) -> set[str]:
 
 
 def is_inner(p: Any) -> bool:
-    """Return whether ADetailer generates `p`, for a face of a picture (scripts/!adetailer.py, `get_i2i_p`)."""
+    """Return whether `p` is an inner generation of ADetailer (scripts/!adetailer.py, `get_i2i_p`)."""
     return bool(getattr(p, "_ad_inner", False))
 
 
 def loras_of_prompt() -> frozenset[str]:
     """Return the LoRAs that the prompt has loaded.
 
-    Source: extensions-builtin/Lora/networks.py, which keeps what the last parsed prompt asked for, that of hires fix
-    included.
+    Source: extensions-builtin/Lora/networks.py, which holds the LoRAs of the last parsed prompt, including the hires
+    prompt.
     """
     loaded = getattr(sys.modules.get("networks"), "loaded_networks", ())
     return frozenset(Path(network.network_on_disk.filename).stem.lower() for network in loaded)

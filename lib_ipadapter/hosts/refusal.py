@@ -1,4 +1,4 @@
-"""How a unit that cannot run stops a generation with a sentence, or only warns, as the setting says."""
+"""Stops a generation with a message if a unit cannot run, or only warns, depending on the setting."""
 
 import logging
 from collections.abc import Generator
@@ -14,19 +14,19 @@ from ..base.errors import STATUS, IPAdapterError
 log = logging.getLogger(__name__)
 
 EXPECTED = "ip_adapter_expected"
-"""Attribute of a generation with units: the error that stops a sampler that was not announced before it began."""
+"""Attribute of the processing object with the error for a sampler that starts without `while_sampling`."""
 
 WARN_ONLY = "ipadapter_warn_only"
-"""Setting: a unit that cannot run is left out with a warning, instead of stopping the generation."""
+"""Setting: skip a unit that cannot run with a warning, instead of stopping the generation."""
 
 UNANNOUNCED = (
-    "expected the web UI to call scripts before each pass, but something samples in its own way, as DemoFusion does, "
-    "so the units could not act. Switch that off, or the units."
+    "expected the web UI to call scripts before each pass, but something does its own sampling, as DemoFusion does, "
+    "so the units would have no effect. Switch that off, or the units."
 )
 
 
 class Refusal(HTTPException):
-    """Stops a generation with a sentence: the API answers with the status, the page shows the text."""
+    """Stops a generation with a message: the API returns the status, the page shows the text."""
 
     def __init__(self, error: IPAdapterError) -> None:
         super().__init__(STATUS, str(error))
@@ -37,7 +37,7 @@ class Refusal(HTTPException):
 
 
 class RefusingSampler:
-    """Stands in for a function that samples, and raises the refusal when it is called."""
+    """Replaces a sampling function, and raises the refusal when it is called."""
 
     def __init__(self, error: IPAdapterError) -> None:
         self._error = error
@@ -48,9 +48,9 @@ class RefusingSampler:
 
 @contextmanager
 def stop_on_error(p: Any, unit: int | None = None) -> Generator[None, None, None]:
-    """Let any error in the context stop the generation of `p`, or become a comment if the setting says so.
+    """Make any error in the context stop the generation of `p`, or become a comment if the setting says so.
 
-    The script runner swallows what a script raises, and a picture without its image prompt is a wrong picture.
+    The script runner catches exceptions of scripts, and would then generate a picture without its image prompt.
     """
     try:
         yield
@@ -65,18 +65,18 @@ def stop_on_error(p: Any, unit: int | None = None) -> Generator[None, None, None
 
 
 def warned(p: Any, error: IPAdapterError) -> bool:
-    """Report an error in the log and below the picture if the setting says that this is enough; return whether so."""
-    enough = bool(shared.opts.data.get(WARN_ONLY, False))
-    if enough:
-        log.warning("%s The picture is made without it.", error)
-        p.comment(f"{error} The picture was made without it.")
-    return enough
+    """If the setting asks for warnings only, show an error in the log and below the picture; return whether it does."""
+    warn_only = bool(shared.opts.data.get(WARN_ONLY, False))
+    if warn_only:
+        log.warning("%s The picture is generated without it.", error)
+        p.comment(f"{error} The picture was generated without it.")
+    return warn_only
 
 
 def _stop(p: Any, error: IPAdapterError) -> None:
-    """Raise the error from where nothing catches it: when this one generation samples, or its next pass does.
+    """Raise the error where nothing catches it: when `p` or its next pass starts sampling.
 
-    Another extension may replace how `p` samples; then its first call of the model raises the error.
+    If another extension replaces the sampling of `p`, its first call of the model raises the error.
     """
     setattr(p, EXPECTED, error)
     p.sample = RefusingSampler(error)
@@ -85,19 +85,19 @@ def _stop(p: Any, error: IPAdapterError) -> None:
 
 
 def expect_passes(p: Any) -> None:
-    """Refuse, from now on, a sampler of `p` that was not announced."""
+    """From now on, raise an error if a sampler of `p` starts without `while_sampling`."""
     vars(p).setdefault(EXPECTED, IPAdapterError(UNANNOUNCED))
 
 
 def forget(p: Any) -> None:
-    """Undo what an earlier generation left on its record, which this one's may be, or a copy of it."""
+    """Undo leftovers of an earlier generation with the same processing object, or with one that this is a copy of."""
     vars(p).pop(EXPECTED, None)
     if isinstance(vars(p).get("sample"), RefusingSampler):
         del p.sample
 
 
 def refuse_call(module: torch.nn.Module, error: IPAdapterError) -> None:
-    """Raise the error when the module is called next: what a callback raises, the web UI only reports."""
+    """Raise the error at the module's next call, because the web UI only logs exceptions of callbacks."""
 
     def refuse(*_: Any) -> None:
         handle.remove()

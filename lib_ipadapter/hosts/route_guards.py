@@ -1,4 +1,4 @@
-"""Who may call the library's routes: those whom the web UI's own API or page lets in."""
+"""Access control of the library's routes: the same log-ins as the web UI's API and page."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -11,13 +11,13 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 BASIC = HTTPBasic(auto_error=False)
 
 CURRENT_USER = "get_current_user"
-"""Name of gradio's own dependency that returns who is logged in, whatever its cookies are called (gradio/routes.py)."""
+"""Name of gradio's dependency that returns the logged-in user, independent of cookie names (gradio/routes.py)."""
 
 
 def guards(app: Any, api_auth: str | None) -> list[Any]:
-    """Return the dependency that admits accounts of the API (`api_auth`: `user:password`, comma separated) and log-ins.
+    """Return a dependency that accepts API accounts (`api_auth`: `user:password`, comma separated) and page log-ins.
 
-    Neither the API's guard (modules/api/api.py, `Api.auth`) nor gradio's covers an extension's routes.
+    Neither the API's check (modules/api/api.py, `Api.auth`) nor gradio's covers an extension's routes.
     """
     pairs = (api_auth or "").split(",")
     accounts = dict(pair.strip().split(":", 1) for pair in pairs if ":" in pair)
@@ -36,14 +36,14 @@ def guards(app: Any, api_auth: str | None) -> list[Any]:
 
 
 def current_user(app: Any) -> Callable[..., Any]:
-    """Return the app's own dependency that returns who is logged in on its page, or one that returns None."""
+    """Return the app's dependency for the user logged in on its page, or one that returns None."""
     routes = [route for route in app.routes if isinstance(route, APIRoute)]
-    asked = (each.call for route in routes for each in route.dependant.dependencies)  # by the page itself, for one
+    asked = (each.call for route in routes for each in route.dependant.dependencies)  # the page's own route uses it
     return next((call for call in asked if call and getattr(call, "__name__", "") == CURRENT_USER), _nobody)
 
 
 def _nobody() -> None:
-    """Return that nobody is logged in."""
+    """Return None: nobody is logged in."""
 
 
 def _is_known(accounts: Mapping[str, str], given: HTTPBasicCredentials) -> bool:

@@ -1,4 +1,4 @@
-"""One pass of sampling in a web UI: how long units act, and how they follow each call of the model."""
+"""A pass of sampling in a web UI: when it starts and ends, and each call of the model in it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,20 +11,19 @@ from ..port import SamplingRunPort
 from .refusal import EXPECTED, Refusal, refuse_call, warned
 
 CURRENT = "ip_adapter_pass"
-"""Attribute that holds the pass, or None where no unit acts in it: of a sampler that was announced, and of its denoiser
-while it is at work."""
+"""Attribute of a sampler, and of its denoiser during sampling: the pass, or None for a pass without units."""
 
 BYPASSED = (
-    "expected the checkpoint's own U-Net to be called, but something computed in its place, such as a compiled or "
-    "converted U-Net, or changed the rows of some of its cross-attentions, so the units had no effect there. Switch "
-    "that off, or the units."
+    "expected the checkpoint's own U-Net to be called, but something replaced it, such as a compiled or converted "
+    "U-Net, or changed the rows of some of its cross-attentions, so the units had no effect there. Switch that off, or "
+    "the units."
 )
 
 
 class Pass:
-    """Prepares the run for each call of a module through which every call of the model goes.
+    """Prepares the run for each call of the model, by watching a module through which every call goes.
 
-    A host's own subclass says which module that is, and what rows each call has.
+    Each host's subclass defines which module that is and how to find the rows of a call.
     """
 
     def __init__(self, p: Any, run: SamplingRunPort) -> None:
@@ -32,14 +31,14 @@ class Pass:
         self.first_picture = p.iteration * p.batch_size
         self.params: Any = None
         self.refusal: Refusal | None = None
-        """What a call was refused with; the web UI swallows it where the call is another extension's own."""
+        """Error of a call, stored because it may be caught if another extension makes the call."""
         self._called = False
         self._watched: torch.nn.Module | None = None
         self._handles: list[Any] = []
 
     @staticmethod
     def watched(params: Any) -> torch.nn.Module:
-        """Return the module to watch, by what the denoiser passes to callbacks before it calls the model."""
+        """Return the module to watch, from the params that the denoiser passes to callbacks."""
         raise NotImplementedError
 
     @classmethod
@@ -52,14 +51,14 @@ class Pass:
             refuse_call(cls.watched(params), error)
 
     def begin_call(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Prepare the run for this call of the watched module; may return the call's arguments changed."""
+        """Prepare the run for this call of the watched module; may return changed arguments for the call."""
         raise NotImplementedError
 
     def expect(self, params: Any) -> None:
-        """Take note of the denoiser's whole batch; other callbacks may still replace `params.x`, so keep `params`."""
+        """Store the denoiser's params for the next call; other callbacks may still replace `params.x`."""
         self.params = params
         module = self.watched(params)
-        if module is not self._watched:  # new at the start and after the refiner's switch
+        if module is not self._watched:  # at the start and after a refiner switch
             self._release()
             self._watched = module
             self._handles = [
@@ -69,12 +68,12 @@ class Pass:
 
     @property
     def size(self) -> Size:
-        """Height and width of the whole latent picture."""
+        """Height and width of the whole latent image."""
         return self.params.x.shape[-2], self.params.x.shape[-1]
 
     @property
     def bypassed(self) -> bool:
-        """Whether the denoiser called a model, but not the one that is watched, or not with its cross-attentions."""
+        """Whether the denoiser called another model than the watched one, or bypassed its cross-attentions."""
         return self.params is not None and (not self._called or self.run.bypassed)
 
     def end(self) -> None:
@@ -97,11 +96,11 @@ class Pass:
         self.run.end_call()
 
 
-def act(p: Any, current: Pass | None) -> None:
-    """Let a pass act while the sampler of `p` is at work, and no longer; with None no unit acts in it.
+def use_pass(p: Any, current: Pass | None) -> None:
+    """Use a pass while the sampler of `p` runs; None means a pass without units.
 
-    The sampler is a fresh object, or with tiled diffusion that of the pass before. Forge calls scripts twice before the
-    second pass of hires fix; the later call counts.
+    The sampler is a new object, or with tiled diffusion that of the previous pass. Forge calls scripts twice before the
+    second pass of hires fix; the later call wins.
     """
     sampler, denoiser = p.sampler, p.sampler.model_wrap_cfg
     wrapped = hasattr(sampler, CURRENT)
@@ -111,38 +110,38 @@ def act(p: Any, current: Pass | None) -> None:
     launch: Callable[..., Any] = sampler.launch_sampling
 
     def launch_sampling(*args: Any, **kwargs: Any) -> Any:
-        acting: Pass | None = getattr(sampler, CURRENT)
-        if acting is None:
+        active: Pass | None = getattr(sampler, CURRENT)
+        if active is None:
             return launch(*args, **kwargs)
-        setattr(denoiser, CURRENT, acting)
+        setattr(denoiser, CURRENT, active)
         try:
-            made = launch(*args, **kwargs)
-            if acting.refusal:
-                raise acting.refusal
-            if acting.bypassed and not warned(p, error := IPAdapterError(BYPASSED)):
+            sampled = launch(*args, **kwargs)
+            if active.refusal:
+                raise active.refusal
+            if active.bypassed and not warned(p, error := IPAdapterError(BYPASSED)):
                 raise Refusal(error)
-            return made
-        except IPAdapterError as error:  # of a hook inside the model
+            return sampled
+        except IPAdapterError as error:  # from a hook inside the model
             raise Refusal(error) from None
         finally:
             del denoiser.__dict__[CURRENT]
-            acting.end()
+            active.end()
 
     sampler.launch_sampling = launch_sampling
 
 
 def _unannounced(denoiser: Any) -> IPAdapterError | None:
-    """Return what stops a denoiser whose generation has units, but whose sampler began without a word to them."""
+    """Return the error for a denoiser of a generation with units whose sampler started without `while_sampling`."""
     p, sampler = denoiser.p, denoiser.sampler
     error: IPAdapterError | None = getattr(p, EXPECTED, None)
     if error is None or hasattr(sampler, CURRENT):
         return None
     if warned(p, error):
-        delattr(p, EXPECTED)  # once is enough
+        delattr(p, EXPECTED)  # warn only once
         return None
     return error
 
 
 def progress(denoiser: Any) -> float:
-    """Return the fraction 0..1 of the pass's calls that are done; samplers of second order call twice a step."""
+    """Return the fraction 0..1 of the pass's model calls that are done; second-order samplers call twice per step."""
     return min(max(denoiser.step / denoiser.total_steps, 0.0), 1.0)

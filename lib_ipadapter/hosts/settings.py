@@ -8,12 +8,12 @@ SECTION = ("ipadapter", "IP-Adapter")
 
 
 class Setting(NamedTuple):
-    """One setting; its widget follows from what limits it."""
+    """One setting; its widget follows from its choices or range."""
 
     default: bool | int | str
     label: str
     info: str = ""
-    """A remark in small print."""
+    """An explanation in small print."""
     choices: Sequence[str] = ()
     range: tuple[int, int, int] | None = None
     """Minimum, maximum and step of a slider."""
@@ -22,7 +22,7 @@ class Setting(NamedTuple):
 
     @property
     def widget(self) -> tuple[str, Mapping[str, object]] | None:
-        """The name of gradio's component and its arguments; None leaves it to the web UI, by the default's type."""
+        """The name of the gradio component and its arguments; None lets the web UI choose by the default's type."""
         if self.choices:
             return "Radio", {"choices": list(self.choices)}
         if self.range:
@@ -72,7 +72,7 @@ SETTINGS: Mapping[str, Setting] = {
         False,
         "Report how closely generated faces match their references (FaceID, InstantID)",
         "in the infotext and below the gallery, as measured by the face model; takes about a second per picture; not "
-        "an identity verification",
+        "identity verification",
     ),
     "ipadapter_likeness_log": Setting(
         "none",
@@ -93,4 +93,4 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "ipadapter_warn_only": Setting(False, "If a unit cannot run, warn and generate without it, instead of stopping"),
 }
-"""By their keys, which users' config files have."""
+"""Settings by key; keys must not change, because users' config files contain them."""

@@ -1,4 +1,4 @@
-"""What AUTOMATIC1111's web UI and all its forks have in common: folders, settings, routes, queue and progress."""
+"""The common part of AUTOMATIC1111's web UI and all its forks: folders, settings, routes, queue and progress."""
 
 from collections.abc import Collection, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,29 +18,29 @@ from .route_guards import guards
 from .sampling import Pass
 
 UNCONDITIONAL = "ipadapter_unconditional"
-"""Setting: what unconditional rows see where no negative reference is given."""
+"""Setting: the unconditional picture without a negative reference."""
 
 KEPT = "ipadapter_kept_references"
-"""Setting: mebibytes of references that are kept, so that infotext restores them; 0 for none."""
+"""Setting: mebibytes of stored references, which infotext can restore; 0 for none."""
 
 LIKENESS = "ipadapter_likeness"
 """Setting: whether generated faces are compared with their references."""
 
 LIKENESS_LOG = "ipadapter_likeness_log"
-"""Setting: format of the file with the results that is written for each run."""
+"""Setting: format of the log file for each run."""
 
 FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
-"""Settings: mebibytes of encoders' outputs, and of image keys and values, that are kept in memory."""
+"""Settings: mebibytes of encoder outputs, and of image keys and values, in the memory caches."""
 
 
 class WebUI:
-    """The methods of `port.Host` that are the same in every web UI; each web UI's own class adds the rest."""
+    """The methods of `port.Host` that are the same in every web UI; each web UI's class adds the rest."""
 
     pass_class: ClassVar[type[Pass]]
-    """How units follow one pass of sampling there."""
+    """The web UI's subclass of `Pass`."""
 
     def folders(self) -> Folders:
-        """Return where users of this extension, of ControlNet and of Forge keep files; insightface's own is last."""
+        """Return the folders of this extension, of ControlNet and of Forge; insightface's own folder is last."""
         models = Path(paths_internal.models_path)
         controlnets = sorted(Path(paths_internal.extensions_dir).glob("*controlnet*"))
         annotators = [*_chosen("control_net_modules_path", "controlnet_annotator_models_path")]
@@ -81,7 +81,7 @@ class WebUI:
         return ReportSettings(likeness, shared.opts.data.get(LIKENESS_LOG, "none"), folder)
 
     def generated_picture(self, p: Any) -> GeneratedPicture:
-        """Source: modules/processing.py, `process_images_inner`, which goes through a batch's pictures one by one."""
+        """Source: modules/processing.py, `process_images_inner`, which processes a batch's pictures one by one."""
         number = p.iteration * p.batch_size + p.batch_index
         return GeneratedPicture(number, p.batch_index, len(p.seeds), p.seeds[p.batch_index])
 
@@ -105,7 +105,7 @@ class WebUI:
         return PassInfo(hires, inner, box_of(p), loras_of_prompt(), self.feeds_controlnet(p))
 
     def feeds_controlnet(self, p: Any) -> bool:
-        """Return whether ControlNets of a generation may ask for units' image tokens."""
+        """Return whether InstantID's ControlNets in a generation may take units' image tokens."""
         raise NotImplementedError
 
     def on_cfg_denoiser(self, params: Any) -> None:
@@ -141,15 +141,15 @@ class WebUI:
 
 
 def _chosen(option: str, flag: str) -> list[Path]:
-    """Return the folders that a setting and a command line flag name; both belong to extensions that may be absent."""
+    """Return the folders in a setting and a command line flag of other extensions, which may not be installed."""
     named = [shared.opts.data.get(option), getattr(shared.cmd_opts, flag, None)]
     return [Path(shared.data_path, name) for name in named if name]
 
 
 def box_of(p: Any) -> Box:
-    """Return the part of the whole picture that is sampled, which inpainting "only masked" cuts out.
+    """Return the part of the picture that is sampled; less than the whole for inpainting "only masked".
 
-    Source: modules/processing.py, `StableDiffusionProcessingImg2Img.init`, which keeps where to paste the result.
+    Source: modules/processing.py, `StableDiffusionProcessingImg2Img.init`, which stores where to paste the result.
     """
     pasted, pictures = getattr(p, "paste_to", None), getattr(p, "init_images", None)
     if not pasted or not pictures:

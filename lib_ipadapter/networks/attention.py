@@ -1,10 +1,10 @@
-"""The mathematics of one cross-attention site: image attention beside the text's (Ye et al. 2023, section 3.2.2).
+"""Decoupled cross-attention at one site (Ye et al. 2023, section 3.2.2).
 
     out = Attention(Q, K_text, V_text) + sum over terms of region * softmax(Q K_term^T / sqrt(d)) (weight * V_term)
 
-All functions here are pure; shapes use the words rows (of the U-Net call), queries (positions of the picture), heads,
-tokens (image tokens of all terms of the site, end to end), dim (of one head) and kinds (of rows: which of the keys and
-values a row attends; kind 0 is under the prompt and 1 under the negative prompt, and so on in pairs).
+All functions here are pure. Dimensions in shapes: rows (the batch of the U-Net call), queries (positions in the latent
+image), heads, dim (of one head), tokens (image tokens of all terms, concatenated) and row kinds. A row's kind selects
+the keys and values that it attends: even kinds are conditional, odd ones unconditional, in pairs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,34 +19,34 @@ from .scaling import SCALED
 
 @dataclass(frozen=True)
 class Term:
-    """What a unit adds at a site, under one softmax."""
+    """Image tokens of one unit that share a softmax at a site, as keys and values."""
 
     keys: Tensor
-    """(kinds, tokens, heads * dim), as `to_k_ip` returns them."""
+    """Output of `to_k_ip`: (row kinds, tokens, heads * dim)."""
     values: Tensor
-    """(kinds, tokens, heads * dim), as `to_v_ip` returns them."""
+    """Output of `to_v_ip`: (row kinds, tokens, heads * dim)."""
     weight: float
     scaling: str = "V only"
     region: Tensor | None = None
-    """(queries,): how far the term acts at each position, 0..1; None is everywhere."""
+    """(queries,): the term's weight at each position, 0..1; None means 1 everywhere."""
     unit: int = 0
-    """Place of its unit among the active ones."""
+    """Index of its unit among the active units."""
 
 
 @dataclass(frozen=True)
 class Bank:
-    """The image keys and values of one site, of every active term, ready for any rows."""
+    """The image keys and values of all active terms at one site."""
 
     keys: Tensor
-    """(kinds, heads, tokens, dim), scaled by dim ** -0.5."""
+    """(row kinds, heads, tokens, dim), scaled by dim ** -0.5."""
     values: Tensor
-    """(kinds, heads, tokens, dim), scaled by each term's weight."""
+    """(row kinds, heads, tokens, dim), scaled by each term's weight."""
     segments: tuple[int, ...]
-    """Tokens of each term; their sum is tokens. Each has a softmax of its own."""
+    """Number of tokens of each term. Each term has its own softmax."""
     regions: tuple[Tensor | None, ...]
-    """(queries,) of each term."""
+    """(queries,) for each term."""
     units: tuple[int, ...]
-    """Place of each term's unit among the active ones."""
+    """Index of each term's unit among the active units."""
 
     @property
     def bytes(self) -> int:
@@ -60,10 +60,10 @@ def split_heads(tensor: Tensor, heads: int) -> Tensor:
 
 
 def make_bank(terms: Sequence[Term], heads: int, like: Tensor) -> Bank:
-    """Return the bank of some terms, at least one, in the dtype and on the device of `like`.
+    """Return the bank of one or more terms, in the dtype and on the device of `like`.
 
-    Numbers beyond half of what half precision holds are brought to that, so that no rounding makes infinity of their
-    mean: infinity times nothing is no number.
+    Values are clamped to half the dtype's maximum, so that rounding in attention cannot overflow to infinity; infinity
+    times a weight of 0 would be NaN.
     """
     exact = torch.promote_types(like.dtype, torch.float32)
     scaled = [SCALED[term.scaling](term.keys.to(exact), term.values.to(exact), term.weight) for term in terms]
@@ -82,11 +82,11 @@ def make_bank(terms: Sequence[Term], heads: int, like: Tensor) -> Bank:
 def add_image_attention(
     attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int], factors: Sequence[float] = ()
 ) -> Tensor:
-    """Return `attended` plus the image attention of every term in `bank`.
+    """Return `attended` plus the image attention of every term in `bank`, as a new tensor.
 
-    `attended` is the text's attention with merged heads before the output projection, `query` what `to_q` returned:
-    both (rows, queries, heads * dim). `row_kinds` names the kind of each row. `factors` multiply what the terms
-    of each unit add, as a curve over the steps does; none are ones. The result is a new tensor.
+    `attended` is the text attention with merged heads, before the output projection, and `query` the output of `to_q`:
+    both (rows, queries, heads * dim). `row_kinds` has the kind of each row. `factors` has one multiplier per unit, for
+    weights that change over the steps; empty means 1.
     """
     each = [factors[unit] for unit in bank.units] if factors else [1.0] * len(bank.units)
     if query.device.type == "cpu" and query.dtype in (torch.float32, torch.float64):
@@ -97,10 +97,10 @@ def add_image_attention(
 def _add_by_runs(
     attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int], factors: Sequence[float]
 ) -> Tensor:
-    """Full precision on a CPU: neighbouring rows of one kind are one long picture, so keys are never repeated.
+    """For full precision on a CPU: consecutive rows of one kind are attended together, so keys are never repeated.
 
-    Tokens stand before queries in the logits: the softmax then runs along memory, and the heads stay where they are,
-    so that neither query nor result is copied.
+    Logits have tokens before queries. This makes the softmax fast and avoids copying query and result to move the
+    heads.
     """
     heads, dim = bank.keys.shape[1], bank.keys.shape[3]
     out = attended.clone(memory_format=torch.contiguous_format)
@@ -143,7 +143,7 @@ def _runs(row_kinds: Sequence[int]) -> Iterator[tuple[int, slice]]:
 def _add_by_rows(
     attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int], factors: Sequence[float]
 ) -> Tensor:
-    """Everywhere else: one fused attention a term, whose logits and softmax are float32 whatever the query is."""
+    """For everything else: one fused attention per term, with logits and softmax in float32 for any query dtype."""
     heads = bank.keys.shape[1]
     q = split_heads(query, heads)  # (rows, heads, queries, dim)
     segments = list(bank.segments)
@@ -159,7 +159,7 @@ def _add_by_rows(
 
 
 def _of_rows(tensor: Tensor, row_kinds: Sequence[int]) -> Tensor:
-    """Return (kinds, ...) as (rows, ...); a view where it can be one."""
+    """Return (row kinds, ...) expanded to (rows, ...), as a view where possible."""
     if len(set(row_kinds)) == 1:
         return tensor[row_kinds[0]].expand(len(row_kinds), *tensor.shape[1:])
     return torch.stack([tensor[kind] for kind in row_kinds])

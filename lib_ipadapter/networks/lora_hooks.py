@@ -1,4 +1,4 @@
-"""LoRAs of a unit beside the linear layers of a U-Net, without touching its weights."""
+"""Applies units' LoRAs to a U-Net through hooks, without changing its weights."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,14 +11,14 @@ from torch.utils.hooks import RemovableHandle
 from .unet_modules import find_submodule
 
 LoraWeights = Mapping[str, tuple[Tensor, Tensor]]
-"""A LoRA's down (rank, entering) and up (leaving, rank), by the path of the linear layer that it stands beside."""
+"""A LoRA's down (rank, in features) and up (out features, rank), by the path of its linear layer."""
 
 
 class LoraHooks:
-    """LoRAs beside the linear layers of one U-Net: to what a layer returns for x, `strength * up(down(x))` is added.
+    """Hooks that add `strength * up(down(x))` to the outputs of one U-Net's linear layers.
 
-    No weight is touched, so that nothing has to be put back, whatever their dtype is and whoever moves them. Inject
-    before what needs the layers' results. They do nothing until `strengths` is set, one for each LoRA.
+    No weight is changed, so there is nothing to restore, whatever the weights' dtype and device. Inject these hooks
+    before hooks that use the layers' outputs. They do nothing until `strengths` is set, one per LoRA.
     """
 
     def __init__(self, unet: nn.Module, loras: Sequence[LoraWeights]) -> None:
@@ -50,7 +50,7 @@ class LoraHooks:
         return output
 
     def _on(self, i: int, path: str, output: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a layer's down and up in the dtype and on the device of `output`; they are kept for one pass."""
+        """Return a layer's down and up in the dtype and on the device of `output`, cached for one pass."""
         key = (i, path, output.device, output.dtype)
         if key not in self._ready:
             down, up = self._loras[i][path]

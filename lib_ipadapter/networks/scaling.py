@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FULL_WIDTH = 1280
-"""Width of the widest site, to which the scalings with a penalty relate the others."""
+"""Width of the widest site; scalings with a channel penalty are relative to it."""
 
 
 def _keys_and_values(keys: Tensor, values: Tensor, weight: float) -> tuple[Tensor, Tensor]:
@@ -32,5 +32,5 @@ SCALED: Mapping[str, Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]] =
     "K+V w/ C penalty": _with_penalty,
     "K+mean(V) w/ C penalty": _keys_and_mean,
 }
-"""Keys and values (kinds, tokens, heads * dim) and the weight -> both, weighted (ComfyUI_IPAdapter_plus,
-`CrossAttentionPatch.ipadapter_attention`)."""
+"""(keys, values, weight) -> weighted keys and values; tensors are (row kinds, tokens, heads * dim).
+Source: ComfyUI_IPAdapter_plus, `CrossAttentionPatch.ipadapter_attention`."""

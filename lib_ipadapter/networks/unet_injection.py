@@ -1,7 +1,7 @@
-"""Inject image attention into a U-Net and eject it: the hooks on its cross-attentions.
+"""Injects image attention into a U-Net, and ejects it, through hooks on its cross-attentions.
 
-The seam is two modules of each attn2: what `to_q` returns is kept, and what goes into `to_out[0]`, the text's attention
-with merged heads, gets the image attention added. Every attention path of every web UI calls both modules.
+Two modules of each attn2 are hooked: the output of `to_q` is stored, and the image attention is added to the input of
+`to_out[0]`, the text attention with merged heads. Every attention implementation of every web UI calls both modules.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,25 +19,25 @@ from .unet_sites import Site
 
 @dataclass(frozen=True)
 class DenoiserCall:
-    """What one call of the denoiser needs: the kind of each row, and the bank of any site, made to fit a query."""
+    """What the hooks need to know about one call of the denoiser: each row's kind, and the bank of each site."""
 
     row_kinds: tuple[int, ...]
     bank: Callable[[Site, int, Tensor, Size], Bank | None]
-    """(site, heads, query, size of the latent picture) -> bank in the query's dtype and on its device, if any."""
+    """(site, heads, query, size of the latent image) -> bank in the query's dtype and on its device, if any."""
     rows_by_text: Callable[[Tensor], tuple[int, ...]] | None = None
-    """(text that the U-Net's rows see) -> their kinds; raises `IPAdapterError` for text that it does not know.
+    """(text conditioning of the U-Net's rows) -> their kinds; raises `IPAdapterError` for unknown conditioning.
 
     None where the text does not show which picture a row belongs to."""
     expected_size: Size | None = None
-    """Size that the latent picture must have in the U-Net, where units act on regions; None where any is accepted."""
+    """Size that the latent image must have in the U-Net, where units have regions; None accepts any."""
     factors: tuple[float, ...] = ()
-    """What multiplies all that each active unit adds in this call; none are ones."""
+    """A multiplier for each active unit in this call; empty means 1."""
 
 
 class Injection:
-    """The hooks on one U-Net. Constructing it changes nothing; `eject` takes off exactly what `inject` put on.
+    """The hooks on one U-Net. Constructing it changes nothing; `eject` removes exactly what `inject` added.
 
-    The hooks do nothing until `call` is set, which the host adapter does for the length of one call of the denoiser.
+    The hooks do nothing unless `call` is set, which the host adapter does during each call of the denoiser.
     """
 
     def __init__(self, unet: nn.Module, attentions: Mapping[Site, nn.Module]) -> None:
@@ -65,25 +65,26 @@ class Injection:
 
     @property
     def missed(self) -> tuple[Site, ...]:
-        """The sites that were called while units act there and yet got no image attention, in the files' order.
+        """Sites that were called but got no image attention although a unit is active there, in the files' order.
 
-        They are known after each whole call of the U-Net, and stay known until another `Injection` is made.
+        Collected over all completed calls of the U-Net.
         """
         return tuple(sorted(self._missed))
 
     def enter(self, path: str, hidden: Tensor) -> None:
-        """Note what goes towards the cross-attention at `path`, before other extensions may change its rows."""
+        """Record the input of the cross-attention at `path`, before other extensions may change its rows."""
         if path in self._sites:
             self._sites[path].enter(hidden)
 
     def leave(self, path: str, output: Tensor) -> Tensor:
-        """Return what came from there, once the rows are as before, with the image attention if it was not added."""
+        """Return its output, with the image attention added if it was not added inside; rows must match the input."""
         return self._sites[path].leave(output) if path in self._sites else output
 
     def _begin(self, _unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Repeat the row kinds where the denoiser's rows reach the U-Net as whole copies of the batch, as tiles do.
+        """Set the row kinds of this call of the U-Net.
 
-        Where only some of the rows come, as with AnimateDiff's windows of frames, their text shows what they are.
+        They are repeated where the U-Net gets several copies of the batch, as with tiles. Where it gets only some of
+        the rows, as with AnimateDiff's context windows, their text conditioning identifies them.
         """
         self._begun = self.call
         if self.call is None:
@@ -102,17 +103,17 @@ class Injection:
         self.row_kinds, self.size = row_kinds, (size[0], size[1])
 
     def _finish(self, _unet: nn.Module, _args: Any, _output: Any) -> None:
-        """Note the sites that another extension kept from getting their image attention in this call of the U-Net."""
-        if call := self._begun:  # the host may have taken `call` away by now
+        """Record sites that got no image attention in this call, because another extension bypassed the hooks."""
+        if call := self._begun:  # the host may have reset `call` by now
             self._missed |= {hooks.site for hooks in self._sites.values() if hooks.misses(call)}
 
 
 class _SiteHooks:
-    """The hooks of one site: keep the query, add to what enters the output projection, and check that it was done.
+    """The hooks of one site: store the query, add to the input of the output projection, and check that this happened.
 
-    Where another extension splits or widens the rows inside attn2 or around it, or has put a forward of its own in
-    attn2's place, which may mix the output projection's results or leave out parts of them, what went in before that is
-    kept, and the image attention is added to what comes out after it.
+    Another extension may split or widen the rows inside or around attn2, or replace attn2's forward, which may mix or
+    drop parts of the projected output. The image attention is then computed from attn2's original input and added to
+    its final output.
     """
 
     def __init__(self, injection: Injection, site: Site, attention: nn.Module) -> None:
@@ -138,13 +139,13 @@ class _SiteHooks:
         self._served = False
 
     def misses(self, call: DenoiserCall) -> bool:
-        """Return whether the site was called in this call of the U-Net, and a bank that it has was not used."""
+        """Return whether the site has a bank and was called, but the bank was not used in this call of the U-Net."""
         if self._served or self._called_with is None:
             return False
         return self._bank(call, self._called_with) is not None
 
     def enter(self, hidden: Tensor) -> None:
-        """Keep what the image attention is still to be computed for, if its rows are those of the call."""
+        """Store the input for which image attention is still to be computed, if its rows are those of the call."""
         if self._injection.call is None:
             return
         if len(hidden) == len(self._injection.row_kinds):
@@ -154,7 +155,7 @@ class _SiteHooks:
             raise _rows_error(f"{len(self._injection.row_kinds)} rows in {self.site.path}", len(hidden))
 
     def leave(self, output: Tensor) -> Tensor:
-        """Return the output with the image attention, if that was not added on the way and its rows are right."""
+        """Return the output with the image attention added, unless that was done inside or the rows do not match."""
         entered, call = self._entered, self._injection.call
         if entered is None or call is None or len(output) != len(entered):
             return output
@@ -174,7 +175,7 @@ class _SiteHooks:
             self._note_called(query)
 
     def _note_called(self, like: Tensor) -> None:
-        """Keep the shape, dtype and device of what the site was called with, and no row of it."""
+        """Store the shape, dtype and device of the site's input, without its data."""
         self._called_with = like.new_empty(0, *like.shape[1:])
 
     def _add(self, _module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
@@ -193,7 +194,7 @@ class _SiteHooks:
 
     def _image_term(self, hidden: Tensor, call: DenoiserCall) -> Tensor | None:
         self._served = True
-        self._injection.call = None  # our own hooks stay silent below
+        self._injection.call = None  # disables our own hooks during the calls below
         try:
             query = self._attention.to_q(hidden)
             bank = self._bank(call, query)
@@ -201,7 +202,8 @@ class _SiteHooks:
                 return None
             nothing, row_kinds = query.new_zeros(query.shape), self._injection.row_kinds
             image = add_image_attention(nothing, query, bank, row_kinds, call.factors)
-            # the projection's bias is in the output already; asked of the module, for it may be quantised or elsewhere
+            # The output already includes the projection's bias, so it is subtracted here. Calling the module gives
+            # the bias even where it is quantised or on another device.
             project = self._attention.to_out[0]
             return project(image) - project(image.new_zeros(1, 1, image.shape[-1]))
         finally:
@@ -213,9 +215,9 @@ class _SiteHooks:
 
 def _size_error(expected: Size | None, size: Sequence[int]) -> IPAdapterError:
     return IPAdapterError(
-        f"expected a whole picture of {_sides(expected)} latent cells in the U-Net, for a unit has "
-        f"a region of it (mask, place, tiles); parts of {_sides(size)} came, as tiled diffusion cuts them, and "
-        "where they are is not known. Take the region away, or switch the tiling off."
+        f"a unit with a region (mask, place or tiles) needs the U-Net to get the whole latent image, "
+        f"{_sides(expected)}, but it got {_sides(size)}, as with tiled diffusion, and the position of such parts is "
+        "unknown. Remove the region or switch tiling off."
     )
 
 
@@ -225,6 +227,6 @@ def _sides(size: Sequence[int] | None) -> str:
 
 def _rows_error(expected: str, rows: int) -> IPAdapterError:
     return IPAdapterError(
-        f"expected {expected}, but {rows} came: another extension changes the batch inside the U-Net in a "
-        "way that hides which rows belong to the prompt. Switch that extension or the IP-Adapter units off."
+        f"expected {expected}, but got {rows}: another extension changes the batch inside the U-Net in a "
+        "way that hides which rows belong to the prompt. Switch off that extension or the IP-Adapter units."
     )

@@ -1,4 +1,4 @@
-"""What a loaded U-Net is made of: its cross-attentions by site, and their widths."""
+"""Finds the cross-attentions of a loaded U-Net and their widths."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from .unet_sites import LAYOUTS, Site, sites
 
 
 def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
-    """Return the cross-attentions that a U-Net really has, by their site; empty for anything but SD and SDXL.
+    """Return the cross-attentions that a U-Net has, by site; empty for anything but SD and SDXL.
 
-    The two layouts share the names of eight sites, and a pruned SDXL (SSD-1B) has only part of SDXL's; the layout of
-    which the U-Net has more sites is the one it was made from.
+    The two layouts share the names of eight sites, and a pruned SDXL such as SSD-1B lacks some, so the layout with more
+    matching sites is taken.
     """
     found = [{site: find_submodule(unet, site.path) for site in sites(layout)} for layout in LAYOUTS]
     there = [{site: module for site, module in each.items() if module} for each in found]
@@ -20,9 +20,9 @@ def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
 
 
 def find_submodule(root: nn.Module, path: str) -> nn.Module | None:
-    """Return the module at `path`, or None; a walk over all modules of a U-Net takes longer than all else here.
+    """Return the module at `path`, or None, without walking over all modules of the U-Net, which is slow.
 
-    A module that other extensions have put around one, such as one that scales a block's pictures, is skipped.
+    Wrapper modules of other extensions, such as those that rescale a block's input, are skipped.
     """
     module: Any = root
     for name in path.split("."):
@@ -47,8 +47,8 @@ def widths(attentions: Mapping[Site, Any]) -> dict[Site, int]:
 def _shape(linear: Any) -> tuple[int, int]:
     """Return the widths of a linear layer's output and input.
 
-    Forge's quantised layers have no `in_features`. In 4 bits the weight is packed, and its state knows the true shape;
-    weights of GGUF files have it as theirs (backend/operations_bnb.py, operations_gguf.py).
+    Forge's quantised layers have no `in_features`. A 4-bit weight is packed and its quantisation state has the original
+    shape; weights of GGUF files report it themselves (backend/operations_bnb.py, operations_gguf.py).
     """
     if hasattr(linear, "in_features"):
         return linear.out_features, linear.in_features

@@ -1,7 +1,7 @@
 """The cross-attention sites of Stable Diffusion's U-Nets, in the order in which IP-Adapter files number them.
 
-Files come from diffusers, which lists its attention processors as down, up, middle; a U-Net runs down, middle, up.
-Both orders are kept in one record, because key numbers follow the first and "layer 6" the second.
+Key numbers follow diffusers' list of attention processors: down, up, middle. Layer numbers, as in "layer 6", follow
+execution order: down, middle, up. `Site` holds both.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from functools import cache
 
 @dataclass(frozen=True, order=True)
 class Site:
-    """One attn2 of a U-Net and its place in both orders."""
+    """One attn2 of a U-Net and its position in both orders."""
 
     index: int
-    """Place in the file's order (input, output, middle), from 0; its tensors are named `{2 * index + 1}.to_k_ip`."""
+    """Position in the file's order (input, output, middle), from 0; its tensors are `{2 * index + 1}.to_k_ip`."""
     block: str
     """`input`, `middle` or `output`."""
     number: int
@@ -23,7 +23,7 @@ class Site:
     layer: int
     """Spatial transformer in execution order, from 0: what users mean by "layer 6"."""
     level: int
-    """How often the latent picture was halved before it came here."""
+    """How often the latent image has been halved before this block."""
 
     @property
     def key(self) -> str:
@@ -54,10 +54,10 @@ class Layout:
     name: str
     transformers: tuple[tuple[str, int, int], ...]
     deepest: int
-    """How often the latent picture is halved until the middle block."""
+    """How often the latent image is halved up to the middle block."""
 
     def level(self, block: str, number: int) -> int:
-        """Return how often the picture was halved before a block; each level has three blocks on either side."""
+        """Return how often the latent image is halved before a block; each level has three blocks on either side."""
         return {"input": (number - 1) // 3, "middle": self.deepest, "output": self.deepest - number // 3}[block]
 
 

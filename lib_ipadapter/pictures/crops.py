@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from PIL import Image
 
 MAX_ASPECT = 16
-"""Longest side over shortest beyond which the ends of a reference are cut before it is resized."""
+"""Aspect ratio above which the ends of a reference are cut off before resizing."""
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-"""Mean colour of CLIP's training pictures, as fractions of full red, green and blue."""
+"""Mean colour of CLIP's training images, as fractions of full red, green and blue."""
 
 
 def resize_for(picture: Image.Image, size: int, crop: str) -> Image.Image:
-    """Return `picture` as a square of `size` pixels, cropped, padded or squashed as `crop` (a name in `CROPS`) says."""
+    """Return `picture` as a square of `size` pixels, cropped, padded or squashed by `crop`, a name in `CROPS`."""
     return CROPS[crop](picture, size)
 
 
@@ -35,7 +35,7 @@ def _crop_at(horizontal: float, vertical: float) -> Callable[[Image.Image, int],
 
 
 def _shorten(picture: Image.Image, horizontal: float, vertical: float) -> Image.Image:
-    """Cut the ends off a strip that would grow huge when its short side is resized; what stays is unchanged."""
+    """Cut the ends off a strip that would become huge when resized; they would be cropped anyway."""
     limit = MAX_ASPECT * min(picture.size)
     width, height = min(picture.width, limit), min(picture.height, limit)
     left, upper = int((picture.width - width) * horizontal), int((picture.height - height) * vertical)
@@ -51,7 +51,7 @@ def _pad(picture: Image.Image, size: int) -> Image.Image:
 
 
 def padded_box(picture: Image.Image, size: int) -> tuple[int, int, int, int]:
-    """Return where a picture stands in the square of `size` pixels that it is padded to."""
+    """Return the box of a picture inside the square of `size` pixels that it is padded to."""
     scale = size / max(picture.size)
     width, height = (max(1, round(side * scale)) for side in picture.size)
     left, upper = (size - width) // 2, (size - height) // 2
@@ -71,4 +71,4 @@ CROPS: Mapping[str, Callable[[Image.Image, int], Image.Image]] = {
     "left": _crop_at(0.0, 0.5),
     "right": _crop_at(1.0, 0.5),
 }
-"""A picture and a side in pixels -> a square picture of that side."""
+"""(picture, size in pixels) -> a square picture of that size."""

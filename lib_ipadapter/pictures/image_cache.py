@@ -1,4 +1,4 @@
-"""The picture files of units: decoded from text once, and kept while they are in use."""
+"""Caches the picture files, masks and tiles of units, so that they are decoded once."""
 
 import hashlib
 
@@ -9,17 +9,17 @@ from .image_file import ImageFile, decode, decode_mask, read_image_file
 from .tiles import Tile, tiles_of
 
 FILES_LIMIT = 64 << 20
-"""Bytes of picture files kept, so that an unchanged picture is decoded from base64 once."""
+"""Bytes of picture files in the cache."""
 ENTRY = 1 << 10
-"""Bytes that an entry takes beside the file: its key, its digest and the objects around them."""
+"""Bytes that an entry takes in addition to the file: key, digest and object overhead."""
 MASKS_LIMIT = 64 << 20
-"""Bytes of masks kept, at most 4 MiB each."""
+"""Bytes of masks in the cache, at most 4 MiB each."""
 TILES_LIMIT = 1000
-"""Tiles whose places are kept, so that a reference is not decoded again for its size."""
+"""Tiles in the cache, so that a reference is not decoded again only for its size."""
 
 
 class ImageCache:
-    """Reads references, masks and the places of tiles; each raises `UnitError` with the field for what it cannot."""
+    """Reads references, masks and tiles; raises `UnitError` with the field for unreadable pictures."""
 
     def __init__(self) -> None:
         self._references: Cache[ImageFile] = Cache(FILES_LIMIT, lambda kept: len(kept.content) + ENTRY)
@@ -27,11 +27,11 @@ class ImageCache:
         self._tiles: Cache[tuple[Tile, ...]] = Cache(TILES_LIMIT, len)
 
     def reference(self, field: str, text: str) -> ImageFile:
-        key = _digest(text)  # the text itself would be kept, a third larger than the file
+        key = _digest(text)  # as a key, the text itself would take a third more memory than the file
         return self._references.find(key) or self._references.keep(key, read_image_file(field, text))
 
     def mask(self, field: str, file: ImageFile) -> Image.Image:
-        """Return a mask's brightness, as floats from 0 to 1."""
+        """Return a mask as a picture of one channel, floats from 0 to 1."""
         found = self._masks.find(file.digest)
         return found or self._masks.keep(file.digest, decode_mask(field, file.content))
 

@@ -1,4 +1,4 @@
-"""One reference picture: from base64 text to an upright RGB picture."""
+"""Reads one picture: from base64 text to an upright RGB picture."""
 
 import base64
 import binascii
@@ -14,14 +14,14 @@ from PIL import Image, UnidentifiedImageError
 from ..base.errors import UnitError
 
 MAX_PIXELS = 100_000_000
-"""Pixels of a reference: more than any consumer camera, and 300 MB once decoded."""
+"""Maximum pixels of a reference: more than any consumer camera has, and 300 MB once decoded."""
 
 MAX_MASK_SIDE = 1024
-"""Pixels of a mask's longer side that are kept: four times the finest grid of a picture 2048 pixels wide."""
+"""Masks are reduced to this longer side in pixels: four times the finest grid of a picture 2048 pixels wide."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JXL")
-"""Pillow's names of the formats that are read, the last three where the web UI has a reader for them. Pillow's other
-readers see few files, and the one of EPS starts Ghostscript."""
+"""Pillow's names of accepted formats; the last three need a plugin, which some web UIs have. Pillow's other readers are
+rarely used and tested, and the one for EPS starts Ghostscript."""
 
 DAMAGES = (
     OSError,
@@ -34,7 +34,7 @@ DAMAGES = (
     RuntimeError,
     struct.error,
 )
-"""What the readers of these formats raise on a damaged file."""
+"""Exceptions that Pillow's readers raise for damaged files."""
 
 ORIENTATION = 0x0112
 TURNS = {
@@ -46,13 +46,13 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by EXIF's tag for its orientation (Exif 2.32, 4.6.4)."""
+"""The transpose operation for each EXIF orientation (Exif 2.32, 4.6.4)."""
 
 NOTHING = (123, 117, 104)
-"""What shows through the transparent parts of a reference: CLIP's mean colour, which normalisation turns into zeros, so
-that those parts say nothing."""
+"""Background for transparent parts of a reference: CLIP's mean colour, which normalisation turns into zeros, so that
+those parts have little influence."""
 BLACK = (0, 0, 0)
-"""What shows through the transparent parts of a mask, where the unit then rests."""
+"""Background for transparent parts of a mask: the unit is off there."""
 
 
 STARTS = {
@@ -62,14 +62,14 @@ STARTS = {
     b"GIF8": ("gif", "image/gif"),
     b"BM": ("bmp", "image/bmp"),
 }
-"""First bytes of a picture file -> its extension and its media type. Others are kept, too, and only the browser may not
-show them."""
+"""First bytes of a picture file -> its extension and media type. Other files are stored too, but a browser may not show
+them."""
 OTHER = ("picture", "application/octet-stream")
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One picture file as the user gave it."""
+    """A picture file exactly as the user gave it."""
 
     content: bytes
     digest: str
@@ -79,14 +79,14 @@ class ImageFile:
 def read_image_file(field: str, text: str) -> ImageFile:
     """Return the picture file that `text` holds as base64, with or without a `data:` header.
 
-    Raises `UnitError` for anything else; a path or an address is never followed.
+    Raises `UnitError` for anything else; paths and URLs are never followed.
     """
     if text.startswith("data:"):
         header, comma, text = text.partition(",")
         if not comma or not header.endswith(";base64"):
-            raise UnitError(field, header, "must be a data URL with base64, as in data:image/png;base64,….")
+            raise UnitError(field, header, "must be a data URL with base64, such as data:image/png;base64,….")
     if text[:8].lower().startswith(("http://", "https://", "file:")):
-        raise UnitError(field, text, "must be the picture itself as base64; addresses are not fetched.")
+        raise UnitError(field, text, "must be the picture itself as base64; URLs are not fetched.")
     try:
         content = base64.b64decode("".join(text.split()) if "\n" in text else text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -108,21 +108,21 @@ def file_format(content: bytes) -> tuple[str, str]:
 
 
 def data_url(content: bytes) -> str:
-    """Return a picture file as a browser and a unit take it."""
+    """Return a picture file as a data URL, for a browser or a unit."""
     return f"data:{file_format(content)[1]};base64,{base64.b64encode(content).decode()}"
 
 
 def picture_url(picture: Image.Image) -> str:
-    """Return a picture as a data URL with a PNG."""
+    """Return a picture as a PNG data URL."""
     kept = io.BytesIO()
     picture.save(kept, "PNG")
     return data_url(kept.getvalue())
 
 
 def decode(field: str, content: bytes) -> Image.Image:
-    """Return the picture in a file as upright RGB: first frame, EXIF orientation applied, transparent parts neutral.
+    """Return a file's first frame as RGB, with EXIF orientation applied and transparent parts filled with `NOTHING`.
 
-    16-bit greyscale is scaled to 8 bits. Raises `UnitError` for broken and oversized files.
+    16-bit greyscale is scaled to 8 bits. Raises `UnitError` for damaged and oversized files.
     """
     return _open(field, content, NOTHING)
 
@@ -141,7 +141,7 @@ def _open(field: str, content: bytes, ground: tuple[int, int, int]) -> Image.Ima
     """Return a picture file's first frame as upright RGB, with `ground` behind its transparent parts."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below replaces it
             Image.init()
             picture = Image.open(io.BytesIO(content), formats=[name for name in FORMATS if name in Image.OPEN])
             width, height = picture.size
@@ -157,20 +157,20 @@ def _open(field: str, content: bytes, ground: tuple[int, int, int]) -> Image.Ima
         raise UnitError(field, f"{len(content)} bytes", "has far too many pixels. Send a smaller picture.") from error
     except UnidentifiedImageError as error:
         raise UnitError(
-            field, f"{len(content)} bytes", "is no picture that can be read. Send a PNG, JPEG or WebP file."
+            field, f"{len(content)} bytes", "is not a supported picture format. Send a PNG, JPEG or WebP file."
         ) from error
     except DAMAGES as error:
         raise UnitError(
-            field, f"{len(content)} bytes", f"is a damaged picture ({error}). Save it again, as PNG for instance."
+            field, f"{len(content)} bytes", f"is a damaged picture ({error}). Save it again, for example as PNG."
         ) from error
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF says, if that can be read.
+    """Apply a picture's EXIF orientation, if readable.
 
-    `PIL.ImageOps.exif_transpose` also writes the EXIF back and fails where any other tag is malformed.
+    `PIL.ImageOps.exif_transpose` also writes the EXIF back, and fails if any other tag is malformed.
     """
-    if picture.format == "TIFF":  # Pillow turns it while loading
+    if picture.format == "TIFF":  # Pillow applies it while loading
         return picture
     try:
         turn = TURNS.get(picture.getexif().get(ORIENTATION, 1))
@@ -196,7 +196,7 @@ def _on(ground: tuple[int, int, int], picture: Image.Image) -> Image.Image:
 
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
-    """Return a deep greyscale picture in 8 bits: integers have 16 bits, floats run to 1 or, failing that, to 255."""
+    """Return a high bit depth greyscale picture in 8 bits: integers have 16 bits, floats a maximum of 1, else 255."""
     deep = picture.convert("F")
     scale = 255.0 / 65535.0
     if picture.mode == "F":

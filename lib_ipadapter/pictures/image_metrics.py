@@ -1,6 +1,6 @@
-"""How good a picture is for an encoder, in numbers: sharpness, contrast, and what compression has left of it.
+"""Image quality metrics: sharpness, contrast and compression.
 
-Sharpness and contrast are measured in the square that an encoder sees, so that they mean the same for every size.
+Sharpness and contrast are measured at the encoder's input size, so that they are comparable for pictures of all sizes.
 """
 
 import io
@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 BLUR = 9
-"""Pixels over which a picture is averaged once more, to see what that takes from it."""
+"""Width in pixels of the blur that sharpness is measured with."""
 
 BLOCK = 8
-"""Pixels of the blocks that JPEG and its like compress apart."""
+"""Width in pixels of the blocks that JPEG and similar formats compress separately."""
 
 JPEG_STARTS = b"\xff\xd8\xff"
 
@@ -26,7 +26,7 @@ LUMINANCE = (
     (49, 64, 78, 87, 103, 121, 120, 101),
     (72, 92, 95, 98, 112, 100, 103, 99),
 )
-"""Quantisation of a JPEG of quality 50 (ITU-T T.81, table K.1); libjpeg scales it for the others."""
+"""Luminance quantisation table of JPEG quality 50 (ITU-T T.81, table K.1); libjpeg scales it for other qualities."""
 
 Levels = np.ndarray
 """Brightness from 0 to 255: (height, width), floats."""
@@ -38,17 +38,17 @@ def levels_of(picture: Image.Image) -> Levels:
 
 
 def sharpness(levels: Levels) -> float:
-    """Return what another blur would take from a picture, 0 (nothing: it is blurred) to 1.
+    """Return how much detail a blur would remove from a picture: 0 (none, it is already blurred) to 1.
 
-    It does not depend on the contrast, and little on what is shown. Source: Crété-Roffet, Dolmière, Ladret and Nicolas,
-    "The blur effect: perception and estimation with a new no-reference perceptual blur metric" (SPIE 6492, 2007),
-    whose measure is 1 less this.
+    Independent of contrast, and nearly independent of content. Source: 1 minus the metric of Crété-Roffet, Dolmière,
+    Ladret and Nicolas, "The blur effect: perception and estimation with a new no-reference perceptual blur metric"
+    (SPIE 6492, 2007).
     """
     return 1.0 - max(_blur(levels), _blur(levels.T))
 
 
 def _blur(levels: Levels) -> float:
-    """Return the part of the differences down the columns that outlasts a blur; a plain picture is all blurred."""
+    """Return the fraction of vertical differences that remains after a blur; 1 for a picture without differences."""
     around = np.pad(levels, ((BLUR // 2, BLUR // 2), (0, 0)), mode="symmetric")
     blurred = np.lib.stride_tricks.sliding_window_view(around, BLUR, axis=0).mean(axis=-1)
     differences, left = np.abs(np.diff(levels, axis=0)), np.abs(np.diff(blurred, axis=0))
@@ -56,7 +56,7 @@ def _blur(levels: Levels) -> float:
 
 
 def contrast(levels: Levels) -> float:
-    """Return the root mean square contrast, 0 to 0.5: the deviation of the brightness, in parts of white.
+    """Return the RMS contrast, 0 to 0.5: the standard deviation of brightness, as a fraction of white.
 
     Source: Peli, "Contrast in complex images" (JOSA A 7, 1990).
     """
@@ -64,13 +64,13 @@ def contrast(levels: Levels) -> float:
 
 
 def blockiness(levels: Levels) -> float:
-    """Return how much more a picture changes where blocks meet than inside them; 1 is not at all.
+    """Return the ratio of differences across block edges to differences inside blocks; 1 means no visible blocks.
 
-    Where the blocks begin is searched for, since the picture may have been cut. Compression stands out at nearly every
-    edge of a block; the few edges of a flat drawing do so only by chance, and are left out.
+    All block offsets are tried, because the picture may have been cropped. Compression shows at nearly every block
+    edge; flat drawings, where only a few edges match a block edge by chance, are left out.
 
-    Source: after Wang, Sheikh and Bovik,
-    "No-reference perceptual quality assessment of JPEG compressed images" (ICIP 2002), who begin at the corner.
+    Based on Wang, Sheikh and Bovik, "No-reference perceptual quality assessment of JPEG compressed images" (ICIP 2002),
+    who assume an offset of 0.
     """
     if min(levels.shape) <= BLOCK:
         return 1.0
@@ -88,7 +88,7 @@ def _steps(levels: Levels) -> float:
 
 
 def _standing_out(rows: np.ndarray, first: int) -> float:
-    """Return the part of the edges between blocks where a picture changes more than around them."""
+    """Return the fraction of block edges where the picture changes more than on both sides of them."""
     around = np.arange(-BLOCK // 2, BLOCK // 2)
     edges = np.arange(first, len(rows), BLOCK)
     edges = edges[(edges >= BLOCK // 2) & (edges < len(rows) - BLOCK // 2 + 1)]
@@ -99,18 +99,18 @@ def _standing_out(rows: np.ndarray, first: int) -> float:
 
 
 def _weight_of(part: float) -> float:
-    """Return how far a part of the edges speaks of compression: half of them not at all, three quarters wholly.
+    """Return the weight of a fraction of edges as evidence of compression: 0 up to one half, 1 from three quarters.
 
-    Flat drawings have 0.1 to 0.7, photographs as JPEGs of quality 50 or less 0.95 and more.
+    Flat drawings have 0.1 to 0.7; photographs at JPEG quality 50 or less have 0.95 or more.
     """
     return min(max(4.0 * part - 2.0, 0.0), 1.0)
 
 
 def jpeg_quality(content: bytes) -> int | None:
-    """Return a JPEG file's quality, 1 to 100, by its quantisation of luminance, or None for any other file.
+    """Return a JPEG file's quality, 1 to 100, from its luminance quantisation table, or None for any other file.
 
-    Source: libjpeg, `jpeg_quality_scaling` and `jpeg_add_quant_table`. Of another program's own tables it is the
-    quality that is nearest.
+    Source: libjpeg, `jpeg_quality_scaling` and `jpeg_add_quant_table`. For custom tables the nearest quality is
+    returned.
     """
     if not content.startswith(JPEG_STARTS):
         return None

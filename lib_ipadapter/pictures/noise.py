@@ -1,7 +1,7 @@
-"""Noise pictures made of a reference, for the unconditional tokens: what the result moves away from.
+"""Noise pictures made from a reference, used as negative references.
 
-The kinds, which are the options of the field `noise_type`, are those of ComfyUI_IPAdapter_plus's noise node. They use a
-generator of their own, so the web UI's seed is left alone.
+The options of the field `noise_type` are those of ComfyUI_IPAdapter_plus's noise node. They use their own random
+generator, so the web UI's seed is not affected.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ALPHA = 75.0
 MAX_SIGMA = 3.5
 """Blur of the displacement at strength 0, in pixels; at strength 1 it is not blurred."""
 GRAIN = 0.75
-"""Deviation of the grain that comes with shuffling, at strength 1."""
+"""Standard deviation of the grain added by shuffling at strength 1."""
 
 
 def _uniform(levels: Tensor, generator: Generator) -> Tensor:
@@ -66,11 +66,11 @@ NOISES: Mapping[str, Callable[[Tensor, float, Generator], Tensor]] = {
     "gaussian": _gaussian,
     "shuffle": _shuffle,
 }
-"""A picture (3, height, width) as fractions of full colour, a strength 0..1 and a generator -> a picture."""
+"""(pixels 0..1 (3, height, width), strength 0..1, generator) -> pixels with noise."""
 
 
 def add_noise(kind: str, strength: float, levels: Tensor, seed: int) -> Tensor:
-    """Return a picture (3, height, width) of levels 0..1 with noise of this kind and strength 0..1, from a seed."""
+    """Return pixels 0..1 (3, height, width) with noise of this kind and strength 0..1, from a seed."""
     from torch import Generator
 
     return NOISES[kind](levels, strength, Generator().manual_seed(seed)).clamp(0.0, 1.0)

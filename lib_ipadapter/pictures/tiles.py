@@ -1,6 +1,6 @@
-"""Squares of a tall, wide or large reference, each encoded on its own for its own place in the picture.
+"""Square tiles of a reference, each encoded separately for its own region of the picture.
 
-The plan is ComfyUI_IPAdapter_plus's for tiled references, save that what lies in two tiles is shared between them.
+The layout is that of ComfyUI_IPAdapter_plus's tiled node, except that overlapping tiles share their weight.
 """
 
 import math
@@ -11,9 +11,9 @@ from PIL import Image
 from ..base.boxes import Box
 
 NEARLY_SQUARE = (0.75, 1.33)
-"""Height over width between which a reference is cut to a square of two by two tiles."""
+"""Range of height / width in which a reference is cropped to a square of two by two tiles."""
 MAX_TILES = 4
-"""Tiles along the longer side of any other reference, whose shorter side is one tile."""
+"""Maximum tiles along the longer side of any other reference, whose shorter side is one tile."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Tile:
     """A square of a reference."""
 
     source: Box
-    """Where it lies in the reference, as fractions."""
+    """The tile's box in the reference, as fractions."""
     place: Box
-    """Where it acts in the picture, as fractions of that."""
+    """The tile's region in the generated picture, as fractions."""
 
 
 def tiles_of(width: int, height: int) -> tuple[Tile, ...]:
-    """Return the tiles of a reference of this size in pixels, row by row; together they act everywhere."""
+    """Return the tiles of a reference of this size in pixels, row by row; their regions cover the whole picture."""
     low, high = NEARLY_SQUARE
     short = min(width, height)
     square = low < height / width < high
@@ -46,7 +46,7 @@ def tiles_of(width: int, height: int) -> tuple[Tile, ...]:
 
 
 def _starts(length: float, side: float) -> list[float]:
-    """Return where tiles begin so that they cover the length, overlapping evenly."""
+    """Return start positions for tiles that cover the length with equal overlaps."""
     count = math.ceil(length / side)
     return [index * (length - side) / max(1, count - 1) for index in range(count)]
 

@@ -1,7 +1,7 @@
-"""How several references become one: the options of the field `combine`, and what each does.
+"""How several references are combined: the options of the field `combine`, and what each does.
 
-Modes are ComfyUI_IPAdapter_plus's (`IPAdapterPlus.ipadapter_execute` and its node for combining), with a weight for
-each reference.
+The modes are those of ComfyUI_IPAdapter_plus (`IPAdapterPlus.ipadapter_execute` and the Combine Embeds node), with an
+additional weight for each reference.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CONCAT = "concat"
-"""Merges nothing: the image tokens of all references are attended together."""
+"""No merge: the image tokens of all references are attended together."""
 
 SMALLEST = 1e-12
-"""Least norm, whose square float32 still holds."""
+"""Lower limit of a norm, whose square float32 can still represent."""
 
 
 def _average(features: Tensor, weights: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def _subtract(features: Tensor, weights: Tensor) -> Tensor:
 
 
 def _norm_average(features: Tensor, weights: Tensor) -> Tensor:
-    """Divide each number by its norm over the references, not each reference by its own, as the field's node does."""
+    """Normalise each number over the references, rather than each reference, as ComfyUI_IPAdapter_plus does."""
     norm = features.norm(dim=0, keepdim=True).clamp(min=SMALLEST)
     return (weights * features / norm).mean(dim=0, keepdim=True)
 
@@ -54,14 +54,14 @@ MERGED: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "max": _max,
     "min": _min,
 }
-"""(references, ...) and weights that fit them -> (1, ...), before the projector."""
+"""Merges before the projector: features (references, ...) and weights -> (1, ...)."""
 
 TOKENS_MERGED: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"average tokens": _average}
-"""The same after the projector: the mean of image tokens, which sd-webui-controlnet takes of several references."""
+"""Merges after the projector: the mean of image tokens, as in sd-webui-controlnet."""
 
 COMBINES = (CONCAT, *MERGED, *TOKENS_MERGED)
 
 
 def merge(how: Callable[[Tensor, Tensor], Tensor], each: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """Return the references' features or tokens (references, ...) as one (1, ...), each with its weight."""
+    """Merge the references' features or tokens (references, ...) to (1, ...), each with its weight."""
     return how(each, each.new_tensor(weights).view(-1, *[1] * (each.dim() - 1)))

@@ -1,4 +1,4 @@
-"""Settings of a unit that cannot go together: one small function each, which returns what is wrong or None."""
+"""Settings of a unit that contradict each other: one small function each, which returns the error or None."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -10,21 +10,21 @@ from .unit import PICTURE_FIELDS, Unit
 
 
 def refuse_contradictions(unit: Unit) -> None:
-    """Raise `UnitError` for settings that cannot go together."""
+    """Raise `UnitError` for settings that contradict each other."""
     for wrong in _found(unit):
         raise wrong
 
 
 def _found(unit: Unit) -> Iterator[UnitError]:
-    ways = (check(unit) for check in OF_UNIT)
+    of_unit = (check(unit) for check in OF_UNIT)
     of_pictures = (check(unit, name) for name in PICTURE_FIELDS for check in OF_PICTURES[name])
-    return (wrong for checks in (ways, of_pictures) for wrong in checks if wrong)
+    return (wrong for checks in (of_unit, of_pictures) for wrong in checks if wrong)
 
 
 def _two_sources(unit: Unit) -> UnitError | None:
     others = "images" if unit.images else "subject"
     both = unit.embeds and (unit.images or unit.subject)
-    why = f"stands in the place of {others}; leave one of them out."
+    why = f"replaces {others}; use only one of them."
     return UnitError("embeds", unit.embeds, why) if both else None
 
 
@@ -35,7 +35,7 @@ def _noise_without_type(unit: Unit) -> UnitError | None:
 
 def _noise_without_pictures(unit: Unit) -> UnitError | None:
     wrong = unit.noise and unit.embeds and not unit.negative_images
-    why = "is made of pictures, which a saved reference does not have; give negative_images."
+    why = "is made from pictures, which a saved reference does not have; give negative_images."
     return UnitError("noise", unit.noise, why) if wrong else None
 
 
@@ -50,7 +50,7 @@ def _all_faces_and_unfold(unit: Unit) -> UnitError | None:
     return UnitError("face", "all", why) if wrong else None
 
 
-DIVIDED = "gives each reference its own place"
+DIVIDED = "gives each reference its own region"
 
 
 def _divided_and_merged(unit: Unit) -> UnitError | None:
@@ -60,7 +60,7 @@ def _divided_and_merged(unit: Unit) -> UnitError | None:
 
 def _divided_and_unfold(unit: Unit) -> UnitError | None:
     wrong = read_places(unit.region).divide and unit.unfold
-    return UnitError("region", unit.region, f"{DIVIDED}: it and unfold cannot go together.") if wrong else None
+    return UnitError("region", unit.region, f"{DIVIDED}, which cannot go together with unfold.") if wrong else None
 
 
 OF_UNIT: Sequence[Callable[[Unit], UnitError | None]] = (
@@ -77,30 +77,30 @@ OF_UNIT: Sequence[Callable[[Unit], UnitError | None]] = (
 def _no_weight(unit: Unit, name: str) -> UnitError | None:
     given = _given(unit, name)
     idle = given and not any(picture.weight for picture in given)
-    why = "have no weight at all; give one of them a weight."
+    why = "all have weight 0; give one of them a weight."
     return UnitError(name, f"{len(given)} pictures", why) if idle else None
 
 
 def _masked_negative(unit: Unit, name: str) -> UnitError | None:
     masked = _masked(unit, name)
-    why = "has no meaning: rows of the negative prompt see the same everywhere."
+    why = "has no effect: negative references apply to the whole picture."
     return UnitError(masked, "a picture", why) if masked else None
 
 
 def _tiles_and_merged(unit: Unit, name: str) -> UnitError | None:
     wrong = unit.tiles and _merged(unit, name)
-    return UnitError("tiles", True, "keeps references apart: set combine to concat.") if wrong else None
+    return UnitError("tiles", True, "cannot merge references: set combine to concat.") if wrong else None
 
 
 def _masked_and_merged(unit: Unit, name: str) -> UnitError | None:
     masked = _masked(unit, name)
-    why = "keeps references apart: set combine to concat."
+    why = "cannot be used when references are merged: set combine to concat."
     return UnitError(masked, "a picture", why) if masked and _merged(unit, name) else None
 
 
 def _masked_and_unfold(unit: Unit, name: str) -> UnitError | None:
     masked = _masked(unit, name)
-    why = "and unfold cannot go together: each reference has its own picture."
+    why = "and unfold cannot go together: each reference already has its own picture."
     return UnitError(masked, "a picture", why) if masked and unit.unfold else None
 
 
@@ -117,11 +117,11 @@ def _given(unit: Unit, name: str) -> tuple[Picture, ...]:
 
 
 def _masked(unit: Unit, name: str) -> str:
-    """Return the field of the first picture that has a mask of its own, or nothing."""
+    """Return the field of the first picture with its own mask, or ""."""
     return next((f"{name}[{i}].mask" for i, each in enumerate(_given(unit, name)) if each.mask is not None), "")
 
 
 def _merged(unit: Unit, name: str) -> bool:
-    """Return whether several pictures of a field become one."""
+    """Return whether several pictures of a field are merged."""
     counted = sum(picture.weight != 0 for picture in _given(unit, name))
     return unit.combine != CONCAT and not unit.unfold and counted > 1

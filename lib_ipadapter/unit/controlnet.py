@@ -1,7 +1,7 @@
-"""Units as clients of ControlNet send them, translated into those of this extension: for them only one key changes.
+"""Translates ControlNet units, as API clients send them, so that such clients only have to change the script's key.
 
-Source: Mikubill/sd-webui-controlnet 1.1.455, internal_controlnet/args.py (fields), scripts/enums.py (values); Forge's
-are the same but for some names.
+Source: Mikubill/sd-webui-controlnet 1.1.455, internal_controlnet/args.py (fields), scripts/enums.py (values). Forge's
+differ only in some names.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,10 +15,10 @@ RENAMED = {
     "guidance": "end",
     "effective_region_mask": "mask",
 }
-"""Fields of ControlNet that are fields here under other names."""
+"""ControlNet's fields that have another name here."""
 
 KEPT = ("enabled", "model", "weight")
-"""Fields that mean the same under the same name."""
+"""Fields with the same name and meaning."""
 
 WITHOUT_EFFECT = (
     "resize_mode",
@@ -39,24 +39,24 @@ WITHOUT_EFFECT = (
     "use_preview_as_input",
     "generated_image",
 )
-"""Fields that change nothing in ControlNet's IP-Adapter, either."""
+"""Fields that have no effect on IP-Adapter in ControlNet either."""
 
 REFUSED = {
-    "mask": "hides a part of the reference in ControlNet. Send a reference that is transparent there instead; for a "
+    "mask": "hides part of the reference in ControlNet. Make that part of the reference transparent instead; for a "
     "region of the picture, send effective_region_mask.",
-    "ipadapter_input": "holds a pickled file, which could run code. Send the picture as image instead.",
-    "loopback": "makes a reference of each result. Send the result as image instead.",
+    "ipadapter_input": "is a pickled file, which could run code. Send the picture as image instead.",
+    "loopback": "uses each result as the next reference. Send the result as image instead.",
     "batch_images": "names a folder on the server. Send the pictures in image instead.",
     "batch_mask_dir": "names a folder on the server. Send effective_region_mask instead.",
     "batch_image_files": "names files on the server. Send the pictures in image instead.",
-    "batch_keyframe_idx": "gives AnimateDiff a picture for each frame, which these units cannot. Leave it out.",
-    "animatediff_batch": "gives AnimateDiff a picture for each frame, which these units cannot. Leave it out.",
-    "batch_modifiers": "gives AnimateDiff a picture for each frame, which these units cannot. Leave it out.",
+    "batch_keyframe_idx": "sets a picture for each AnimateDiff frame, which is not supported. Leave it out.",
+    "animatediff_batch": "sets a picture for each AnimateDiff frame, which is not supported. Leave it out.",
+    "batch_modifiers": "sets a picture for each AnimateDiff frame, which is not supported. Leave it out.",
 }
-"""Fields that cannot be followed, unless they are empty, and what to do instead."""
+"""Fields that are not supported unless they are empty, and what to do instead."""
 
 ALIASES = {"input_image": "image", "mask_image": "mask"}
-"""Older names, and Forge's."""
+"""Names in older versions and in Forge."""
 
 PASSES = {"Both": "both", "Low res only": "base", "High res only": "hires"}
 """ControlNet's `hr_option` -> `pass`."""
@@ -64,18 +64,18 @@ PASSES = {"Both": "both", "Low res only": "base", "High res only": "hires"}
 NOTHING = (None, "", False, [], {})
 
 LIKE_CONTROLNET = {"crop": "squash", "combine": "average tokens"}
-"""What makes the picture that ControlNet would, but for its errors: it squashes references, and averages several."""
+"""Settings that match ControlNet's behaviour, apart from its bugs: it squashes references, and averages several."""
 
 
 def is_controlnets(given: Mapping[str, Any]) -> bool:
-    """Return whether an object is a unit of ControlNet: it has a field that only those have."""
+    """Return whether an object is a ControlNet unit: it has a field that only those have."""
     return any(key in FIELDS and key not in (*KEPT, "mask") for key in given)
 
 
 def from_controlnet(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object of ControlNet's as a unit of this extension, and any other object as it is.
+    """Return a ControlNet unit translated to a unit of this extension, and any other object unchanged.
 
-    Fields of this extension may stand among the others. Raises `UnitError` for what cannot be followed.
+    Fields of both may be mixed. Raises `UnitError` for unsupported fields.
     """
     if not is_controlnets(given):
         return dict(given)
@@ -83,10 +83,10 @@ def from_controlnet(given: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in given.items():
         for name, translated in TRANSLATED.get(ALIASES.get(key, key), _as_it_is)(key, value).items():
             if name in unit:
-                raise UnitError(key, value, f"says what {name} says, too; leave one of them out.")
+                raise UnitError(key, value, f"means the same as {name}; use only one of them.")
             unit[name] = translated
     if "layers" in unit:
-        unit["weight"] = 1.0  # which advanced_weighting replaces
+        unit["weight"] = 1.0  # advanced_weighting replaces it in ControlNet
     pictures = unit.get("images")
     several = isinstance(pictures, list) and len(pictures) > 1
     return {name: how for name, how in LIKE_CONTROLNET.items() if name == "crop" or several} | unit
@@ -114,7 +114,7 @@ def _refused(key: str, value: Any) -> dict[str, Any]:
 
 
 def _module(key: str, value: Any) -> dict[str, Any]:
-    """The adapter file shows which encoder it needs, so of the preprocessor only its kind matters."""
+    """Accept any IP-Adapter preprocessor: which one does not matter, because the adapter file shows its encoder."""
     if value is None:
         return {}
     name = value.lower().replace("-", "").replace("_", "") if isinstance(value, str) else ""
@@ -122,8 +122,8 @@ def _module(key: str, value: Any) -> dict[str, Any]:
         raise UnitError(
             key,
             value,
-            f"must be one of ControlNet's for IP-Adapter, such as ip-adapter-auto or ip-adapter_clip_h; not "
-            f"{brief(value)}. Send units for other preprocessors to ControlNet.",
+            f"must be a preprocessor for IP-Adapter, such as ip-adapter-auto or ip-adapter_clip_h; not "
+            f"{brief(value)}. Send units with other preprocessors to ControlNet.",
         )
     return {}
 
@@ -133,7 +133,7 @@ def _model(key: str, value: Any) -> dict[str, Any]:
 
 
 def _image(key: str, value: Any) -> dict[str, Any]:
-    """A picture, an object with a picture and a mask, a list of such objects, or a list of a picture and its mask."""
+    """Translate a picture, an object with a picture and a mask, or a list of these; refuse a [picture, mask] pair."""
     if value is None:
         return {}
     pictures = value if isinstance(value, list) else [value]
@@ -141,8 +141,8 @@ def _image(key: str, value: Any) -> dict[str, Any]:
         raise UnitError(
             key,
             "two pictures",
-            "holds a picture and a mask of it, where ControlNet's list has two texts. Send several pictures as "
-            f"objects with image; of the mask, it {REFUSED['mask']}",
+            "is a picture and its mask, as ControlNet reads a list of two texts. Send several pictures as objects "
+            f"with image. The mask {REFUSED['mask']}",
         )
     return {"images": [_picture(key, picture) for picture in pictures if picture is not None]}
 
@@ -163,11 +163,11 @@ def _hires(key: str, value: Any) -> dict[str, Any]:
 
 
 def _layers(key: str, value: Any) -> dict[str, Any]:
-    """A weight for each layer in the order in which the U-Net runs them, in place of the one weight."""
+    """Translate a list of weights, one per layer in execution order, which replaces the single weight."""
     if value is None:
         return {}
     if not isinstance(value, list) or not all(type(weight) in (int, float) for weight in value):
-        raise UnitError(key, value, f"must be a list of numbers, one a layer; not {brief(value)}.")
+        raise UnitError(key, value, f"must be a list of numbers, one per layer; not {brief(value)}.")
     return {"layers": ", ".join(f"{layer}:{weight:.12g}" for layer, weight in enumerate(value))}
 
 

@@ -1,4 +1,4 @@
-"""The weight from a unit's start to its end: the curves of the field `curve`, and texts of points."""
+"""How the weight changes from a unit's start to its end: named curves and points of the field `curve`."""
 
 import math
 from bisect import bisect_right
@@ -15,20 +15,20 @@ CURVES: Mapping[str, Callable[[float], float]] = {
 
 def points(text: str) -> tuple[tuple[float, float], ...]:
     """Return the pairs of a text such as `0:1, 0.4:1, 0.6:0`; raises `ValueError` for any other text."""
-    if not text.isascii() or "_" in text:  # Python's own numbers may have both
+    if not text.isascii() or "_" in text:  # float() accepts both
         raise ValueError(text)
     pairs = [entry.split(":") for entry in text.split(",")] if text.strip() else []
     return tuple((float(at), float(value)) for at, value in pairs)
 
 
 def curve_factor(curve: str, at: float) -> float:
-    """Return the factor of a curve, by name or by points, at a fraction (0..1) of the way from start to end."""
+    """Return a curve's factor, given by name or points, at a fraction (0..1) of the way from start to end."""
     named = CURVES.get(curve)
     return named(at) if named else _between(points(curve), at)
 
 
 def _between(pairs: tuple[tuple[float, float], ...], at: float) -> float:
-    """Return the value at `at` on straight lines between the points, level before the first and after the last."""
+    """Interpolate linearly between the points, constant before the first and after the last."""
     places = [place for place, _ in pairs]
     after = bisect_right(places, at)
     if after == 0:

@@ -1,4 +1,4 @@
-"""The declaration of a field: everything that the API, the panel, presets, parameters and plots need to know of it."""
+"""The declaration of a field: everything that the API, the panel, presets, infotext and plots need to know about it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ NEGATIVE, COMPOSITION = "Negative references", "Composition references"
 GROUPS: Mapping[str, str] = {
     FRONT: "",
     LAYERS: "",
-    FACE: "Pictures that show a real person's likeness need that person's consent. insightface's models, which find "
-    "faces, are licensed for non-commercial research only.",
+    FACE: "Get a person's consent before you make pictures with their likeness. insightface's face models are licensed "
+    "for non-commercial research only.",
     REFERENCES: "",
     REGION: "",
     NEGATIVE: "",
     COMPOSITION: "",
 }
-"""The panel's groups in order, and a note above the controls of each. All but the first are folded."""
+"""The panel's groups in order, each with a note above its controls. All but the first are collapsed."""
 
 
 @dataclass(frozen=True)
@@ -31,35 +31,35 @@ class Field:
     kind: Kind
     default: Any
     label: str
-    """In the panel, in parameters and in plots; parameters of older pictures hold it, so it stays."""
+    """Label in the panel, infotext and plots. Must not change, because infotext of older pictures has it."""
     help: str
     name: str = ""
-    """In the API and everywhere outside the code."""
+    """Name in the API and everywhere outside the code."""
     attribute: str = ""
-    """Of the `Unit`; differs from the name only where that is a Python keyword."""
+    """Attribute of `Unit`; differs from the name only where that is a Python keyword."""
 
     group: str | None = None
-    """The panel's group, one of `GROUPS`; None for what the panel draws by itself."""
+    """Group in the panel, one of `GROUPS`; None for fields without a generic control."""
     late: bool = False
-    """Whether the control stands behind those of its group that are not late."""
+    """Whether the control comes after those of its group that are not late."""
     slider: tuple[float, float] | None = None
-    """Range of the slider, where values beyond it are rare; the number beside it takes all."""
+    """Range of the slider, where it is narrower than the allowed range; the number input accepts all values."""
     plot_cost: float = 0.0
-    """What a change costs the X/Y/Z plot, 0..1: it changes costly ones as rarely as it can. A checkpoint is 1."""
+    """Cost of changing it in the X/Y/Z plot, which changes costly fields least often: 0..1; a checkpoint has 1."""
 
     when: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict[str, tuple[str, ...]])
-    """Fields and those of their values with which this one has a meaning."""
+    """Other fields, with the values for which this field has an effect."""
     by_family: bool = False
-    """Whether the field has a meaning only for adapters whose family lists it."""
+    """Whether the field applies only to adapters whose family lists it."""
 
     infotext: bool = True
-    """Whether a picture's parameters show it, where it differs from the default."""
+    """Whether infotext includes it if it differs from the default."""
     always: bool = False
-    """Whether they show the default too."""
+    """Whether infotext includes the default too."""
     axis: bool = True
-    """Whether the X/Y/Z plot has an axis of it."""
+    """Whether the X/Y/Z plot has an axis for it."""
     preset: bool = True
-    """Whether a preset keeps it."""
+    """Whether presets save it."""
 
     @property
     def json_default(self) -> Any:
@@ -72,7 +72,7 @@ def declared(kind: Kind, default: Any, label: str, text: str, **more: Any) -> An
 
 
 def fields_of(unit: type[Any]) -> dict[str, Field]:
-    """Return the declarations in a class body, by name and in order."""
+    """Return the declarations in a class body, by name, in order."""
     found: dict[str, Field] = {}
     for each in dataclasses.fields(unit):
         field: Field = each.metadata["field"]

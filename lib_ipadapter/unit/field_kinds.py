@@ -1,4 +1,4 @@
-"""Kinds of values that fields hold. A kind reads, describes and restores its values, and names what draws them."""
+"""Kinds of field values. A kind validates, describes and restores values, and names their control in the panel."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,42 +11,42 @@ from .curves import points
 from .region_text import NAMED, SPREADS, read_places
 
 MAX_TEXT = 2_000
-"""Characters of a text."""
+"""Maximum characters of a text."""
 
 DIGEST_LENGTH = 12
-"""Hexadecimal digits of a SHA-256 that stand for a picture: enough to find it again among millions."""
+"""Hexadecimal digits of a SHA-256 in infotext that identify a picture: enough for millions of pictures."""
 
 ADAPTER_DIGITS = 10
-"""Hexadecimal digits of an adapter's SHA-256 that are written, as many as the web UI writes of a checkpoint's."""
+"""Hexadecimal digits of an adapter's SHA-256 in infotext, as many as the web UI writes for a checkpoint."""
 ADAPTER_HASH = re.compile(r"(.*) \[[0-9a-f]{10}\]", re.DOTALL)
 
 FindReference = Callable[[str], str | None]
-"""Returns the picture whose hash begins with these digits, as a data URL, or None where it is not kept."""
+"""Returns the stored picture whose hash begins with these digits, as a data URL, or None."""
 
 
 class MissingReferenceError(Exception):
-    """Pictures that are not kept; the text is their hashes."""
+    """Pictures are not in the reference store; the text has their hashes."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of value; `read` returns the value as the unit keeps it or raises a `UnitError` that names the field.
+    """A kind of value. `read` returns a validated value, or raises `UnitError` with the field.
 
-    A kind that has no parameters of its own is a plain subclass: a dataclass takes its time when it is imported.
+    Kinds without parameters are plain subclasses, because creating a dataclass slows down the import.
     """
 
     widget: ClassVar[str]
-    """The browser's control for it, one of those in javascript/ip_adapter_controls.js."""
+    """Name of the control in javascript/ip_adapter_controls.js."""
     example: ClassVar[str] = ""
-    """What stands in an empty text control."""
+    """Placeholder of an empty text control."""
     filled: ClassVar[Mapping[str, int]] = {"minLength": 1}
     """JSON Schema of a value that is not empty."""
     axis_type: ClassVar[type] = str
-    """What the X/Y/Z plot takes: `float` for numbers, which makes ranges possible, or `str`."""
+    """Type of the values in the X/Y/Z plot: `float` for numbers, which allows ranges, or `str`."""
     of_pictures: ClassVar[bool] = False
-    """Whether pictures are described by their hashes, at the end of a unit's parameters."""
+    """Whether values are pictures, which infotext describes by hash at the end of a unit's line."""
     by_name: ClassVar[bool] = False
-    """Whether values are names of something that may have changed since they were written down."""
+    """Whether values are names of files that may have changed since the infotext was written."""
 
     def read(self, field: str, value: Any) -> Any:
         raise NotImplementedError
@@ -55,30 +55,30 @@ class Kind:
         raise NotImplementedError
 
     def parse(self, text: str) -> Any:
-        """Return the value, yet to be read, that a text stands for; raises `ValueError` where a number is needed."""
+        """Return the value of a text, not validated yet; raises `ValueError` if it should be a number but is not."""
         return text
 
     def facts(self) -> dict[str, Any]:
-        """Return what the browser's control needs, as JSON values."""
+        """Return what the control in the browser needs, as JSON values."""
         return {"widget": self.widget, "example": self.example, **asdict(self)}
 
     def describe(self, field: str, value: Any, digests: Mapping[str, str]) -> str:
-        """Return a value as a picture's parameters show it; `digests` are the SHA-256 of files, by field."""
+        """Return a value as infotext shows it; `digests` are the SHA-256 of files, by field."""
         return str(value)
 
     def restore(self, field: str, text: str, find: FindReference) -> Any:
-        """Return the value, as JSON, that a picture's parameters show.
+        """Return a value from infotext, as JSON.
 
-        Raises `UnitError` or `ValueError` for other texts, and `MissingReferenceError` where pictures are not kept.
+        Raises `UnitError` or `ValueError` for invalid texts, and `MissingReferenceError` for pictures not in the store.
         """
         return self.read(field, self.parse(text))
 
     def axis_values(self) -> tuple[str, ...]:
-        """Return the values that the X/Y/Z plot lists, or none where they are typed."""
+        """Return the choices in the X/Y/Z plot; empty for values that the user types."""
         return ()
 
     def in_cell(self, field: str, value: Any, given: Any) -> Any:
-        """Return a value of the X/Y/Z plot as the field takes it; `given` is what the unit holds there."""
+        """Return a field's value for an X/Y/Z plot cell; `given` is the unit's own value."""
         return self.read(field, self.parse(value.strip()))
 
 
@@ -131,7 +131,7 @@ class Number(Kind):
         return f"{value:.12g}"
 
     def in_cell(self, field: str, value: Any, given: Any) -> Any:
-        return self.read(field, round(float(value), 8))  # 0.6 of a range may come as 0.6000000000000001
+        return self.read(field, round(float(value), 8))  # a range may give 0.6000000000000001
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Whole(Number):
 
 
 class OptionalNumber(Number):
-    """A number, or None where another field's value stands in for it."""
+    """A number, or None to use another field's value."""
 
     widget: ClassVar[str] = "optional-slider"
 
@@ -164,7 +164,7 @@ class OptionalNumber(Number):
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """One of some texts."""
+    """One of several options."""
 
     widget: ClassVar[str] = "choice"
 
@@ -184,7 +184,7 @@ class Choice(Kind):
 
 @dataclass(frozen=True)
 class Face(Kind):
-    """Which of several faces: a place, or a number counted from 0 in order of size."""
+    """Which of several faces: a position, or a number from 0 in order of size."""
 
     widget: ClassVar[str] = "face"
 
@@ -209,7 +209,7 @@ class Face(Kind):
 
 
 class Text(Kind):
-    """Any text of some length."""
+    """Any text up to a maximum length."""
 
     widget: ClassVar[str] = "text"
 
@@ -219,7 +219,7 @@ class Text(Kind):
         if len(value) > MAX_TEXT:
             raise UnitError(field, value, f"must have at most {MAX_TEXT} characters, not {len(value)}.")
         if any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise UnitError(field, value, "must be text, not halves of characters.")
+            raise UnitError(field, value, "must be valid Unicode text, without lone surrogates.")
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -227,7 +227,7 @@ class Text(Kind):
 
 
 class AdapterName(Text):
-    """Name of an adapter's file; parameters add the first digits of its hash, in brackets."""
+    """Name of an adapter's file; infotext adds the first digits of its hash, in brackets."""
 
     by_name: ClassVar[bool] = True
 
@@ -237,7 +237,7 @@ class AdapterName(Text):
 
 
 class SavedName(Text):
-    """Name of a saved reference, which the first digits of its hash may follow, in brackets."""
+    """Name of a saved reference, optionally followed by the first digits of its hash in brackets."""
 
     widget: ClassVar[str] = "saved-reference"
     by_name: ClassVar[bool] = True
@@ -247,14 +247,14 @@ class SavedName(Text):
 
 
 class SubjectName(SavedName):
-    """Name of a subject, likewise."""
+    """Name of a subject, optionally followed by the first digits of its hash in brackets."""
 
     widget: ClassVar[str] = "subject"
 
 
 @dataclass(frozen=True)
 class Points(Text):
-    """Text of pairs `at:value`, or one of some names, or nothing; values run from -5 to 5."""
+    """A list of pairs `at:value`, with values from -5 to 5, or one of several names, or empty."""
 
     widget: ClassVar[str] = "points"
 
@@ -288,7 +288,7 @@ class Points(Text):
 
 
 class LayerPoints(Points):
-    """The same with whole numbers, in any order."""
+    """A list of pairs `layer:value`, in any order."""
 
     allowed: ClassVar[str] = "a whole number from {first:g} to {last:g} each time, none twice"
     example: ClassVar[str] = "6:1, 3:0.5"
@@ -299,7 +299,7 @@ class LayerPoints(Points):
 
 @dataclass(frozen=True)
 class Region(Text):
-    """Where in the picture, in words or numbers; see `read_places`."""
+    """A region of the picture as text; see `read_places`."""
 
     widget: ClassVar[str] = "region"
     example: ClassVar[str] = "0, 0, 0.5, 1; feather 0.05"
@@ -312,8 +312,8 @@ class Region(Text):
             read_places(text)
         except ValueError as error:
             allowed = (
-                f"must be a place, or several with | between them: one of {', '.join(NAMED)}, or its left, upper, "
-                f"right and lower edge from 0 to 1 as in {self.example}; or {' or '.join(SPREADS)}"
+                f"must be one or more regions separated by |, each one of {', '.join(NAMED)}, or left, upper, right "
+                f"and lower edge from 0 to 1, such as {self.example}; or {' or '.join(SPREADS)}"
             )
             raise UnitError(field, text, f"{allowed}; not {brief(text)}.") from error
         return text

@@ -1,4 +1,4 @@
-"""What a picture's parameters say of the units that steered it: one line for each, and what its result depends on."""
+"""Writes units to infotext: one line for each, with everything that its result depends on."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from .unit import FIELDS, Unit
 
 ADAPTER = FIELDS["model"].label
 ENCODER_USED, UNCONDITIONAL, VERSION = "Encoder used", "Unconditional", "Version"
-"""Labels of what is no field."""
+"""Labels of entries that are not fields."""
 USUAL_UNCONDITIONAL = "mean"
 
 OWN_KEY = re.compile(r"IP-Adapter [0-9]+( likeness)?")
@@ -19,38 +19,38 @@ OWN_KEY = re.compile(r"IP-Adapter [0-9]+( likeness)?")
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a unit's result depends on beside the unit; what is empty is not known, and not written."""
+    """What a unit's result depends on apart from its fields; empty values are unknown and not written."""
 
     adapter_digest: str = ""
     """SHA-256 of the adapter's file, in hexadecimal."""
     encoder: str = ""
     """Name of the image encoder's file that was used."""
     unconditional: str = ""
-    """What unconditional rows see without a negative reference: "mean" or "black"."""
+    """The unconditional picture without a negative reference: "mean" or "black"."""
     version: str = ""
-    """The extension's."""
+    """The extension's version."""
 
 
 def unit_key(number: int) -> str:
-    """Return the name of a unit's entry in the parameters."""
+    """Return the key of a unit's infotext entry."""
     return f"IP-Adapter {number}"
 
 
 def likeness_key(number: int) -> str:
-    """Return the name of the entry on how closely a picture's faces match a unit's references."""
+    """Return the key of the infotext entry for the likeness of faces to a unit's references."""
     return f"{unit_key(number)} likeness"
 
 
 def without_units(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters without what an earlier generation with the same record left in them of units."""
+    """Return parameters without entries of units that an earlier generation left in the same processing object."""
     return {key: value for key, value in parameters.items() if not OWN_KEY.fullmatch(key)}
 
 
 def describe(unit: Unit, file_name: str, digests: Mapping[str, str], circumstances: Circumstances | None = None) -> str:
-    """Return a unit in one line: its adapter, its weight, what differs from the defaults, its pictures' hashes.
+    """Return a unit's infotext line: adapter, weight, fields that differ from their defaults, and picture hashes.
 
-    `digests` are the SHA-256 of the unit's pictures and of what it names, by field, such as `images[0].mask`. What else
-    the result depends on comes last.
+    `digests` are the SHA-256 of the unit's pictures and named files, by field, such as `images[0].mask`. The
+    circumstances come last.
     """
     circumstances = circumstances or Circumstances()
     settings = {ADAPTER: _named(file_name, circumstances.adapter_digest)}

@@ -1,7 +1,6 @@
-"""The line that describes a unit in a picture's parameters: `Label: value, Label: value`.
+"""Format of a unit's infotext line: `Label: value, Label: value`.
 
-A value is in quotes, as JSON has them, where it holds what would end it. Reading takes time in proportion to the line,
-whatever a pasted picture holds.
+A value that contains a separator is quoted as in JSON. Reading takes linear time for any pasted text.
 """
 
 import json
@@ -9,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 MAX_LINE = 50_000
-"""Characters of a line: more than a unit with every field at its longest takes."""
+"""Maximum characters of a line: more than a unit with every field at its maximum length needs."""
 
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
@@ -20,7 +19,7 @@ def written(entries: Iterable[tuple[str, str]]) -> str:
 
 
 def entries_of(line: str) -> Iterator[tuple[str, str]]:
-    """Yield labels and values of a line; what is neither is passed over."""
+    """Yield labels and values of a line, skipping everything else."""
     at = 0
     while (colon := line.find(": ", at)) >= 0:
         first = max(at, *(line.rfind(mark, at, colon) + 1 for mark in ',:"'))
@@ -31,7 +30,7 @@ def entries_of(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _value(line: str, at: int) -> tuple[str, int]:
-    """Return the value that begins at a place of a line, and where the next label begins."""
+    """Return the value that starts at position `at`, and the position of the next label."""
     string = STRING.match(line, at)
     if string and line[string.end() : string.end() + 1] in ("", ","):
         return _unquoted(string[0]), string.end() + 1
@@ -46,7 +45,7 @@ def _quoted(value: str) -> str:
 
 
 def _unquoted(value: str) -> str:
-    """Return what `_quoted` was given; broken quotes stay as they are."""
+    """Undo `_quoted`; invalid quotes stay as they are."""
     try:
         return str(json.loads(value)) if value.startswith('"') else value
     except ValueError:

@@ -1,4 +1,4 @@
-"""Kinds of fields that hold pictures: references, each with its own weight, mask and crop, and a region's mask."""
+"""Kinds of picture fields: references, each with its own weight, mask and crop, and region masks."""
 
 import re
 from collections.abc import Mapping
@@ -11,25 +11,25 @@ from ..pictures.crops import CROPS
 from .field_kinds import DIGEST_LENGTH, Choice, FindReference, Kind, MissingReferenceError, Number
 
 MAX_PICTURE_TEXT = 64 * 1024 * 1024
-"""Characters of one picture as base64: 48 MiB of file, more than any camera writes."""
+"""Maximum characters of one picture as base64: a file of 48 MiB, more than any camera writes."""
 MAX_PICTURES = 16
 
 PICTURE_WEIGHT = Number(-5.0, 5.0)
 CROP = Choice(tuple(CROPS))
 
 HASHED = re.compile(r"(?P<image>[0-9a-f]+)(×(?P<weight>[-+.e0-9]+))?(@(?P<mask>[0-9a-f]+))?(/(?P<crop>[a-z]+))?")
-"""One of several pictures in a picture's parameters."""
+"""A reference in infotext."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One reference as the client gave it: base64 text of a picture file, and how it counts."""
+    """One reference as the client sent it: base64 text of a picture file, with its weight, mask and crop."""
 
     image: str
     weight: float = 1.0
     mask: str | None = None
     crop: str | None = None
-    """One of `CROPS`, or None where the unit's counts."""
+    """A name in `CROPS`, or None to use the unit's crop."""
 
 
 class Mask(Kind):
@@ -55,7 +55,7 @@ class Mask(Kind):
 
 
 class Pictures(Kind):
-    """Any number of pictures up to `MAX_PICTURES`: each a text or an object with `image` and more."""
+    """Up to `MAX_PICTURES` pictures: each a text, or an object with `image` and optional settings."""
 
     widget: ClassVar[str] = "pictures"
     filled: ClassVar[Mapping[str, int]] = {"minItems": 1}
@@ -87,7 +87,7 @@ class Pictures(Kind):
         return " ".join(_hashed(each, f"{field}[{i}]", digests) for i, each in enumerate(value) if each.weight)
 
     def restore(self, field: str, text: str, find: FindReference) -> list[dict[str, Any]]:
-        """All or none: a unit with some of its references makes another picture."""
+        """Restore all pictures or none, because a unit with only some of its references gives another result."""
         entries = [HASHED.fullmatch(entry) for entry in text.split()]
         if len(entries) > MAX_PICTURES:
             raise ValueError(text)
@@ -98,7 +98,7 @@ class Pictures(Kind):
         return pictures
 
     def in_cell(self, field: str, value: Any, given: Any) -> list[Any]:
-        """Return some of a unit's pictures: `2` the second, `1+3` these two, `all` or `none` of them."""
+        """Return a selection of the unit's pictures: `2` is the second, `1+3` are these two; also `all` and `none`."""
         pictures: list[Any] = given if isinstance(given, list) else [given] if given else []
         value = value.strip()
         every = [str(i + 1) for i in range(len(pictures))]
@@ -112,7 +112,7 @@ class Pictures(Kind):
 
 
 def _hashed(picture: Picture, field: str, digests: Mapping[str, str]) -> str:
-    """Return a picture as its hash, its weight where that is not 1, and its region's hash and crop, if any."""
+    """Return a picture as its hash, with its weight if not 1, and its mask's hash and its crop, if any."""
     weight = "" if picture.weight == 1.0 else f"×{picture.weight:.12g}"
     region = "" if picture.mask is None else f"@{digests[f'{field}.mask'][:DIGEST_LENGTH]}"
     crop = "" if picture.crop is None else f"/{picture.crop}"
@@ -120,7 +120,7 @@ def _hashed(picture: Picture, field: str, digests: Mapping[str, str]) -> str:
 
 
 def _restored(field: str, entry: re.Match[str] | None, find: FindReference, missing: list[str]) -> dict[str, Any]:
-    """Return a picture as JSON, and add the hashes of those that are not kept to `missing`."""
+    """Return a picture as JSON, and add the hashes of pictures not in the store to `missing`."""
     if entry is None:
         raise ValueError(field)
     picture: dict[str, Any] = {}
@@ -136,9 +136,9 @@ def _restored(field: str, entry: re.Match[str] | None, find: FindReference, miss
 
 
 def read_weights(field: str, text: str, count: int) -> list[float]:
-    """Return the weights of `count` pictures from a text such as `1, 0.5`; the last one is that of all others.
+    """Return the weights of `count` pictures from a text such as `1, 0.5`; the last one applies to all others.
 
-    Without a text every weight is 1. Raises `UnitError` for any other text, and for weights of more pictures.
+    An empty text means 1 for all. Raises `UnitError` for any other text, and for more weights than pictures.
     """
     entries = text.split(",") if text.strip() else ["1"]
     allowed = f"must be numbers such as 1, 0.5: one for each of the {count} pictures or, at the end, for all others"
@@ -152,7 +152,7 @@ def read_weights(field: str, text: str, count: int) -> list[float]:
 
 
 def read_picture(field: str, value: Any) -> Picture:
-    """Return one picture of a field that holds several; raises `UnitError`."""
+    """Return one picture of a field with several; raises `UnitError`."""
     if isinstance(value, Picture):
         return value
     if not isinstance(value, dict):
@@ -169,12 +169,12 @@ def read_picture(field: str, value: Any) -> Picture:
 
 
 def read_crop(field: str, value: Any) -> str | None:
-    """Return a picture's own crop, or None where the unit's counts; raises `UnitError`."""
+    """Return a picture's own crop, or None to use the unit's crop; raises `UnitError`."""
     return None if value is None else CROP.read(field, value)
 
 
 def read_picture_text(field: str, value: Any) -> str:
-    """Return a picture as base64 text, which is not decoded here; raises `UnitError` for anything else."""
+    """Return a picture as base64 text, without decoding it; raises `UnitError` for anything else."""
     if not isinstance(value, str) or not value.isascii():
         raise UnitError(
             field, value, f"must be a picture as base64 text, not {brief(value)}; files are not read by path."

@@ -1,4 +1,4 @@
-"""Settings for a purpose, and those that a person keeps under a name in a plain JSON file."""
+"""Built-in settings for a purpose, and the user's presets, which are saved by name in a JSON file."""
 
 import json
 import threading
@@ -16,23 +16,23 @@ from .unit import FIELDS
 
 MAX_PRESETS = 200
 MAX_BYTES = 1 << 20
-"""Of the file; a longer one was not written here."""
+"""Maximum bytes of the file."""
 
 SETTINGS = tuple(name for name, each in FIELDS.items() if each.preset)
-"""Fields that a preset sets. It may also name an adapter."""
+"""Fields that a preset saves. It may also name an adapter."""
 
 
 @dataclass(frozen=True)
 class Intent:
-    """What a person wants of references, and settings that do it."""
+    """A purpose of references, with settings for it."""
 
     help: str
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What differs from the defaults."""
+    """Values that differ from the defaults."""
     families: tuple[str, ...] = ()
-    """Adapters that suit it, the best first."""
+    """Suitable adapter families, the best first."""
     uses: tuple[str, ...] = ("general",)
-    """What adapters for it were trained for, the best first (`web/adapter_uses.py`); decides before `families`."""
+    """Suitable training purposes of adapters, the best first (`web/adapter_uses.py`); compared before `families`."""
 
 
 FACES = ("faceid-plus", "faceid", "portrait", "full-face")
@@ -60,20 +60,19 @@ INTENTS: Mapping[str, Intent] = {
         ("composition", "general"),
     ),
     "Style and composition": Intent(
-        "Both, while the prompt says what is there.",
+        "Both of them, while the prompt describes the content.",
         {"weight_type": "style and composition", "crop": "squash"},
         ("plus", "base"),
     ),
 }
-"""The layers that carry style and composition are InstantStyle's (Wang et al. 2024, section 3.2). A weight below 1
-leaves the prompt some influence (README of IP-Adapter, "Best Practice"); a layout needs the whole picture, so no crop.
-"""
+"""The layers for style and composition are InstantStyle's (Wang et al. 2024, section 3.2). A weight below 1 leaves the
+prompt some influence (README of IP-Adapter, "Best Practice"). Composition needs the whole picture, without a crop."""
 
 
 class Presets:
-    """A person's own presets, in one file; `where` says which, or None where presets cannot be kept.
+    """The user's presets, in one file; `where` returns its path, or None where presets cannot be saved.
 
-    Entries that cannot be read, as those of a newer version may be, stay in the file as they are.
+    Entries that cannot be read, such as those of a newer version, stay in the file unchanged.
     """
 
     def __init__(self, where: Callable[[], Path | None]) -> None:
@@ -81,9 +80,9 @@ class Presets:
         self._lock = threading.Lock()
 
     def all(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-        """Return the settings of all presets by name, and beside them the damaged ones by name with their fault.
+        """Return the settings of all presets by name, and the error of each damaged one by name.
 
-        Raises `IPAdapterError` where the file as a whole cannot be read.
+        Raises `IPAdapterError` if the file as a whole cannot be read.
         """
         opened, damaged = dict[str, dict[str, Any]](), dict[str, str]()
         for name, entry in self._kept().items():
@@ -94,7 +93,7 @@ class Presets:
         return opened, damaged
 
     def save(self, asked: Mapping[str, Any]) -> str:
-        """Keep the settings of `unit` under `name`, which may be taken only where `overwrite` is true."""
+        """Save the settings of `unit` as `name`; an existing preset is replaced only if `overwrite` is true."""
         refuse_unknown("", dict(asked), ("name", "unit", "overwrite"))
         name, settings = read_title("name", asked.get("name")), settings_of(asked.get("unit"))
         with self._lock:
@@ -107,7 +106,7 @@ class Presets:
         return name
 
     def delete(self, asked: Mapping[str, Any]) -> str:
-        """Forget the preset called `name`, damaged or not."""
+        """Delete the preset called `name`, damaged or not."""
         name = read_title("name", asked.get("name"))
         with self._lock:
             kept = self._kept()
@@ -117,7 +116,7 @@ class Presets:
         return name
 
     def _kept(self) -> dict[str, Any]:
-        """Return what the file holds, entry by entry and unread; raises `IPAdapterError` where it is damaged."""
+        """Return the file's entries without validating them; raises `IPAdapterError` if the file is damaged."""
         path = self._where()
         if path is None or not path.exists():
             return {}
@@ -147,12 +146,12 @@ class Presets:
 
 
 def settings_of(unit: Any) -> dict[str, Any]:
-    """Return what a preset keeps of a unit: its adapter, and every setting that differs from its default.
+    """Return what a preset saves of a unit: its adapter, and every setting that differs from its default.
 
-    Fields that a preset does not keep are left out, those of newer versions too; raises `UnitError` for wrong values.
+    Other fields are left out, including those of newer versions. Raises `UnitError` for invalid values.
     """
     if not isinstance(unit, dict):
-        raise UnitError("unit", unit, f"must be a unit with the settings to keep, not {brief(unit)}.")
+        raise UnitError("unit", unit, f"must be a unit with the settings to save, not {brief(unit)}.")
     names = ("model", *SETTINGS)
     checked = read_unit({name: unit[name] for name in names if name in unit} | {"enabled": False})
     values = {name: getattr(checked, FIELDS[name].attribute) for name in names}

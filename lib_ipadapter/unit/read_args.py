@@ -1,4 +1,4 @@
-"""From a script's args to units: objects of this extension or of ControlNet's, JSON texts of them, and lists."""
+"""Reads units from the script's args: objects of this extension or of ControlNet, as JSON text, in lists or single."""
 
 import json
 from collections.abc import Generator, Iterable, Mapping
@@ -13,20 +13,20 @@ from .picture_fields import Picture
 from .unit import FIELDS, Unit
 
 SLOTS = 10
-"""Args that the web UI passes through to the script; a list in one of them carries any number of units."""
+"""Number of args that the web UI passes to the script; each may be a list of any number of units."""
 MAX_NOTE = 300
-"""Characters of the note on what is missing that a refusal repeats."""
+"""Maximum characters of a unit's note that an error repeats."""
 MAX_NESTING = 4
 MAX_DIGITS = 400
-"""Digits of a number that are read exactly; those of longer ones would take long, and are beyond every range."""
+"""Whole numbers with more digits become infinite: parsing them is slow, and they are out of every range."""
 
 
 def read_unit(given: dict[str, Any]) -> Unit:
     """Return the unit that a JSON object describes.
 
-    Raises `UnitError` for unknown fields, wrong types, values out of range, and settings that contradict each other.
+    Raises `UnitError` for unknown fields, wrong types, values out of range, and contradictions.
     """
-    if "note" in given:  # of restored parameters; the panel shows it and takes it out
+    if "note" in given:  # set when restoring infotext; the panel shows and removes it
         raise UnitError("note", given["note"], f"says what is missing: {printable(str(given['note']), MAX_NOTE)}")
     refuse_unknown("", given, tuple(FIELDS))
     values = {FIELDS[name].attribute: FIELDS[name].kind.read(name, value) for name, value in given.items()}
@@ -48,9 +48,9 @@ def _check_whole(unit: Unit) -> None:
 
 
 def read_own_unit(given: Any, purpose: str, enabled: bool) -> Unit:
-    """Return the unit that stands alone in what is asked, on or off whatever it says itself; raises `UnitError`.
+    """Return the unit of a request, with `enabled` overriding its own; raises `UnitError`.
 
-    `purpose` follows "must be a unit" in the sentence for what is no object.
+    `purpose` follows "must be a unit" in the error for other values.
     """
     if not isinstance(given, dict):
         raise UnitError("unit", given, f"must be a unit{purpose}, not {brief(given)}.")
@@ -67,9 +67,9 @@ def read_units(args: Iterable[Any]) -> dict[int, Unit]:
 
 
 def with_reference(args: Iterable[Any], picture: Picture) -> list[dict[str, Any] | None]:
-    """Return the units of a script's args, in their places, with a picture given to those that have no references.
+    """Return the units of a script's args in order, with the picture added to those that have no references.
 
-    Raises `UnitError` where there is none such, or what is given is no unit.
+    Raises `UnitError` if every unit has references, or for an invalid unit.
     """
     units = {number: dict(given) for number, given in given_units(args).items()}
     empty = [unit for unit in units.values() if unit.get("enabled", True) and not _has_references(unit)]
@@ -85,10 +85,10 @@ def _has_references(given: Mapping[str, Any]) -> bool:
 
 
 def given_units(args: Iterable[Any]) -> dict[int, dict[str, Any]]:
-    """Return the objects of a script's args by their number from 1, as they were given or translated from ControlNet's.
+    """Return the unit objects in a script's args by number from 1, with ControlNet units translated.
 
-    Each arg is an object, the JSON text of one, a list of these, or nothing. An empty place counts too, so that a
-    unit's number is that of its tab in the panel.
+    Each arg is an object, its JSON text, a list of these, or empty. Empty args are counted too, so that a unit's number
+    is that of its tab in the panel.
     """
     units: dict[int, dict[str, Any]] = {}
     for number, given in enumerate(_places(args), 1):
@@ -100,7 +100,7 @@ def given_units(args: Iterable[Any]) -> dict[int, dict[str, Any]]:
 
 @contextmanager
 def numbered(number: int) -> Generator[None, None, None]:
-    """Give errors the number of the unit that they are about."""
+    """Set the unit's number on errors raised inside."""
     try:
         yield
     except IPAdapterError as error:

@@ -1,4 +1,4 @@
-"""Parts of a picture said in words or numbers: where a unit acts, or each of its references or faces."""
+"""Regions of a picture as text: one for a unit, or one for each of its references or faces."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,42 +21,42 @@ NAMED: Mapping[str, Box] = {
 
 ACROSS, DOWN = 0, 1
 SPREADS: Mapping[str, int] = {"left to right": ACROSS, "top to bottom": DOWN}
-"""What gives each reference or face an equal part, in this order, and along which axis."""
+"""Texts that divide the picture into equal parts, one per reference or face, and the axis of the division."""
 
 FEATHER = "feather"
 
 
 @dataclass(frozen=True)
 class Area:
-    """A box whose edges fade."""
+    """A box with feathered edges."""
 
     box: Box
     feather: float = 0.0
-    """Part of the picture's width and height over which an edge fades, half of it on either side; the picture's own
-    edges do not. So neighbours with one feather are together fully there everywhere."""
+    """Width of the feathered edge as a fraction of the picture, centred on the edge, so that adjacent areas add up
+    to 1. Edges of the picture itself are not feathered."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """What a unit's `region` says."""
+    """The parsed value of a unit's `region`."""
 
     boxes: tuple[Box, ...] = ()
     axis: int | None = None
-    """Along which the picture is shared out equally; None where boxes are named, or nothing is said."""
+    """Axis along which the picture is divided equally; None with boxes, or without a region."""
     feather: float = 0.0
 
     @property
     def divide(self) -> bool:
-        """Whether each reference or face has a place of its own."""
+        """Whether each reference or face has its own region."""
         return self.axis is not None or len(self.boxes) > 1
 
     @property
     def whole(self) -> Area | None:
-        """Where the unit acts as a whole; None is everywhere."""
+        """The region of the whole unit; None means everywhere."""
         return Area(self.boxes[0], self.feather) if len(self.boxes) == 1 else None
 
     def areas(self, count: int) -> tuple[Area, ...]:
-        """Return the place of each of `count` references or faces; where boxes are named, as many as these."""
+        """Return the region of each of `count` references or faces; with boxes, one per box instead."""
         boxes = self.boxes if self.axis is None else tuple(_part(self.axis, i, count) for i in range(count))
         return tuple(Area(box, self.feather) for box in boxes)
 
@@ -67,18 +67,18 @@ def _part(axis: int, index: int, count: int) -> Box:
 
 
 def read_places(text: str) -> Places:
-    """Return what a text says: places, with `|` between several, and then perhaps `; feather` and a number.
+    """Parse regions separated by `|`, with an optional `; feather` and a number at the end.
 
-    A place is one of `NAMED` or four numbers from 0 to 1, as in `0, 0, 0.5, 1`; alone, one of `SPREADS` may stand in
-    their stead. Nothing is everywhere. Raises `ValueError` for any other text.
+    A region is a name in `NAMED`, or four numbers from 0 to 1 such as `0, 0, 0.5, 1`. A name in `SPREADS` may be used
+    instead of all regions. Empty means everywhere. Raises `ValueError` for any other text.
     """
     if not text.strip():
         return Places()
-    said, *more = (" ".join(part.split()) for part in text.split(";"))
-    feather = _feather(*more) if more else 0.0
-    if said in SPREADS:
-        return Places(axis=SPREADS[said], feather=feather)
-    return Places(tuple(_box(place.strip()) for place in said.split("|")), feather=feather)
+    regions, *options = (" ".join(part.split()) for part in text.split(";"))
+    feather = _feather(*options) if options else 0.0
+    if regions in SPREADS:
+        return Places(axis=SPREADS[regions], feather=feather)
+    return Places(tuple(_box(region.strip()) for region in regions.split("|")), feather=feather)
 
 
 def _box(text: str) -> Box:
@@ -90,8 +90,8 @@ def _box(text: str) -> Box:
     return left, upper, right, lower
 
 
-def _feather(*said: str) -> float:
-    (text,) = said
+def _feather(*options: str) -> float:
+    (text,) = options
     name, number = text.split(" ")
     if name != FEATHER:
         raise ValueError(text)
@@ -100,6 +100,6 @@ def _feather(*said: str) -> float:
 
 def _fraction(text: str) -> float:
     number = float(text)
-    if not text.isascii() or "_" in text or not 0 <= number <= 1:  # which Python's numbers may have
+    if not text.isascii() or "_" in text or not 0 <= number <= 1:  # float() accepts both
         raise ValueError(text)
     return number

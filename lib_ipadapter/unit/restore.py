@@ -1,4 +1,4 @@
-"""From a picture's parameters back to the units that steered it, with a note on what could not be restored."""
+"""Restores units from infotext, with a note on what could not be restored."""
 
 import functools
 import re
@@ -15,35 +15,35 @@ from .unit import FIELDS
 NAMES = {field.label: name for name, field in FIELDS.items()}
 CIRCUMSTANCES = (ENCODER_USED, UNCONDITIONAL, VERSION)
 COMPARED = (*(field.label for field in FIELDS.values() if field.kind.by_name), *CIRCUMSTANCES)
-"""Labels of what may differ now though it is restored."""
+"""Labels of values that may refer to something else by now."""
 
 UNIT_KEY = re.compile(r"IP-Adapter ([0-9]{1,2})")
 CONTROLNET_KEY = re.compile(r"ControlNet(?: [0-9]{1,2})?")
 STARTING_ENDING = re.compile(r"starting/ending: \(([\d.]+), ([\d.]+)\)", re.IGNORECASE)
 LEGACY = {"preprocessor": "module"}
-"""Labels in ControlNet's older parameters."""
+"""Labels in infotext of older ControlNet versions -> fields."""
 
 MAX_LOST = 300
-"""Characters of a lost value that the note repeats."""
+"""Maximum characters of a lost value that the note repeats."""
 
 Difference = Callable[[str, str], str]
-"""Returns a sentence on what differs now from what a label's value says, or nothing.
+"""(label, value) -> a sentence on how the current state differs from the value, or "".
 
-Asked of `COMPARED`: the adapter, saved references and subjects, which a hash may follow, and the circumstances.
+Called for the labels in `COMPARED`: adapter, saved reference and subject, which may end in a hash, and circumstances.
 """
 
 
 def no_difference(_label: str, _value: str) -> str:
-    """Stand for a comparison where there is nothing to compare with."""
+    """A `Difference` that compares nothing."""
     return ""
 
 
 def restored_units(
     parameters: Mapping[str, Any], find: FindReference, difference: Difference = no_difference
 ) -> dict[int, dict[str, Any]]:
-    """Return the units that a picture's parameters describe, by number, as the panel takes them.
+    """Return the units in infotext, by number, as JSON for the panel.
 
-    Those of ControlNet's IP-Adapter come after this extension's own. Each kept picture is looked up once.
+    ControlNet's IP-Adapter units come after this extension's. Each stored picture is looked up once.
     """
     find = functools.cache(find)
     keys = {key: UNIT_KEY.fullmatch(key) for key in parameters}
@@ -54,7 +54,7 @@ def restored_units(
 
 
 def restored(text: str, find: FindReference, difference: Difference = no_difference) -> dict[str, Any]:
-    """Return the unit that a line describes, as JSON values, with a `note` on what could not be restored or differs."""
+    """Return the unit of a line, as JSON values, with a `note` on what could not be restored or differs."""
     if len(text) > MAX_LINE:
         return {"note": f"Not restored: the line has {len(text)} characters, more than any unit's."}
     unit: dict[str, Any] = {}
@@ -78,7 +78,7 @@ def restored(text: str, find: FindReference, difference: Difference = no_differe
 
 
 def _differences(values: Mapping[str, str], difference: Difference) -> list[str]:
-    """Return what differs now. The version is asked of only where something else does, for few change a picture."""
+    """Return sentences on what differs. The version is mentioned only if something else does: it rarely matters."""
     usual = {UNCONDITIONAL: USUAL_UNCONDITIONAL} if VERSION in values else {}
     found = [difference(label, value) for label, value in {**usual, **values}.items() if label != VERSION]
     differing = [sentence for sentence in found if sentence]
@@ -88,9 +88,9 @@ def _differences(values: Mapping[str, str], difference: Difference) -> list[str]
 
 
 def controlnets_unit(text: str) -> dict[str, Any] | None:
-    """Return the unit that a line of ControlNet's describes, or None where it is none of its IP-Adapter's.
+    """Return the unit of a ControlNet infotext line, or None if it is not an IP-Adapter unit.
 
-    Source: Mikubill/sd-webui-controlnet, internal_controlnet/args.py, `serialize`, and older parameters of it.
+    Source: Mikubill/sd-webui-controlnet, internal_controlnet/args.py, `serialize`, and its older versions.
     """
     if len(text) > MAX_LINE:
         return None
@@ -104,4 +104,4 @@ def controlnets_unit(text: str) -> dict[str, Any] | None:
         read = {name: FIELDS[name].kind.read(name, value) for name, value in unit.items()}
     except (UnitError, ValueError):
         return None
-    return read | {"note": "From ControlNet's parameters, which keep no pictures: choose the reference."}
+    return read | {"note": "Restored from ControlNet's infotext, which has no pictures: choose the reference."}

@@ -15,35 +15,35 @@ from .weight_types import FACTORS, PARTS, Parts
 
 @dataclass(frozen=True)
 class LayerWeight:
-    """What a unit does at one layer."""
+    """A unit's weight at one layer."""
 
     weight: float
     inverted: bool = False
-    """Whether the layer moves away: unconditional rows get the image, and conditional rows nothing."""
+    """Whether the layer pushes away from the reference: unconditional rows get its tokens, conditional rows zeros."""
     composition: bool = False
-    """Whether the layer carries composition, so that a composition reference stands in for the others."""
+    """Whether this is a composition layer, which uses composition references if there are any."""
 
 
 STYLE = {SD.name: frozenset((0, 1, 2, 3, 9, 10, 11, 12, 13, 14, 15)), SDXL.name: frozenset((6,))}
-"""Layers that carry style (InstantStyle, Wang et al. 2024, section 3.2; SD1.5's are ComfyUI_IPAdapter_plus's)."""
+"""Style layers (InstantStyle, Wang et al. 2024, section 3.2; for SD1.5 ComfyUI_IPAdapter_plus)."""
 COMPOSITION = {SD.name: {4: 0.25, 5: 1.0}, SDXL.name: {3: 1.0}}
-"""Layers that carry composition, and their share of its weight."""
+"""Composition layers, with their share of the weight."""
 
 
 def acts_in(unit: Unit, hires: bool) -> bool:
-    """Return whether the unit takes part in a pass: the second one of hires fix, or any other."""
+    """Return whether the unit is active in a pass: the second pass of hires fix, or any other."""
     return hires in PASSES[unit.passes]
 
 
 def of_pass(unit: Unit, hires: bool) -> Unit:
-    """Return the unit with the weight that it has in a pass."""
+    """Return the unit with its weight for a pass."""
     return replace(unit, weight=unit.hires_weight) if hires and unit.hires_weight is not None else unit
 
 
 def layer_weights(unit: Unit, layout: Layout) -> dict[int, LayerWeight]:
-    """Return what the unit does at each layer where it acts; layers that are absent or of weight 0 add nothing.
+    """Return the unit's weight at each layer where it is active; missing layers have weight 0.
 
-    Raises `UnitError` where `layers` names one that the layout has not.
+    Raises `UnitError` if `layers` names a layer that the layout does not have.
     """
     weights = _given(unit, layout) if unit.layers else _by_type(unit, layout)
     parts = PARTS.get(unit.weight_type, Parts())
@@ -57,7 +57,7 @@ def layer_weights(unit: Unit, layout: Layout) -> dict[int, LayerWeight]:
 
 
 def _given(unit: Unit, layout: Layout) -> dict[int, float]:
-    """Return the weights that the unit's text gives, times the unit's weight."""
+    """Return the weights in the unit's `layers`, times the unit's weight."""
     weights = {int(layer): value * unit.weight for layer, value in points(unit.layers)}
     count = len(layout.transformers)
     if max(weights) >= count:
@@ -87,9 +87,9 @@ def _by_parts(unit: Unit, parts: Parts, layout: Layout) -> dict[int, float]:
 
 
 def factor_at(unit: Unit, progress: float) -> float:
-    """Return what multiplies the unit's weight after the fraction `progress` (0..1) of a pass's steps; 0 is absent.
+    """Return the multiplier of the unit's weight at the fraction `progress` (0..1) of a pass's steps; 0 if inactive.
 
-    `start` is inside the window and `end` is not, save that end = 1 keeps the last call on. The curve spans the window.
+    The unit is active for start <= progress < end; end = 1 includes the last call. The curve runs from start to end.
     """
     if progress < unit.start or (progress >= unit.end and unit.end < 1.0):
         return 0.0

@@ -1,4 +1,4 @@
-"""What the panel plots: a unit's weight at each layer, and over the steps of a pass."""
+"""Data for the panel's plot: a unit's weight at each layer and over the steps of a pass."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from .schedule import acts_in, factor_at, layer_weights, of_pass
 from .unit import Unit
 
 POINTS = 60
-"""Places between the first step and the last at which the weight over the steps is sampled."""
+"""Number of intervals at which the weight over the steps is sampled."""
 
 
 def plotted(unit: Unit, layout: Layout) -> dict[str, Any]:
-    """Return a unit's weights as JSON values: `blocks` names each layer's block, `passes` holds each pass that differs.
+    """Return a unit's weights as JSON values: `blocks` has each layer's block, `passes` one or two different passes.
 
     A pass has `layers`, each with `weight`, `inverted` and `composition`, and `steps`, the unit's weight at `POINTS`
-    + 1 places from the first step to the last.
+    + 1 points from the first to the last step.
     """
     passes = [_pass(unit, layout, hires) for hires in (False, True)]
     blocks = [block for block, _, _ in layout.transformers]

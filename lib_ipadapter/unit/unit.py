@@ -1,7 +1,7 @@
 """The frozen `Unit`, one image prompt as the user set it, and the declaration of each of its fields.
 
-The class body is the only place that knows the fields: API, panel, parameters, presets and plots are built from it.
-To add one, declare it here and use it where it acts.
+The class body is the only list of fields: API, panel, infotext, presets and plots are derived from it. To add a field,
+declare it here and use its value.
 """
 
 from dataclasses import dataclass
@@ -32,33 +32,33 @@ from .picture_fields import CROP, Mask, Picture, Pictures
 from .weight_types import WEIGHT_TYPES, types_that_use
 
 VARIANTS = ("auto", "v1", "v2", "unnorm", "InstantID")
-"""Names of variants in the table of families, and `auto`."""
+"""Names of all variants in the table of families, and `auto`."""
 
 PICTURE_FIELDS = ("images", "composition_images", "negative_images")
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One image prompt as the user set it; every value is checked and in range."""
+    """One image prompt as the user set it, with validated values."""
 
-    enabled: bool = declared(Flag(), True, "Enabled", "Whether the unit takes part.", infotext=False, preset=False)
+    enabled: bool = declared(Flag(), True, "Enabled", "Whether the unit is used.", infotext=False, preset=False)
     model: str = declared(
         AdapterName(),
         "",
         "Adapter",
         "Name of the adapter's file, with or without folder and extension.",
-        infotext=False,  # the file's own name is written instead
+        infotext=False,  # the name of the file that was found is written instead
         plot_cost=0.4,
-        preset=False,  # kept beside the settings, and only where one is named
+        preset=False,  # saved next to the settings, and only if an adapter is chosen
     )
     images: tuple[Picture, ...] = declared(
-        Pictures(), (), "References", "Pictures that steer the result.", preset=False
+        Pictures(), (), "References", "Pictures that guide the result.", preset=False
     )
     negative_images: tuple[Picture, ...] = declared(
         Pictures(),
         (),
         "Negative references",
-        "Pictures to move away from: what the negative prompt's rows see.",
+        "Pictures that the result should not resemble: image prompts for the negative prompt.",
         group=NEGATIVE,
         preset=False,
     )
@@ -66,7 +66,7 @@ class Unit:
         Pictures(),
         (),
         "Composition references",
-        "Pictures that the composition layers see instead of the references.",
+        "Pictures for the composition layers, used instead of the references.",
         group=COMPOSITION,
         preset=False,
     )
@@ -74,7 +74,7 @@ class Unit:
         SubjectName(),
         "",
         "Subject",
-        "Name of a saved set of pictures, which are added to the references.",
+        "Name of a saved set of pictures that are added to the references.",
         group=REFERENCES,
         preset=False,
     )
@@ -82,7 +82,7 @@ class Unit:
         SavedName(),
         "",
         "Saved reference",
-        "Name of image features saved from pictures, used in their place (embeds).",
+        "Name of saved image features (embeds) that are used instead of pictures.",
         group=REFERENCES,
         preset=False,
     )
@@ -90,7 +90,7 @@ class Unit:
         Number(-5, 5),
         1.0,
         "Weight",
-        "1 is as trained; 0 is off; negative moves away.",
+        "1 is the strength used in training; 0 is off; negative values push away from the reference.",
         group=FRONT,
         slider=(-1, 2),
         always=True,
@@ -99,12 +99,12 @@ class Unit:
         OptionalNumber(-5, 5),
         None,
         "Hires weight",
-        "Weight in the second pass of hires fix, if different.",
+        "Weight in the second pass of hires fix, if it should differ.",
         group=LAYERS,
         late=True,
     )
     weight_type: str = declared(
-        Choice(WEIGHT_TYPES), "linear", "Weight type", "How the weight spreads over the layers.", group=LAYERS
+        Choice(WEIGHT_TYPES), "linear", "Weight type", "How the weight is distributed over the layers.", group=LAYERS
     )
     composition_weight: float = declared(
         Number(-5, 5),
@@ -118,7 +118,7 @@ class Unit:
         Number(-5, 5),
         1.0,
         "Style boost",
-        "Style transfer precise: how far the layout moves away from the reference.",
+        "Style transfer precise: how strongly the layout is pushed away from the reference.",
         group=LAYERS,
         when={"weight_type": types_that_use("style_boost")},
     )
@@ -126,7 +126,7 @@ class Unit:
         Number(-5, 5),
         0.0,
         "Composition boost",
-        "Composition precise: how far the style moves away from the reference.",
+        "Composition precise: how strongly the style is pushed away from the reference.",
         group=LAYERS,
         when={"weight_type": types_that_use("composition_boost")},
     )
@@ -134,33 +134,33 @@ class Unit:
         LayerPoints(0, 15),
         "",
         "Layers",
-        "Weight of single layers, as in 6:1, 3:0.5, times the weight; all others are off.",
+        "Weights of single layers, such as 6:1, 3:0.5, multiplied by the weight; all other layers are off.",
         group=LAYERS,
     )
     curve: str = declared(
         Points(0, 1, tuple(CURVES)),
         "",
         "Curve",
-        "Weight from start (0) to end (1): linear in, linear out, cosine in, cosine out, or points as in 0:1, 0.6:0.",
+        "Weight from start (0) to end (1): linear in, linear out, cosine in, cosine out, or points such as 0:1, 0.6:0.",
         group=LAYERS,
     )
     scaling: str = declared(
         Choice(tuple(SCALED)),
         "V only",
         "Scaling",
-        "What the weight multiplies: values, or keys too.",
+        "What the weight multiplies: only values (V), or also keys (K).",
         group=LAYERS,
     )
     combine: str = declared(
-        Choice(COMBINES), "concat", "Combine", "How several references become one.", group=REFERENCES
+        Choice(COMBINES), "concat", "Combine", "How several references are combined.", group=REFERENCES
     )
-    start: float = declared(Number(0, 1), 0.0, "Start", "Fraction of the steps after which the unit acts.", group=FRONT)
-    end: float = declared(Number(0, 1), 1.0, "End", "Fraction of the steps until which the unit acts.", group=FRONT)
+    start: float = declared(Number(0, 1), 0.0, "Start", "Fraction of the steps at which the unit starts.", group=FRONT)
+    end: float = declared(Number(0, 1), 1.0, "End", "Fraction of the steps at which the unit stops.", group=FRONT)
     mask: str | None = declared(
         Mask(),
         None,
         "Region",
-        "Where in the picture the unit acts: fully in white, partly in grey, not at all in black (attention mask).",
+        "Attention mask: the unit has full effect where it is white, partial effect where grey, and none where black.",
         group=REGION,
         axis=False,
         preset=False,
@@ -169,30 +169,30 @@ class Unit:
         Region(),
         "",
         "Place",
-        "Region in words or numbers, as in left half; left to right gives each reference, or each face, its own.",
+        "Region as text, such as left half; left to right gives each reference, or each face, its own region.",
         group=REGION,
         preset=False,
     )
-    crop: str = declared(CROP, "center", "Crop", "How a reference becomes square for the encoder.", group=FRONT)
+    crop: str = declared(CROP, "center", "Crop", "How a reference is made square for the encoder.", group=FRONT)
     tiles: bool = declared(
         Flag(),
         False,
         "Tiles",
-        "Encode a reference in square tiles, each for its own part of the picture.",
+        "Encode each reference in square tiles, each for its own part of the picture.",
         group=REFERENCES,
     )
     enhance: int = declared(
         Whole(1, 16),
         1,
         "Enhance",
-        "Squares along a reference's side that are encoded in addition to the whole; 1 is the whole alone.",
+        "Extra squares along each side of a reference that are encoded for more detail; 1 encodes only the whole.",
         group=REFERENCES,
     )
     enhance_ratio: float = declared(
         Number(0, 1),
         0.5,
         "Enhance ratio",
-        "Fraction of the whole in the mixture with its squares.",
+        "Share of the whole picture when it is mixed with its squares.",
         group=REFERENCES,
     )
     unfold: bool = declared(
@@ -206,7 +206,7 @@ class Unit:
         Number(0, 1),
         0.0,
         "Noise",
-        "Strength of the noise pictures that serve as negative references.",
+        "Strength of the noise pictures that are used as negative references.",
         group=NEGATIVE,
         late=True,
         when={"noise_type": tuple(NOISES)},
@@ -215,14 +215,14 @@ class Unit:
         Choice(("none", *NOISES)),
         "none",
         "Noise type",
-        "How noise pictures are made of the references.",
+        "How noise pictures are made from the references.",
         group=NEGATIVE,
     )
     face: str | int = declared(
         Face(),
         "largest",
         "Face",
-        "Which face of a reference: by its place, by number from 0 in order of size, or all.",
+        "Which face of a reference to use: by position, by number from 0 in order of size, or all.",
         group=FACE,
         by_family=True,
     )
@@ -230,37 +230,37 @@ class Unit:
         Number(-5, 5),
         1.0,
         "Face structure",
-        "FaceID Plus v2: weight of the CLIP image of the face beside its face embedding.",
+        "FaceID Plus v2: weight of the face's CLIP features relative to its face embedding.",
         group=FACE,
         slider=(0, 2),
         by_family=True,
     )
     lora_weight: float = declared(
-        Number(-5, 5), 1.0, "LoRA weight", "FaceID's own LoRA; 0 is off.", group=FACE, slider=(0, 2), by_family=True
+        Number(-5, 5), 1.0, "LoRA weight", "Weight of FaceID's LoRA; 0: off.", group=FACE, slider=(0, 2), by_family=True
     )
     variant: str = declared(
         Choice(VARIANTS),
         "auto",
         "Variant",
-        "What an adapter's file is, where several kinds look alike; auto goes by its name.",
+        "Kind of adapter, where several kinds have identical tensors; auto decides by file name or hash.",
         group=FACE,
         by_family=True,
     )
     passes: str = declared(
-        Choice(tuple(PASSES)), "both", "Pass", "Passes in which the unit acts.", name="pass", group=LAYERS
+        Choice(tuple(PASSES)), "both", "Pass", "Passes in which the unit is active.", name="pass", group=LAYERS
     )
     inner: str = declared(
         Choice(tuple(INNER)),
         "all",
         "Inner generations",
-        "Whether the unit acts on the picture, on what ADetailer generates inside it, or on both.",
+        "Whether the unit is used for the picture, for ADetailer's inner generations, or for both.",
         group=LAYERS,
     )
     encoder: str = declared(
         Text(),
         "auto",
         "Image encoder",
-        "CLIP vision file; auto picks one that fits.",
+        "CLIP vision file; auto picks a matching one.",
         group=REFERENCES,
         plot_cost=0.5,
     )
@@ -293,5 +293,5 @@ def schema() -> dict[str, Any]:
 
 
 def _filled(name: str) -> dict[str, Any]:
-    """Return the schema of an object where a field is given and not empty."""
+    """Return the schema of an object in which a field is present and not empty."""
     return {"required": [name], "properties": {name: dict(FIELDS[name].kind.filled)}}

@@ -1,21 +1,22 @@
-"""How a weight spreads over the layers: the options of the field `weight_type`, and what each does.
+"""How the weight is distributed over the layers: the options of the field `weight_type`, and what each does.
 
-Types and their numbers are those of ComfyUI_IPAdapter_plus (`CrossAttentionPatch.ipadapter_attention` and
-`IPAdapterPlus.ipadapter_execute`), except that the middle block takes part.
+The types and their numbers are those of ComfyUI_IPAdapter_plus (`CrossAttentionPatch.ipadapter_attention` and
+`IPAdapterPlus.ipadapter_execute`), except that the middle block is included.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 LOW = 0.05
-"""Where the ease types begin."""
+"""Lowest factor of the ease types."""
 WEAK = 0.2
-"""What is left of a weakened part."""
+"""Factor of a weakened block."""
 REST = 0.1
-"""What the layers of neither style nor composition get in "composition precise"."""
+"""Factor of layers that are neither style nor composition layers, in "composition precise"."""
 
 Factor = Callable[[int, str, int], float]
-"""(layer, its block, number of layers) -> factor. The count itself divides, so curves end short of their end."""
+"""(layer, its block, number of layers) -> factor. Division is by the number of layers, so the last layer does not quite
+reach the end of the curve."""
 
 
 def _weak(*blocks: str) -> Factor:
@@ -33,12 +34,12 @@ FACTORS: Mapping[str, Factor] = {
     "weak middle": _weak("middle"),
     "strong middle": _weak("input", "output"),
 }
-"""Types that weaken layers by their place."""
+"""Types with a factor for each layer by its position."""
 
 
 @dataclass(frozen=True)
 class FieldWeight:
-    """What some layers get: the value of one of the unit's fields, times a factor."""
+    """A weight for some layers: the value of one of the unit's fields, times a factor."""
 
     field: str
     factor: float = 1.0
@@ -53,15 +54,15 @@ COMPOSITION_WEIGHT = FieldWeight("composition_weight")
 
 @dataclass(frozen=True)
 class Parts:
-    """A type that sets the weights of style layers, composition layers and all others; None leaves them out."""
+    """A type with separate weights for style layers, composition layers and all others; None switches them off."""
 
     style: FieldWeight | None = None
     composition: FieldWeight | None = None
     others: FieldWeight | None = None
     shared: bool = True
-    """Whether composition layers take only their share of the weight."""
+    """Whether composition layers get only their share of the weight."""
     style_inverted: bool = False
-    """Whether all but the composition layers move away."""
+    """Whether all layers except the composition layers push away from the reference."""
     composition_inverted: bool = False
 
     @property
@@ -84,11 +85,11 @@ PARTS: Mapping[str, Parts] = {
         style_inverted=True,
     ),
 }
-"""Types that choose layers by what they carry."""
+"""Types that select layers by their role."""
 
 WEIGHT_TYPES = (*FACTORS, *PARTS)
 
 
 def types_that_use(field: str) -> tuple[str, ...]:
-    """Return the types for which a field, such as `composition_weight`, has a meaning."""
+    """Return the types that use a field such as `composition_weight`."""
     return tuple(name for name, parts in PARTS.items() if field in parts.fields)

@@ -1,4 +1,4 @@
-"""What adapters were trained for, and which of those that can run suits a purpose best."""
+"""What adapters were trained for, and which usable adapter suits a purpose best."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from ..unit.presets import INTENTS, Intent
 
 GENERAL, FACE, COMPOSITION, STYLE, LIKENESS = "general", "face", "composition", "style", "likeness"
-"""`FACE` is a face as a picture shows it, `LIKENESS` a person as a face recognition model knows one."""
+"""`FACE` adapters encode a picture of a face, `LIKENESS` adapters a face embedding."""
 
 FAMILY_USES: Mapping[str, str] = {
     "base": GENERAL,
@@ -28,15 +28,15 @@ FAMILY_USES: Mapping[str, str] = {
 }
 
 WORD_USES: Mapping[str, str] = {"composition": COMPOSITION, "style": STYLE, "face": FACE}
-"""Words in the names of published files that differ from their family's general adapter in training alone, as
-ip-adapter-plus-face_sd15 and ip_plus_composition_sd15 do: nothing in their tensors says so."""
+"""Words in the names of published files that differ from their family's general adapter only in training, such as
+ip-adapter-plus-face_sd15 and ip_plus_composition_sd15, so their tensors do not show it."""
 
 NO_PURPOSE = Intent("", families=("plus", "base"))
-"""Takes the place of a purpose where a person has named none."""
+"""Used when the user has not chosen a purpose."""
 
 
 def uses_of(family: str, name: str) -> list[str]:
-    """Return what an adapter was trained for, by its family and, where files look alike, by words of its name."""
+    """Return what an adapter was trained for, by its family and, for identical tensors, by words in its name."""
     use = FAMILY_USES.get(family)
     words = set(re.split(r"[^a-z]+", name.lower()))
     named = [each for word, each in WORD_USES.items() if word in words] if use == GENERAL else []
@@ -44,13 +44,13 @@ def uses_of(family: str, name: str) -> list[str]:
 
 
 def suited(models: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return for each purpose, and for "" as none, the names of listed adapters for it that can run, the best first."""
+    """Return the names of usable adapters for each purpose, and for "" (no purpose), the best first."""
     ready = [model for model in models if not model["reason"] and not model["missing"]]
     return {purpose: _best(ready, intent) for purpose, intent in {"": NO_PURPOSE, **INTENTS}.items()}
 
 
 def _best(ready: Sequence[Mapping[str, Any]], intent: Intent) -> list[str]:
-    """Return names in the order of the purpose's uses, then of its families, then of the list."""
+    """Return names sorted by the purpose's uses, then by its families, then as in the list."""
     ranked = [
         (intent.uses.index(use), intent.families.index(model["family"]), place, model["name"])
         for place, model in enumerate(ready)

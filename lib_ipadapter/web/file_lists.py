@@ -1,4 +1,4 @@
-"""What there is to choose from, as JSON values: adapters, encoders and saved references, and saving one."""
+"""Lists of adapters, encoders and saved references as JSON values, and saving references."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,15 +16,15 @@ from ..weights.bases import BASES
 from .adapter_uses import uses_of
 
 DAMAGED, NOT_YET = "damaged", "not in this version yet"
-"""Reasons against an adapter in a word or two."""
+"""Short reasons why an adapter cannot be used."""
 
 
 def save_reference(session: Session, asked: Any) -> dict[str, Any]:
-    """Save the references of `unit` under `name`; one of that name is replaced only where `overwrite` is true.
+    """Save the references of `unit` as `name`; an existing one is replaced only if `overwrite` is true.
 
-    Raises `IPAdapterError` where that cannot be done.
+    Raises `IPAdapterError` where that fails.
     """
-    given = read_object("What is to be saved", asked, ("name", "unit", "overwrite", "task"))
+    given = read_object("The request", asked, ("name", "unit", "overwrite", "task"))
     name = Text().read("name", given.get("name"))
     overwrite = Flag().read("overwrite", given.get("overwrite", False))
     read = read_own_unit(given.get("unit"), " with the pictures to save", enabled=True)
@@ -34,7 +34,7 @@ def save_reference(session: Session, asked: Any) -> dict[str, Any]:
 
 
 def list_saved(session: Session) -> list[dict[str, Any]]:
-    """Return every saved reference, and damaged ones with their fault."""
+    """Return all saved references; damaged ones with their error."""
     opened, damaged = session.preparation.files.saved.all()
     listed = [_saved_entry(name, reference) for name, reference in opened.items()]
     return listed + [{"name": name, "reason": fault} for name, fault in damaged.items()]
@@ -53,7 +53,7 @@ def _saved_entry(name: str, reference: SavedReference) -> dict[str, Any]:
 
 
 def list_adapters(session: Session) -> list[dict[str, Any]]:
-    """Return every adapter file, those that fit the loaded checkpoint first, and damaged files with their fault."""
+    """Return all adapter files, those that fit the loaded checkpoint first; damaged ones with their error."""
     unet = session.host.loaded_unet()
     loaded = None if unet is None else loaded_network(unet)
     opened, damaged = session.preparation.files.adapters.all()
@@ -63,7 +63,7 @@ def list_adapters(session: Session) -> list[dict[str, Any]]:
 
 
 def loaded_base(session: Session) -> str:
-    """Return the name of the base model that the loaded checkpoint was made from, or "" where it is unknown."""
+    """Return the loaded checkpoint's base model, or "" where it is unknown."""
     unet = session.host.loaded_unet()
     if unet is None:
         return ""
@@ -90,8 +90,7 @@ def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: Lo
 
 
 def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
-    """Say what an adapter is, how that is known where files look alike, and what it will see references with; or what
-    it misses."""
+    """Return a note on an adapter's kind, how a variant was determined, and its encoders, or on what is missing."""
     library, found = session.preparation.files, adapter.recognised
     try:
         encoder = library.encoder_for(adapter, "auto")
@@ -101,20 +100,18 @@ def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
         return {"note": error.sentence, "missing": True}
     sees = [f"face models {found.pack}"] if found.family.face_embedding else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
-    found_by = {"name": " by its name", "hash": " by its hash", "default": ", as far as one can tell"}.get(
-        found.variant_by, ""
-    )
+    found_by = {"name": " by its name", "hash": " by its hash", "default": " by default"}.get(found.variant_by, "")
     note = f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{found_by}, {', '.join(sees)}"
     return {"note": note, "missing": False}
 
 
 def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the files in a list that can be used."""
+    """Return the names of the usable files in a list."""
     return [entry["name"] for entry in entries if not entry["reason"]]
 
 
 def list_encoders(session: Session) -> list[dict[str, Any]]:
-    """Return every image encoder file."""
+    """Return all image encoder files."""
     opened, damaged = session.preparation.files.encoders.all()
     listed: list[dict[str, Any]] = [
         {

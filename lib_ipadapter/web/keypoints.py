@@ -1,4 +1,4 @@
-"""The picture of a face's points, as a route and the panel ask for it."""
+"""The request for a key point picture of a face."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,14 +22,14 @@ WHICH = FaceKind(tuple(place for place in FaceKind.places if place != "all"))
 
 
 def keypoints(session: Session, asked: Any) -> dict[str, Any]:
-    """Return the picture of the points of a face in `image`, `width` by `height` pixels, as a data URL in `image`, and
-    how many `faces` were found.
+    """Draw the key points of a face in `image` as a picture of `width` by `height` pixels.
 
-    `face` says which one, as a unit's does; `place` [x, y, height] puts it elsewhere, as fractions of the picture,
-    where otherwise the photo is fitted in. Raises `IPAdapterError` for what cannot be.
+    Returns the picture as a data URL in `image`, and the number of `faces` found. `face` selects one, as in a unit.
+    `place` [x, y, height] moves the face to that position, in fractions of the picture; without it, the whole photo is
+    fitted in. Raises `IPAdapterError` for invalid values.
     """
     if not isinstance(asked, Mapping):
-        raise UnitError("keypoints", asked, f"must be asked for with an object, not {brief(asked)}.")
+        raise UnitError("keypoints", asked, f"must be an object, not {brief(asked)}.")
     refuse_unknown("", dict(asked), ("image", "width", "height", "face", "place"))
     width, height = SIDE.read("width", asked.get("width")), SIDE.read("height", asked.get("height"))
     size = height, width

@@ -1,6 +1,6 @@
-"""The panel. Gradio carries texts: one JSON text a unit, which the script gets; the browser draws all the rest.
+"""The panel. Gradio only transfers one JSON text per unit to the script; everything else is drawn in the browser.
 
-So the panel is the same on every gradio version, and what it sends is what a program sends.
+The panel is therefore the same with every gradio version, and sends the same JSON as an API client.
 """
 
 import html
@@ -23,12 +23,12 @@ from ..unit.unit import FIELDS
 
 @dataclass(frozen=True)
 class Panel:
-    """What the web UI has to know of a panel."""
+    """What the web UI needs from a panel."""
 
     texts: list[Any]
-    """The script's components, one text a unit."""
+    """The script's components, one text per unit."""
     infotext_fields: list[tuple[Any, Callable[[Mapping[str, Any]], Any]]]
-    """What a pasted picture's parameters set: a component and a function of the parameters."""
+    """Components that pasted infotext sets, each with a function of the parsed parameters."""
 
 
 def draw_panel(
@@ -41,9 +41,9 @@ def draw_panel(
 ) -> Panel:
     """Draw the panel of a tab (`txt2img` or `img2img`).
 
-    `accordion` makes the host's accordion with a tick. `answer` takes what the browser asks of the server, and returns
-    the answer; both are JSON, for the web UI offers the routes only to those who start it with an API.
-    `find_reference` returns a picture by the first digits of its hash, `difference` what differs now from pasted ones.
+    `accordion` creates the host's accordion with a checkbox. `answer` handles the browser's requests, as JSON texts,
+    because the web UI offers routes only if it is started with its API. `find_reference` returns a picture by the first
+    digits of its hash, `difference` a sentence on what has changed since infotext was written.
     """
     with accordion(False, label="IP-Adapter", elem_id=f"ipadapter_{tab}") as ticked:
         gr.HTML(
@@ -67,20 +67,20 @@ def draw_panel(
 
 
 class Paste:
-    """The units in pasted parameters, restored once: the web UI asks for each component with the same mapping."""
+    """The units in pasted infotext, restored once: the web UI calls a function per component with the same mapping."""
 
     def __init__(self, find: FindReference, difference: Difference) -> None:
         self._find, self._difference = find, difference
         self._last: tuple[Mapping[str, Any], dict[int, dict[str, Any]]] | None = None
 
     def has_units(self, parameters: Mapping[str, Any]) -> bool:
-        """Return whether a picture's parameters describe units."""
+        """Return whether infotext has units."""
         return bool(self._units(parameters))
 
     def unit(self, number: int, parameters: Mapping[str, Any]) -> str | None:
-        """Return a unit as the panel takes it, or None where there is none of this number."""
+        """Return a unit as JSON for the panel, or None if infotext has no unit of this number."""
         unit = self._units(parameters).get(number)
-        if number == SLOTS:  # the last one that is asked for: pictures need not stay in memory
+        if number == SLOTS:  # the last one that is requested, so the pictures can be freed
             self._last = None
         return None if unit is None else json.dumps(unit)
 
@@ -92,7 +92,7 @@ class Paste:
 
 
 def spec(units: int) -> dict[str, Any]:
-    """Return what the browser needs to draw the controls: the fields' part for the panel, as JSON values."""
+    """Return what the browser needs to draw the controls, as JSON values."""
     controls = sorted((name for name, field in FIELDS.items() if field.group is not None), key=_place)
     return {
         "units": units,
@@ -106,13 +106,13 @@ def spec(units: int) -> dict[str, Any]:
 
 
 def _place(name: str) -> tuple[int, bool]:
-    """Return where a control stands; those with the same place stand in the order of the fields."""
+    """Return a sort key for a control; those with equal keys stay in the order of the fields."""
     field = FIELDS[name]
     return list(GROUPS).index(field.group or ""), field.late
 
 
 def control(name: str, field: Field) -> dict[str, Any]:
-    """Return one control: the widget that draws it, where it stands, its texts, and when it has a meaning."""
+    """Return one control: its widget, group, texts, and when it applies."""
     return {
         "name": name,
         "group": field.group,
@@ -127,7 +127,7 @@ def control(name: str, field: Field) -> dict[str, Any]:
 
 
 def _hidden(component: Any, elem_id: str, label: str) -> Any:
-    """Return a component that is on the page, where the browser's code finds it, but not in sight."""
+    """Return a component that is on the page for the browser's code, but not visible."""
     made = component(value=label if component is gr.Button else "", elem_id=elem_id, elem_classes=["ipadapter-hidden"])
     made.label = label
     made.do_not_save_to_config = True
@@ -135,5 +135,5 @@ def _hidden(component: Any, elem_id: str, label: str) -> Any:
 
 
 def _in_browser(code: str) -> dict[str, str]:
-    """Return the argument that makes an event run `code` in the browser; gradio 4 dropped the underscore."""
+    """Return the argument that makes an event run `code` in the browser; gradio 4 renamed `_js` to `js`."""
     return {"_js" if gr.__version__.startswith("3.") else "js": code}

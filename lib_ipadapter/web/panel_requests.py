@@ -1,6 +1,6 @@
-"""How the panel asks the server: one text, one button and one answer.
+"""The panel's requests to the server, through hidden gradio components: a request text, a button and an answer text.
 
-The web UI offers the routes only to those who start it with its API, so the panel has its own way to the same requests.
+The web UI offers routes only if it is started with its API, so the panel needs its own channel to the same requests.
 """
 
 import json
@@ -13,16 +13,16 @@ from .requests import PANEL, Request, Server
 
 
 def panel_answer(session: Session, text: str, report: LikenessReport | None = None) -> str:
-    """Return the answer to what a panel asks, both as JSON: `do` names the request, and `id` is sent back.
+    """Return the answer to a panel's request, both as JSON: `do` names the request, and `id` is returned unchanged.
 
-    What cannot be done is answered with a sentence, in `message`.
+    Errors are returned as text in `message`.
     """
     number = None
     try:
         asked = _object_in(text)
         do, number = asked.pop("do", None), asked.pop("id", None)
         if not isinstance(do, str) or do not in PANEL:
-            raise IPAdapterError(f"Nothing is known as {brief(do)}; known are {', '.join(PANEL)}. Reload the page.")
+            raise IPAdapterError(f"Unknown request {brief(do)}; known are {', '.join(PANEL)}. Reload the page.")
         answer = _answered(Server(session, report), PANEL[do], asked)
     except IPAdapterError as error:
         answer = {"message": str(error)}
@@ -30,14 +30,14 @@ def panel_answer(session: Session, text: str, report: LikenessReport | None = No
 
 
 def _answered(server: Server, request: Request, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return a request's answer, or the lists that it has changed; with a message where it says when it is done."""
+    """Return a request's answer, or the lists that it changes, with its message, if any."""
     answer = request.answer(server, asked)
     shown = request.then(server.session) if request.then else answer
     return {**shown, **(message(request.done, answer["name"]) if request.done else {})}
 
 
 def message(done: str, name: str) -> dict[str, Any]:
-    """Return a message for the person as part of an answer; the browser translates it and fills in the name."""
+    """Return a message for the user as part of an answer; the browser translates it and fills in the name."""
     return {"message": done, "values": {"name": name}}
 
 
@@ -47,5 +47,5 @@ def _object_in(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
-        raise IPAdapterError(f"What is asked must be a JSON object, not {brief(text)}.")
+        raise IPAdapterError(f"The request must be a JSON object, not {brief(text)}.")
     return asked

@@ -1,4 +1,4 @@
-"""What differs now from the parameters of a pasted picture, though its unit could be restored."""
+"""What has changed since the infotext of a restored unit was written."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,12 +11,12 @@ from ..unit.unit import FIELDS
 
 
 def difference(session: Session, label: str, value: str) -> str:
-    """Return a sentence on what differs now from what a label's value says, or nothing."""
+    """Return a sentence on how the current state differs from an infotext value, or ""."""
     return DIFFERENCES[label](session, value)
 
 
 def _adapter(session: Session, value: str) -> str:
-    """Parameters of older versions have no hash of the adapter; they say nothing of its state."""
+    """Infotext of older versions has no hash of the adapter, so nothing can be compared."""
     if without_hash(value) == value:
         return ""
     try:
@@ -39,7 +39,7 @@ def _encoder(session: Session, value: str) -> str:
     try:
         session.preparation.files.check_encoder(value)
     except IPAdapterError:
-        return f"The picture was made with the image encoder {value}, which is not among the files now."
+        return f"The picture was made with the image encoder {value}, which was not found."
     return ""
 
 
@@ -48,14 +48,14 @@ def _unconditional(session: Session, value: str) -> str:
     if value == now:
         return ""
     return (
-        f'The picture was made with "{value}" as what the negative prompt sees, and the setting is "{now}" now: change '
-        "it in Settings, IP-Adapter."
+        f'The picture was made with the image "{value}" for the negative prompt, but the setting is now "{now}": '
+        "change it in Settings, IP-Adapter."
     )
 
 
 def _version(_session: Session, value: str) -> str:
     same = value == OWN_VERSION
-    return "" if same else f"The picture was made with version {value} of IP-Adapter, and this is {OWN_VERSION}."
+    return "" if same else f"The picture was made with version {value} of IP-Adapter; this is version {OWN_VERSION}."
 
 
 DIFFERENCES: Mapping[str, Callable[[Session, str], str]] = {
@@ -66,4 +66,4 @@ DIFFERENCES: Mapping[str, Callable[[Session, str], str]] = {
     UNCONDITIONAL: _unconditional,
     VERSION: _version,
 }
-"""By each label that `restore.COMPARED` names."""
+"""A function for each label in `restore.COMPARED`."""

@@ -1,4 +1,4 @@
-"""What can be asked of the server: one table, from which the routes and the panel's requests follow."""
+"""The table of all requests, from which the routes and the panel's requests are derived."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,39 +27,39 @@ from .subject_routes import (
 )
 
 SAVED, DELETED, IMPORTED = "Saved as {name}.", "Deleted {name}.", "Imported as {name}."
-"""What the panel shows when a request is done. The browser translates it, then fills in the name."""
+"""Messages after a successful request. The browser translates them, then fills in the name."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """What answers requests."""
+    """What requests need to be answered."""
 
     session: Session
     report: LikenessReport | None = None
-    """None where nobody can see generated pictures, so that no likeness is reported."""
+    """None in a host that does not report on generated pictures."""
 
 
 Answer = Callable[[Server, Any], Any]
-"""Takes the body of a request, and returns what is JSON outside; raises `IPAdapterError` for what cannot be done."""
+"""(server, body of a request) -> JSON values; raises `IPAdapterError` for requests that fail."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One thing that can be asked, by a route, by the panel, or by both."""
+    """One kind of request, by route, by the panel, or by both."""
 
     answer: Answer
     route: str = ""
-    """Method and path below `/ipadapter/`; empty where only the panel asks for it."""
+    """Method and path below `/ipadapter/`; empty for requests of the panel only."""
     panel: str = ""
-    """What the panel calls it; empty where the panel does not ask for it."""
+    """Name in the panel; empty for routes only."""
     summary: str = ""
-    """Of the route, in the description of the API."""
+    """Summary of the route in the API documentation."""
     body: str = ""
-    """What the route is sent; empty where it is sent nothing."""
+    """Description of the route's body; empty if it has none."""
     done: str = ""
-    """What the panel shows when it is done."""
+    """Message of the panel after success."""
     then: Callable[[Session], Mapping[str, Any]] | None = None
-    """The lists that it changes, which the panel gets in place of the answer."""
+    """The lists that it changes, which the panel gets instead of the answer."""
 
 
 def of_session(function: Callable[[Session, Any], Any]) -> Answer:
@@ -71,7 +71,7 @@ def listing(function: Callable[[Session], Any]) -> Answer:
 
 
 def rescan(session: Session, _asked: Any) -> dict[str, int]:
-    """Look for files again; return how many there are."""
+    """Search for files again; return how many were found."""
     session.preparation.files.rescan()
     return {"models": len(list_adapters(session)), "encoders": len(list_encoders(session))}
 
@@ -83,7 +83,7 @@ def plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def panel_lists(session: Session) -> dict[str, Any]:
-    """Return the files and presets that a panel offers, and what it can ask for."""
+    """Return the files and presets that a panel offers, and the requests that it can make."""
     models = list_adapters(session)
     lists: dict[str, Any] = {
         "models": models,
@@ -103,7 +103,7 @@ def saved_references(session: Session) -> dict[str, Any]:
 
 
 def presets(session: Session) -> dict[str, Any]:
-    """Return a person's presets, and those that cannot be used with what is wrong with each."""
+    """Return the user's presets, with a message about damaged ones."""
     kept, damaged = session.presets.all()
     sentences = [f'The preset "{name}" cannot be used: {fault}' for name, fault in damaged.items()]
     message = {"message": " ".join(sentences)} if sentences else {}
@@ -111,7 +111,7 @@ def presets(session: Session) -> dict[str, Any]:
 
 
 def save_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep a unit's settings as a preset."""
+    """Save a unit's settings as a preset."""
     return {"name": session.presets.save(asked)}
 
 
@@ -225,6 +225,6 @@ REQUESTS: Sequence[Request] = (
     ),
     Request(likeness, panel="likeness"),
 )
-"""Whatever can be asked, in the order in which the description of the API has it."""
+"""All requests, in the order of the API documentation."""
 
 PANEL: Mapping[str, Request] = {request.panel: request for request in REQUESTS if request.panel}

@@ -1,6 +1,6 @@
-"""What the routes answer, as the web UI's API documentation shows it; for pydantic 1 and 2.
+"""Response models of the routes, for the web UI's API documentation; works with pydantic 1 and 2.
 
-Only `routes` imports this: pydantic takes milliseconds to build the models, and without the API nobody needs them.
+Only `routes` imports this module, because pydantic takes milliseconds to build the models.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Adapter(BaseModel):
     controlnet: bool | None = Field(None, description="Whether it comes with a ControlNet for key points.")
     unit_fields: list[str] | None = Field(
         None, alias="fields", description="Fields of a unit that only some families use, this one among them."
-    )  # fields itself is a name of pydantic 1's
+    )  # pydantic 1 uses the name fields itself
     uses: list[str] | None = Field(
         None, description="What it was trained for: general, face, composition, style or likeness."
     )
@@ -66,7 +66,7 @@ class Deleted(BaseModel):
 
 class Zip(BaseModel):
     name: str = Field(description="Name of the subject.")
-    content: str = Field(alias="zip", description="The zip, in base64.")  # zip itself is a name of Python's
+    content: str = Field(alias="zip", description="The zip, in base64.")  # zip is a Python builtin
 
 
 class SubjectPicture(BaseModel):

@@ -1,4 +1,4 @@
-"""The routes, as the table of requests has them."""
+"""Adds a route for each request that has one."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from .response_models import MODELS
 
 
 def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
-    """Add the routes to a FastAPI app; `guards` are the dependencies that require the web UI's own log-in."""
+    """Add the routes to a FastAPI app; `guards` are dependencies that require the web UI's log-in."""
     server = Server(session)
     for request in REQUESTS:
         if request.route:
@@ -35,7 +35,7 @@ def _without_body(server: Server, request: Request) -> Callable[[], Any]:
 def _with_body(server: Server, request: Request) -> Callable[[Any], Any]:
     from fastapi import Body
 
-    # any body comes through: FastAPI itself fails over one that is neither JSON nor text, where a dict is wanted
+    # Accepts any body, because FastAPI's own validation fails for a body that is neither JSON nor text.
     def answer(asked: Any = Body(description=request.body)) -> Any:  # noqa: B008
         try:
             return request.answer(server, asked)

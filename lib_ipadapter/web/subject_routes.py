@@ -1,6 +1,6 @@
-"""What the panel and programs can ask of subjects. Each function takes and returns what is JSON outside.
+"""Requests about subjects, from the panel and API clients. Each function takes and returns JSON values.
 
-All raise `IPAdapterError` for what cannot be done.
+All raise `IPAdapterError` for requests that fail.
 """
 
 import base64
@@ -19,11 +19,11 @@ from ..unit.field_kinds import Flag, Text
 from ..unit.picture_fields import MAX_PICTURES, read_picture_text
 
 CHECKING = "looking at the pictures"
-"""What the progress bar says of a subject that is saved."""
+"""Text of the progress bar while a subject is saved."""
 
 
 def list_subjects(session: Session) -> dict[str, Any]:
-    """Return every subject with thumbnails of its pictures, and damaged ones with their fault."""
+    """Return all subjects with thumbnails of their pictures; damaged ones with their error."""
     opened, damaged = session.preparation.files.subjects.all()
     listed = [_entry(subject) for subject in opened.values()]
     listed += [_entry(Subject(name, ())) | {"sha256": "", "reason": fault} for name, fault in damaged.items()]
@@ -31,18 +31,18 @@ def list_subjects(session: Session) -> dict[str, Any]:
 
 
 def read_subject(session: Session, asked: Any) -> dict[str, Any]:
-    """Return the subject called `name` with its whole pictures, each as a unit takes it but for its note."""
-    subject, files = _found(session, read_object("What is asked", asked, ("name",)))
+    """Return the subject called `name` with its full pictures, in the form of a unit's pictures, each with its note."""
+    subject, files = _found(session, read_object("The request", asked, ("name",)))
     return _entry(subject) | {"pictures": pictures_as_json(subject, [data_url(file.content) for file in files])}
 
 
 def save_subject(session: Session, asked: Any) -> dict[str, Any]:
-    """Save `pictures` under `name`, with `notes`; an existing subject is replaced only with `overwrite`.
+    """Save `pictures` as `name`, with `notes`; an existing subject is replaced only with `overwrite`.
 
-    Each picture is a text, or an object with `image`, `weight`, `crop` and `note`. With `adopt` the picture files that
-    are in a folder of that name come after them; without it such a folder is refused.
+    Each picture is a text, or an object with `image`, `weight`, `crop` and `note`. With `adopt`, the picture files in
+    an existing folder of that name are added after them; without it, such a folder is an error.
     """
-    asked = read_object("What is asked", asked, ("name", "pictures", "notes", "overwrite", "adopt", "task"))
+    asked = read_object("The request", asked, ("name", "pictures", "notes", "overwrite", "adopt", "task"))
     adopt = Flag().read("adopt", asked.get("adopt", False))
     given = asked.get("pictures", [] if adopt else None)
     if not isinstance(given, list) or not (0 if adopt else 1) <= len(given) <= MAX_PICTURES:
@@ -53,21 +53,21 @@ def save_subject(session: Session, asked: Any) -> dict[str, Any]:
 
 
 def delete_subject(session: Session, asked: Any) -> dict[str, Any]:
-    """Remove the subject called `name`; files in its folder that are not its own stay and are listed in `kept`."""
-    wanted = Text().read("name", read_object("What is asked", asked, ("name",)).get("name"))
+    """Delete the subject called `name`; other files in its folder are kept and listed in `kept`."""
+    wanted = Text().read("name", read_object("The request", asked, ("name",)).get("name"))
     name, kept = session.preparation.files.subjects.delete(wanted)
     return {"name": name} | ({"kept": kept} if kept else {})
 
 
 def export_subject(session: Session, asked: Any) -> dict[str, Any]:
     """Return the subject called `name` as a zip in base64."""
-    subject, files = _found(session, read_object("What is asked", asked, ("name",)))
+    subject, files = _found(session, read_object("The request", asked, ("name",)))
     return {"name": subject.name, "zip": base64.b64encode(to_zip(subject, files)).decode()}
 
 
 def import_subject(session: Session, asked: Any) -> dict[str, Any]:
     """Save the subject in `zip`, base64, under its own name or `name`; `overwrite` and `adopt` as in `save_subject`."""
-    asked = read_object("What is asked", asked, ("zip", "name", "overwrite", "adopt", "task"))
+    asked = read_object("The request", asked, ("zip", "name", "overwrite", "adopt", "task"))
     subject, files = from_zip(_zip(asked.get("zip")))
     name = Text().read("name", asked.get("name", subject.name))
     pictures = [
@@ -86,14 +86,14 @@ def _found(session: Session, asked: Mapping[str, Any]) -> tuple[Subject, list[Im
 def _picture(field: str, given: Any) -> GivenPicture:
     given = dict(given) if isinstance(given, dict) else {"image": given}
     if given.get("mask") is not None:
-        why = "cannot be saved: a region belongs to a unit. Leave it out, and give the unit a mask."
+        why = "cannot be saved: regions belong to units. Leave it out, and give the unit a mask."
         raise UnitError(f"{field}.mask", "a picture", why)
     refuse_unknown(field, given, ("image", "weight", "mask", "crop", "note"))
     return GivenPicture(field, read_image_file(field, read_picture_text(field, given.get("image"))), given)
 
 
 def _zip(given: Any) -> bytes:
-    """Return the file that base64 text holds, with or without a `data:` header."""
+    """Return the file in base64 text, with or without a `data:` header."""
     if not isinstance(given, str) or not given.isascii() or len(given) > MAX_ZIP * 4 // 3 + 100:
         raise UnitError("zip", brief(given), f"must be a zip of a subject as base64 text, not {brief(given)}.")
     text = given.split(",", 1)[1] if given.startswith("data:") and "," in given else given
@@ -115,7 +115,7 @@ def _saved(
 
 
 def _adopted(in_folder: Mapping[str, ImageFile], given: Sequence[GivenPicture]) -> list[GivenPicture]:
-    """Return the pictures of a folder, without those that are given too."""
+    """Return the pictures of a folder, without those that were also sent."""
     digests = {each.file.digest for each in given}
     return [GivenPicture(name, file, {}) for name, file in in_folder.items() if file.digest not in digests]
 

@@ -1,6 +1,6 @@
 """Axes of the web UI's X/Y/Z plot: one for each field of a unit whose values can be written as text.
 
-Each cell is a copy of the generation's record. An axis notes on it what differs there; `in_cell` changes the units so.
+Each cell is a copy of the processing object. An axis records the changed values on it, and `in_cell` applies them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,43 +12,43 @@ from ..unit.read_args import given_units, numbered
 from ..unit.unit import FIELDS
 
 LEAST_UNITS = 3
-"""Units that have axes however few the panel shows, for programs send as many as they like."""
+"""Minimum number of units with axes, because API clients may use more units than the panel shows."""
 
 CELL = "ip_adapter_cell"
-"""Attribute of a record that holds what differs in its cell: (unit, field) -> value. Replaced and never changed, for
-the plot copies records shallowly."""
+"""Attribute of the processing object with the cell's changes: (unit, field) -> value. The mapping is replaced, never
+modified, because the plot makes shallow copies."""
 CELL_ARGS = "ip_adapter_cell_args"
-"""Attribute of a record that holds the args of its cell."""
+"""Attribute of the processing object with the args of its cell."""
 
 
 class Files(NamedTuple):
-    """The files that a field may name."""
+    """The files that a field can name."""
 
     names: Callable[[], list[str]]
     check: Callable[[str], object]
-    """Raises `UnitError` for a name that stands for no file."""
+    """Raises `UnitError` for a name without a file."""
 
 
 class Plot(NamedTuple):
-    """The web UI's plot, and what else its axes need."""
+    """The web UI's plot, and what the axes need."""
 
     grid: Any
     """The plot's module."""
     files: Mapping[str, Files]
-    """By the field that names them."""
+    """Files by the field that names them."""
     args_of: Callable[[Any], Iterable[Any]]
-    """Returns the script's args in a generation's record."""
+    """Returns the script's args in a processing object."""
     refusal: Callable[[IPAdapterError], Exception]
-    """Returns what, made of an error, stops the plot before its first cell: a cell that fails is only left blank."""
+    """Returns the exception that stops the plot before its first cell, because a failing cell is only left blank."""
 
 
 def prefix(unit: int) -> str:
-    """Return how the labels of a unit's axes begin."""
+    """Return the prefix of a unit's axis labels."""
     return f"[IP-Adapter {unit}] "
 
 
 def add_axes(plot: Plot, units: int) -> None:
-    """Add the axes of units 1 to `units`, at least `LEAST_UNITS`, to the plot, in the place of older ones."""
+    """Add the axes of units 1 to `units`, at least `LEAST_UNITS`, to the plot, replacing earlier ones."""
     made = [
         _axis(plot, unit, name)
         for unit in range(1, max(units, LEAST_UNITS) + 1)
@@ -88,7 +88,7 @@ def _axis(plot: Plot, unit: int, name: str) -> Any:
 
 
 def _file_name(_p: Any, _axis: Any, value: str) -> str:
-    """Return what stands beside the cells with a file; where the web UI has its own for that differs among them."""
+    """Return the label of a cell with a file; the web UIs have such functions, but in different places."""
     return Path(value).name
 
 
@@ -101,9 +101,9 @@ class CellArgs(NamedTuple):
 
 
 def in_cell(p: Any, args: Iterable[Any]) -> Iterator[Any]:
-    """Yield a script's args as they are in the cell of a plot that `p` is, or as they are where it is none.
+    """Yield a script's args with the changes of a plot cell, if `p` is one.
 
-    Lazily, so that what cannot be is refused where the args are read.
+    Lazy, so that errors are raised where the args are read.
     """
     changes: Mapping[tuple[int, str], Any] = getattr(p, CELL, {})
     if not changes:
@@ -125,11 +125,11 @@ def _changed_args(args: Iterable[Any], changes: Mapping[tuple[int, str], Any]) -
 
 
 def _changed(units: Mapping[int, dict[str, Any]], unit: int, name: str, value: Any) -> dict[int, dict[str, Any]]:
-    """Return units of which one has another value; raises `IPAdapterError` where it cannot have it."""
+    """Return the units with a value changed in one of them; raises `IPAdapterError` for an invalid value."""
     if unit not in units:
         label = prefix(unit) + FIELDS[name].label
         raise IPAdapterError(
-            f"the plot's axis {label} has no unit to change. Give unit {unit} an adapter and a reference, "
+            f"the X/Y/Z plot's axis {label} has no unit to change. Give unit {unit} an adapter and a reference, "
             "or choose another unit's axis."
         )
     given, kind = units[unit], FIELDS[name].kind

@@ -1,4 +1,4 @@
-"""An adapter file: recognised, checked against what its projector and its U-Net expect, and read."""
+"""Opens an adapter file: recognises it, checks its tensors against its projector and U-Net, and reads them."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,51 +23,51 @@ PREFIXES = {
     "pulid_encoder.": "image_proj.",
     "ip_adapter_proj_model.": "image_proj.",
 }
-"""Prefixes of trainers and other projects, and the published files' prefix for the same tensors."""
+"""Tensor name prefixes of trainers and other projects -> the prefix in published files."""
 
 LAYER_NAMES = {".id_to_k.weight": ".to_k_ip.weight", ".id_to_v.weight": ".to_v_ip.weight"}
 IGNORED = ("unet.",)
-"""What a raw trainer checkpoint holds beside the adapter."""
+"""Prefixes of tensors in a raw training checkpoint that are not part of the adapter."""
 
 
 @dataclass(frozen=True, eq=False)
 class AdapterFile:
-    """A recognised adapter file in one state; its tensors are read when they are asked for."""
+    """A recognised adapter file; its tensors are read when needed."""
 
     path: Path
     recognised: Recognised
     shapes: Shapes
     identity: tuple[object, ...]
-    """What distinguishes this state of the file from any other."""
+    """Identifies the file and its current content."""
     unet_layout: Layout | None
-    """The U-Net architecture whose sites it has keys and values for; None where it cannot run."""
+    """The U-Net architecture that it has keys and values for; None where it cannot run."""
     reason: str
-    """Why it cannot run on any U-Net, a sentence that starts with the file's name; empty where it can."""
+    """Why it cannot run on any U-Net, as a sentence that starts with the file's name; empty where it can."""
 
     @property
     def layout(self) -> Layout:
-        """The U-Net architecture that it is for; raises `IPAdapterError` with the reason where it cannot run."""
+        """The U-Net architecture that it is for; raises `IPAdapterError` with `reason` where it cannot run."""
         if self.unet_layout is None:
             raise IPAdapterError(self.reason)
         return self.unet_layout
 
     def projector(self) -> nn.Module:
-        """Return its projector on the meta device, with shapes but without weights."""
+        """Return its projector on the meta device, without weights."""
         return build_projector(self.path, self.recognised, self.shapes)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file, in hexadecimal, read once for each state of it."""
+        """SHA-256 of the file, in hexadecimal, computed once until the file changes."""
         return sha256_once(self.path, self.identity[:3])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the file's tensors by canonical key, as memory maps in the file's own dtypes."""
+        """Return the file's tensors by canonical key, as memory maps in the file's dtypes."""
         tensors = {canonical(key): tensor for key, tensor in read_tensors(self.path).items()}
         tensors.pop("", None)
         return tensors
 
     def as_variant(self, name: str) -> "AdapterFile":
-        """Return the same file as the variant called `name`, or with `auto` as the one it was recognised as.
+        """Return the same file as the variant called `name`; `auto` keeps the recognised one.
 
         Raises `UnitError` where its family has no such variant.
         """
@@ -77,7 +77,7 @@ class AdapterFile:
         variant = next((variant for variant in variants if variant.name == name), None)
         if variant is None:
             known = ", ".join(["auto", *(variant.name for variant in variants)])
-            why = f"does not fit: {self.path.name} is {self.recognised.family.title}, which can be {known}."
+            why = f"does not fit: {self.path.name} is {self.recognised.family.title}; choose one of {known}."
             raise UnitError("variant", name, why)
         return replace(
             self,
@@ -87,8 +87,8 @@ class AdapterFile:
 
 
 def open_adapter(path: Path) -> AdapterFile:
-    """Recognise the adapter at `path` from its header; raises `IPAdapterError` that starts with the file's name."""
-    identity = file_identity(path)  # before the first look, so that a later change is never taken for this state
+    """Recognise the adapter at `path` from its header; raises `IPAdapterError` with the file's name."""
+    identity = file_identity(path)  # before reading, so that a change while reading gives another identity
     shapes = {canonical(key): shape for key, shape in read_shapes(path).items()}
     shapes.pop("", None)
     try:
@@ -102,7 +102,7 @@ def open_adapter(path: Path) -> AdapterFile:
 
 
 def checked_adapter(path: Path, found: Recognised, shapes: Shapes, identity: tuple[object, ...]) -> AdapterFile:
-    """Return the adapter file with these shapes, and with the reason where it cannot run."""
+    """Return the adapter file with these shapes, with the reason where it cannot run."""
     try:
         layout = _checked_layout(path, found, shapes)
     except IPAdapterError as error:
@@ -111,12 +111,12 @@ def checked_adapter(path: Path, found: Recognised, shapes: Shapes, identity: tup
 
 
 def _checked_layout(path: Path, found: Recognised, shapes: Shapes) -> Layout:
-    """Return the U-Net architecture that a file is for; raises `IPAdapterError` where a tensor is not as expected."""
+    """Return the U-Net architecture that a file is for; raises `IPAdapterError` for missing or misshapen tensors."""
     projector = build_projector(path, found, shapes)
     layout = layout_of_count(found.layers)
     if layout is None:
         raise IPAdapterError(
-            f"{path.name} has image keys for {found.layers} layers, where SD1.x and SD2.x have 16 and SDXL 70. "
+            f"{path.name} has image keys for {found.layers} layers, but SD1.x and SD2.x have 16 and SDXL has 70. "
             "The file is incomplete or made for another model."
         )
     refuse_mismatch(path, _expected_shapes(found, projector, layout, shapes), shapes)
@@ -126,7 +126,7 @@ def _checked_layout(path: Path, found: Recognised, shapes: Shapes) -> Layout:
 def build_projector(path: Path, found: Recognised, shapes: Shapes) -> nn.Module:
     """Return a file's projector on the meta device; raises `IPAdapterError` for a family that cannot run yet."""
     if found.projector is None:
-        raise IPAdapterError(f"{path.name} is {found.title} ({found.base}), which this version cannot run yet.")
+        raise IPAdapterError(f"{path.name} is {found.title} ({found.base}), which is not supported yet.")
     with torch.device("meta"):
         return found.projector.of_shapes(shapes)
 
@@ -144,7 +144,7 @@ def _expected_shapes(found: Recognised, projector: nn.Module, layout: Layout, sh
 
 
 def canonical(key: str) -> str:
-    """Return a tensor's name as the published files spell it; empty for what is no part of an adapter."""
+    """Return a tensor's name as in published files; empty for tensors that are not part of an adapter."""
     if key.startswith(IGNORED):
         return ""
     prefix = next((prefix for prefix in PREFIXES if key.startswith(prefix)), "")

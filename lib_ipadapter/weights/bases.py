@@ -1,4 +1,4 @@
-"""Names of base models and image encoders, by what a file or a loaded network shows of them."""
+"""Names of base models and image encoders, by the sizes in a file or a loaded network."""
 
 from collections.abc import Collection
 
@@ -16,8 +16,7 @@ NETWORK_PARTS = {
     "cap_embedder": "Lumina",
     "time_projection": "Wan",
 }
-"""Base model that is no U-Net, by a part of its network that those above it in this table lack (Forge Neo,
-backend/nn)."""
+"""Base model without a U-Net, by the name of a module that the rows above lack (Forge Neo, backend/nn)."""
 
 ENCODERS = {
     (EMBED, 1024): "ViT-H/14",
@@ -28,19 +27,19 @@ ENCODERS = {
     (HIDDEN, 1024): "ViT-L/14",
     (FACE_AND_HIDDEN, 1280): "ViT-H/14",
 }
-"""Image encoder by what a projector takes from it and how wide that is."""
+"""Image encoder, by the kind and width of the features that a projector takes from it."""
 
 
 def base_name(context_dim: int, layers: int) -> str:
-    """Return the name of a U-Net's base model, or its sizes where it is not known."""
+    """Return the name of a U-Net's base model, or its sizes where the model is unknown."""
     return BASES.get((context_dim, layers)) or f"context width {context_dim}, {layers} layers"
 
 
 def network_without_unet(parts: Collection[str]) -> str:
-    """Return the base model of a network that is no U-Net by the names of its parts, or "" where that is unknown."""
+    """Return the base model of a network without a U-Net, by the names of its modules, or "" where unknown."""
     return next((base for part, base in NETWORK_PARTS.items() if part in parts), "")
 
 
 def encoder_name(takes: str, width: int) -> str:
-    """Return the name of the image encoder whose `takes` (embed or hidden) is `width` wide, or that width."""
+    """Return the name of the image encoder whose features `takes` (embed or hidden) are `width` wide, or the width."""
     return ENCODERS.get((takes, width)) or f"width {width}"

@@ -1,4 +1,4 @@
-"""The names of a CLIP vision tower's tensors: from Hugging Face's or open_clip's files to open_clip's modules."""
+"""Converts a CLIP vision tower's tensors from Hugging Face's or open_clip's layout to open_clip's modules."""
 
 import re
 from collections.abc import Mapping
@@ -30,11 +30,11 @@ HF_NAMES = (
     (r"vision_model\.post_layernorm\.(weight|bias)", r"ln_post.\1"),
     (r"visual_projection\.weight", "proj"),
 )
-"""Hugging Face names of a vision tower, and open_clip's. Theirs holds q, k and v end to end where HF has three tensors,
-and the projection transposed (transformers, `CLIPVisionModelWithProjection`; open_clip, `VisionTransformer`)."""
+"""Hugging Face's tensor names -> open_clip's. open_clip concatenates q, k and v in one tensor and transposes the
+projection (transformers, `CLIPVisionModelWithProjection`; open_clip, `VisionTransformer`)."""
 
 HF_TEXT = re.compile(r"text_model\.|text_projection|logit_scale|.*position_ids$")
-"""What a whole CLIP file holds in addition to its vision tower."""
+"""Tensors of a full CLIP model that do not belong to its vision tower."""
 
 HF_PROJECTION = "visual_projection.weight"
 HF_PART = re.compile(r"(.*\.self_attn\.)[qkv](_proj\.\w+)")
@@ -43,25 +43,25 @@ Value = TypeVar("Value")
 
 
 def named_shapes(shapes: Shapes) -> dict[str, Shape]:
-    """Return the shapes of a vision tower under open_clip's names, whatever layout the file has."""
+    """Return the shapes of a vision tower by open_clip's names, for files in either layout."""
     own = vision_part(shapes)
     return {_open_clip_name(key): shape[::-1] if key == HF_PROJECTION else shape for key, shape in own.items()}
 
 
 def named_tensors(path: Path, width: int, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a vision tower under open_clip's names, whatever layout the file has."""
+    """Return the tensors of a vision tower by open_clip's names, for files in either layout."""
     named: dict[str, Tensor] = {}
     for key, tensor in own.items():
         name = _open_clip_name(key)
         if not HF_PART.match(key):
             named[name] = tensor.T if key == HF_PROJECTION else tensor
         elif name not in named:
-            named[name] = _joined(path, width, key, own)
+            named[name] = _concatenated_qkv(path, width, key, own)
     return named
 
 
-def _joined(path: Path, width: int, key: str, own: Mapping[str, Tensor]) -> Tensor:
-    """Return q, k and v end to end, of which `key` is one."""
+def _concatenated_qkv(path: Path, width: int, key: str, own: Mapping[str, Tensor]) -> Tensor:
+    """Return q, k and v concatenated; `key` names one of them."""
     keys = [HF_PART.sub(rf"\g<1>{part}\2", key) for part in "qkv"]
     shape = (width,) if key.endswith(".bias") else (width, width)
     refuse_mismatch(path, dict.fromkeys(keys, shape), {k: tuple(own[k].shape) for k in keys if k in own})
@@ -76,7 +76,7 @@ def _open_clip_name(key: str) -> str:
 
 
 def vision_part(named: Mapping[str, Value]) -> dict[str, Value]:
-    """Return what belongs to a file's vision tower; open_clip's may stand alone, without a prefix."""
+    """Return the entries of a file's vision tower. An open_clip file with only the tower may have no prefix."""
     if any(name.startswith("vision_model.") for name in named):
         return {name: value for name, value in named.items() if not HF_TEXT.match(name)}
     prefix = "visual." if any(name.startswith("visual.") for name in named) else ""

@@ -1,6 +1,6 @@
-"""Image encoders: the vision towers of CLIP, built by open_clip, in whatever file and layout users have them.
+"""Image encoders: CLIP vision towers, built with open_clip from files in any common layout.
 
-A tower is on the device for the length of one `encode` and nowhere else; its file stays a memory map.
+A tower is on the device only during `encode`; its file stays a memory map.
 """
 
 import hashlib
@@ -25,35 +25,35 @@ from .shapes import Shape, Shapes
 from .tensor_file import read_shapes, read_tensors, refuse_mismatch, refuse_unusable
 
 HEADS = {1280: 16, 1408: 16, 1664: 16, 1024: 16}
-"""Attention heads by width, for the published towers H, g, bigG and L (shapes do not show it). Others: heads of 64."""
+"""Attention heads by width for ViT-H, g, bigG and L, because shapes do not show them; others have heads of 64."""
 
 QUICK_GELU = {(1024, 24)}
-"""(width, layers) of OpenAI's towers, whose activation is x * sigmoid(1.702 x); shapes do not show it."""
+"""(width, layers) of OpenAI's towers, which use QuickGELU, x * sigmoid(1.702 x); shapes do not show it."""
 
 LAYER = re.compile(r"transformer\.resblocks\.(\d+)\.")
 
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder returns of one picture, in float32 on the CPU."""
+    """An encoder's output for one picture, in float32 on the CPU."""
 
     embed: Tensor
     """(1, projection): the image embedding, not normalised."""
     hidden: Tensor
-    """(1, states, width): the second last block's output, class token first, without any norm after it."""
+    """(1, states, width): output of the second last block, class token first, without a final norm."""
 
     @property
     def bytes(self) -> int:
         return sum(tensor.numel() * tensor.element_size() for tensor in (self.embed, self.hidden))
 
     def of(self, takes: str) -> Tensor:
-        """Return the features that a family of adapters takes from an encoder."""
+        """Return the features of the kind that a family of adapters takes."""
         return self.embed if takes == EMBED else self.hidden
 
 
 @dataclass(frozen=True)
 class EncoderFile:
-    """A CLIP vision tower in a file, whose architecture was read from the shapes."""
+    """A CLIP vision tower in a file, with its architecture as read from the shapes."""
 
     path: Path
     width: int
@@ -63,22 +63,22 @@ class EncoderFile:
     patch: int
     """Side of a patch in pixels."""
     states: int
-    """Hidden states: patches and the class token."""
+    """Number of hidden states: patches and the class token."""
     projection: int
     """Width of the image embedding."""
     parameters: int
-    """Numbers in the tower's own tensors."""
+    """Number of parameters in the tower."""
     identity: tuple[object, ...]
-    """What distinguishes this state of the file from any other."""
+    """Identifies the file and its current content."""
 
     @property
     def image_size(self) -> int:
-        """Side of the square picture that the tower takes, in pixels."""
+        """Side of the tower's square input in pixels."""
         return self.patch * math.isqrt(self.states - 1)
 
     @property
     def name(self) -> str:
-        """The architecture's usual name, or its width where it has none."""
+        """The architecture's usual name, such as ViT-H/14, or its width where it has none."""
         return encoder_name(HIDDEN, self.width) + (f"-{self.image_size}" if self.image_size != 224 else "")
 
     def width_of(self, takes: str) -> int:
@@ -87,8 +87,8 @@ class EncoderFile:
 
 
 def open_encoder(path: Path) -> EncoderFile:
-    """Read an encoder's architecture from its header; raises `UnrecognisedError` where there is no tower."""
-    identity = file_identity(path)  # before the first look, so that a later change is never taken for this state
+    """Read an encoder's architecture from its header; raises `UnrecognisedError` for any other file."""
+    identity = file_identity(path)  # before reading, so that a change while reading gives another identity
     shapes = named_shapes(read_shapes(path))
     width, _, patch, _ = _shape(path, shapes, "conv1.weight", 4)
     states, _ = _shape(path, shapes, "positional_embedding", 2)
@@ -96,7 +96,7 @@ def open_encoder(path: Path) -> EncoderFile:
     _, projection = _shape(path, shapes, "proj", 2)
     layers = len({match[1] for name in shapes if (match := LAYER.match(name))})
     if layers < 2 or width % _heads(width):
-        raise UnrecognisedError(f"{path.name} is no vision encoder that is known: {layers} layers, {width} wide.")
+        raise UnrecognisedError(f"{path.name} is an unknown vision encoder: {layers} layers, width {width}.")
     parameters = sum(math.prod(shape) for shape in shapes.values())
     return EncoderFile(path, width, layers, mlp, patch, states, projection, parameters, identity)
 
@@ -104,7 +104,7 @@ def open_encoder(path: Path) -> EncoderFile:
 def _shape(path: Path, shapes: Shapes, name: str, axes: int) -> Shape:
     shape = shapes.get(name, ())
     if len(shape) != axes or 0 in shape:
-        raise UnrecognisedError(f"{path.name} is no CLIP vision encoder: {name} is missing or misshapen.")
+        raise UnrecognisedError(f"{path.name} is not a CLIP vision encoder: {name} is missing or misshapen.")
     return shape
 
 
@@ -114,10 +114,10 @@ def _heads(width: int) -> int:
 
 @lru_cache(maxsize=32)
 def fingerprint(encoder: EncoderFile) -> str:
-    """Return what distinguishes a tower from others that are built alike: the SHA-256 of its biases and norms.
+    """Return the SHA-256 of a tower's biases and norms, which distinguishes towers of the same architecture.
 
-    They are enough, and take no time to read. They are rounded to half precision, so that a tower in another
-    layout, container or precision (save bfloat16) has the same.
+    These tensors are small, so this is fast. They are rounded to half precision, so that the same tower in another
+    layout, container or precision (except bfloat16) has the same fingerprint.
     """
     own = {key: tensor for key, tensor in vision_part(read_tensors(encoder.path)).items() if tensor.dim() == 1}
     digest = hashlib.sha256()
@@ -131,15 +131,15 @@ def encode(
 ) -> list[Features]:
     """Return the features of each normalised picture (3, size, size).
 
-    The tower computes in `dtype` on `device` and is gone when this returns. Pictures go through it one by one, so that
-    the features of one do not depend, in the last digits, on which others were new at the same time.
+    The tower runs in `dtype` on `device` and is freed afterwards. Pictures are encoded one by one, because rounding
+    would otherwise depend on the other pictures in the batch.
     """
     tower: Any = _load_tower(encoder, device, dtype)
     kept: list[Tensor] = []
     tower.transformer.resblocks[-2].register_forward_hook(lambda _module, _args, output: kept.append(output))
     with torch.no_grad():
         embeds = [tower(picture[None].to(device, dtype)) for picture in pictures]
-    # open_clip's blocks have the batch second, until a version whose transformer says otherwise
+    # Older versions of open_clip expect the batch in the second axis; newer ones have the attribute batch_first.
     batch_first = getattr(tower.transformer, "batch_first", False)
     states = [hidden if batch_first else hidden.transpose(0, 1) for hidden in kept]
     return [Features(embed.float().cpu(), hidden.float().cpu()) for embed, hidden in zip(embeds, states, strict=True)]
@@ -156,7 +156,7 @@ def black_pixels(encoder: EncoderFile) -> Tensor:
 
 
 UNCONDITIONAL: Mapping[str, Callable[[EncoderFile], Tensor]] = {"mean": zero_pixels, "black": black_pixels}
-"""Conventions for what the unconditional rows see where no negative reference is given."""
+"""Conventions for the unconditional picture where no negative reference is given."""
 
 
 def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -172,7 +172,7 @@ def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) 
 
 
 def _build(encoder: EncoderFile) -> nn.Module:
-    """Build open_clip's tower, with no argument but those that open_clip 2.20 and the current one have in common."""
+    """Build open_clip's tower, using only arguments that exist in open_clip 2.20 and in current versions."""
     from open_clip.transformer import QuickGELU, VisionTransformer
 
     return VisionTransformer(

@@ -1,9 +1,8 @@
-"""More of a large reference's detail: its squares' features, averaged back to those of one picture.
+"""Enhance: encodes a large reference's squares for more detail, and averages their features to those of one picture.
 
-The idea is ComfyUI_IPAdapter_plus's CLIP vision enhancer (`utils.encode_image_masked`). It differs in three ways: the
-reference is made square before it is cut, so that nothing between the squares is lost; the whole and the squares are
-mixed for one reference as for several, where theirs makes two references of one; and image embeddings are averaged,
-where theirs lays them out as if they were pictures.
+Based on ComfyUI_IPAdapter_plus's CLIP vision enhancer (`utils.encode_image_masked`), with three differences. The
+reference is made square before it is cut, so no part is lost. The whole and the squares are also mixed for a single
+reference, which becomes two references there. Image embeddings are averaged, which are treated as pictures there.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from .clip_vision import Features
 
 
 def squares_of(pixels: Tensor, count: int) -> list[Tensor]:
-    """Return the pixels of a square picture (3, count * size, count * size) as its count² squares, row by row.
+    """Return a square picture (3, count * size, count * size) as its count² squares, row by row.
 
     Each is (3, size, size), with values in 0..1.
     """
@@ -24,14 +23,14 @@ def squares_of(pixels: Tensor, count: int) -> list[Tensor]:
 
 
 def enhanced(whole: Features, squares: Sequence[Features], count: int, ratio: float) -> Features:
-    """Return the features of a picture mixed with those of its count² squares; `ratio` (0..1) is the picture's part."""
+    """Return a picture's features mixed with those of its count² squares; `ratio` (0..1) is the picture's share."""
     hidden = _pooled(torch.cat([square.hidden for square in squares]), count)
     embed = torch.cat([square.embed for square in squares]).mean(dim=0, keepdim=True)
     return Features(torch.lerp(embed, whole.embed, ratio), torch.lerp(hidden, whole.hidden, ratio))
 
 
 def _pooled(hidden: Tensor, count: int) -> Tensor:
-    """Return each place's mean over the finer places that it covers: (squares, states, width) -> (1, states, width)."""
+    """Average the squares' patches to the patches of one picture: (squares, states, width) -> (1, states, width)."""
     side = round((hidden.shape[1] - 1) ** 0.5)
     finer = rearrange(
         hidden[:, 1:], "(row column) (y x) w -> (row y) (column x) w", row=count, column=count, y=side, x=side

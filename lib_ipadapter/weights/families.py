@@ -51,7 +51,7 @@ FACE_PLUS_VARIANTS = (
         projector=FacePlusProjector,
     ),
 )
-"""v2 adds what it sees of the face to what the face embedding gives; v1 replaces one by the other, and is rare."""
+"""v2 adds the tokens from the CLIP image to those from the face embedding; v1, which is rare, replaces them."""
 
 FACE_RESAMPLER_VARIANTS = (
     Variant(
@@ -108,12 +108,12 @@ def _fixed(value: int) -> Callable[[Shapes], int]:
 
 
 def _rows_over_norm(name: str) -> Callable[[Shapes], int]:
-    """Rows of the last projection over the width of its norm: tokens of a projector that makes them all at once."""
+    """Number of tokens of a projector with one final linear layer: its rows divided by the width of the norm."""
     return lambda shapes: shapes[name][0] // shapes["norm.weight"][0]
 
 
 def _kolors(shapes: Shapes) -> bool:
-    """Kolors' resampler is 2048 wide with 12 heads of 64; SDXL's has as many heads as its width holds."""
+    """Kolors' resampler is 2048 wide with 12 heads of 64; SDXL's heads fill its whole width."""
     return shapes["latents"][2] == 2048 and shapes["layers.0.0.to_q.weight"][0] == 768
 
 
@@ -304,13 +304,12 @@ FAMILIES = (
         projector=LinearProjector,
     ),
 )
-"""The first row that matches wins; the order matters, because several families share keys."""
+"""The first row that matches wins. The order matters, because several families share keys."""
 
 FAMILY_FIELDS = tuple(dict.fromkeys(field for family in FAMILIES for field in family.fields))
-"""Fields of a unit that have a meaning for some families only."""
+"""Fields of a unit that only some families use."""
 
 
 def adapters_for(base: str) -> list[str]:
-    """Return what the families for a base model are called in sentences; none for one whose adapters run on any
-    U-Net of its sizes."""
+    """Return the titles of the families that are made for this base model only."""
     return [family.title for family in FAMILIES if base in (family.base, family.network)]

@@ -1,4 +1,4 @@
-"""What a family of adapters is: one row of the table in `families`, with everything that is particular to it."""
+"""The record of an adapter family: one row of the table in `families`, with everything specific to it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from torch import nn
 from .shapes import Shapes
 
 EMBED, HIDDEN, FACE, FACE_AND_HIDDEN, OTHER = "embed", "hidden", "face", "face and hidden", "other"
-"""What a projector takes: CLIP's image embedding, its second last hidden states, a face embedding, a face embedding and
-hidden states, or features that no encoder here returns."""
+"""Input of a projector: CLIP's image embedding, its second last hidden states, a face embedding, a face embedding and
+hidden states, or features that no encoder here provides."""
 
 NORMED, RAW = "normed", "raw"
-"""How a face embedding enters a projector: divided by its length, or as the recognition model returns it."""
+"""Whether a projector takes face embeddings normalised to length 1, or as the recognition model returns them."""
 
 BUFFALO, ANTELOPE = "buffalo_l", "antelopev2"
 """insightface's model packs, whose face embeddings differ."""
@@ -26,68 +26,68 @@ class ProjectorClass(Protocol):
     """The class of an image-projection network."""
 
     def of_shapes(self, shapes: Shapes) -> nn.Module:
-        """Return the network whose weights have these shapes, by their canonical keys."""
+        """Return the network for weights of these shapes, by canonical key."""
         ...
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One of several kinds of files that have the same keys and shapes, but are run differently."""
+    """One of several kinds of files that have the same keys and shapes, but run differently."""
 
     name: str
     title: str
     words: tuple[str, ...]
-    """Parts of such files' names, of which only letters and digits are compared."""
+    """Parts of the names of such files; only letters and digits are compared."""
     digests: tuple[str, ...]
     """SHA-256 of the published files."""
     settings: tuple[str, ...] = ()
-    """Fields of a unit that its projector takes."""
+    """Fields of a unit that its projector takes as arguments."""
     pack: str = ""
-    """The face models that it was trained with, where they are not its family's."""
+    """The face model pack that it was trained with, if not the family's."""
     projector: ProjectorClass | None = None
-    """Its projector, where it is not its family's."""
+    """Its projector, if not the family's."""
     controlnet: bool = False
-    """Whether it comes with a ControlNet that sees its image tokens in the place of the text."""
+    """Whether it comes with a ControlNet that takes its image tokens in place of text."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of adapter: how a file of it is recognised, what it needs, and what runs it.
+    """One kind of adapter: how its files are recognised, what it needs, and its projector.
 
-    `fits`, `tokens` and `width` are given the shapes of `tensors`, by the names that stand there.
+    `fits`, `tokens` and `width` get the shapes of `tensors`, by the same names.
     """
 
     name: str
     title: str
-    """As it stands in a sentence: "This file is …"."""
+    """Its name with an article, for sentences: "This file is …"."""
     marks: tuple[str, ...]
-    """Canonical keys that every such file has; `*` stands for any part of a key."""
+    """Canonical keys that every such file has; `*` matches any part of a key."""
     tensors: Mapping[str, int]
-    """The projector's tensors whose shapes show its sizes, and how many axes each has."""
+    """The projector's tensors that show its sizes, with their number of axes."""
     tokens: Callable[[Shapes], int]
-    """Image tokens of one reference."""
+    """Number of image tokens per reference."""
     takes: str
-    """What the projector takes, `EMBED` for example."""
+    """Input of the projector, for example `EMBED`."""
     width: Callable[[Shapes], int] = lambda _: 0
-    """Width of what the projector takes from the image encoder; 0 where it takes nothing from one."""
+    """Width of the features that the projector takes from the image encoder; 0 if it takes none."""
     fits: Callable[[Shapes], bool] = lambda _: True
-    """What must hold for the shapes, where other families have the same marks."""
+    """A condition on the shapes, where other families have the same marks."""
     encoder: str = ""
-    """The image encoder, where it does not follow from what the projector takes and its width."""
+    """The image encoder, where it does not follow from `takes` and `width`."""
     network: str = UNET
     base: str = ""
     """The base model, where it does not follow from the network and the layers."""
     layer_keys: tuple[str, ...] = ("to_k_ip", "to_v_ip")
-    """Names of the linear layers at each site. The first one's columns are as many as the text context is wide."""
+    """Names of the linear layers at each site. The input width of the first is that of the text context."""
     output_norm: str = ""
-    """Which of `tensors` is the projector's last norm, as long as the text context is wide, where that is checked."""
+    """The projector's final norm among `tensors`, whose length is checked against the text context; empty for none."""
     projector: ProjectorClass | None = None
-    """What makes the image tokens; None where such files are recognised, but cannot run yet."""
+    """The projector's class; None for families that are recognised but not supported yet."""
     variants: tuple[Variant, ...] = ()
-    """What a file may be in particular; the first is assumed where neither its name nor its hash is known."""
+    """Possible variants; the first is assumed if neither the name nor the hash of a file is known."""
     fields: tuple[str, ...] = ()
-    """Fields of a unit that have a meaning for some families only, this one among them."""
+    """Fields of a unit that only some families use, this one among them."""
     face_embedding: str = ""
-    """How a face embedding enters the projector, where one does."""
+    """How the projector takes a face embedding, `NORMED` or `RAW`; empty if it takes none."""
     pack: str = BUFFALO
-    """The face models that it was trained with, if it takes face embeddings."""
+    """The face model pack that it was trained with, if it takes face embeddings."""

@@ -1,4 +1,4 @@
-"""The linear layers of a U-Net that a FaceID LoRA stands beside, and its tensors' names in both sorts of files."""
+"""The linear layers of a U-Net that a FaceID LoRA applies to, and its tensor names in both kinds of files."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ from ..networks.unet_sites import Layout, Site, sites
 from .shapes import Shape, Shapes
 
 PARTS = {"to_q": "to_q", "to_k": "to_k", "to_v": "to_v", "to_out": "to_out.0"}
-"""The linear layers of an attention as the files name them, and their names in a U-Net."""
+"""The linear layers of an attention, by their names in files -> their names in a U-Net."""
 
 
 @dataclass(frozen=True)
 class LoraLayer:
-    """One linear layer that a LoRA stands beside, and the names of its two tensors."""
+    """One linear layer that a LoRA applies to, and the names of the LoRA's two tensors."""
 
     site: Site
     path: str
-    """The layer in a U-Net, as the ldm and sgm code bases name it."""
+    """Path of the layer in a U-Net, as in the ldm and sgm code bases."""
     inside: tuple[str, str]
-    """Down and up in an adapter's file (tencent-ailab/IP-Adapter, `attention_processor_faceid.py`)."""
+    """Names of down and up in an adapter's file (tencent-ailab/IP-Adapter, `attention_processor_faceid.py`)."""
     separate: tuple[str, str]
-    """Down and up in a file of their own, named as Kohya's scripts name diffusers' modules."""
+    """Names of down and up in a separate LoRA file, in the naming of Kohya's scripts."""
     alpha: str
-    """An optional number in such a file: divided by the rank, it scales the LoRA."""
+    """Name of the optional alpha in a separate file; alpha / rank scales the LoRA."""
     takes_context: bool
-    """Whether the layer's input is the text's context."""
+    """Whether the layer's input is the text context."""
 
 
 @cache
 def lora_layers(layout: Layout) -> tuple[LoraLayer, ...]:
-    """Return the layers that a LoRA stands beside: four for each attn1 and attn2, in the files' order."""
+    """Return the layers that a LoRA applies to: four in each attn1 and attn2, in the files' order."""
     return tuple(_lora_layers(layout))
 
 
@@ -55,7 +55,7 @@ Names = Callable[[LoraLayer], tuple[str, str]]
 
 
 def lora_shapes(adapter: Shapes, context_dim: int, layout: Layout, names: Names, found: Shapes) -> dict[str, Shape]:
-    """Return the shapes that a LoRA's tensors must have: an adapter's widths, and the rank of the first of `found`."""
+    """Return the expected shapes of a LoRA's tensors, for an adapter's widths and the rank of the first in `found`."""
     layers = lora_layers(layout)
     rank = rows(found, names(layers[0])[0])
     expected: dict[str, Shape] = {}
@@ -67,5 +67,5 @@ def lora_shapes(adapter: Shapes, context_dim: int, layout: Layout, names: Names,
 
 
 def rows(shapes: Shapes, key: str) -> int:
-    """Return a tensor's rows, or 0 where it is missing or misshapen, which its own expected shape then shows."""
+    """Return a tensor's rows, or 0 if it is missing or misshapen; the check of its own shape then reports that."""
     return (shapes.get(key) or (0,))[0]

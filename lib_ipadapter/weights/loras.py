@@ -1,6 +1,6 @@
-"""FaceID's LoRAs, inside an adapter's file or in a file of their own.
+"""FaceID's LoRAs, inside an adapter's file or in a separate file.
 
-The adapter was trained together with its LoRA; without it the likeness is much weaker.
+The adapter was trained together with its LoRA; without it, the likeness is much weaker.
 """
 
 from collections.abc import Mapping
@@ -17,23 +17,23 @@ from .tensor_file import read_tensors, refuse_mismatch, refuse_unusable
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA: to what a linear layer returns for x, `up(down(x))` is added."""
+    """A LoRA, which adds `up(down(x))` to the outputs of linear layers."""
 
     names: frozenset[str]
-    """The names by which a prompt may ask for the same LoRA, in lower case."""
+    """Names that load the same LoRA when used in a prompt, in lower case."""
     layers: Mapping[str, tuple[Tensor, Tensor]]
     """Down (rank, input width) and up (output width, rank) by the linear layer's path, memory maps in the file's
     dtype."""
 
 
 def lora_inside(adapter: AdapterFile, layout: Layout, tensors: Mapping[str, Tensor]) -> Lora:
-    """Return the LoRA in an adapter's own file, whose tensors have been checked."""
+    """Return the LoRA in an adapter's file, from tensors that have been checked."""
     layers = {layer.path: (tensors[layer.inside[0]], tensors[layer.inside[1]]) for layer in lora_layers(layout)}
     return Lora(frozenset([partner(adapter.path)]), layers)
 
 
-def lora_apart(path: Path, adapter: AdapterFile, layout: Layout) -> Lora:
-    """Return the LoRA in a file of its own; raises `IPAdapterError` where it does not fit the adapter's U-Net."""
+def separate_lora(path: Path, adapter: AdapterFile, layout: Layout) -> Lora:
+    """Return the LoRA in a separate file; raises `IPAdapterError` if it does not fit the adapter's U-Net."""
     tensors = read_tensors(path)
     refuse_unusable(path, tensors)
     scales = {layer: tensors.pop(layer.alpha, None) for layer in lora_layers(layout)}

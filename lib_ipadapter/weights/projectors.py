@@ -1,4 +1,4 @@
-"""Image-projection networks: features → image tokens. Parameter names equal the files' keys after `image_proj.`.
+"""Image projection networks: features → image tokens. Parameter names are the files' keys after `image_proj.`.
 
 Sources: tencent-ailab/IP-Adapter, `ip_adapter/ip_adapter.py` (ImageProjModel, MLPProjModel), `resampler.py`, and
 `ip_adapter_faceid.py` (MLPProjModel, ProjPlusModel, FacePerceiverResampler).
@@ -14,7 +14,7 @@ HEAD_DIM = 64
 
 
 class LinearProjector(nn.Module):
-    """Base adapters: one linear layer makes all tokens from the image embedding.
+    """Base adapters: one linear layer maps the image embedding to all tokens.
 
     (images, width) -> (images, tokens, context dim)
     """
@@ -37,7 +37,7 @@ class LinearProjector(nn.Module):
 
 
 class FullFaceProjector(nn.Module):
-    """Full Face: each hidden state becomes a token of its own.
+    """Full Face: each hidden state becomes a token.
 
     (images, states, width) -> (images, states, context dim)
     """
@@ -58,7 +58,7 @@ class FullFaceProjector(nn.Module):
 
 
 class Perceiver(nn.Module):
-    """Latents that attend hidden states, layer by layer, and become tokens.
+    """Latents that attend the hidden states in several layers and become tokens.
 
     (images, states, width) and (images, latents, inner) -> (images, latents, context dim)
     """
@@ -81,7 +81,7 @@ class Perceiver(nn.Module):
 
 
 def perceiver_sizes(shapes: Shapes, prefix: str) -> tuple[int, int, int, int, int]:
-    """Return the arguments of the perceiver whose tensors' names start with `prefix`."""
+    """Return the arguments of a perceiver from the shapes of tensors whose names start with `prefix`."""
     inner, width = shapes[f"{prefix}proj_in.weight"]
     context_dim, _ = shapes[f"{prefix}proj_out.weight"]
     heads = shapes[f"{prefix}layers.0.0.to_q.weight"][0] // HEAD_DIM
@@ -119,7 +119,7 @@ class FaceResampler(Resampler):
 
 
 class FaceTokens(nn.Module):
-    """The first part of every FaceID projector: tokens from a face embedding.
+    """First part of every FaceID projector: tokens from a face embedding.
 
     (faces, width) -> (faces, tokens, context dim)
     """
@@ -142,7 +142,7 @@ def face_sizes(shapes: Shapes) -> tuple[int, int, int]:
 
 
 class FaceProjector(FaceTokens):
-    """FaceID and FaceID Portrait: the tokens of a face embedding alone.
+    """FaceID and FaceID Portrait: only the tokens of a face embedding.
 
     (faces, width) -> (faces, tokens, context dim)
     """
@@ -156,7 +156,7 @@ class FaceProjector(FaceTokens):
 
 
 class FacePlusProjector(FaceTokens):
-    """FaceID Plus v1: the tokens of a face embedding attend the hidden states of the face's picture.
+    """FaceID Plus v1: the tokens of a face embedding attend the CLIP hidden states of the face crop.
 
     (faces, width) and (faces, states, clip width) -> (faces, tokens, context dim)
     """
@@ -175,7 +175,7 @@ class FacePlusProjector(FaceTokens):
 
 
 class FacePlusV2Projector(FacePlusProjector):
-    """FaceID Plus v2: what the hidden states give is added to the tokens of the face embedding."""
+    """FaceID Plus v2: the result of attending the hidden states is added to the tokens of the face embedding."""
 
     def forward(self, embeddings: Tensor, states: Tensor, structure_weight: float = 1.0) -> Tensor:
         tokens = self.tokens_of(embeddings)
@@ -199,7 +199,7 @@ class PerceiverAttention(nn.Module):
         q = self._split(self.to_q(latents))  # (images, heads, latents, dim)
         both = torch.cat([states, latents], dim=1)  # (images, states + latents, inner)
         k, v = map(self._split, self.to_kv(both).chunk(2, dim=-1))  # (images, heads, states + latents, dim)
-        scale = HEAD_DIM**-0.25  # on both sides of the product, so that half precision holds it
+        scale = HEAD_DIM**-0.25  # applied to both q and k, so that the product does not overflow in half precision
         weights = ((q * scale) @ (k * scale).transpose(-2, -1)).float().softmax(dim=-1).to(v.dtype)
         return self.to_out(rearrange(weights @ v, "images heads latents dim -> images latents (heads dim)"))
 
@@ -208,7 +208,7 @@ class PerceiverAttention(nn.Module):
 
 
 def feed_forward(inner: int) -> nn.Sequential:
-    """Return the latents' feed-forward layer: four times as wide inside, no biases."""
+    """Return the latents' feed-forward layer, with four times the width inside and no biases."""
     return nn.Sequential(
         nn.LayerNorm(inner), nn.Linear(inner, 4 * inner, bias=False), nn.GELU(), nn.Linear(4 * inner, inner, bias=False)
     )

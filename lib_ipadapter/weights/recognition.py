@@ -1,4 +1,4 @@
-"""Recognise an IP-Adapter file from its keys and shapes, whatever it is called."""
+"""Recognises an IP-Adapter file from its keys and shapes, regardless of its name."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ from .shapes import Shape, Shapes
 
 @dataclass(frozen=True)
 class Recognised:
-    """What an adapter file is, as far as its keys and shapes show."""
+    """What is known about an adapter file from its keys and shapes."""
 
     family: Family
     base: str
     image_encoder: str
-    """Name of the image encoder that the projector takes features from; empty where it takes none."""
+    """Name of the image encoder that it needs; empty if it needs none."""
     width: int
-    """Width of these features; 0 where there are none."""
+    """Width of the image encoder's features; 0 if it needs none."""
     tokens: int
     context_dim: int
     layers: int
@@ -29,53 +29,53 @@ class Recognised:
     parameters: int
     lora: bool
     variant: Variant | None = None
-    """Which of its family's variants it is, where there are any."""
+    """Which variant of its family it is, if the family has variants."""
     variant_by: str = ""
-    """How the variant is known: by `name`, by `hash`, `default` where it is assumed, or `unit` where a user chose."""
+    """How the variant was determined: `name`, `hash`, `default` if assumed, or `unit` if the user chose it."""
 
     @property
     def encoder(self) -> str:
-        """All that references are encoded with: insightface, an image encoder, or both."""
+        """Encoders that references need: insightface, an image encoder, or both."""
         face = "insightface" if self.family.takes in (FACE, FACE_AND_HIDDEN) else ""
         return " + ".join(filter(None, (face, self.image_encoder)))
 
     @property
     def title(self) -> str:
-        """As it stands in a sentence: "This file is …"."""
+        """Its name with an article, for sentences: "This file is …"."""
         return self.variant.title if self.variant else self.family.title
 
     @property
     def facts(self) -> dict[str, str | int | bool]:
-        """What is shown of a file wherever files are listed."""
+        """Properties of the file for lists and the command line."""
         named = ("base", "encoder", "tokens", "context_dim", "layers", "parameters", "lora")
         return {"family": self.family.name, **{name: getattr(self, name) for name in named}}
 
     @property
     def projector(self) -> ProjectorClass | None:
-        """What makes the image tokens; None where such files cannot run yet."""
+        """Its projector's class; None if not supported yet."""
         return (self.variant and self.variant.projector) or self.family.projector
 
     @property
     def pack(self) -> str:
-        """Name of the face models whose embeddings its projector takes, if it takes any."""
+        """Name of the face model pack whose embeddings its projector takes, if it takes any."""
         return (self.variant and self.variant.pack) or self.family.pack
 
     @property
     def controlnet(self) -> bool:
-        """Whether it comes with a ControlNet that sees its image tokens in the place of the text."""
+        """Whether it comes with a ControlNet that takes its image tokens in place of text."""
         return self.variant is not None and self.variant.controlnet
 
     @property
     def runs(self) -> bool:
-        """Whether this version can run it."""
+        """Whether this version supports it."""
         return self.projector is not None
 
 
 def identify_variant(variants: Sequence[Variant], name: str, digest: Callable[[], str]) -> tuple[Variant, str]:
-    """Return which variant a file is, and how that is known: by its name or else by its SHA-256.
+    """Return a file's variant and how it was determined: by its name, else by its SHA-256.
 
-    The name comes first because hashing a file takes seconds; every published file whose name does not show its variant
-    is known by its hash.
+    The name is tried first, because hashing a file takes seconds. Published files whose name does not show the variant
+    are known by their hash.
     """
     plain = "".join(filter(str.isalnum, name.lower()))
     for variant in variants:
@@ -87,7 +87,7 @@ def identify_variant(variants: Sequence[Variant], name: str, digest: Callable[[]
 
 
 def recognise(shapes: Shapes) -> Recognised:
-    """Return what the file with these shapes is; raises `UnrecognisedError` for anything but an IP-Adapter."""
+    """Return what a file with these shapes is; raises `UnrecognisedError` for anything but an IP-Adapter."""
     family, sizes = _family_and_sizes(shapes)
     missing = next((name for name in family.tensors if name not in sizes), None)
     if missing:
@@ -95,8 +95,8 @@ def recognise(shapes: Shapes) -> Recognised:
     context_dim, layers = _context(family, shapes)
     if family.output_norm and sizes[family.output_norm] != (context_dim,):
         raise IPAdapterError(
-            f"has an image projector for a text context {sizes[family.output_norm][0]} wide, but layers for one "
-            f"{context_dim} wide: it was put together from two adapters."
+            f"has an image projector for text context width {sizes[family.output_norm][0]}, but layers for width "
+            f"{context_dim}: it was merged from two different adapters."
         )
     width = family.width(sizes)
     return Recognised(
@@ -115,7 +115,7 @@ def recognise(shapes: Shapes) -> Recognised:
 
 
 def _family_and_sizes(shapes: Shapes) -> tuple[Family, Shapes]:
-    """Return a file's family, and the shapes of those tensors in its row that the file has."""
+    """Return a file's family, and the shapes of the family's `tensors`."""
     for family in FAMILIES:
         if not all(_has(shapes, mark) for mark in family.marks):
             continue
@@ -124,7 +124,7 @@ def _family_and_sizes(shapes: Shapes) -> tuple[Family, Shapes]:
             _refuse_axes(f"image_proj.{name}", shape, family.tensors[name])
         if family.fits(sizes):
             return family, sizes
-    raise UnrecognisedError(f"is no IP-Adapter that this version knows{_hint(shapes)}.")
+    raise UnrecognisedError(f"is not an IP-Adapter that this version knows{_hint(shapes)}.")
 
 
 def _has(shapes: Shapes, mark: str) -> bool:
@@ -134,7 +134,7 @@ def _has(shapes: Shapes, mark: str) -> bool:
 def _refuse_axes(key: str, shape: Shape, axes: int) -> None:
     if len(shape) != axes or 0 in shape:
         raise IPAdapterError(
-            f"has {printable(key)} of shape {tuple(shape)}, where {axes} axes, none empty, are expected."
+            f"has {printable(key)} of shape {tuple(shape)}, but {axes} axes, none of them empty, are expected."
         )
 
 
@@ -159,9 +159,9 @@ def _context(family: Family, shapes: Shapes) -> tuple[int, int]:
 
 
 def _hint(shapes: Shapes) -> str:
-    """Return what else a file is, where its keys show it, as the end of a sentence."""
+    """Return what a file seems to be instead, as the end of a sentence."""
     if not shapes:
-        return ": it holds no tensors"
+        return ": it has no tensors"
     kinds = {
         "control_model.": "a ControlNet",
         "input_hint_block.": "a ControlNet",

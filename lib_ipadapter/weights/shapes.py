@@ -1,4 +1,4 @@
-"""The shapes of a file's tensors, by name: all that is needed to recognise a file and to build its network."""
+"""Shapes of a file's tensors, by name, which are enough to recognise a file and build its network."""
 
 from collections.abc import Mapping
 

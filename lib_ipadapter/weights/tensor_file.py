@@ -1,6 +1,6 @@
-"""Read any tensor file safely and strictly: safetensors and torch archives, headers for inspection, tensors for use.
+"""Reads tensor files safely and strictly: shapes and tensors of safetensors files and torch archives.
 
-The format is known by the content, never by the name. Data stays in the file until it is used: tensors are memory maps.
+The format is detected from the content, never from the name. Tensors are memory maps.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from .shapes import Shape, Shapes
 from .torch_archive import damaged, read_archive
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2)
-"""The dtypes in which the weights of a file may be stored."""
+"""Accepted dtypes of a file's weights."""
 
 
 def read_shapes(path: Path) -> dict[str, Shape]:
-    """Return each tensor's shape, reading the header alone."""
+    """Return each tensor's shape, reading only the header."""
     if is_torch(path):
         return {key: tuple(tensor.shape) for key, tensor in read_archive(path).items()}
     try:
@@ -30,7 +30,7 @@ def read_shapes(path: Path) -> dict[str, Shape]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return the texts in a safetensors file's header."""
+    """Return the metadata in a safetensors file's header."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
@@ -39,25 +39,25 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return all tensors as memory maps, by the file's own keys with dots for nesting."""
+    """Return all tensors as memory maps, by the file's keys; keys of nested dictionaries are joined with dots."""
     if is_torch(path):
         return read_archive(path)
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, AttributeError) as error:  # the last for a dtype that this torch lacks
+    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a dtype that this torch lacks
         raise damaged(path, error) from error
 
 
 def refuse_unusable(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Raise `IPAdapterError` naming the first tensors that are empty, no floats, or hold NaN or infinity."""
+    """Raise `IPAdapterError` if any tensor is empty, has no float dtype, or contains NaN or infinity."""
     bad = [f"{printable(key)} ({fault})" for key, tensor in tensors.items() if (fault := _fault(tensor)) is not None]
     if bad:
         raise IPAdapterError(f"{path.name} has unusable tensors: {_some(bad)}. Download the file again.")
 
 
 def refuse_mismatch(path: Path, expected: Shapes, found: Shapes) -> None:
-    """Raise `IPAdapterError` naming missing, unexpected and misshapen tensors, where there are any."""
+    """Raise `IPAdapterError` if any tensor is missing, unexpected or misshapen."""
     faults = [f"{key} is missing" for key in expected if key not in found]
     faults += [f"{printable(key)} is not expected" for key in found if key not in expected]
     faults += [
@@ -66,7 +66,7 @@ def refuse_mismatch(path: Path, expected: Shapes, found: Shapes) -> None:
         if key in found and tuple(found[key]) != tuple(expected[key])
     ]
     if faults:
-        raise IPAdapterError(f"{path.name} does not fit its own kind: {_some(faults)}. Download the file again.")
+        raise IPAdapterError(f"{path.name} is incomplete or damaged: {_some(faults)}. Download the file again.")
 
 
 def _some(faults: list[str], limit: int = 5) -> str:
@@ -87,7 +87,7 @@ def _fault(tensor: Tensor) -> str | None:
 
 
 def is_torch(path: Path) -> bool:
-    """Return whether a file is a torch archive, not safetensors, by its first bytes; raises for what is neither."""
+    """Return whether a file is a torch archive rather than safetensors; raises `IPAdapterError` for other formats."""
     if path.is_dir():
         raise IPAdapterError(f"{path.name} is a folder; an adapter or encoder is a single file.")
     try:
@@ -95,7 +95,7 @@ def is_torch(path: Path) -> bool:
             head = file.read(256)
     except OSError as error:
         raise IPAdapterError(f"{path.name} cannot be read: {error.strerror}.") from error
-    if head[4:9] == b"\0\0\0\0{":  # first of all: the length of a header, before it, may spell any of the others' marks
+    if head[4:9] == b"\0\0\0\0{":  # checked first, because the length in the first bytes could look like another format
         return False
     if not head:
         raise IPAdapterError(f"{path.name} is empty (0 bytes). Download the file again.")
@@ -106,6 +106,6 @@ def is_torch(path: Path) -> bool:
     if head[:1] == b"\x80":
         raise IPAdapterError(
             f"{path.name} is a pickle in torch's oldest format, which cannot be read safely. "
-            "Get the .safetensors version, or save it again with a current torch."
+            "Get the .safetensors version, or save it again with a current version of torch."
         )
     return head.startswith(b"PK")

@@ -1,4 +1,4 @@
-"""Torch's own files: zip archives with a pickle, of which nothing but tensors and dictionaries is accepted."""
+"""Reads torch's own files, zip archives with a pickle, accepting only tensors and containers."""
 
 import pickle
 import struct
@@ -24,36 +24,36 @@ TORCH_ERRORS = (
     struct.error,
     zipfile.BadZipFile,
 )
-"""What torch's own reader, written in Python, raises on a file that is damaged or forged."""
+"""Exceptions that torch's reader raises for damaged or malicious files."""
 
 
 def read_archive(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a torch archive that holds a dictionary, as memory maps."""
+    """Return the tensors of a torch archive as memory maps; raises `IPAdapterError` if it is not a dictionary."""
     content = load_archive(path)
     if not isinstance(content, Mapping):
         raise UnrecognisedError(
-            f"{path.name} holds a {type(content).__name__}, where an adapter or encoder has a dictionary of tensors."
+            f"{path.name} contains a {type(content).__name__}, but adapters and encoders are dictionaries of tensors."
         )
     return dict(_named_tensors(path, content))
 
 
 def load_archive(path: Path) -> Any:
-    """Return what a torch archive holds, as memory maps, with nothing but tensors and containers in its pickle."""
+    """Return the content of a torch archive, with tensors as memory maps; raises `IPAdapterError` for other objects."""
     try:
         _refuse_foreign_archive(path)
-        # torch.load itself is replaced inside some web UIs; this is the same function, unreplaced.
-        return torch.serialization.load(_Nameless(path), map_location="cpu", weights_only=True, mmap=True)
+        # Some web UIs replace torch.load; torch.serialization.load is the original.
+        return torch.serialization.load(_PathWithoutExtension(path), map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise IPAdapterError(
-            f"{path.name} holds more than tensors, maybe code, or is damaged; it is not opened. "
+            f"{path.name} contains objects other than tensors, which may run code, or is damaged. It was not opened. "
             "Get the .safetensors version."
         ) from error
     except TORCH_ERRORS as error:
         raise damaged(path, error) from error
 
 
-class _Nameless(str):
-    """A path without an extension for those who ask: torch, from some version on, goes by `.safetensors`."""
+class _PathWithoutExtension(str):
+    """A path that denies having an extension, because newer versions of torch decide by `.safetensors`."""
 
     __slots__ = ()
 
@@ -62,40 +62,40 @@ class _Nameless(str):
 
 
 def _refuse_foreign_archive(path: Path) -> None:
-    """Raise `IPAdapterError` for TorchScript, which older versions of torch run, and for compressed archives."""
-    # torch's own reader: another one could be shown another table of contents.
+    """Raise `IPAdapterError` for TorchScript, which older versions of torch execute, and for compressed archives."""
+    # Uses torch's own reader, because a crafted zip can show another reader a different table of contents.
     with path.open("rb") as file:
         records = torch._C.PyTorchFileReader(file).get_all_records()  # pyright: ignore[reportPrivateUsage]
     if "constants.pkl" in records:
-        raise IPAdapterError(f"{path.name} is a TorchScript program and is not opened. Get the .safetensors version.")
+        raise IPAdapterError(f"{path.name} is a TorchScript program, and was not opened. Get the .safetensors version.")
     with zipfile.ZipFile(path) as archive:
         if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
             raise IPAdapterError(f"{path.name} was compressed after torch wrote it. Download the file again.")
 
 
 def _named_tensors(path: Path, content: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of a dictionary and of the groups in it; files of adapters and encoders nest no deeper."""
+    """Yield the tensors of a dictionary and of dictionaries in it; adapters and encoders are nested at most once."""
     for key, value in content.items():
         group = value if isinstance(value, Mapping) else {"": value}
         for name, tensor in group.items():
             if not isinstance(tensor, Tensor):
                 continue
             if not (isinstance(key, str) and isinstance(name, str)):
-                raise UnrecognisedError(f"{path.name} has names that are no text; it is no adapter and no encoder.")
+                raise UnrecognisedError(f"{path.name} has keys that are not text, so it is not an adapter or encoder.")
             whole = f"{key}.{name}" if name else key
-            refuse_hollow(path, whole, tensor)
+            refuse_oversized_view(path, whole, tensor)
             yield whole, tensor
 
 
-def refuse_hollow(path: Path, name: str, tensor: Tensor) -> None:
-    """Raise `IPAdapterError` for a tensor that claims more elements than its file has numbers."""
+def refuse_oversized_view(path: Path, name: str, tensor: Tensor) -> None:
+    """Raise `IPAdapterError` for a tensor with more elements than its storage in the file."""
     if tensor.layout != torch.strided or tensor.nbytes > tensor.untyped_storage().nbytes() or tensor.is_meta:
-        raise damaged(path, ValueError(f"{printable(name)} has more elements than numbers"))
+        raise damaged(path, ValueError(f"{printable(name)} has more elements than its storage"))
 
 
 def damaged(path: Path, error: Exception) -> IPAdapterError:
-    """Return the error for a file that its reader gave up on."""
+    """Return the error for a file that could not be read."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return IPAdapterError(
-        f"{path.name} cannot be read: it is damaged, cut short or no model file ({reason}). Download the file again."
+        f"{path.name} cannot be read: it is damaged, incomplete or not a model file ({reason}). Download it again."
     )

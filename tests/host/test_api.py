@@ -35,21 +35,25 @@ def huge_png() -> str:
 
 
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
-    "unknown field": ({"wieght": 1}, "wieght", "is not a field"),
+    "unknown field": ({"wieght": 1}, "wieght", "is an unknown field"),
     "wrong type": ({"weight": "1"}, "weight", "must be a number from -5 to 5"),
     "a flag for a number": ({"weight": True}, "weight", "must be a number"),
     "null": ({"weight": None}, "weight", "must be a number"),
     "out of range": ({"weight": 5.01}, "weight", "from -5 to 5, not 5.01"),
     "start after end": ({"start": 0.8, "end": 0.2}, "start", "must not be after end"),
     "no model": ({"model": ""}, "model", "is required"),
-    "no such model": ({"model": "nothing"}, "model", "is no file that was found"),
-    "a path as model": ({"model": "../../etc/passwd"}, "model", "is no file that was found"),
-    "several files of that name": ({"model": "twin"}, "model", "fits several files"),
+    "no such model": ({"model": "nothing"}, "model", "was not found"),
+    "a path as model": ({"model": "../../etc/passwd"}, "model", "was not found"),
+    "several files of that name": ({"model": "twin"}, "model", "matches several files"),
     "no image": ({"images": []}, "images", "is required"),
     "broken base64": ({"images": ["%%%"]}, "images[0]", "must be a picture as base64"),
-    "base64 of something else": ({"images": [base64.b64encode(b"text").decode()]}, "images[0]", "is no picture"),
+    "base64 of something else": (
+        {"images": [base64.b64encode(b"text").decode()]},
+        "images[0]",
+        "is not a supported picture",
+    ),
     "a path": ({"images": [str(Path(__file__))]}, "images[0]", "files are not read by path"),
-    "an address": ({"images": ["http://127.0.0.1/a.png"]}, "images[0]", "addresses are not fetched"),
+    "an address": ({"images": ["http://127.0.0.1/a.png"]}, "images[0]", "URLs are not fetched"),
     "a huge picture": ({"images": [huge_png()]}, "images[0]", "30000×30000|far too many pixels"),
     "a huge text": ({"images": ["A" * 100_000_000]}, "images[0]", "must have at most"),
     "an encoder that does not fit": ({"encoder": "other-encoder"}, "encoder", "needs"),
@@ -62,9 +66,9 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "images[1].mask",
         "set combine to concat",
     ),
-    "a face for what sees pictures": ({"face": 1}, "face", "has no meaning for"),
+    "a face for what sees pictures": ({"face": 1}, "face", "has no effect with"),
     "pictures and saved ones": ({"embeds": "anna"}, "embeds", "in the place of images"),
-    "nothing saved under a name": ({"embeds": "../anna", "images": []}, "embeds", "is no file that was found"),
+    "nothing saved under a name": ({"embeds": "../anna", "images": []}, "embeds", "was not found"),
 }
 
 
@@ -227,7 +231,7 @@ def test_a_controlnet_unit_makes_the_same_picture_with_one_key_changed(webui: We
     made = webui.generate(theirs)
     assert made - webui.generate(ours) == 0
     assert made - webui.generate() > 0
-    with pytest.raises(RefusedError, match="Send units for other preprocessors to ControlNet"):
+    with pytest.raises(RefusedError, match="Send units with other preprocessors to ControlNet"):
         webui.generate(theirs | {"module": "canny"})
 
 

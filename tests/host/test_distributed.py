@@ -97,5 +97,5 @@ def test_a_reference_for_each_picture_is_refused(webui: tuple[WebUI, WebUI], uni
     first, second = webui
     if not has_us(second):
         pytest.skip("about two that both have the extension")
-    with pytest.raises(RefusedError, match=r"422.*Switch unfold or the extension Distributed off"):
+    with pytest.raises(RefusedError, match=r"422.*Switch off unfold or the extension Distributed"):
         first.generate({**unit, "unfold": True}, batch_size=4, **SMALL)

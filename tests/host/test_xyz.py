@@ -83,7 +83,7 @@ def test_adapters_can_be_an_axis(webui: WebUI, files: Files, model: str) -> None
     [
         ("[IP-Adapter 1] Weight", "0.5, 9", "weight must be a number from -5 to 5, not 9"),
         ("[IP-Adapter 3] Weight", "0.5", "has no unit to change"),
-        ("[IP-Adapter 1] Adapter", "lost", "is no file that was found"),
+        ("[IP-Adapter 1] Adapter", "lost", "was not found"),
     ],
 )
 def test_an_impossible_value_stops_the_plot_with_a_reason(webui: WebUI, model: str, label, values, reason) -> None:

@@ -379,7 +379,7 @@ def test_face_fields_are_shown_for_face_adapters(page: Any) -> None:
     assert page.locator("summary:text-is('Face')").count() == 0
     choose(page, FACE_PLUS)
     group = page.locator("details", has=page.locator("summary:text-is('Face')"))
-    assert "need that person's consent" in group.inner_text()
+    assert "a person's consent" in group.inner_text()
     assert "non-commercial research only" in group.inner_text()
     page.select_option("select[aria-label=Face]", "left")
     page.fill("input[type=number][aria-label='Face structure']", "0.6")
