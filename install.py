@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 NEEDED = {"open_clip": "open_clip_torch", "safetensors": "safetensors", "einops": "einops"}
-"""Packages by import name. All but the first are in every web UI that was tested."""
+"""Packages by import name. All web UIs tested have all but the first."""
 
 NEEDED_FOR_FACES = {
     "onnx": "onnx",
@@ -24,14 +24,15 @@ NEEDED_FOR_FACES = {
     "tqdm": "tqdm",
     "requests": "requests",
 }
-"""What insightface imports, by import name: onnxruntime-gpu is imported as onnxruntime, every opencv package as cv2."""
+"""Packages that insightface imports, by import name: onnxruntime-gpu is also imported as onnxruntime, and every opencv
+package as cv2."""
 
 ALONE = {"insightface": "insightface==1.0.1"}
-"""Installed without its dependencies: it requires one opencv package by name, and two of them in one environment break
-each other. This version is pure Python, and was tested with AUTOMATIC1111's pins and with current packages."""
+"""Installed without dependencies, because it requires a particular opencv package, and two opencv packages in one
+environment break each other. This version is pure Python, and tested with AUTOMATIC1111's pins and current packages."""
 
 ALONE_BESIDE_PROTOBUF_3 = {"onnx": "onnx==1.14.1"}
-"""Requires protobuf 3.20.2, and runs with the 3.20.0 that AUTOMATIC1111's web UI pins."""
+"""Requires protobuf 3.20.2, but works with the 3.20.0 that AUTOMATIC1111's web UI pins."""
 
 SETTING = "ipadapter_install_faces"
 
@@ -41,7 +42,7 @@ def missing(needed: Mapping[str, str]) -> list[str]:
 
 
 def faces_wanted() -> bool:
-    """Return whether the setting is ticked in the web UI's settings file."""
+    """Return whether the setting is on in the web UI's settings file."""
     import launch
 
     try:
@@ -58,7 +59,7 @@ def constraints() -> str:
 
 
 def install(packages: list[str], consequence: str, option: str = "") -> None:
-    """Install the packages with the web UI's own launcher, which knows its package index and pip options."""
+    """Install the packages with the web UI's launcher, which uses its package index and pip options."""
     import launch
 
     names = " ".join(packages)
@@ -69,8 +70,8 @@ def install(packages: list[str], consequence: str, option: str = "") -> None:
             launch.run_pip(f'install {option} --constraint "{pins}" {names}', "requirements of IP-Adapter")
         except RuntimeError as error:
             print(
-                f"IP-Adapter: {names} could not be installed beside the versions that the web UI has, so nothing was "
-                f"changed; {consequence} until it is there. pip said: {str(error)[-600:]}",
+                f"IP-Adapter: {names} could not be installed without changing the web UI's packages, so nothing was "
+                f"changed; {consequence} until it is installed. Output of pip: {str(error)[-600:]}",
                 file=sys.stderr,
             )
 

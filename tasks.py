@@ -1,7 +1,7 @@
-"""Set up, check, test, measure: `python tasks.py test` on any machine with Python 3.10 to 3.13 and nothing else.
+"""Setup, checks, tests and benchmarks, for example `python tasks.py test`. Needs only Python 3.10 to 3.13.
 
-Each end of the supported versions has an environment of its own in build/, made when it is first needed. The test
-command ends with one line of counts, and its exit code is 0 only where nothing failed.
+Each end of the supported versions has its own environment in build/, created on first use. The test command ends with
+one line of counts, and its exit code is 0 only if nothing failed.
 """
 
 import argparse
@@ -19,17 +19,17 @@ from tests.environments import BUILD, ENDS, ROOT, End, MissingPythonError, set_u
 from tests.results import Results, print_summary, read_report
 
 IMPOSSIBLE = 2
-"""Exit code of a task that could not be done; that of tests and checks that failed is 1."""
+"""Exit code of a task that could not run; failed tests and checks give 1."""
 
 PROCESSES = min(4, max(2, os.cpu_count() or 2))
-"""How many share the tests, unless something outside them, such as a web UI, is started once for all."""
+"""Number of test processes, except for tests that share something outside, such as a web UI."""
 
 BY_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")
-"""How they share them: each file's tests share what is set up once; the order is that of `tests/conftest.py`."""
+"""How tests are distributed: the tests of a file run in one process, in the order of `tests/conftest.py`."""
 
 
 def run(*command: str, **environment: str) -> None:
-    """Run a command in the repository; it ends when this process is ended, and must end with code 0."""
+    """Run a command in the repository; it must exit with code 0, and is ended if this process is ended."""
     print("$", " ".join(command), flush=True)
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | environment) as child:
         try:
@@ -53,7 +53,7 @@ CHECKS = (
 
 
 def check(strict: bool) -> Results:
-    """Run each check; without npm, those of the scripts are skipped unless `strict`."""
+    """Run each check; without npm, the check of scripts and styles is skipped unless `strict`."""
     skipped = Counter({"npm was not found: javascript/ and styles/": int(not (strict or shutil.which("npm")))})
     failed: list[str] = []
     for command in CHECKS:
@@ -67,7 +67,7 @@ def check(strict: bool) -> Results:
 
 
 def test(end: End, strict: bool, more: list[str]) -> Results:
-    """Run the tests of an end whose environment is there."""
+    """Run the tests of an end whose environment exists."""
     report = BUILD / f"tests-{end.name}.xml"
     report.unlink(missing_ok=True)
     shared = () if "IP_ADAPTER_HOST" in os.environ else ("-n", str(PROCESSES), *BY_FILES)
@@ -82,13 +82,13 @@ def test(end: End, strict: bool, more: list[str]) -> Results:
 
 
 def report_options(report: Path) -> tuple[str, ...]:
-    """Return options with which pytest writes a report on everything, also where a file cannot be imported."""
+    """Return options that make pytest write a full report, even if a file cannot be imported."""
     return ("--continue-on-collection-errors", f"--junit-xml={report}")
 
 
 def test_ends(ends: list[End], strict: bool, more: list[str]) -> int:
     """Set up and test each end, print a summary, and return the exit code."""
-    with ThreadPoolExecutor() as workers:  # most of the time goes into fetching and unpacking
+    with ThreadPoolExecutor() as workers:  # most of the time is spent downloading and unpacking
         problems = list(workers.map(problem_of_setting_up, ends))
     results = []
     for end, problem in zip(ends, problems, strict=True):
@@ -102,7 +102,7 @@ def test_ends(ends: list[End], strict: bool, more: list[str]) -> int:
 
 
 def problem_of_setting_up(end: End) -> str:
-    """Set an end up, and return what went wrong in words, or nothing."""
+    """Set up an end, and return what went wrong, or ""."""
     try:
         set_up(end, run)
     except (MissingPythonError, subprocess.CalledProcessError) as error:
@@ -121,7 +121,7 @@ MODULES = {
 def run_module(module: str, more: list[str]) -> None:
     """Run the `main` of a module of the demo or the tests in the current end's environment."""
     set_up(ENDS["current"], run)
-    # as the tests do, so that torchvision can be imported beside a torch that was built otherwise
+    # conftest is imported as in tests, so that torchvision works with a different build of torch
     start = f"import sys; sys.path += ['tests']; import conftest; from {module} import main; main()"
     run(ENDS["current"].executable, "-c", start, *more, HF_HUB_OFFLINE="1", OMP_WAIT_POLICY="PASSIVE")
 
@@ -155,14 +155,14 @@ def main() -> int:
     except MissingPythonError as error:
         print(error, file=sys.stderr)
         return IMPOSSIBLE
-    except subprocess.CalledProcessError:  # the child has said what was wrong
+    except subprocess.CalledProcessError:  # the command has already printed the error
         return IMPOSSIBLE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
 
 def ended(_signal: int, _frame: Any) -> None:
-    """End this process as an exception would, so that what it has started is ended too."""
+    """End this process with an exception, so that its child processes are ended too."""
     raise SystemExit(128 + signal.SIGTERM)
 
 

@@ -1,4 +1,4 @@
-"""The extension's entry: registers the library under a private name, the script, and the callbacks."""
+"""The extension's entry point: registers the library under a private name, the script, and the callbacks."""
 
 import contextlib
 import functools
@@ -13,11 +13,11 @@ import gradio as gr
 from modules import script_callbacks, scripts, shared, ui_components
 
 PACKAGE = "sd_webui_ip_adapter"
-"""The library's name inside a web UI. Its folder's own name is also that of a folder in Forge."""
+"""The library's package name inside a web UI, because Forge has a folder with the same name as ours."""
 
 
 def module(name):
-    """Return a module of the library, imported under the private name when it is first needed."""
+    """Return a module of the library, imported under the private name on first use."""
     if PACKAGE not in sys.modules:
         package = types.ModuleType(PACKAGE)
         package.__path__ = [str(Path(__file__).resolve().parent.parent / "lib_ipadapter")]
@@ -27,7 +27,7 @@ def module(name):
 
 @functools.cache
 def host():
-    """Return the web UI that runs this, as the library sees it: the Forge family is the one with `modules_forge`."""
+    """Return the host adapter for this web UI; only the Forge family has `modules_forge`."""
     if importlib.util.find_spec("modules_forge"):
         return module("hosts.forge").Forge()
     return module("hosts.a1111").A1111()
@@ -35,18 +35,18 @@ def host():
 
 @functools.cache
 def session():
-    """Return the one session, made when it is first needed; a reload of the UI makes a new one."""
+    """Return the session, created on first use; Reload UI creates a new one."""
     return module("engine.session").Session(host())
 
 
 @functools.cache
 def likeness_report():
-    """Return the one likeness report, which holds what it found in the latest generation."""
+    """Return the likeness report, which has the results of the latest generation."""
     return module("review.likeness_report").LikenessReport(host(), session().preparation)
 
 
 def changed_by_plot(p, args):
-    """Return the script's args as they are in the cell of an X/Y/Z plot that `p` is, if it is one."""
+    """Return the script's args with the changes of an X/Y/Z plot cell, if `p` is one."""
     return module("web.xyz").in_cell(p, args)
 
 
@@ -93,13 +93,13 @@ class IPAdapterScript(scripts.Script):
 
 
 class IPAdapterSeriesScript(scripts.Script):
-    """A selectable script; each of its generations goes through the one above."""
+    """A selectable script that runs one generation per reference, each with the script above."""
 
     def title(self):
         return "IP-Adapter: a generation for each reference"
 
     def ui(self, is_img2img):
-        help_text = "References: each is used in turn by the units that have none"
+        help_text = "References: used one after another by units without references"
         weights_text = "Weights of the references, such as 1, 0.5; the last one applies to all others"
         return [
             gr.File(label=help_text, file_count="multiple", elem_id=self.elem_id("files")),
@@ -116,9 +116,9 @@ class IPAdapterSeriesScript(scripts.Script):
 
 @contextlib.contextmanager
 def stopping(p):
-    """Stop a generation with units even where the library itself cannot be imported, as after a broken update.
+    """Stop a generation with units even if the library cannot be imported, as after a broken update.
 
-    The script runner would report the error and go on, to a picture without the image prompt that was asked for.
+    Otherwise the script runner would log the error and generate a picture without the image prompt.
     """
     try:
         yield
@@ -133,7 +133,7 @@ def stopping(p):
 
 
 def args_of(p):
-    """Return this script's args in a generation's record."""
+    """Return this script's args in a processing object."""
     script = next(script for script in p.scripts.alwayson_scripts if isinstance(script, IPAdapterScript))
     return p.script_args[script.args_from : script.args_to]
 
@@ -179,12 +179,12 @@ def add_settings():
 
 
 def set_log_level():
-    """Have the library log as much as the setting says, to the console if the web UI has not set up logging."""
+    """Set the library's log level from the setting, and log to the console if the web UI has no logging set up."""
     log = logging.getLogger(PACKAGE)
     log.setLevel(shared.opts.data.get("ipadapter_log_level", "warning").upper())
     if not log.handlers and not logging.root.handlers:
         log.addHandler(logging.StreamHandler())
-        log.propagate = False  # others may set up the console's log later, and each line would be there twice
+        log.propagate = False  # avoids duplicate lines if logging to the console is set up later
 
 
 script_callbacks.on_before_ui(add_axes)
