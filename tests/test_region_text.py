@@ -72,7 +72,7 @@ NOTHING = [
 
 @pytest.mark.parametrize("text", NOTHING)
 def test_any_other_text_is_refused(text: str) -> None:
-    with pytest.raises(UnitError, match=r"region must be a place, or several .* as in 0, 0, 0\.5, 1; feather 0\.05"):
+    with pytest.raises(UnitError, match=r"region must be one or more regions .* such as 0, 0, 0\.5, 1; feather 0\.05"):
         read_unit({"enabled": False, "region": text})
 
 

@@ -455,7 +455,7 @@ def test_the_refusal_of_a_picture_names_it_by_its_number(name: str) -> None:
         ([{"image": "aGVsbG8=", "weight": 6}], "[0].weight", "from -5 to 5"),
         ([{"image": "aGVsbG8=", "weight": None}], "[0].weight", "from -5 to 5"),
         ([{"image": "aGVsbG8=", "mask": 1}], "[0].mask", "base64"),
-        ([{"image": "aGVsbG8=", "url": "x"}], "[0].url", "known are image, weight, mask, crop"),
+        ([{"image": "aGVsbG8=", "url": "x"}], "[0].url", "known fields are image, weight, mask, crop"),
         ([{"image": "aGVsbG8=", "crop": "round"}], "[0].crop", "must be one of center, pad"),
         ("größe.png", "[0]", "files are not read by path"),
         ("\ud800", "[0]", "base64"),

@@ -11,16 +11,16 @@ UNITS = "ip_adapter_units"
 
 
 class UnitsRead(NamedTuple):
-    """The units of a generation, and the args that they were read from."""
+    """The units of a generation and the args that they were read from."""
 
     args: list[Any]
     units: Mapping[int, Unit]
 
 
 def units_of(p: Any, args: Iterable[Any]) -> Mapping[int, Unit]:
-    """Return the enabled units of a generation by number, read once for all that is asked of `p`.
+    """Return the enabled units of a generation by number, reading the args only once per `p`.
 
-    Raises `UnitError` with the unit's number for what is no unit.
+    Raises `UnitError` with the unit's number for an invalid unit.
     """
     args = list(args)
     kept: UnitsRead | None = vars(p).get(UNITS)

@@ -93,7 +93,7 @@ def _file_name(_p: Any, _axis: Any, value: str) -> str:
 
 
 class CellArgs(NamedTuple):
-    """A script's args in a cell, made once for all hooks of its generation."""
+    """A script's args in a plot cell, computed once for all hooks of its generation."""
 
     args: tuple[Any, ...]
     changes: Mapping[tuple[int, str], Any]
