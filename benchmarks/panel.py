@@ -1,4 +1,4 @@
-"""What the panel costs a page: components of gradio, time of its script with five units, and of a slider's event.
+"""Cost of the panel: number of gradio components, time of its script with five units, and time of a slider event.
 
 Run with `python benchmarks/panel.py`, where gradio, playwright and a Chromium are installed.
 """
@@ -29,7 +29,7 @@ BEGIN_AGAIN = """() => {
 
 
 REFERENCES, SIZE = 16, 1_500_000
-"""How many pictures of how many bytes the unit holds whose slider is moved."""
+"""Number and bytes of the pictures in the unit whose slider is moved."""
 
 MOVE = """async ([count, bytes, times]) => {
     const panel = ipAdapter.panels.txt2img;
@@ -77,7 +77,7 @@ def both_tabs() -> gr.Blocks:
 
 
 def main() -> None:
-    """Show the page at a port that is given, or else measure it."""
+    """Serve the page at a port, or measure it without one."""
     if sys.argv[1:]:
         both_tabs().queue().launch(server_name="127.0.0.1", server_port=int(sys.argv[1]))
     else:

@@ -1,4 +1,4 @@
-"""Time from a unit to its keys and values, cold and warm, with full-size random files; and the bytes held for it."""
+"""Time to prepare a unit's keys and values, cold and warm, with full-size random files, and the memory it takes."""
 
 import base64
 import tempfile
@@ -23,10 +23,10 @@ WIDTH, LAYERS, PROJECTION = 1280, 32, 1024
 """ViT-H/14"""
 
 FILE_BYTES = 2_120_000_000
-"""Of the adapter and the encoder in half precision, in the temporary folder."""
+"""Size of the temporary adapter and encoder files, in half precision."""
 
 NEEDED_BYTES = 4_500_000_000
-"""At most, while the encoder computes in full precision: its weights, its file and that of the adapter in memory."""
+"""Peak memory, while the encoder runs in full precision: its weights, its file and the adapter's file."""
 
 
 def vit_h() -> dict[str, torch.Tensor]:

@@ -1,7 +1,7 @@
 """Report what the adapter costs: `python tasks.py bench [--quick]`.
 
-Times of the sites are ratios taken in one run, so that they mean the same on any machine. Beforehand it says how much
-memory it needs: below 6 GB, also without a graphics card.
+Times of the sites are ratios within one run, so that they are comparable between machines. It first prints how much
+memory it needs: below 6 GB, with or without a GPU.
 """
 
 import argparse
@@ -11,19 +11,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
-import conftest  # noqa: F401 what has to be so before torchvision is imported
+import conftest  # noqa: F401 must run before torchvision is imported
 import diffusers.pipelines.controlnet as pipelines
 from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 
-pipelines.MultiControlNetModel = MultiControlNetModel  # where the authors' package of 2023 looks for it
+pipelines.MultiControlNetModel = MultiControlNetModel  # where the authors' package from 2023 imports it from
 
 import preparation
 import sites
 import torch
 
 GOALS = {"4": 0.12, "16": 0.14, "4 + 16 + 16": 0.28, "4 + 16 + 16, controlled": 0.32}
-"""Of time added to the plain sites. "controlled" is with a mask for each unit, and for ours also with weights per layer
-and a curve over the steps, which diffusers does not have."""
+"""Goals for the time added to the plain sites, as a ratio. "controlled" has a mask for each unit, and ours also weights
+per layer and a curve over the steps, which diffusers does not have."""
 
 QUICK = (("SD1.5 at 512²", 5),)
 WHOLE = (("SD1.5 at 512²", 15), ("SDXL at 1024²", 3))

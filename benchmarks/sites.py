@@ -1,8 +1,8 @@
-"""Added time of the adapter at the cross-attention sites of SD1.5 (512²) and SDXL (1024²), beside its peers.
+"""Time added at the cross-attention sites of SD1.5 (512²) and SDXL (1024²), compared with other implementations.
 
-Each site is made, run plain and in every other way, in an order that changes, and dropped before the next, so that the
-layers of one site are in memory at a time. A repetition sums the sites, and what is reported is the median over the
-repetitions of (time / plain time - 1). All ways use the same weights.
+Each site is created, run plain and with every implementation, in changing order, and freed before the next, so that
+only one site is in memory. A repetition sums the sites; the report has the median over repetitions of
+(time / plain time - 1). All implementations use the same weights.
 """
 
 import gc
@@ -30,7 +30,7 @@ SIZES = {"SD1.5 at 512²": (SD, 768, 8, None), "SDXL at 1024²": (SDXL, 2048, No
 """(layout, context width, heads, head dim)"""
 
 WIDTHS = {"SD": (320, 640, 1280, 1280), "SDXL": (0, 640, 1280)}
-"""By level."""
+"""Widths by level."""
 LATENT = {"SD": (64, 64), "SDXL": (128, 128)}
 UNITS = {"4": (4,), "16": (16,), "4 + 16 + 16": (4, 16, 16)}
 ROWS = 2
@@ -38,7 +38,7 @@ ROWS = 2
 
 @dataclass
 class Way:
-    """One way to run a site: a processor with what it takes for text, and hooks where they are ours."""
+    """One implementation: an attention processor with its text input, or our hooks."""
 
     attention: Attention
     hidden: Tensor
@@ -64,7 +64,7 @@ class Way:
 
 @dataclass
 class Subject:
-    """One site: its attention, what goes in, and the ways to run it."""
+    """One site: its attention, its inputs, and the implementations to run."""
 
     attention: Attention
     hidden: Tensor
@@ -88,7 +88,7 @@ def subjects(name: str, device: torch.device, dtype: torch.dtype) -> Iterator[Su
         subject.ways = ways(subject, site, images)
         yield subject
         del attention, hidden, subject
-        gc.collect()  # hooks and their module know each other, and would stay until Python looks by itself
+        gc.collect()  # hooks and their module reference each other, so only the garbage collector frees them
 
 
 def width_and_grid(name: str, site: Site) -> tuple[int, Size]:
@@ -99,11 +99,11 @@ def width_and_grid(name: str, site: Site) -> tuple[int, Size]:
 
 
 TENSORS_IN_FLIGHT = 12
-"""Tensors as large as what goes into a site that the way with the most of them holds, such as query and attention."""
+"""Maximum number of tensors as large as a site's input, such as query and attention, that an implementation holds."""
 
 
 def needed_bytes(name: str, dtype: torch.dtype) -> int:
-    """Return about how much memory the largest site of a U-Net needs, with the weights of every way to run it."""
+    """Return the approximate memory for the largest site of a U-Net, with the weights of every implementation."""
     layout, context_dim, *_ = SIZES[name]
     units = sum(len(counts) for counts in UNITS.values())
 
@@ -116,11 +116,11 @@ def needed_bytes(name: str, dtype: torch.dtype) -> int:
 
 
 Weights = list[tuple[nn.Linear, nn.Linear]]
-"""to_k_ip and to_v_ip of each unit."""
+"""(to_k_ip, to_v_ip) of each unit."""
 
 
 def ways(subject: Subject, site: Site, images: dict[int, Tensor]) -> dict[str, Way]:
-    """Return the ways to run a site, all with the same weights."""
+    """Return the implementations for a site, all with the same weights."""
     width, context_dim = subject.hidden.shape[-1], subject.text.shape[-1]
     made = {"plain": Way(subject.attention, subject.hidden, subject.attention.processor, subject.text)}
     for label, counts in UNITS.items():
@@ -137,7 +137,7 @@ def ways(subject: Subject, site: Site, images: dict[int, Tensor]) -> dict[str, W
 
 
 def masks_of(units: int) -> list[Image.Image]:
-    """Return one upright stripe a unit, with soft edges."""
+    """Return one vertical stripe per unit, with soft edges."""
     masks = []
     for unit in range(units):
         stripe = Image.new("L", (512, 512), 0)
@@ -147,7 +147,7 @@ def masks_of(units: int) -> list[Image.Image]:
 
 
 def masked_diffusers(subject: Subject, weights: Weights, tokens: list[Tensor]) -> Way:
-    """diffusers with a mask for each adapter; what it shrinks at every call is part of its way."""
+    """diffusers with a mask for each adapter, including the time to resize masks at every call."""
     way = diffusers(subject, weights, tokens)
     masks = [torch.tensor(np.asarray(mask))[None, None].to(subject.hidden) for mask in masks_of(len(tokens))]
     return replace(way, more={"ip_adapter_masks": masks})
@@ -195,26 +195,26 @@ def ours(subject: Subject, site: Site, weights: Weights, tokens: list[Tensor]) -
 
 
 def measure(name: str, repetitions: int, device: torch.device, dtype: torch.dtype) -> dict[str, float]:
-    """Return the added time of each way as a part of the plain time."""
+    """Return the added time of each implementation, relative to the plain time."""
     totals: list[dict[str, float]] = [{} for _ in range(repetitions)]
     with torch.inference_mode():
         for subject in subjects(name, device, dtype):
-            run_all_ways(subject, device)  # to warm up
+            run_all_ways(subject, device)  # warm-up
             for total in totals:
                 for way, taken in run_all_ways(subject, device).items():
                     total[way] = total.get(way, 0.0) + taken
-            del subject  # before the next is made
+            del subject  # before the next is created
     labels = [way for way in totals[0] if way != "plain"]
     return {way: statistics.median(total[way] / total["plain"] - 1 for total in totals) for way in labels}
 
 
 def run_all_ways(subject: Subject, device: torch.device) -> dict[str, float]:
-    """Return the time of each way to run a site, in an order that changes."""
+    """Return the time of each implementation for a site, in changing order."""
     return {way: seconds(subject.ways[way], device) for way in random.sample(sorted(subject.ways), len(subject.ways))}
 
 
 def seconds(way: Way, device: torch.device) -> float:
-    """Return the time of one run, without that of putting the way on."""
+    """Return the time of one run, without setting up the implementation."""
     way.put_on()
     wait_for(device)
     started = time.perf_counter()

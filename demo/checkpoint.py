@@ -1,4 +1,4 @@
-"""What a checkpoint's configuration says, and the noise schedule that it names."""
+"""A checkpoint's configuration and its noise schedule."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ Config = Mapping[str, Any]
 
 
 def signal_left() -> Tensor:
-    """Return the share of the signal's variance that is left at each time step, alpha bar: (1000,)."""
+    """Return alpha bar, the remaining fraction of the signal's variance, at each time step: (1000,)."""
     betas = torch.linspace(START**0.5, END**0.5, TIMESTEPS, dtype=torch.float64) ** 2
     return torch.cumprod(1 - betas, 0).float()
 
@@ -22,7 +22,7 @@ def signal_left() -> Tensor:
 def checkpoint_config(
     scale_factor: float, latent_size: int, unet: Config, autoencoder: Config, tokenizer: str
 ) -> dict[str, Any]:
-    """Return the checkpoint's configuration as Stable Diffusion's own code, and web UIs, read it."""
+    """Return the checkpoint's configuration in the format of Stable Diffusion's code and of web UIs."""
     params = {
         "parameterization": "v",
         "linear_start": START,

@@ -18,7 +18,7 @@ PLACES = {
     TOWER: "models/clip_vision",
     **dict.fromkeys(ADAPTERS.values(), "models/ipadapter"),
 }
-"""Folder of a web UI for each file that is copied as it is."""
+"""The web UI's folder for each file that is copied unchanged."""
 
 
 def read_config() -> dict:
@@ -30,11 +30,11 @@ def copy_to(web_ui: Path) -> list[Path]:
     """Copy the model into a web UI's folders and return what was written.
 
     The configuration names the tokenizer's folder, which transformers looks for below the working directory and then on
-    its hub; so the copy says in full where the tokenizer lies.
+    its hub, so the copy has the absolute path of the tokenizer.
     """
     checkpoints = web_ui / PLACES[CHECKPOINT]
     if not checkpoints.is_dir():
-        print(f"{web_ui} is no folder of a web UI: there is no {PLACES[CHECKPOINT]} in it.", file=sys.stderr)
+        print(f"{web_ui} is not a web UI's folder: {PLACES[CHECKPOINT]} is missing in it.", file=sys.stderr)
         raise SystemExit(2)
     written = [_copy_file(name, web_ui / folder) for name, folder in PLACES.items()]
     words = shutil.copytree(MODEL / TOKENIZER, checkpoints / TOKENIZER, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a web UI gives the extension's panel, on a page of one's own and on any gradio, and no more."""
+"""The parts of a web UI that the extension's panel needs, for any gradio page."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ IMPORT = re.compile(r'@import url\("([^"?]+)[^"]*"\);')
 
 
 class Accordion:
-    """The part of the web UI's accordion that the panel uses: a tick, and something that opens with it."""
+    """The part of the web UI's accordion that the panel uses: a checkbox that opens it."""
 
     def __init__(self, value: bool, label: str, elem_id: str) -> None:
         self.tick = gr.Checkbox(value, label=label, elem_id=f"{elem_id}-checkbox")
@@ -35,7 +35,7 @@ def framed_panel(
     answer: Callable[[str], str],
     find_reference: FindReference,
 ) -> Panel:
-    """Draw the panel of txt2img on a page, with its style and the browser code that makes it live."""
+    """Draw the txt2img panel on a page, with its style and browser code."""
     gr.HTML(f"<style>{style()}</style>")
     panel = draw_panel("txt2img", units, Accordion, answer, find_reference)
     code = {"_js" if gr.__version__.startswith("3.") else "js": browser_code()}
@@ -44,14 +44,14 @@ def framed_panel(
 
 
 def style() -> str:
-    """Return the extension's style as one text: style.css with what it imports in its place."""
+    """Return the extension's style as one text: style.css with its imports inlined."""
     sheet = (ROOT / "style.css").read_text(encoding="utf-8")
     return IMPORT.sub(lambda found: (ROOT / found[1]).read_text(encoding="utf-8"), sheet)
 
 
 def browser_code() -> str:
-    """Return the extension's code as the web UI would run it, behind the functions of the web UI that it uses."""
-    files = sorted((ROOT / "javascript").glob("*.js"))  # as the web UI orders them
+    """Return the extension's code in the web UI's order, after the web UI functions that it uses."""
+    files = sorted((ROOT / "javascript").glob("*.js"))  # the web UI's order
     code = "\n".join(path.read_text(encoding="utf-8") for path in files)
     host = (
         "const gradioApp = () => document; const loaded = []; const onUiLoaded = (callback) => loaded.push(callback);"

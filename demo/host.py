@@ -55,7 +55,7 @@ class Model:
 
 @dataclass
 class Generation:
-    """What is asked for, one picture per seed, and what the session writes down beside it."""
+    """A request for one picture per seed, and what the session stores on it."""
 
     prompt: str
     seeds: Sequence[int]

@@ -1,4 +1,4 @@
-"""Open the extension's panel on a local page, with the small model behind it: `python -m demo.panel [PORT]`."""
+"""Open the extension's panel on a local page, using the small model: `python -m demo.panel [PORT]`."""
 
 import sys
 from functools import partial
@@ -18,7 +18,7 @@ from .model import demo_host
 from .world import COLOURS, GROUNDS, SHAPES, Scene, caption, draw
 
 SHOWN = 192
-"""Pixels on a side at which a picture of 64 is shown."""
+"""Display size in pixels of the model's 64 x 64 pictures."""
 
 REFERENCES = tuple(
     Scene(shape, colour, ground)
@@ -27,10 +27,10 @@ REFERENCES = tuple(
 
 WORDS = f"""
 # IP-Adapter: the small world
-A Stable Diffusion of 6 million weights that knows one object on a ground, and the extension's own panel.
-Prompts read like *a circle* or *a red circle on white*.
+A Stable Diffusion model with 6 million parameters that draws one object on a background, and the extension's panel.
+Write prompts like *a circle* or *a red circle on white*.
 It knows {", ".join(SHAPES)}; {", ".join(COLOURS)}; {", ".join(GROUNDS)}.
-Click a reference, or drop pictures of your own; choose an adapter; generate.
+Click a reference or drop your own pictures, choose an adapter, and press Generate.
 """
 
 
@@ -39,7 +39,7 @@ def name_of(scene: Scene) -> str:
 
 
 def reference_strip() -> str:
-    """Return drawn references that go into the panel's current unit when they are clicked."""
+    """Return HTML with drawn references, which are added to the panel's open unit when clicked."""
     click = "ipAdapter.send('txt2img', this.src)"
     pictures = [
         f'<img src="data:image/png;base64,{as_text(draw(scene))}" alt="{name_of(scene)}" onclick="{click}">'
@@ -54,7 +54,7 @@ def enlarged(picture: Image.Image) -> Image.Image:
 
 
 def build(studio: Studio) -> gr.Blocks:
-    """Return the page; `studio` makes its pictures."""
+    """Return the page; `studio` generates its pictures."""
 
     def generate(
         prompt: str, negative: str, steps: float, guidance: float, count: float, seed: float, *units: str
@@ -65,18 +65,18 @@ def build(studio: Studio) -> gr.Blocks:
             pictures = studio.make(generation, [text for text in units if text])
         except IPAdapterError as error:
             raise gr.Error(str(error)) from error
-        noted = "\n".join(f"{key}: {value}" for key, value in generation.extra_generation_params.items())
-        return [enlarged(picture) for picture in pictures], noted
+        infotext = "\n".join(f"{key}: {value}" for key, value in generation.extra_generation_params.items())
+        return [enlarged(picture) for picture in pictures], infotext
 
     with gr.Blocks(title="IP-Adapter: the small world", analytics_enabled=False) as page:
         gr.Markdown(WORDS)
         with gr.Row():
-            asked: list[Any] = [
+            inputs: list[Any] = [
                 gr.Textbox("a circle", label="Prompt", elem_id="prompt"),
                 gr.Textbox("", label="Negative prompt", elem_id="negative"),
             ]
         with gr.Row():
-            asked += [
+            inputs += [
                 gr.Slider(1, 50, 20, step=1, label="Steps"),
                 gr.Slider(1, 15, 7, step=0.5, label="CFG scale"),
                 gr.Slider(1, 8, 4, step=1, label="Pictures"),
@@ -87,13 +87,13 @@ def build(studio: Studio) -> gr.Blocks:
         panel = framed_panel(page, 3, partial(panel_answer, session), session.references.find)
         button = gr.Button("Generate", variant="primary", elem_id="generate")
         gallery = gr.Gallery(label="Pictures", elem_id="gallery", columns=4, object_fit="contain")
-        noted = gr.Textbox(label="What each picture records of its units", elem_id="noted", lines=2)
-        button.click(generate, inputs=[*asked, *panel.texts], outputs=[gallery, noted])
+        infotext = gr.Textbox(label="Infotext of the units", elem_id="noted", lines=2)
+        button.click(generate, inputs=[*inputs, *panel.texts], outputs=[gallery, infotext])
     return page
 
 
 def main() -> None:
-    torch.set_num_threads(1)  # for tensors as small as these, threads cost more than they bring
+    torch.set_num_threads(1)  # several threads are slower for tensors this small
     port = int(sys.argv[1]) if len(sys.argv) > 1 else None
     page = build(Studio(demo_host()))
     page.queue().launch(server_name="127.0.0.1", server_port=port, inbrowser=port is None)
