@@ -1,4 +1,4 @@
-/* The way to the server, which is one button: questions wait for each other, and each has a number that comes back with
+/* Requests to the server, through one hidden button: sent one at a time, each with a number that comes back with
    its answer. */
 
 (() => {

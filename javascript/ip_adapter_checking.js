@@ -1,4 +1,4 @@
-/* What the encoder will see of a unit's references, and what the server advises on them. */
+/* The reference check: what the encoder sees of a unit's references, and the server's advice on them. */
 
 (() => {
     const {element, say, button, drawing} = ipAdapter;
@@ -11,7 +11,7 @@
             this.advice = {}; // on the unit as a whole, likewise
         }
 
-        /* What a report depends on beside the picture. */
+        /* The settings that a report depends on, apart from the picture. */
         settingsOf(picture) {
             const {unit} = this.panel;
             const names = ["model", "encoder", "variant", "crop", "tiles", "enhance", "face"];
@@ -22,7 +22,7 @@
             return this.panel.files.offers("check");
         }
 
-        /* Whether reports are shown, or hidden, that were made with other settings. */
+        /* Whether there are reports that were made with other settings. */
         get isOutdated() {
             return this.reports.size > 0 && this.drawn !== this.settingsOf({});
         }
@@ -110,7 +110,7 @@
             this.panel.draw();
         }
 
-        /* What stands below a reference that was looked at. */
+        /* The result below a reference that was checked. */
         drawAdvice(field, picture) {
             const report = field === "images" && this.reports.get(picture.image);
             if (!report || report.settings !== this.settingsOf(picture)) return [];

@@ -5,7 +5,7 @@
     const {element, say, button} = ipAdapter;
 
     ipAdapter.Dialog = class {
-        /* `use` is the word on the button that ends it well, `hint` the text beside that button. */
+        /* `use` is the label of the confirm button, `hint` the text next to it. */
         constructor(title, use, hint, attributes, ...parts) {
             this.use = element("button", {type: "submit", value: "use", className: "ipadapter-button primary"}, use);
             this.hint = element("span", {className: "ipadapter-note", role: "status"}, hint);
@@ -45,7 +45,7 @@
             this.hint.textContent = text;
         }
 
-        /* Show it; return whether the person wants what is set in it. */
+        /* Show the dialog; return whether the user confirmed it. */
         open(parent) {
             parent.append(this.root);
             this.root.showModal();

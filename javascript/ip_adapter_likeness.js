@@ -52,7 +52,7 @@
         );
     }
 
-    /* Put a table in the place of the lines that it replaces; other lines stay as they are. */
+    /* Replace the report's lines with a table; other lines stay unchanged. */
     function tabulate(comments, {title, lines: replaced = [], rows = []}) {
         const lines = linesOf(comments);
         const first = lines.find(({text}) => title && text === title);

@@ -1,4 +1,4 @@
-/* Fields for numbers, which say what they take rather than put back silently what they had. */
+/* Number inputs, which show the allowed range instead of silently reverting an invalid value. */
 
 (() => {
     const {element, say} = ipAdapter;

@@ -4,7 +4,7 @@
     const {element, say, button, loaded, quickButtons, shadeOfMask} = ipAdapter;
 
     ipAdapter.Painting = class {
-        /* `title` says what is drawn; `under` is what is seen below, or null for an empty picture; `canvas` is the shade. */
+        /* `title` names the mask; `under` is the picture below it, or null for an empty one; `canvas` is the shade. */
         constructor(title, under, canvas, tool) {
             this.under = under;
             this.shade = new ipAdapter.Shade(canvas);
@@ -37,7 +37,7 @@
             );
         }
 
-        /* Show the editor; return whether the person wants what was drawn. */
+        /* Show the editor; return whether the user confirmed the mask. */
         open(parent) {
             this.show();
             return this.dialog.open(parent);
@@ -171,7 +171,7 @@
             if (file) this.take(file);
         }
 
-        /* Take a black and white picture for the mask. */
+        /* Load a black and white picture as the mask. */
         async take(file) {
             const url = URL.createObjectURL(file);
             try {

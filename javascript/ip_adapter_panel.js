@@ -83,7 +83,7 @@
             if (this.checking.isOutdated) this.view.draw();
         }
 
-        /* Put another unit in the place of the open one, with a way back. */
+        /* Replace the open unit, with an undo button. */
         replace(unit, text) {
             const undo = this.state.put(this.state.current, unit);
             const back = () => {
@@ -102,7 +102,7 @@
             this.draw();
         }
 
-        /* Open the unit that a generation was refused for, and show why. */
+        /* Open the unit that stopped a generation, and show the error. */
         showRefusal(index, text) {
             if (index in this.state.all) this.open(index);
             this.message.show(text, true);

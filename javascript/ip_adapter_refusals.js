@@ -1,8 +1,8 @@
-/* The reason why a generation was refused, shown beside the unit that it is about; the web UI shows it below the gallery. */
+/* Shows the error that stopped a generation in the unit that caused it; the web UI shows it below the gallery. */
 
 (() => {
     const SHOWN = "[id^=html_log_] .error, .toast-text, [data-testid=toast-text]"; // where web UIs show it, and gradio itself
-    const REFUSAL = /IP-Adapter(?: unit (\d+))?: (.+)/s; // as the server begins each of its errors
+    const REFUSAL = /IP-Adapter(?: unit (\d+))?: (.+)/s; // prefix of all errors from the server
     const seen = new WeakSet();
 
     /* Return the panels that an error may be about: the one of its tab, or those in sight. */

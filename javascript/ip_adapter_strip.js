@@ -4,7 +4,7 @@
     const {element, say, sign} = ipAdapter;
 
     const OWN = "application/x-ipadapter"; // marks a picture of a strip among what comes from elsewhere
-    let dragged = null; // {panel, pictures, index} while a picture is under way
+    let dragged = null; // {panel, pictures, index} while a picture is being dragged
 
     ipAdapter.Strip = class {
         constructor(panel, field) {
@@ -150,7 +150,7 @@
             event.dataTransfer.setDragImage(event.currentTarget.querySelector("img"), 20, 20);
         }
 
-        /* Return before which picture something that is let go here comes. */
+        /* Return the index at which a dropped picture is inserted. */
         placeAt(event) {
             const after = this.cards.findIndex((card) => {
                 const {left, width, top, bottom} = card.getBoundingClientRect();

@@ -1,4 +1,4 @@
-/* A subject in a window, to be changed: its name and notes, and each picture's weight, crop and note. */
+/* A dialog to edit a subject: its name and notes, and each picture's weight, crop and note. */
 
 (() => {
     const {element, say, sign} = ipAdapter;
@@ -18,7 +18,7 @@
             this.list = element("div", {className: "ipadapter-rows"});
         }
 
-        /* Let a person change it; return what is to be saved, or null. `fault` is what went wrong before. */
+        /* Let the user edit it; return what to save, or null. `fault` is the error of an earlier attempt. */
         async open(title, fault = "") {
             const drop = async (event) => {
                 event.preventDefault();
@@ -40,7 +40,7 @@
             return {name: this.name.value.trim(), notes: this.notes.value.trim(), pictures: this.pictures};
         }
 
-        /* Say on the button what it will do. */
+        /* Update the label of the confirm button. */
         mark() {
             this.dialog.use.textContent = this.panel.subjects.named(this.name.value.trim())
                 ? say("Replace")

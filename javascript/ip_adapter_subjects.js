@@ -84,13 +84,13 @@
             ];
         }
 
-        /* What changes subjects is answered with all of them as they are then. */
+        /* Requests that change subjects return the new list of all subjects. */
         ask(what, more) {
             this.panel.message.show(say("One moment…"));
             return this.panel.server.ask(what, more);
         }
 
-        /* The subject that has a name, whether its letters are large or small. */
+        /* Find a subject by name, ignoring case. */
         named(name) {
             return this.all.find((subject) => subject.name.toLowerCase() === name.toLowerCase());
         }
@@ -104,7 +104,7 @@
             return wrong ? this.edit(title, given, text) : given.name;
         }
 
-        /* Keep the unit's references; a region belongs to the unit. */
+        /* Save the unit's references as a subject, without their regions, which belong to the unit. */
         async keep() {
             const {panel} = this;
             const {unit} = panel;
@@ -116,7 +116,7 @@
             panel.message.show(panel.message.text, false, {[say("Use it instead")]: use});
         }
 
-        /* Let a person change the subject that is chosen; under another name it is a copy. */
+        /* Let the user edit the chosen subject; saved under another name, it becomes a copy. */
         async change() {
             const subject = await this.panel.server.answerTo("read subject", {name: this.chosen.name});
             if (subject.pictures) await this.edit(say("Edit the subject"), subject);
@@ -134,7 +134,7 @@
             this.ask("delete subject", {name});
         }
 
-        /* Put the subject's pictures in the place of its name, to change them or to give them regions. */
+        /* Replace the subject's name in the unit by its pictures, to change them or give them regions. */
         async take() {
             const {pictures, message} = await this.panel.server.answerTo("read subject", {name: this.chosen.name});
             if (!pictures) return this.refuse({message});

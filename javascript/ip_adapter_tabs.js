@@ -57,7 +57,7 @@
             );
         }
 
-        /* Arrows open the unit beside the open one, as tabs do everywhere. */
+        /* Arrow keys open the next or previous unit, as usual for tabs. */
         key(event) {
             const step = STEPS[event.key];
             if (!step) return;

@@ -1,4 +1,4 @@
-/* Where each part of the open unit stands: references on the left, settings on the right. */
+/* Layout of the open unit: references on the left, settings on the right. */
 
 (() => {
     const {element, say} = ipAdapter;

@@ -1,4 +1,4 @@
-"""The units of a generation, read once and kept with its record."""
+"""The units of a generation, read once and stored on its processing object."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from ..unit.read_args import read_units
 from ..unit.unit import Unit
 
 UNITS = "ip_adapter_units"
-"""Attribute of a generation's record that holds its units."""
+"""Attribute of the processing object that holds its units."""
 
 
 class UnitsRead(NamedTuple):
