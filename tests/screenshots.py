@@ -130,8 +130,8 @@ def choose_script(page: Any, script: str) -> None:
     ]
     page.set_input_files("#tab_txt2img [id$=for_each_reference_files] input[type=file]", files)
     page.fill("#tab_txt2img [id$=for_each_reference_weights] textarea", "1, 0.5")
-    told = "document.querySelector('#tab_txt2img [id$=for_each_reference_files]').innerText"
-    page.wait_for_function(f"{told}.includes('.png') && !{told}.includes('Uploading')")
+    listed = "document.querySelector('#tab_txt2img [id$=for_each_reference_files]').innerText"
+    page.wait_for_function(f"{listed}.includes('.png') && !{listed}.includes('Uploading')")
 
 
 def generate(page: Any) -> None:

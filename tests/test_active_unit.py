@@ -228,8 +228,8 @@ def test_each_picture_has_its_reference_however_rows_are_split(host, session) ->
     for i, row in enumerate(rows):
         alone = added(host, session, [unit(images=[references[row.picture % 3]])], rows=(row,))
         assert torch.allclose(together[i], alone[0], atol=1e-5), row
-        apart = added(host, session, [unfolded], rows=(row,))
-        assert torch.allclose(together[i], apart[0], atol=1e-5), row
+        alone = added(host, session, [unfolded], rows=(row,))
+        assert torch.allclose(together[i], alone[0], atol=1e-5), row
 
 
 def test_units_with_and_without_a_reference_for_each_picture_can_be_combined(host, session) -> None:
@@ -247,8 +247,8 @@ def test_units_with_and_without_a_reference_for_each_picture_can_be_combined(hos
 def test_a_unit_applies_in_its_passes(host, session) -> None:
     for hires in (False, True):
         host.facts = PassInfo(hires=hires)
-        acts = {name: added(host, session, [unit() | {"pass": name}]).any() for name in ("both", "base", "hires")}
-        assert acts == {"both": True, "base": not hires, "hires": hires}
+        applies = {name: added(host, session, [unit() | {"pass": name}]).any() for name in ("both", "base", "hires")}
+        assert applies == {"both": True, "base": not hires, "hires": hires}
 
 
 def test_a_unit_applies_to_the_picture_to_inner_generations_or_to_both(host, session) -> None:
@@ -323,8 +323,8 @@ def test_every_scaling_changes_the_effect_of_a_weight(host, session, scaling) ->
 def test_a_reference_can_have_its_own_crop(host, session, name: str) -> None:
     one, other = photo(1, 60, 30), photo(2, 60, 30)
     others = {"images": [one]} if name != "images" else {}
-    apart = [one, {"image": other, "crop": "right"}]
-    made = call(host, session, [unit(crop="pad", **(others | {name: apart}))])
+    alone = [one, {"image": other, "crop": "right"}]
+    made = call(host, session, [unit(crop="pad", **(others | {name: alone}))])
     assert not torch.equal(made, call(host, session, [unit(crop="pad", **(others | {name: [one, other]}))]))
     swapped = [{"image": one, "crop": "pad"}, other]
     others = {"images": [{"image": one, "crop": "pad"}]} if name != "images" else {}

@@ -1,4 +1,4 @@
-"""The likeness report through the extension's own entry file, as a web UI calls it."""
+"""The likeness report through the extension's entry file, as web UIs call it."""
 
 from types import SimpleNamespace
 
@@ -31,7 +31,7 @@ def double(request, unet, tmp_path):
 
 
 def made(double) -> Processing:
-    """Return a generation's record once a picture was made, in which the reference's own face stands."""
+    """Return a generation's record after a picture was made that shows the reference's face."""
     p = Processing(args={"IP-Adapter": ({"model": "faceid", "images": [text_of(ANNA)], "lora_weight": 0},)})
     double.generate(p)
     p.batch_index, p.seeds = 0, [7]  # pyright: ignore[reportAttributeAccessIssue]
@@ -40,7 +40,7 @@ def made(double) -> Processing:
     return p
 
 
-def test_the_likeness_is_reported_where_the_setting_says_so(double, tmp_path) -> None:
+def test_the_likeness_is_reported_if_the_setting_says_so(double, tmp_path) -> None:
     double.options.update(ipadapter_likeness=True, ipadapter_likeness_log="CSV")
     p = made(double)
     assert p.extra_generation_params["IP-Adapter 1 likeness"] == ["1.00"]

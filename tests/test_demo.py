@@ -32,7 +32,7 @@ def test_the_world_is_the_same_for_a_seed() -> None:
 
 
 @pytest.mark.parametrize("text", [*CAPTIONS[::7], *ODD])
-def test_the_tokenizer_is_the_one_of_transformers(text: str) -> None:
+def test_the_tokenizer_equals_transformers(text: str) -> None:
     from transformers import CLIPTokenizer
 
     theirs = CLIPTokenizer.from_pretrained(MODEL / TOKENIZER)
@@ -44,7 +44,7 @@ def test_each_word_of_the_world_is_one_token() -> None:
     assert all(len(tokenize.numbers(text)) == len(text.split()) for text in CAPTIONS)
 
 
-def test_the_text_tower_is_the_one_of_transformers() -> None:
+def test_the_text_tower_equals_transformers() -> None:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     theirs = CLIPTextModel(CLIPTextConfig.from_pretrained(MODEL / TOKENIZER)).eval()
@@ -58,7 +58,7 @@ def test_the_text_tower_is_the_one_of_transformers() -> None:
         torch.testing.assert_close(ours(tokens), theirs(tokens).last_hidden_state, atol=1e-4, rtol=1e-4)
 
 
-def test_the_vision_tower_gives_what_the_librarys_loader_gives() -> None:
+def test_the_vision_tower_equals_the_librarys_loader() -> None:
     encoder = open_encoder(MODEL / TOWER)
     picture = draw(Scene("cross", "cyan", "brown"))
     pixels = to_pixels(resize_for(picture, encoder.image_size, "center"))
@@ -92,7 +92,7 @@ def test_all_weights_are_small_enough_to_ship() -> None:
     assert sum(path.stat().st_size for path in MODEL.rglob("*") if path.is_file()) < 16 << 20
 
 
-def test_one_command_puts_the_files_into_a_web_ui(tmp_path: Path) -> None:
+def test_one_command_copies_the_files_into_a_web_ui(tmp_path: Path) -> None:
     (tmp_path / "models" / "Stable-diffusion").mkdir(parents=True)
     written = copy_to(tmp_path)
     config = json.loads((tmp_path / "models" / "Stable-diffusion" / CONFIG).read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def test_one_command_puts_the_files_into_a_web_ui(tmp_path: Path) -> None:
     assert all(path.exists() for path in written)
 
 
-def test_what_is_no_web_ui_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_no_web_ui_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         copy_to(tmp_path)
     assert ended.value.code == 2
@@ -110,7 +110,7 @@ def test_what_is_no_web_ui_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not list(tmp_path.iterdir())
 
 
-def test_the_wide_autoencoder_computes_what_the_narrow_one_does() -> None:
+def test_the_wide_autoencoder_equals_the_narrow_one() -> None:
     torch.manual_seed(0)
     plain = plain_autoencoder()
     for name, parameter in plain.named_parameters():
@@ -124,7 +124,7 @@ def test_the_wide_autoencoder_computes_what_the_narrow_one_does() -> None:
         torch.testing.assert_close(wide.decode(mean), plain.decode(mean), atol=3e-3, rtol=3e-3)
 
 
-def test_the_autoencoder_begins_as_a_mean_over_each_cell() -> None:
+def test_the_autoencoder_starts_as_the_mean_of_each_cell() -> None:
     pixels = torch.rand(2, 3, 64, 64) * 2 - 1
     with torch.no_grad():
         mean, _ = plain_autoencoder().encode(pixels)

@@ -16,8 +16,7 @@ from makers import file_of
 from PIL import Image
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
-from lib_ipadapter.faces import face_finder
-from lib_ipadapter.faces import insightface_models as room
+from lib_ipadapter.faces import face_finder, insightface_models
 from lib_ipadapter.faces.face_finder import FaceFinder, choose
 from lib_ipadapter.faces.insightface_models import CPU, CUDA, PACKS, Face, FaceModels, align, model_paths
 from lib_ipadapter.pictures.image_file import ImageFile
@@ -384,8 +383,8 @@ def test_a_missing_package_is_refused_with_a_reason(models: Path, package: str, 
     with pytest.raises(IPAdapterError) as refused:
         found_in(draw_faces((320, 320, 200)), models)
     assert f"but {package} cannot be found." in str(refused.value)
-    assert room.INSTALL_SETTING in str(refused.value)
-    assert any(label.startswith(room.INSTALL_SETTING) for label in labels())
+    assert insightface_models.INSTALL_SETTING in str(refused.value)
+    assert any(label.startswith(insightface_models.INSTALL_SETTING) for label in labels())
 
 
 def test_the_finder_gets_an_upright_picture_on_a_neutral_background(models: Path) -> None:

@@ -80,7 +80,7 @@ def given() -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(4, 4, 8, 8), torch.tensor([500] * 4), torch.randn(4, 77, 768)
 
 
-def vectors(folder: Path, image=FACE) -> Tensor:
+def face_embeddings(folder: Path, image=FACE) -> Tensor:
     """Return the face embeddings, largest face first, as the recognition model returns them."""
     found = find_faces(image, *model_paths(PACKS["buffalo_l"], [folder / "faces"]))
     return torch.tensor([face.embedding for face in found])
@@ -133,8 +133,8 @@ def test_a_whole_unet_equals_the_authors_starting_from_the_picture(unets, folder
         theirs.set_scale(weight)
         for processor in unets[1].attn_processors.values():
             processor.lora_scale = lora
-        vector = nn.functional.normalize(vectors(folder))
-        tokens = [theirs.image_proj_model(each) for each in (vector, torch.zeros_like(vector))]
+        embedding = nn.functional.normalize(face_embeddings(folder))
+        tokens = [theirs.image_proj_model(each) for each in (embedding, torch.zeros_like(embedding))]
         rows = torch.cat([context, torch.cat([tokens[0], tokens[0], tokens[1], tokens[1]])], dim=1)
         expected = unets[1](latents, steps, rows).sample
     finally:
@@ -150,7 +150,7 @@ def test_portrait_with_five_photos_equals_the_authors(unets, folder, host, given
     photos = [draw_faces((320, 320, 256), seed=seed) for seed in range(5)]
     made = sample(host, given, unit("portrait", images=[text_of(each) for each in photos], weight=0.8))
     adapter = open_adapter(folder / "portrait.safetensors")
-    each = nn.functional.normalize(torch.cat([vectors(folder, photo) for photo in photos]))
+    each = nn.functional.normalize(torch.cat([face_embeddings(folder, photo) for photo in photos]))
     cond, uncond = (project(adapter, adapter.tensors(), part).flatten(0, 1) for part in (each, torch.zeros_like(each)))
     latents, steps, context = given
     layers = {key: tensor for key, tensor in adapter.tensors().items() if key.startswith("ip_adapter.")}
@@ -186,9 +186,9 @@ def test_faceids_tokens_equal_the_authors(host, folder) -> None:
     for name, count in (("faceid.bin", 4), ("portrait.safetensors", 16)):
         theirs = MLPProjModel(768, 512, count)
         theirs.load_state_dict(proj_of(folder, name))
-        vector = nn.functional.normalize(vectors(folder))
+        embedding = nn.functional.normalize(face_embeddings(folder))
         nothing, made = tokens_of(host, name)
-        assert close(made, theirs(vector))
+        assert close(made, theirs(embedding))
         assert close(nothing, theirs(torch.zeros(1, 512)))
 
 
@@ -198,8 +198,8 @@ def test_portrait_unnorm_gets_the_embedding_without_normalisation(host, folder) 
     theirs = Resampler(128, 4, 64, 2, 16, 512, 768, 4)
     theirs.load_state_dict(proj_of(folder, "unnorm.safetensors"))
     nothing, made = tokens_of(host, "unnorm")
-    assert vectors(folder).norm() > 5
-    assert close(made, theirs(vectors(folder)[None]))
+    assert face_embeddings(folder).norm() > 5
+    assert close(made, theirs(face_embeddings(folder)[None]))
     assert close(nothing, theirs(torch.zeros(1, 1, 512)))
 
 
@@ -226,16 +226,16 @@ def test_faceid_plus_tokens_equal_diffusers(host, folder, name, shortcut, weight
     convert = UNet2DConditionLoadersMixin()._convert_ip_adapter_image_proj_to_diffusers
     theirs: Any = convert(proj_of(folder, f"{name}.bin"), low_cpu_mem_usage=False)
     theirs.shortcut, theirs.shortcut_scale = shortcut, weight
-    for tokens, vector, states in (
-        (made, nn.functional.normalize(vectors(folder)), of_face.hidden),
+    for tokens, embedding, states in (
+        (made, nn.functional.normalize(face_embeddings(folder)), of_face.hidden),
         (nothing, torch.zeros(1, 512), of_empty.hidden),
     ):
         theirs.clip_embeds = states[None]
-        assert close(tokens, theirs(vector[None])[0])
+        assert close(tokens, theirs(embedding[None])[0])
 
 
 def test_one_or_all_faces_of_a_picture_are_used(host, folder) -> None:
-    both = nn.functional.normalize(vectors(folder, TWO))
+    both = nn.functional.normalize(face_embeddings(folder, TWO))
     adapter = open_adapter(folder / "portrait.safetensors")
     expected = project(adapter, adapter.tensors(), both)
     found = find_faces(TWO, *model_paths(PACKS["buffalo_l"], [folder / "faces"]))
@@ -248,7 +248,7 @@ def test_one_or_all_faces_of_a_picture_are_used(host, folder) -> None:
 
 def test_several_pictures_of_a_person_are_concatenated_or_averaged(host, folder) -> None:
     images = [text_of(draw_faces((320, 320, 256), seed=seed)) for seed in (1, 2, 3)]
-    each = torch.cat([vectors(folder, draw_faces((320, 320, 256), seed=seed)) for seed in (1, 2, 3)])
+    each = torch.cat([face_embeddings(folder, draw_faces((320, 320, 256), seed=seed)) for seed in (1, 2, 3)])
     adapter = open_adapter(folder / "faceid.bin")
     joined = tokens_of(host, "faceid", images=images)[1:]
     assert len(joined) == 3
@@ -290,8 +290,8 @@ def separate(tensors: Mapping[str, Tensor], alpha: float | None = None, layout=S
     """Return a LoRA with the names of the separately published files."""
     made: dict[str, Tensor] = {}
     for layer in lora_layers(layout):
-        for inside, apart in zip(layer.inside, layer.separate, strict=True):
-            made[apart] = tensors[inside]
+        for inside, outside in zip(layer.inside, layer.separate, strict=True):
+            made[outside] = tensors[inside]
         if alpha is not None:
             made[layer.alpha] = torch.tensor(alpha)
     return made
@@ -319,12 +319,12 @@ def test_the_published_names_of_a_lora_match_its_layers() -> None:
         (SD, SD_ATTENTIONS, SD_WIDTHS, 768),
         (SDXL, SDXL_ATTENTIONS, SDXL_WIDTHS, 2048),
     ):
-        inside, apart = built_in_lora(widths, dim), separate_lora(attentions, dim, alpha=True)
+        inside, outside = built_in_lora(widths, dim), separate_lora(attentions, dim, alpha=True)
         of_layers = {name for layer in lora_layers(layout) for name in layer.inside}
         assert of_layers == set(inside)
-        assert {name for layer in lora_layers(layout) for name in (*layer.separate, layer.alpha)} == set(apart)
+        assert {name for layer in lora_layers(layout) for name in (*layer.separate, layer.alpha)} == set(outside)
         for layer in lora_layers(layout):
-            assert [inside[name] for name in layer.inside] == [apart[name] for name in layer.separate]
+            assert [inside[name] for name in layer.inside] == [outside[name] for name in layer.separate]
 
 
 def test_a_lora_that_does_not_fit_is_refused_with_a_reason(folder, tmp_path) -> None:

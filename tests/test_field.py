@@ -28,8 +28,8 @@ def test_fields_of_families_are_listed_by_a_family() -> None:
 @pytest.mark.parametrize("weight_type", WEIGHT_TYPES)
 def test_a_weight_has_an_effect_with_the_types_that_use_it(name: str, weight_type: str) -> None:
     unit = Unit(weight_type=weight_type)
-    acts = layer_weights(replace(unit, **{name: 0.3}), SD) != layer_weights(replace(unit, **{name: 0.6}), SD)
-    assert acts == (weight_type in FIELDS[name].when["weight_type"])
+    matters = layer_weights(replace(unit, **{name: 0.3}), SD) != layer_weights(replace(unit, **{name: 0.6}), SD)
+    assert matters == (weight_type in FIELDS[name].when["weight_type"])
 
 
 def test_a_condition_names_valid_values_of_the_other_field() -> None:

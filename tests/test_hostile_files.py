@@ -122,7 +122,7 @@ PAGES = (b"<!DOCTYPE html><html>", b"\n\n  <html>", b"\xef\xbb\xbf<html>", b"<?x
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "0 bytes"),
         *((page, "web page") for page in PAGES),
@@ -138,9 +138,9 @@ PAGES = (b"<!DOCTYPE html><html>", b"\n\n  <html>", b"\xef\xbb\xbf<html>", b"<?x
     ],
 )
 @pytest.mark.parametrize("name", ["a.safetensors", "a.bin"])
-def test_other_kinds_of_files_are_recognised(content: bytes, told: str, name: str, tmp_path: Path) -> None:
+def test_other_kinds_of_files_are_recognised(content: bytes, message: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    assert told in refusal(tmp_path / name)
+    assert message in refusal(tmp_path / name)
 
 
 def safetensors(described: object, numbers: int = 0, length: int | None = None) -> bytes:

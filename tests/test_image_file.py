@@ -1,4 +1,4 @@
-"""References: what is read and what is refused, and the way to pixels against transformers' own."""
+"""References: what is read and what is refused, and their pixels compared with transformers' preprocessing."""
 
 import base64
 import builtins
@@ -31,9 +31,9 @@ from lib_ipadapter.unit.unit import FIELDS
 FIELD = "images[3]"
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 NOTHING = (123, 117, 104)
-"""CLIP's mean colour, which normalisation turns into zeros."""
+"""CLIP's mean colour, which normalises to zeros."""
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's words on damaged files
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns about damaged files
 
 
 def text_of(content: bytes) -> str:
@@ -66,7 +66,7 @@ def levels(image: Image.Image) -> np.ndarray:
 
 
 def clip_processor(size: int) -> Callable[..., dict]:
-    """Return transformers' preprocessing by Pillow, which since version 5 is not the one by default."""
+    """Return transformers' preprocessing with Pillow, which is not the default since version 5."""
     kind = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
     return kind(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
 
@@ -90,7 +90,7 @@ SIZES = [
 
 @pytest.mark.parametrize("shape", SIZES, ids=str)
 @pytest.mark.parametrize("size", [224, 336])
-def test_pixels_are_those_of_transformers(shape: tuple[int, int], size: int) -> None:
+def test_pixels_equal_transformers(shape: tuple[int, int], size: int) -> None:
     image = picture(*shape, seed=sum(shape))
     made = to_pixels(resize_for(image, size, "center"))
     expected = clip_processor(size)(images=image, return_tensors="pt")["pixel_values"][0]
@@ -98,8 +98,8 @@ def test_pixels_are_those_of_transformers(shape: tuple[int, int], size: int) -> 
     assert (made - expected).abs().max() <= 1e-5
 
 
-def test_pixels_of_a_long_strip_are_nearly_those_of_transformers() -> None:
-    image = picture(20 * 90, 90, seed=5)  # longer than what is kept of it
+def test_pixels_of_a_long_strip_nearly_equal_transformers() -> None:
+    image = picture(20 * 90, 90, seed=5)  # longer than the part that is kept
     made = to_pixels(resize_for(image, 224, "center"))
     expected = clip_processor(224)(images=image, return_tensors="pt")["pixel_values"][0]
     assert (made - expected).abs().max() <= 2 / 255 / min(crops.CLIP_STD)  # two levels
@@ -114,7 +114,7 @@ def test_pixels_are_normalised_channel_by_channel() -> None:
     assert made[:, 1, 2].tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def test_levels_run_from_zero_to_one_and_pixels_are_these_normalised() -> None:
+def test_levels_run_from_0_to_1_and_pixels_are_normalised_levels() -> None:
     image = Image.new("RGB", (3, 2), (0, 51, 255))
     made = to_levels(image)
     assert made.shape == (3, 2, 3)
@@ -144,7 +144,7 @@ def striped(width: int, height: int) -> Image.Image:
 
 
 def inner(image: Image.Image, margin: int = 8) -> np.ndarray:
-    """Return what is out of reach of the resampling at the edges."""
+    """Return the part that resampling at the edges does not reach."""
     return levels(image)[margin:-margin, margin:-margin]
 
 
@@ -159,14 +159,14 @@ def inner(image: Image.Image, margin: int = 8) -> np.ndarray:
     ],
 )
 @pytest.mark.parametrize("side", [30, 100, 400])
-def test_a_crop_shows_the_part_that_its_name_says(crop: str, of_wide: tuple, of_tall: tuple, side: int) -> None:
+def test_a_crop_shows_the_part_that_it_names(crop: str, of_wide: tuple, of_tall: tuple, side: int) -> None:
     for image, colour in ((striped(3 * side, side), of_wide), (striped(side, 3 * side), of_tall)):
         made = resize_for(image, 224, crop)
         assert made.size == (224, 224)
         assert (abs(inner(made, 24) - colour) <= 1).all()
 
 
-def test_a_crop_keeps_the_edge_that_its_name_says() -> None:
+def test_a_crop_keeps_the_edge_that_it_names() -> None:
     wide, tall = striped(300, 200), striped(200, 300)
     for crop, image, edge in (
         ("left", wide, np.s_[50:-50, :5]),
@@ -178,7 +178,7 @@ def test_a_crop_keeps_the_edge_that_its_name_says() -> None:
         assert (abs(levels(resize_for(image, 224, crop))[edge] - ends) <= 1).all()
 
 
-def test_padding_shows_the_whole_picture_between_bars_that_normalise_to_nothing() -> None:
+def test_padding_shows_the_whole_picture_between_bars_that_normalise_to_zero() -> None:
     for image, turn in ((striped(300, 100), False), (striped(100, 300), True)):
         made = resize_for(image, 224, "pad")
         assert made.size == (224, 224)
@@ -189,7 +189,7 @@ def test_padding_shows_the_whole_picture_between_bars_that_normalise_to_nothing(
             assert (abs(seen[80:144, column] - colour) <= 1).all()
         assert pixels[:, :74].abs().max() <= 0.5 / 255 / min(crops.CLIP_STD)  # half a level
         assert pixels[:, -75:].abs().max() <= 0.5 / 255 / min(crops.CLIP_STD)
-        assert (abs(seen[75:148, :60] - RED) <= 40).all()  # the picture begins where the bar ends
+        assert (abs(seen[75:148, :60] - RED) <= 40).all()  # the picture starts where the bar ends
 
 
 def test_squashing_shows_the_whole_picture_without_bars() -> None:
@@ -202,12 +202,12 @@ def test_squashing_shows_the_whole_picture_without_bars() -> None:
 
 
 @pytest.mark.parametrize("crop", CROPS)
-def test_of_a_square_every_crop_is_the_same(crop: str) -> None:
+def test_every_crop_of_a_square_is_the_same(crop: str) -> None:
     image = picture(96, 96, seed=3)
     assert resize_for(image, 224, crop).tobytes() == resize_for(image, 224, "center").tobytes()
 
 
-def test_the_crops_are_those_that_a_unit_can_name() -> None:
+def test_every_crop_of_a_unit_is_tested() -> None:
     assert sorted(CROPS) == sorted(FIELDS["crop"].kind.options)
 
 
@@ -228,7 +228,7 @@ def test_extreme_strips_are_resized_without_growing_huge(
     assert max(made) <= MAX_ASPECT * 224
 
 
-def test_a_crop_of_a_strip_shows_the_end_that_its_name_says() -> None:
+def test_a_crop_of_a_strip_shows_the_end_that_it_names() -> None:
     wide, tall = striped(21000, 2), striped(2, 21000)
     for crop, of_wide, of_tall in (
         ("left", RED, GREEN),
@@ -244,7 +244,7 @@ def test_a_crop_of_a_strip_shows_the_end_that_its_name_says() -> None:
 # Kinds of files
 
 
-def test_transparency_shows_what_says_nothing() -> None:
+def test_transparency_shows_the_neutral_colour() -> None:
     image = Image.new("RGBA", (3, 1))
     for x, colour in enumerate([(255, 0, 0, 255), (255, 0, 0, 0), (255, 0, 0, 102)]):
         image.putpixel((x, 0), colour)
@@ -256,7 +256,7 @@ def test_transparency_shows_what_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("crop", CROPS)
-def test_what_is_transparent_normalises_to_nothing(crop: str) -> None:
+def test_transparent_parts_normalise_to_zero(crop: str) -> None:
     image = Image.new("RGBA", (50, 40), (200, 10, 90, 0))
     pixels = to_pixels(resize_for(decode(FIELD, file_of(image)), 32, crop))
     assert pixels.abs().max() <= 0.5 / 255 / min(crops.CLIP_STD)  # half a level
@@ -277,7 +277,7 @@ def test_a_palette_keeps_its_colours_and_its_transparency() -> None:
         assert abs(levels(decode(FIELD, content))[0] - colours).max() <= 1, kind
 
 
-def test_a_transparent_colour_of_a_picture_without_a_palette_shows_what_says_nothing() -> None:
+def test_a_transparent_colour_without_a_palette_shows_the_neutral_colour() -> None:
     image = Image.new("RGB", (2, 1), RED)
     image.putpixel((1, 0), BLUE)
     assert levels(decode(FIELD, file_of(image, transparency=BLUE)))[0].tolist() == [list(RED), list(NOTHING)]
@@ -286,7 +286,7 @@ def test_a_transparent_colour_of_a_picture_without_a_palette_shows_what_says_not
     assert levels(decode(FIELD, file_of(grey, transparency=90)))[0].tolist() == [[40] * 3, list(NOTHING)]
 
 
-def test_grey_with_alpha_shows_what_says_nothing() -> None:
+def test_grey_with_alpha_shows_the_neutral_colour() -> None:
     image = Image.new("LA", (2, 1), (100, 255))
     image.putpixel((1, 0), (100, 51))
     made = levels(decode(FIELD, file_of(image)))[0]
@@ -316,7 +316,7 @@ def test_one_bit_is_black_and_white() -> None:
         ((0, 255, 255, 0), RED),
     ],
 )
-def test_inks_become_colours(inks: tuple, colour: tuple) -> None:
+def test_cmyk_becomes_rgb(inks: tuple, colour: tuple) -> None:
     image = Image.new("CMYK", (16, 16), inks)
     assert (levels(decode(FIELD, file_of(image, "TIFF"))) == colour).all()
     assert (abs(levels(decode(FIELD, file_of(image, "JPEG", quality=95))) - colour) <= 3).all()
@@ -331,12 +331,12 @@ def test_sixteen_bits_are_scaled_to_eight() -> None:
             assert (levels(decode(FIELD, file_of(image, form))) == expected).all(), (kind, form)
 
 
-def test_whole_numbers_beyond_sixteen_bits_are_black_and_white() -> None:
+def test_integers_beyond_sixteen_bits_are_black_and_white() -> None:
     image = Image.fromarray(np.array([[-5, 70000, 2**31 - 1]], dtype=np.int32))
     assert levels(decode(FIELD, file_of(image, "TIFF")))[0, :, 0].tolist() == [0, 255, 255]
 
 
-def test_floats_run_to_one_or_to_255() -> None:
+def test_floats_run_to_1_or_to_255() -> None:
     ramp = np.linspace(0, 1, 997, dtype=np.float32)[None]
     expected = np.floor(ramp[0].astype(np.float64) * 255 + 0.5)
     to_one = levels(decode(FIELD, file_of(Image.fromarray(ramp), "TIFF")))[0, :, 1]
@@ -346,13 +346,13 @@ def test_floats_run_to_one_or_to_255() -> None:
     assert to_one[[0, -1]].tolist() == to_255[[0, -1]].tolist() == [0, 255]
 
 
-def test_floats_that_are_no_numbers_do_no_harm() -> None:
+def test_nan_and_infinity_do_no_harm() -> None:
     image = Image.fromarray(np.array([[np.nan, np.inf, -np.inf, 0.5]], dtype=np.float32))
     assert decode(FIELD, file_of(image, "TIFF")).size == (4, 1)
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_a_moving_picture_the_first_frame_is_taken(form: str) -> None:
+def test_the_first_frame_of_an_animation_is_used(form: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE, GREEN)]
     options = {"lossless": True} if form == "WEBP" else {}
     content = file_of(frames[0], form, save_all=True, append_images=frames[1:], **options)
@@ -360,7 +360,7 @@ def test_of_a_moving_picture_the_first_frame_is_taken(form: str) -> None:
     assert (levels(decode(FIELD, content)) == RED).all()
 
 
-# EXIF, 4.6.4: where the first row and the first column of the file are in the upright picture.
+# EXIF, 4.6.4: the sides of the upright picture at which the file's first row and first column are.
 SIDES = {
     1: ("top", "left"),
     2: ("top", "right"),
@@ -374,7 +374,7 @@ SIDES = {
 
 
 def laid(upright: np.ndarray, orientation: int) -> Image.Image:
-    """Return a picture as a camera held in this way would store it."""
+    """Return a picture as a camera held with this orientation would store it."""
     row, column = SIDES[orientation]
     stored = upright if row in ("top", "bottom") else upright.transpose(1, 0, 2)
     stored = stored[::-1] if row in ("bottom", "right") else stored
@@ -401,7 +401,9 @@ def exif(orientation: int, **more: str) -> Image.Exif:
         ("JPEG", {"quality": 95, "subsampling": 0}, 24),
     ],
 )
-def test_a_picture_is_turned_as_its_exif_says(orientation: int, form: str, options: dict, tolerance: int) -> None:
+def test_a_picture_is_turned_by_its_exif_orientation(
+    orientation: int, form: str, options: dict, tolerance: int
+) -> None:
     upright = np.asarray(picture(32, 24, seed=1))
     content = file_of(laid(upright, orientation), form, exif=exif(orientation), **options)
     made = levels(decode(FIELD, content))
@@ -419,11 +421,11 @@ DAMAGED_EXIF = [
     b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0\0\0\0\0",
 ]
 CASES = [(damage, form) for damage in DAMAGED_EXIF for form in ("JPEG", "PNG", "WEBP")]
-CASES.remove((b"Exif\0\0MM\0*", "JPEG"))  # Pillow 9.5 itself cannot open this one
+CASES.remove((b"Exif\0\0MM\0*", "JPEG"))  # Pillow 9.5 cannot open this one
 
 
 @pytest.mark.parametrize(("damage", "form"), CASES)
-def test_a_picture_with_damaged_exif_is_read_as_it_lies(damage: bytes, form: str) -> None:
+def test_a_picture_with_damaged_exif_is_read_without_turning(damage: bytes, form: str) -> None:
     image = picture(20, 10)
     content = file_of(image, form, exif=damage)
     assert damage[6:] in content
@@ -431,9 +433,9 @@ def test_a_picture_with_damaged_exif_is_read_as_it_lies(damage: bytes, form: str
     assert decode(FIELD, content).tobytes() == expected.tobytes()
 
 
-def test_a_picture_is_turned_though_another_tag_of_its_exif_is_nonsense() -> None:
+def test_a_picture_is_turned_even_if_another_exif_tag_is_invalid() -> None:
     upright = np.asarray(picture(32, 24, seed=1))
-    # a width that is a text: Pillow reads that, and cannot write it when it makes the picture upright itself
+    # a width that is text: Pillow reads it, but fails to write it in `exif_transpose`
     damaged = exif(6, maker="maker").tobytes().replace(b"\x01\x0f\0\x02", b"\x01\0\0\x02")
     made = levels(decode(FIELD, file_of(laid(upright, 6), "PNG", exif=damaged)))
     assert (made == upright).all()
@@ -442,7 +444,7 @@ def test_a_picture_is_turned_though_another_tag_of_its_exif_is_nonsense() -> Non
 # Texts
 
 
-def test_a_picture_is_the_same_as_bare_base64_as_a_data_url_and_in_lines() -> None:
+def test_plain_base64_data_urls_and_wrapped_lines_give_the_same_picture() -> None:
     content = file_of(picture(40, 30))
     texts = [
         text_of(content),
@@ -455,7 +457,7 @@ def test_a_picture_is_the_same_as_bare_base64_as_a_data_url_and_in_lines() -> No
         "\n".join(textwrap.wrap(text_of(content), 100)),
         f"\n{text_of(content)}",
     ]
-    assert len(content) % 57  # so that the last line is a short one
+    assert len(content) % 57  # so that the last line is short
     for text in texts:
         read = read_image_file(FIELD, text)
         assert read.content == content
@@ -488,19 +490,19 @@ NO_BASE64 = {
 
 
 @pytest.mark.parametrize("kind", NO_BASE64)
-def test_what_is_no_base64_is_refused(kind: str) -> None:
+def test_text_that_is_not_base64_is_refused(kind: str) -> None:
     error = refused(lambda: load(NO_BASE64[kind]))
     assert "base64" in error.sentence
 
 
 @pytest.mark.parametrize("address", ["https://example.com/a.png", "http://a", "HTTPS://EXAMPLE.COM/A.PNG", "file:///a"])
-def test_an_address_is_refused_as_one(address: str) -> None:
+def test_an_address_is_refused_as_an_address(address: str) -> None:
     assert "URLs are not fetched" in refused(lambda: load(address)).sentence
 
 
 def test_a_path_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names = ["picture.png", "pictures", "abcd/efgh", "abcdefg=", "YWJj"]  # the last four are base64, too
+    names = ["picture.png", "pictures", "abcd/efgh", "abcdefg=", "YWJj"]  # the last four are also base64
     for name in names:
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_bytes(file_of(picture()))
@@ -517,11 +519,11 @@ def test_a_path_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             refused(lambda text=text: load(text))
 
 
-# Files that are no pictures, too large or damaged
+# Files that are not pictures, too large or damaged
 
 
 def png(width: int, height: int, pixels: bytes = b"") -> bytes:
-    """Return a PNG file in grey; its header may promise more than it holds."""
+    """Return a grey PNG file, whose header can promise more than the file holds."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -559,7 +561,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(
     assert "smaller picture" in error.sentence
 
 
-def test_the_limit_itself_is_no_huge_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_of_exactly_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     content = png(12, 10, bytes(13 * 10))
     monkeypatch.setattr(reference, "MAX_PIXELS", 120)
     assert decode(FIELD, content).size == (12, 10)
@@ -567,7 +569,7 @@ def test_the_limit_itself_is_no_huge_picture(monkeypatch: pytest.MonkeyPatch) ->
     assert "12×10 pixels; at most 119" in refused(lambda: decode(FIELD, content)).sentence
 
 
-def test_a_picture_that_does_not_fit_into_memory_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_does_not_fit_into_memory_is_refused_as_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_large(_: Image.Image) -> None:
         raise MemoryError
 
@@ -575,7 +577,7 @@ def test_a_picture_that_does_not_fit_into_memory_is_too_large(monkeypatch: pytes
     assert "pixels" in refused(lambda: decode(FIELD, file_of(picture()))).sentence
 
 
-def test_transparency_that_does_not_fit_into_memory_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transparency_that_does_not_fit_into_memory_is_refused_as_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_large(*_: Image.Image) -> None:
         raise MemoryError
 
@@ -602,13 +604,13 @@ NO_PICTURES = {
 
 
 @pytest.mark.parametrize("kind", NO_PICTURES)
-def test_what_is_no_picture_is_refused(kind: str) -> None:
+def test_a_file_that_is_no_picture_is_refused(kind: str) -> None:
     error = refused(lambda: load(text_of(NO_PICTURES[kind])))
-    assert "0x" not in error.sentence  # no address of an object
+    assert "0x" not in error.sentence  # no object's address
     assert error.value == f"{len(NO_PICTURES[kind])} bytes"
 
 
-def test_no_program_is_started_for_a_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_program_is_started_for_a_postscript_file(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args: started.append(args))
     assert Image.open(io.BytesIO(EPS)).format == "EPS"
@@ -635,7 +637,7 @@ def test_a_picture_cut_short_is_refused(form: str, part: float) -> None:
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Return a file with some bytes changed, left out or put in, most of them near its beginning."""
+    """Return a file with some bytes changed, removed or added, most of them near its start."""
     made = bytearray(content)
     for _ in range(chance.choice((1, 1, 2, 4, 16))):
         place = chance.randrange(min(len(made), 200) if chance.random() < 0.7 else len(made))
@@ -657,15 +659,15 @@ def is_picture(content: bytes) -> bool:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_damaged_file_is_a_picture_or_refused_and_nothing_else(form: str) -> None:
+def test_a_damaged_file_is_read_or_refused(form: str) -> None:
     content = file_of(picture(24, 18), form, **FORMS[form])
     chance = random.Random(form)
     pictures = sum(is_picture(damaged(content, chance)) for _ in range(400))
-    assert 0 < pictures < 400  # so that both ways were gone
+    assert 0 < pictures < 400  # both outcomes occurred
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_file_cut_anywhere_is_a_picture_or_refused_and_nothing_else(form: str) -> None:
+def test_a_file_cut_anywhere_is_read_or_refused(form: str) -> None:
     content = file_of(picture(24, 18), form, **FORMS[form])
     pictures = [is_picture(content[:length]) for length in range(0, len(content), 7)]
     assert not any(pictures[: len(pictures) // 4])
@@ -680,7 +682,7 @@ def brightness(content: bytes) -> np.ndarray:
     return np.asarray(mask)
 
 
-def test_a_mask_is_its_brightness_from_zero_to_one() -> None:
+def test_a_mask_is_its_brightness_from_0_to_1() -> None:
     every = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
     for image in (every, every.convert("RGB"), every.convert("RGBA"), every.convert("LA")):
         made = brightness(file_of(image))
@@ -690,7 +692,7 @@ def test_a_mask_is_its_brightness_from_zero_to_one() -> None:
         assert made.max() == 1
 
 
-def test_colours_of_a_mask_count_as_bright_as_they_look() -> None:
+def test_colours_of_a_mask_count_by_their_luma() -> None:
     image = Image.new("RGB", (4, 1))
     for x, colour in enumerate((RED, GREEN, BLUE, (255, 255, 0))):
         image.putpixel((x, 0), colour)
@@ -720,7 +722,7 @@ def test_transparent_colours_of_a_mask_are_black() -> None:
     assert brightness(file_of(grey))[0].tolist() == pytest.approx([1.0, 0.2], abs=1 / 255)
 
 
-def test_deep_and_shallow_masks_run_from_zero_to_one_too() -> None:
+def test_masks_of_every_depth_run_from_0_to_1() -> None:
     deep = Image.fromarray(np.array([[0, 13107, 65535]], dtype=np.uint16))
     for form in ("PNG", "TIFF"):
         assert brightness(file_of(deep, form))[0].tolist() == pytest.approx([0.0, 0.2, 1.0])
@@ -746,14 +748,14 @@ def test_deep_and_shallow_masks_run_from_zero_to_one_too() -> None:
     ],
     ids=str,
 )
-def test_a_mask_keeps_at_most_so_many_pixels_a_side_and_its_shape(size: tuple[int, int], kept: tuple[int, int]) -> None:
+def test_a_large_mask_is_shrunk_and_keeps_its_aspect_ratio(size: tuple[int, int], kept: tuple[int, int]) -> None:
     assert MAX_MASK_SIDE == 1024
     made = decode_mask(FIELD, file_of(Image.new("L", size, 255)))
     assert made.size == kept
     assert made.getextrema() == (1.0, 1.0)
 
 
-def test_a_large_mask_is_shrunk_to_the_mean_of_what_each_pixel_covers() -> None:
+def test_a_pixel_of_a_shrunk_mask_is_the_mean_over_its_area() -> None:
     levels = np.zeros((2048, 2048), dtype=np.uint8)
     levels[:, :1000] = 255
     levels[512:1024, 1536:][::2] = 255  # every other row
@@ -764,7 +766,7 @@ def test_a_large_mask_is_shrunk_to_the_mean_of_what_each_pixel_covers() -> None:
 
 
 @pytest.mark.parametrize("orientation", SIDES)
-def test_a_mask_is_turned_as_its_exif_says(orientation: int) -> None:
+def test_a_mask_is_turned_by_its_exif_orientation(orientation: int) -> None:
     upright = np.asarray(picture(32, 24, seed=1).convert("L").convert("RGB"))
     made = brightness(file_of(laid(upright, orientation), "PNG", exif=exif(orientation)))
     assert made.shape == (24, 32)
@@ -772,14 +774,14 @@ def test_a_mask_is_turned_as_its_exif_says(orientation: int) -> None:
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_a_moving_mask_the_first_frame_is_taken(form: str) -> None:
+def test_the_first_frame_of_an_animated_mask_is_used(form: str) -> None:
     frames = [Image.new("L", (8, 8), level) for level in (255, 0, 128)]
     options = {"lossless": True} if form == "WEBP" else {}
     assert (brightness(file_of(frames[0], form, save_all=True, append_images=frames[1:], **options)) == 1).all()
 
 
 @pytest.mark.parametrize("kind", [*NO_PICTURES, *HUGE])
-def test_a_mask_is_refused_as_a_picture_is(kind: str) -> None:
+def test_a_mask_is_refused_like_a_picture(kind: str) -> None:
     content = (NO_PICTURES | HUGE)[kind]
     refusals = [refused(lambda read=read: read(FIELD, content)) for read in (decode, decode_mask)]
     assert refusals[0].sentence == refusals[1].sentence
@@ -787,7 +789,7 @@ def test_a_mask_is_refused_as_a_picture_is(kind: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_damaged_mask_is_a_mask_where_it_is_a_picture_and_refused_elsewhere(form: str) -> None:
+def test_a_damaged_mask_is_read_exactly_if_it_is_read_as_a_picture(form: str) -> None:
     content = file_of(picture(24, 18), form, **FORMS[form])
     chance = random.Random(form)
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""Measures of a picture: each must move as the fault does that it stands for, and be right where that is known."""
+"""Measures of a picture: each follows the fault that it measures, and is correct where the value is known."""
 
 import io
 import itertools
@@ -15,7 +15,7 @@ from lib_ipadapter.review.thresholds import advice_on
 
 
 def drawn(seed: int = 0, size: int = 224) -> Image.Image:
-    """Return a picture of edges of all kinds, thin lines among them, on a smooth ground."""
+    """Return a picture with many kinds of edges, including thin lines, on a smooth background."""
     made = picture(size, size, seed).filter(ImageFilter.GaussianBlur(2))
     draw, places = ImageDraw.Draw(made), np.random.default_rng(seed)
     for _ in range(40):
@@ -37,14 +37,14 @@ def test_blur_lowers_the_sharpness(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_smaller_picture_is_less_sharp_at_the_size_that_is_seen(seed: int) -> None:
+def test_a_smaller_picture_is_less_sharp_at_the_encoders_size(seed: int) -> None:
     whole = drawn(seed)
     shrunk = [whole.resize((side, side), Image.Resampling.BICUBIC) for side in (224, 160, 112, 80, 48)]
     seen = [each.resize((224, 224), Image.Resampling.BICUBIC) for each in shrunk]
     assert falling([sharpness(levels_of(each)) for each in seen])
 
 
-def test_sharpness_is_the_published_one() -> None:
+def test_sharpness_equals_the_published_measure() -> None:
     """Crété-Roffet and others 2007, equations 1 to 6, pixel by pixel."""
     levels = levels_of(drawn(1, 40))
     height, width = levels.shape
@@ -84,7 +84,7 @@ def test_sharpness_depends_neither_on_contrast_nor_on_brightness(factor: float, 
     assert sharpness(levels * factor + more) == pytest.approx(sharpness(levels), abs=1e-6)
 
 
-def test_contrast_is_the_deviation_of_the_brightness() -> None:
+def test_contrast_is_the_standard_deviation_of_the_brightness() -> None:
     board = Image.fromarray((np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8))
     assert contrast(levels_of(board)) == 0.5
     lower = [ImageEnhance.Contrast(drawn()).enhance(factor) for factor in (1, 0.7, 0.4, 0.1)]
@@ -113,7 +113,7 @@ def test_a_jpegs_quality_is_read_from_its_tables(quality: int) -> None:
     assert abs(found - quality) <= (1 if quality > 3 else 2), "several low ones have the same table"
 
 
-def test_a_jpeg_with_tables_of_its_own_has_a_quality_near_theirs() -> None:
+def test_a_jpeg_with_custom_tables_has_a_similar_quality() -> None:
     qualities = [
         jpeg_quality(file_of(drawn(), "JPEG", qtables=preset)) for preset in ("web_low", "web_medium", "web_maximum")
     ]
@@ -127,7 +127,7 @@ def test_other_files_have_no_quality() -> None:
 
 
 def flat_drawing(seed: int) -> Image.Image:
-    """Return shapes of one colour each on a plain ground, as drawing programs save them."""
+    """Return shapes of one colour each on a plain background, as drawing programs save them."""
     places = np.random.default_rng(seed)
     made = Image.new("RGB", (512, 475), tuple(places.integers(180, 256, 3).tolist()))
     draw = ImageDraw.Draw(made)
@@ -145,7 +145,7 @@ def test_a_flat_drawing_shows_no_compression(seed: int) -> None:
 
 
 @pytest.mark.parametrize("cut", [(0, 0), (3, 5)], ids=["whole", "cut"])
-def test_compression_shows_at_the_blocks_edges(cut: tuple[int, int]) -> None:
+def test_compression_is_measured_at_the_blocks_edges(cut: tuple[int, int]) -> None:
     whole = drawn(3).filter(ImageFilter.GaussianBlur(1))
     measured = [blockiness(levels_of(whole))]
     for quality in (90, 70, 50, 30, 20, 10):

@@ -81,7 +81,7 @@ def sample(host: SmallHost, given, *units: dict[str, Any]) -> Tensor:
         host.run.eject()
 
 
-def vectors(folder: Path, pack: str, image=FACE) -> Tensor:
+def face_embeddings(folder: Path, pack: str, image=FACE) -> Tensor:
     """Return the face embeddings, largest face first, as the recognition model returns them."""
     found = find_faces(image, *model_paths(PACKS[pack], [folder / "faces"]))
     return torch.tensor([face.embedding for face in found])
@@ -108,10 +108,10 @@ def authors_resampler(folder: Path) -> nn.Module:
 @pytest.mark.parametrize("weight", [0.8, 1.0, -0.5])
 def test_a_whole_unet_equals_the_authors_starting_from_the_picture(host, folder, unet, given, weight: float) -> None:
     made = sample(host, given, unit(weight=weight))
-    vector = vectors(folder, "antelopev2").reshape([1, -1, 512])
-    assert vector.norm() > 5, "the vector is to be used as it is, so its length must not be 1 by chance"
+    embedding = face_embeddings(folder, "antelopev2").reshape([1, -1, 512])
+    assert embedding.norm() > 5, "the embedding is to be used as it is, so its length must not be 1 by chance"
     with torch.no_grad():
-        tokens = authors_resampler(folder)(torch.cat([vector, torch.zeros_like(vector)]))
+        tokens = authors_resampler(folder)(torch.cat([embedding, torch.zeros_like(embedding)]))
     layers = {k: t for k, t in open_adapter(folder / "ip-adapter.bin").tensors().items() if k.startswith("ip_adapter.")}
     latents, steps, context = given
     before = dict(unet.unet.attn_processors)

@@ -30,7 +30,7 @@ pytest.importorskip("diffusers", reason="diffusers, an oracle, is not installed 
 
 from face_models import draw_faces, write_pack
 from makers import text_of
-from test_instantid import CONTEXT, TOKENS, authors_resampler, close, vectors
+from test_instantid import CONTEXT, TOKENS, authors_resampler, close, face_embeddings
 from unets import AsLdm, diffusers_sdxl, shuffle_zeros
 
 from lib_ipadapter.faces.insightface_models import PACKS
@@ -210,7 +210,7 @@ def tokens(folder: Path) -> dict[str, Tensor]:
     """The authors' tokens of two faces, and of none: (tokens, context dim) each."""
     theirs = authors_resampler(folder)
     with torch.no_grad():
-        made = {name: theirs(vectors(folder, "antelopev2", each)[None])[0] for name, each in PERSONS.items()}
+        made = {name: theirs(face_embeddings(folder, "antelopev2", each)[None])[0] for name, each in PERSONS.items()}
         return made | {"none": theirs(torch.zeros(1, 1, 512))[0]}
 
 
@@ -417,11 +417,11 @@ def test_in_a_web_ui_each_row_gets_its_face_in_any_order_of_loading(
         assert ENTRY_OF_THE_EXTENSION in vars(watching)
         double.generate(Asked(args={}))
         assert ENTRY_OF_THE_EXTENSION not in vars(watching)
-    vector = vectors(folder, "antelopev2")
+    embedding = face_embeddings(folder, "antelopev2")
     projector = FaceResampler.of_shapes({key: tuple(tensor.shape) for key, tensor in tensors.items()})
     projector.load_state_dict({k.removeprefix("image_proj."): t for k, t in tensors.items() if "image_proj." in k})
     with torch.no_grad():
-        face, none = projector(torch.cat([vector, torch.zeros_like(vector)]))
+        face, none = projector(torch.cat([embedding, torch.zeros_like(embedding)]))
     prompt = contexts([p.prompt])[0]
     fed = [call for call in watching.calls if call[1] != []]
     assert len(fed) == {"together": 2, "separate": 4, "hires": 4, "batches": 4}[way]

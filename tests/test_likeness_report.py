@@ -43,7 +43,7 @@ class P:
         self.extra_generation_params: dict[str, Any] = {f"IP-Adapter {number}": "Adapter: a" for number in (1, 2)}
 
     @property
-    def told(self) -> dict[str, Any]:
+    def results(self) -> dict[str, Any]:
         return {key: value for key, value in self.extra_generation_params.items() if key.endswith("likeness")}
 
 
@@ -137,8 +137,8 @@ def test_the_likeness_equals_insightfaces_cosine(report: LikenessReport, folder:
         p = P()
         compare(report, p, made, unit(ANNA))
         (expected,) = own(folder, made, ANNA)[0]
-        assert p.told == {"IP-Adapter 1 likeness": [f"{expected:.2f}"]}
-    assert p.told != {"IP-Adapter 1 likeness": ["1.00"]}
+        assert p.results == {"IP-Adapter 1 likeness": [f"{expected:.2f}"]}
+    assert p.results != {"IP-Adapter 1 likeness": ["1.00"]}
 
 
 def test_each_family_is_compared_by_its_own_face_models(report: LikenessReport, folder: Path) -> None:
@@ -154,7 +154,7 @@ def test_faces_are_reported_by_size_and_with_their_best_reference(report: Likene
     p = P()
     compare(report, p, made, unit(ANNA, BERT))
     best = [max(row) for row in np.hstack([own(folder, made, each) for each in (ANNA, BERT)]).tolist()]
-    assert p.told == {"IP-Adapter 1 likeness": [" ".join(f"{each:.2f}" for each in best)]}
+    assert p.results == {"IP-Adapter 1 likeness": [" ".join(f"{each:.2f}" for each in best)]}
 
 
 @pytest.mark.parametrize("how", ["masks", "reference masks", "region"])
@@ -176,9 +176,9 @@ def test_a_face_is_compared_with_the_references_of_its_region(report: LikenessRe
     rows = rows_of(p.__dict__[RUN].found)
     assert len(rows) == 2
     assert all(row[LIKENESS] > 0.97 for row in rows), "each stands in its own place"
-    told = {(order[row["face"]], row["unit"], row["reference"]) for row in rows}
+    compared = {(order[row["face"]], row["unit"], row["reference"]) for row in rows}
     assert (
-        told
+        compared
         == {
             "masks": {("right", 1, 1), ("left", 2, 1)},
             "reference masks": {("right", 1, 1), ("left", 1, 2)},
@@ -198,10 +198,10 @@ def test_with_a_reference_for_each_picture_each_is_compared_with_its_own(report:
 def test_a_picture_without_a_face_is_reported(report: LikenessReport) -> None:
     p = P()
     compare(report, p, picture(200, 200), unit(ANNA))
-    assert p.told == {"IP-Adapter 1 likeness": ["no face"]}
+    assert p.results == {"IP-Adapter 1 likeness": ["no face"]}
     assert report.host.comments[1].startswith("Picture 1, unit 1: no face. Low: ")
     compare(report, p, side_by_side(ANNA, picture(640, 640)), unit(ANNA, mask=half(1)))
-    assert p.told == {"IP-Adapter 1 likeness": ["no face in its region"]}
+    assert p.results == {"IP-Adapter 1 likeness": ["no face in its region"]}
 
 
 def test_the_next_batch_starts_a_new_list(report: LikenessReport) -> None:
@@ -337,7 +337,7 @@ def test_a_run_writes_one_file_with_a_row_per_face_and_no_embedding(
     )
     assert not rows[2][LIKENESS]
     assert all(not isinstance(value, (list, dict)) for row in rows for value in row.values())
-    assert len(text) < 1500, "a vector has 512 numbers"
+    assert len(text) < 1500, "an embedding has 512 numbers"
 
 
 def test_files_of_the_same_second_do_not_replace_each_other(
@@ -418,16 +418,16 @@ def test_a_picture_is_kept_if_its_likeness_cannot_be_reported(report: LikenessRe
 
 
 def test_the_parameters_are_not_a_unit_and_are_replaced_by_the_next_generation() -> None:
-    told = {"IP-Adapter 1 likeness": "0.62", "IP-Adapter 1": "Adapter: a", "Size": "1x1"}
-    assert set(restored_units(told, lambda _: None)) == {1}
-    assert without_units(told) == {"Size": "1x1"}
+    parameters = {"IP-Adapter 1 likeness": "0.62", "IP-Adapter 1": "Adapter: a", "Size": "1x1"}
+    assert set(restored_units(parameters, lambda _: None)) == {1}
+    assert without_units(parameters) == {"Size": "1x1"}
 
 
 def test_cosines_do_not_depend_on_the_norm_of_embeddings(folder: Path) -> None:
     from lib_ipadapter.faces.insightface_models import Face
 
-    def face(*vector: float) -> Face:
-        return Face((0, 0, 9, 9), ((0.0, 0.0),) * 5, 0.9, vector)
+    def face(*embedding: float) -> Face:
+        return Face((0, 0, 9, 9), ((0.0, 0.0),) * 5, 0.9, embedding)
 
     made = cosines([face(3, 0, 0), face(0, 2, 0)], [face(1, 1, 0)])
     assert made.tolist() == [[pytest.approx(0.5**0.5)], [pytest.approx(0.5**0.5)]]

@@ -132,7 +132,7 @@ def test_a_missing_lora_is_refused_if_requested_and_otherwise_a_warning(files, u
 PHOTOS = [draw_faces((320, 320, 256), seed=seed) for seed in range(10)]
 
 
-def vectors(files: Path, pack: str, count: int) -> torch.Tensor:
+def face_embeddings(files: Path, pack: str, count: int) -> torch.Tensor:
     paths = model_paths(PACKS[pack], [files / "faces"])
     return torch.tensor([find_faces(each, *paths)[0].embedding for each in PHOTOS[:count]])
 
@@ -173,9 +173,9 @@ def test_several_photos_of_a_person_equal_the_authors_concatenated_tokens(files,
     theirs = authors_projector(files, kind)
     with torch.no_grad():
         if kind == "instantid":
-            expected = theirs(vectors(files, ["antelopev2", "antelopev2"][0], count)[:, None])
+            expected = theirs(face_embeddings(files, ["antelopev2", "antelopev2"][0], count)[:, None])
         else:
-            expected = theirs(nn.functional.normalize(vectors(files, "buffalo_l", count)))
+            expected = theirs(nn.functional.normalize(face_embeddings(files, "buffalo_l", count)))
     assert made.shape == (1 + count, KINDS[kind][1], CONTEXT)
     assert torch.allclose(made[1:], expected, atol=1e-5)
 
@@ -185,7 +185,7 @@ def test_ten_photos_of_a_person_are_averaged_by_their_weights(files, unet, kind:
     weights = [0.1 * (i + 1) for i in range(10)]
     images = [{"image": text_of(each), "weight": weight} for each, weight in zip(PHOTOS, weights, strict=True)]
     _, made = image_tokens(files, unet, kind, images, combine="average")
-    seen = vectors(files, "antelopev2", 10) if kind == "instantid" else vectors(files, "buffalo_l", 10)
+    seen = face_embeddings(files, "antelopev2", 10) if kind == "instantid" else face_embeddings(files, "buffalo_l", 10)
     seen = seen if kind == "instantid" else nn.functional.normalize(seen)
     mean = (seen * torch.tensor(weights)[:, None]).sum(dim=0, keepdim=True) / sum(weights)
     theirs = authors_projector(files, kind)

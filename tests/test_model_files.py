@@ -1,4 +1,4 @@
-"""Files are found below folders, opened once, and chosen by whatever name people and metadata have for them."""
+"""Files are found below folders, opened once, and chosen by any common spelling of their name."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ CONTROLNET: Shapes = {"control_model.input_hint_block.0.weight": (16, 3, 3, 3)}
 
 
 def tower(width: int, projection: int, side: int = 16) -> Shapes:
-    """Return a vision tower in the Hugging Face layout, with two layers and `side` patches a side."""
+    """Return a vision tower in the Hugging Face layout, with two layers and `side` patches per side."""
     made: Shapes = {
         "vision_model.embeddings.class_embedding": (width,),
         "vision_model.embeddings.patch_embedding.weight": (width, 3, 14, 14),
@@ -34,7 +34,7 @@ def tower(width: int, projection: int, side: int = 16) -> Shapes:
 
 H, BIG_G, L, L336 = tower(1280, 1024), tower(1664, 1280), tower(1024, 768), tower(1024, 768, side=24)
 G = tower(1408, 1024)
-"""ViT-g/14, no adapter's encoder, though its image embedding is as wide as ViT-H's"""
+"""ViT-g/14, which no adapter uses, though its image embedding is as wide as ViT-H's."""
 
 
 def put(path: Path, shapes: Shapes = BASE) -> Path:
@@ -79,7 +79,7 @@ def refusal(library: ModelFiles, name: str) -> str:
         "  ip-adapter_sd15.v1  ",
     ],
 )
-def test_a_file_answers_to_every_spelling_of_its_name(name: str, models: Path, library: ModelFiles) -> None:
+def test_a_file_is_found_by_every_spelling_of_its_name(name: str, models: Path, library: ModelFiles) -> None:
     wanted = put(models / "sd" / "ip-adapter_sd15.v1.safetensors")
     put(models / "sd" / "ip-adapter_sd15.safetensors")
     assert chosen(library, name) == wanted
@@ -91,7 +91,7 @@ def test_a_part_of_a_name_is_not_the_name(name: str, models: Path, library: Mode
     assert "was not found" in refusal(library, name)
 
 
-def test_several_files_that_fit_are_all_named(models: Path, library: ModelFiles) -> None:
+def test_several_matching_files_are_all_named(models: Path, library: ModelFiles) -> None:
     for name in ("one/plus.bin", "two/plus.bin", "two/plus.safetensors"):
         put(models / name)
     sentence = refusal(library, "plus")
@@ -106,7 +106,7 @@ def test_a_whole_name_wins_over_the_same_name_in_a_folder(models: Path, library:
     assert chosen(library, "a.bin.safetensors") == longer
 
 
-def test_names_that_differ_in_case_alone_are_told_apart(models: Path, library: ModelFiles) -> None:
+def test_names_that_differ_only_in_case_are_distinguished(models: Path, library: ModelFiles) -> None:
     upper, lower = put(models / "Plus.bin"), put(models / "plus.bin")
     if upper.samefile(lower):
         pytest.skip("this disk does not tell case apart")
@@ -115,7 +115,7 @@ def test_names_that_differ_in_case_alone_are_told_apart(models: Path, library: M
     assert "matches several files: Plus.bin, plus.bin" in refusal(library, "PLUS.BIN")
 
 
-def test_of_one_name_below_two_folders_that_of_the_first_folder_counts(models: Path, library: ModelFiles) -> None:
+def test_of_equal_names_the_one_in_the_first_folder_is_used(models: Path, library: ModelFiles) -> None:
     first = put(models / "a.bin", PLUS)
     put(models.parent / "second" / "a.bin")
     other = put(models.parent / "second" / "b.bin")
@@ -132,7 +132,7 @@ def test_close_names_are_suggested(wanted: str, models: Path, library: ModelFile
     assert "Did you mean IP-Adapter-Plus_sd15_v2.safetensors?" in refusal(library, wanted)
 
 
-def test_where_nothing_is_close_the_folder_is_told(models: Path, library: ModelFiles) -> None:
+def test_without_a_close_name_the_folder_is_named(models: Path, library: ModelFiles) -> None:
     put(models / "ip-adapter_sd15.safetensors")
     assert f"Put it into {models} and press refresh." in refusal(library, "qqq")
 
@@ -143,7 +143,7 @@ def test_only_model_files_are_listed(models: Path, library: ModelFiles) -> None:
     assert list(library.adapters.paths().values()) == ["a.safetensors", "b.BIN", "c.pt", "d.pth", "e.ckpt"]
 
 
-def test_folders_that_do_not_exist_are_fine(tmp_path: Path) -> None:
+def test_folders_that_do_not_exist_are_ignored(tmp_path: Path) -> None:
     library = ModelFiles(lambda: Folders((tmp_path / "x",), (tmp_path / "y",)))
     assert library.adapters.all() == ({}, {})
 
@@ -170,7 +170,7 @@ def test_a_folder_below_another_one_of_the_list_is_listed_once(models: Path) -> 
     assert list(library.adapters.paths().values()) == ["sub/a.bin"]
 
 
-def test_links_in_a_circle_end(models: Path, library: ModelFiles) -> None:
+def test_circular_links_do_not_loop(models: Path, library: ModelFiles) -> None:
     put(models / "sub" / "a.bin")
     (models / "sub" / "up").symlink_to(models)
     (models / "sub" / "here").symlink_to(models / "sub")
@@ -208,7 +208,7 @@ def test_a_file_is_opened_once_until_it_changes(models: Path, library: ModelFile
     assert library.adapter("a").identity != first.identity
 
 
-def test_a_damaged_file_is_opened_anew_when_it_is_replaced(models: Path, library: ModelFiles) -> None:
+def test_a_damaged_file_is_opened_again_after_it_is_replaced(models: Path, library: ModelFiles) -> None:
     (models / "a.bin").write_bytes(b"<html>")
     with pytest.raises(IPAdapterError, match="web page"):
         library.adapter("a")
@@ -216,8 +216,8 @@ def test_a_damaged_file_is_opened_anew_when_it_is_replaced(models: Path, library
     assert library.adapter("a").recognised.family.name == "base"
 
 
-def test_a_kept_error_is_raised_anew_each_time(models: Path, library: ModelFiles) -> None:
-    """An error that is raised again grows by each raise, and would keep the number of the unit that met it first."""
+def test_a_cached_error_is_raised_as_a_new_one_each_time(models: Path, library: ModelFiles) -> None:
+    """An error that is raised again grows with each raise, and would keep the first unit's number."""
     (models / "a.bin").write_bytes(b"<html>")
     caught: list[IPAdapterError] = []
     for unit in (3, None):
@@ -230,7 +230,7 @@ def test_a_kept_error_is_raised_anew_each_time(models: Path, library: ModelFiles
     assert caught[0].sentence == caught[1].sentence
 
 
-def test_a_file_that_was_removed_is_called_missing(models: Path, library: ModelFiles) -> None:
+def test_a_removed_file_is_reported_as_missing(models: Path, library: ModelFiles) -> None:
     put(models / "a.bin")
     library.adapter("a")
     (models / "a.bin").unlink()
@@ -238,7 +238,7 @@ def test_a_file_that_was_removed_is_called_missing(models: Path, library: ModelF
         library.adapter("a")
 
 
-def test_a_rescan_finds_what_was_added_and_removed(models: Path, library: ModelFiles) -> None:
+def test_a_rescan_notices_added_and_removed_files(models: Path, library: ModelFiles) -> None:
     put(models / "old.bin")
     assert list(library.adapters.all()[0]) == ["old.bin"]
     put(models / "new.bin")
@@ -249,7 +249,7 @@ def test_a_rescan_finds_what_was_added_and_removed(models: Path, library: ModelF
     assert "was not found" in refusal(library, "old")
 
 
-def test_a_name_that_is_not_found_is_looked_for_once_more(models: Path, library: ModelFiles) -> None:
+def test_an_unknown_name_is_looked_up_again_after_a_rescan(models: Path, library: ModelFiles) -> None:
     put(models / "old.bin")
     assert list(library.adapters.all()[0]) == ["old.bin"]
     added = put(models / "new.bin")
@@ -289,7 +289,7 @@ def encoders(models: Path) -> Path:
         (PLUS, "h.safetensors"),
         (VIT_G, "big.safetensors"),
         (under("image_proj.", resampler(768, 1664, 768, 12)) | layers(SD_WIDTHS, 768), "big.safetensors"),
-        (under("image_proj.", resampler(768, 1024, 768, 12)) | layers(SD_WIDTHS, 768), "m.bin"),  # the smaller picture
+        (under("image_proj.", resampler(768, 1024, 768, 12)) | layers(SD_WIDTHS, 768), "m.bin"),  # smaller input
     ],
 )
 def test_auto_finds_the_encoder_that_fits(
@@ -329,14 +329,14 @@ def test_a_wrong_encoder_is_refused_with_both_names(
     assert f"a.bin needs {needs_named}" in caught.value.sentence
 
 
-def test_a_file_that_is_no_encoder_is_refused_by_name(models: Path, library: ModelFiles, encoders: Path) -> None:
+def test_a_file_that_is_no_encoder_is_named_in_the_refusal(models: Path, library: ModelFiles, encoders: Path) -> None:
     assert encoders.is_dir()
     put(models / "a.bin")
     with pytest.raises(IPAdapterError, match=r"controlnet\.pth is not a CLIP vision encoder"):
         library.encoder_for(library.adapter("a"), "controlnet")
 
 
-def test_without_an_encoder_that_fits_the_one_needed_and_the_folder_are_told(models: Path, library: ModelFiles) -> None:
+def test_without_a_fitting_encoder_the_needed_one_and_the_folder_are_named(models: Path, library: ModelFiles) -> None:
     put(models / "a.bin", VIT_G)
     put(models.parent / "encoders" / "h.safetensors", H)
     with pytest.raises(
@@ -352,7 +352,7 @@ def test_a_file_without_permission_is_reported(models: Path, library: ModelFiles
 
 
 class Meddled(FileIndex[Path]):
-    """Forgets the paths after each look at them, as another thread's rescan may."""
+    """Forgets the paths after each access, as another thread's rescan may."""
 
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)
@@ -361,7 +361,7 @@ class Meddled(FileIndex[Path]):
         return value
 
 
-def test_paths_are_there_though_another_thread_rescans(tmp_path: Path) -> None:
+def test_paths_are_available_while_another_thread_rescans(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"")
     index = Meddled(lambda: [tmp_path], lambda path: path)
     index._paths = {tmp_path / "a.safetensors": "a.safetensors"}

@@ -171,8 +171,8 @@ def test_shuffling_moves_pixels_further_with_more_strength() -> None:
     turned = blobs().flip(1, 2)
     grain = [NOISES["shuffle"](even(0.0), strength, Generator().manual_seed(5)) for strength in (0.0, 0.5, 0.8)]
     made = [NOISES["shuffle"](blobs(), strength, Generator().manual_seed(5)) for strength in (0.0, 0.5, 0.8)]
-    apart = [difference(one, turned * (1 - n) + n) for one, n in zip(made, grain, strict=True)]
-    assert apart[0] < apart[1] < apart[2]
+    differences = [difference(one, turned * (1 - n) + n) for one, n in zip(made, grain, strict=True)]
+    assert differences[0] < differences[1] < differences[2]
 
 
 def test_shuffling_moves_pixels_equally_far_in_both_directions() -> None:

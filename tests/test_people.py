@@ -1,4 +1,4 @@
-"""The world of people is the same for a seed, each of its attributes can be seen, and captions are true."""
+"""The world of people is the same for the same seed, each attribute is visible, and captions are correct."""
 
 import random
 from dataclasses import fields, replace
@@ -91,7 +91,7 @@ def test_every_part_of_an_identity_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("part", OTHERS)
-def test_each_value_of_an_identity_shows_in_the_face_and_leaves_the_scene(part: str) -> None:
+def test_each_value_of_an_identity_changes_the_face_and_not_the_scene(part: str) -> None:
     shown = [with_person(**{part: value}) for value in OTHERS[part]]
     for number, one in enumerate(shown):
         for other in shown[number + 1 :]:
@@ -121,9 +121,7 @@ def test_a_hat_covers_the_top_of_the_head(hat: str, hair: str) -> None:
         ("expression", appearance.EXPRESSIONS, slice(SIZE // 4, 3 * SIZE // 4 + 8)),
     ],
 )
-def test_what_changes_from_picture_to_picture_shows_where_it_belongs(
-    part: str, values: tuple[str, ...], rows: slice
-) -> None:
+def test_what_varies_between_pictures_changes_its_own_rows(part: str, values: tuple[str, ...], rows: slice) -> None:
     shown = [with_person(**{part: value}) for value in values]
     for number, one in enumerate(shown):
         for other in shown[number + 1 :]:
@@ -140,14 +138,14 @@ def test_scenes_differ_around_the_same_person() -> None:
             assert np.abs(one[56:72, 56:72] - other[56:72, 56:72]).mean() < 1
 
 
-def test_styles_differ_all_over() -> None:
+def test_styles_differ_in_the_whole_picture() -> None:
     shown = [replace(ALONE, style=style) for style in STYLES]
     for number, one in enumerate(shown):
         for other in shown[number + 1 :]:
             assert changed(one, other).mean() > 0.1
 
 
-def test_a_framing_decides_how_large_a_face_is_and_a_place_where() -> None:
+def test_framing_decides_a_faces_size_and_place_its_position() -> None:
     bald = with_person(hair="bald", skin="pale")
     other = with_person(hair="bald", skin="dark")
     area = {f: changed(replace(bald, framing=f), replace(other, framing=f)) for f in ("far", "", "close")}
@@ -176,7 +174,7 @@ def test_each_part_of_a_mug_shows(part: str) -> None:
             assert changed(one, other).sum() >= 40
 
 
-def test_a_full_caption_names_all_that_is_there() -> None:
+def test_a_full_caption_names_everything_in_the_picture() -> None:
     who = Identity("bun", "ginger", "tan", "oval", "sleepy", "green", "thick", "square", "full", True)
     how = Appearance("hoodie", "orange", "sun hat", "blue", "laughing")
     shown = Picture((Person(who, how),), None, "night", "far", "left", "pixels")
@@ -187,14 +185,14 @@ def test_a_full_caption_names_all_that_is_there() -> None:
     )
 
 
-def test_a_caption_names_no_more_than_it_is_asked_to() -> None:
+def test_a_caption_names_no_more_than_requested() -> None:
     dice = random.Random(0)
     said = {caption(picture(5, number), dice, SUBJECT_ONLY) for number in range(60)}
     assert said == {"a person", "two people", "a mug"}
     assert caption(ALONE, dice, replace(EVERYTHING, anything=0.0)) == ""
 
 
-def test_captions_name_only_what_is_there() -> None:
+def test_captions_name_only_what_the_picture_shows() -> None:
     dice = random.Random(2)
     for number in range(200):
         shown = picture(9, number)
@@ -220,7 +218,7 @@ def test_two_seeds_use_the_same_words() -> None:
     assert all(set(caption(picture(11, n), dice).replace(",", " ,").split()) <= known for n in range(300))
 
 
-def test_eyes_are_where_a_face_says() -> None:
+def test_eyes_are_where_the_face_record_says() -> None:
     for flip, turn, tilt in ((False, 0.8, 6.0), (True, -0.7, -5.0), (True, 0.5, 7.0)):
         blue, brown = (with_person(eyes=eyes, flip=flip, turn=turn, tilt=tilt) for eyes in ("blue", "brown"))
         left, right = faces(blue)[0].points[:2]
@@ -230,7 +228,7 @@ def test_eyes_are_where_a_face_says() -> None:
             np.testing.assert_allclose(seen.mean(0) + 0.5, eye, atol=1.5)
 
 
-def test_a_mouth_is_where_a_face_says() -> None:
+def test_a_mouth_is_where_the_face_record_says() -> None:
     calm, surprised = (with_person(expression=each, turn=0.6, flip=True) for each in ("calm", "sad"))
     where = np.argwhere(changed(calm, surprised))[:, ::-1]
     low = where[where[:, 1] > faces(calm)[0].points[2, 1]]
@@ -254,14 +252,14 @@ def test_two_people_have_two_faces_from_left_to_right() -> None:
 
 
 def roughened(network: Any) -> Any:
-    """Return a network none of whose parameters is zero."""
+    """Return a network without zero parameters."""
     torch.manual_seed(0)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return network.eval().requires_grad_(False)
 
 
-def test_the_unet_is_the_one_of_stable_diffusion() -> None:
+def test_the_unet_equals_stable_diffusions() -> None:
     openaimodel = pytest.importorskip("ldm.modules.diffusionmodules.openaimodel")
     ours, theirs = roughened(UNet()), openaimodel.UNetModel(**UNET).eval()
     theirs.load_state_dict(ours.state_dict())
@@ -269,7 +267,7 @@ def test_the_unet_is_the_one_of_stable_diffusion() -> None:
     torch.testing.assert_close(ours(latents, times, context), theirs(latents, times, context), atol=1e-4, rtol=1e-4)
 
 
-def test_the_autoencoder_is_the_one_of_stable_diffusion() -> None:
+def test_the_autoencoder_equals_stable_diffusions() -> None:
     model = pytest.importorskip("ldm.modules.diffusionmodules.model")
     ours = roughened(wide_autoencoder())
     encoder, decoder = model.Encoder(**AUTOENCODER).eval(), model.Decoder(**AUTOENCODER).eval()
@@ -281,7 +279,7 @@ def test_the_autoencoder_is_the_one_of_stable_diffusion() -> None:
 
 
 @pytest.mark.parametrize("stored", [torch.float32, torch.float16])
-def test_the_wide_autoencoder_computes_what_the_narrow_one_has_learnt(stored: torch.dtype) -> None:
+def test_the_wide_autoencoder_equals_the_trained_narrow_one(stored: torch.dtype) -> None:
     narrow = roughened(plain_autoencoder())
     wide = widened(narrow).to(stored).float().eval()
     pixels = torch.rand(2, 3, 64, 64) * 2 - 1
@@ -310,7 +308,7 @@ def test_the_autoencoder_learns_from_parts_that_begin_where_a_latent_does(
     assert not (corners % FACTOR).any()
 
 
-def test_the_autoencoder_begins_with_the_mean_colours_of_its_cells() -> None:
+def test_the_autoencoder_starts_with_the_mean_colours_of_its_cells() -> None:
     network = plain_autoencoder()
     pixels = torch.tensor([0.6, -0.2, 0.4]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
     with torch.no_grad():
@@ -318,7 +316,7 @@ def test_the_autoencoder_begins_with_the_mean_colours_of_its_cells() -> None:
     torch.testing.assert_close(shown[..., 24:40, 24:40], pixels[..., 24:40, 24:40], atol=0.02, rtol=0)
 
 
-def test_the_tokenizer_and_the_text_model_are_those_of_transformers(tmp_path: Any) -> None:
+def test_the_tokenizer_and_the_text_model_equal_transformers(tmp_path: Any) -> None:
     transformers = pytest.importorskip("transformers")
     write_files(tmp_path)
     ours, theirs = Tokenizer(tmp_path), transformers.CLIPTokenizer.from_pretrained(tmp_path)
@@ -333,7 +331,7 @@ def test_the_tokenizer_and_the_text_model_are_those_of_transformers(tmp_path: An
         torch.testing.assert_close(text(ours(said)), model(ours(said)).last_hidden_state, atol=1e-4, rtol=1e-4)
 
 
-def test_the_vision_tower_is_the_one_of_transformers() -> None:
+def test_the_vision_tower_equals_transformers() -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.CLIPVisionConfig(
         hidden_size=128,
@@ -355,7 +353,7 @@ def test_the_vision_tower_is_the_one_of_transformers() -> None:
     torch.testing.assert_close(hidden, seen.hidden_states[-2], atol=1e-4, rtol=1e-4)
 
 
-def test_a_velocity_and_noisy_latents_give_the_latents_back() -> None:
+def test_the_latents_follow_from_velocity_and_noisy_latents() -> None:
     latents, noise, left = torch.randn(5, 4, 3, 2), torch.randn(5, 4, 3, 2), signal_left()[[0, 250, 500, 750, 999]]
     left = left.view(-1, 1, 1, 1)
     said = velocity(latents, noise, left)
@@ -378,14 +376,14 @@ def trained(path: Any, slices: tuple[int, ...]) -> Any:
     return learner
 
 
-def test_slices_that_go_on_from_each_other_are_one_training(tmp_path: Any) -> None:
+def test_consecutive_slices_equal_one_training(tmp_path: Any) -> None:
     whole, sliced = trained(tmp_path / "whole.pt", (6,)), trained(tmp_path / "sliced.pt", (2, 2, 2))
     assert (sliced.step, sliced.seen) == (whole.step, whole.seen) == (6, 24)
     torch.testing.assert_close(sliced.network.weight, whole.network.weight, atol=0, rtol=0)
     torch.testing.assert_close(sliced.mean.weight, whole.mean.weight, atol=0, rtol=0)
 
 
-def test_a_packed_state_goes_on_from_the_mean(tmp_path: Any) -> None:
+def test_a_packed_state_continues_from_the_mean(tmp_path: Any) -> None:
     learner = trained(tmp_path / "whole.pt", (4,))
     pack(tmp_path / "whole.pt", tmp_path / "packed.pt")
     again = Learner(torch.nn.Linear(3, 2), tmp_path / "packed.pt", 1e-2)
@@ -393,7 +391,7 @@ def test_a_packed_state_goes_on_from_the_mean(tmp_path: Any) -> None:
     torch.testing.assert_close(again.network.weight, learner.mean.weight, atol=1e-3, rtol=1e-3)
 
 
-def test_attributes_name_a_value_of_their_own_or_nothing() -> None:
+def test_attributes_name_their_own_value_or_nothing() -> None:
     for number in range(60):
         each = picture(6, number)
         values, places = shown(each), numbers(each)

@@ -130,10 +130,10 @@ def test_a_projector_is_built_from_its_own_shapes(module: torch.nn.Module) -> No
 
 
 def test_the_structure_weight_scales_what_the_picture_adds() -> None:
-    vectors, states = stream(1000, 2, 32), stream(1001, 2, 5, 48)
+    embeddings, states = stream(1000, 2, 32), stream(1001, 2, 5, 48)
     with torch.no_grad():
-        seen = filled(FacePlusProjector(32, 4, 128, 48, 2, 4))(vectors, states)
+        seen = filled(FacePlusProjector(32, 4, 128, 48, 2, 4))(embeddings, states)
         second = filled(FacePlusV2Projector(32, 4, 128, 48, 2, 4))
-        alone = second(vectors, states, structure_weight=0.0)
-        made = second(vectors, states, structure_weight=-0.7)
+        alone = second(embeddings, states, structure_weight=0.0)
+        made = second(embeddings, states, structure_weight=-0.7)
     assert torch.allclose(made, alone - 0.7 * seen)

@@ -146,10 +146,10 @@ def test_the_embedding_comes_from_the_crop_that_is_shown(seeing: Session) -> Non
     levels = np.asarray(shown(reference["seen"][0]), np.float32)
     _, recogniser = model_paths(PACKS["buffalo_l"], seeing.host.folders().faces)
     model = onnxruntime.InferenceSession(str(recogniser), providers=["CPUExecutionProvider"])
-    vector = model.run(None, {"face": ((levels - 127.5) / 127.5).transpose(2, 0, 1)[None]})[0][0]
+    embedding = model.run(None, {"face": ((levels - 127.5) / 127.5).transpose(2, 0, 1)[None]})[0][0]
     file = seeing.preparation.pictures.reference("image", one)
     (face,) = seeing.preparation.faces.faces_of("image", file, PACKS["buffalo_l"])
-    assert np.asarray(face.embedding) == pytest.approx(vector, rel=1e-4, abs=1e-4)
+    assert np.asarray(face.embedding) == pytest.approx(embedding, rel=1e-4, abs=1e-4)
 
 
 # Measures and advice
@@ -282,13 +282,13 @@ def test_a_small_face_is_reported_with_its_width(seeing: Session) -> None:
 
 def test_no_face_and_many_faces_are_reported_without_a_refusal(seeing: Session) -> None:
     none, two = text_of(drawn()), text_of(drawn((150, 200, 128), (450, 400, 160)))
-    told = checked(seeing, none, two, model="faceid")
-    first, second = told["references"]
+    answer = checked(seeing, none, two, model="faceid")
+    first, second = answer["references"]
     assert (first["faces"], second["faces"]) == (0, 2)
     assert first["advice"][0].startswith("No face was found")
     assert first["seen"] == []
     assert second["advice"][0].startswith("2 faces were found, and the largest is used")
-    assert "agreement" not in told
+    assert "agreement" not in answer
     (left,) = checked(seeing, two, model="faceid", face="left")["references"]
     assert not any("faces were found" in sentence for sentence in left["advice"])
     (beyond,) = checked(seeing, two, model="faceid", face=7)["references"]
@@ -303,8 +303,8 @@ def test_agreement_equals_insightfaces_similarity(seeing: Session) -> None:
     from lib_ipadapter.faces.insightface_models import PACKS
 
     images = [text_of(drawn((320, 320, 256), seed=seed)) for seed in (0, 1, 2)]
-    told = checked(seeing, *images, model="faceid")
-    vectors = [
+    answer = checked(seeing, *images, model="faceid")
+    embeddings = [
         np.asarray(
             seeing.preparation.faces.faces_of("", seeing.preparation.pictures.reference("", image), PACKS["buffalo_l"])[
                 0
@@ -312,17 +312,17 @@ def test_agreement_equals_insightfaces_similarity(seeing: Session) -> None:
         )
         for image in images
     ]
-    expected = [[ArcFaceONNX.compute_sim(None, a, b) for b in vectors] for a in vectors]
-    assert np.asarray(told["agreement"]) == pytest.approx(np.asarray(expected), abs=1e-3)
-    assert np.diag(told["agreement"]) == pytest.approx(1, abs=1e-3)
+    expected = [[ArcFaceONNX.compute_sim(None, a, b) for b in embeddings] for a in embeddings]
+    assert np.asarray(answer["agreement"]) == pytest.approx(np.asarray(expected), abs=1e-3)
+    assert np.diag(answer["agreement"]) == pytest.approx(1, abs=1e-3)
 
 
 def test_a_reference_unlike_the_others_is_named(seeing: Session) -> None:
     from lib_ipadapter.faces.insightface_models import Face
     from lib_ipadapter.review.reference_check import _disagreements
 
-    def face(*vector: float) -> Face:
-        return Face((0, 0, 9, 9), ((0.0, 0.0),) * 5, 0.9, vector)
+    def face(*embedding: float) -> Face:
+        return Face((0, 0, 9, 9), ((0.0, 0.0),) * 5, 0.9, embedding)
 
     of_one, other = [face(1, 0.1, 0), face(1, 0, 0.2), face(2, 0.1, 0.1)], face(0, 1, 0)
     assert list(_disagreements(cosines(of_one, of_one))) == []
@@ -356,9 +356,9 @@ def test_faces_are_shown_as_the_named_adapter_sees_them(seeing: Session) -> None
 
 
 def test_a_picture_without_faces_gives_advice(seeing: Session) -> None:
-    told = faces(seeing, {"image": text_of(drawn(size=(300, 200)))})
-    assert (told["width"], told["height"], told["faces"]) == (300, 200, [])
-    assert told["advice"][0].startswith("No face was found")
+    answer = faces(seeing, {"image": text_of(drawn(size=(300, 200)))})
+    assert (answer["width"], answer["height"], answer["faces"]) == (300, 200, [])
+    assert answer["advice"][0].startswith("No face was found")
 
 
 def test_the_other_model_pack_is_used_if_it_alone_is_installed(seeing: Session, tmp_path: Path) -> None:
@@ -380,10 +380,10 @@ def test_the_other_model_pack_is_used_if_it_alone_is_installed(seeing: Session, 
 
 def test_without_face_models_the_rest_is_measured_and_the_missing_file_is_named_once(blind: Session) -> None:
     images = [text_of(picture(400, 300, seed)) for seed in (1, 2)]
-    told = checked(blind, *images, model="faceid")
-    (sentence,) = told["advice"]
+    answer = checked(blind, *images, model="faceid")
+    (sentence,) = answer["advice"]
     assert "buffalo_l" in sentence
-    for reference in told["references"]:
+    for reference in answer["references"]:
         assert "faces" not in reference
         assert "lost" not in reference, "the crop of whole pictures has no meaning for faces"
         assert reference["seen"] == []
@@ -400,17 +400,17 @@ def test_without_insightface_the_rest_is_measured(seeing: Session, monkeypatch: 
     monkeypatch.setitem(sys.modules, "insightface", None)
     seeing.preparation.faces._models.drop()  # those that are loaded would still run
     image = text_of(picture(400, 300, 77))
-    told = checked(seeing, image, model="faceid")
-    assert "needs insightface and onnxruntime" in told["advice"][0]
-    assert told["references"][0]["sharpness"] > 0
+    answer = checked(seeing, image, model="faceid")
+    assert "needs insightface and onnxruntime" in answer["advice"][0]
+    assert answer["references"][0]["sharpness"] > 0
     with pytest.raises(IPAdapterError, match="needs insightface"):
         faces(seeing, {"image": image})
 
 
 def test_without_an_encoder_the_default_square_is_measured(blind: Session) -> None:
-    told = checked(blind, text_of(picture(400, 300, 1)), model="without-encoder")
-    assert "needs the image encoder ViT-H/14, but no file with it was found" in told["advice"][0]
-    assert shown(told["references"][0]["seen"][0]).size == (224, 224)
+    answer = checked(blind, text_of(picture(400, 300, 1)), model="without-encoder")
+    assert "needs the image encoder ViT-H/14, but no file with it was found" in answer["advice"][0]
+    assert shown(answer["references"][0]["seen"][0]).size == (224, 224)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -1,4 +1,4 @@
-"""References are kept by their hash, within a limit, and found again only while they are what they were."""
+"""References are kept by their hash, within a limit, and found only while they are unchanged."""
 
 import base64
 import os
@@ -39,13 +39,13 @@ def test_a_kept_reference_is_found_by_its_first_digits(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("digits", ["", "*", "../../etc/passwd", "abc", "0" * 11, "G" * 12, "0" * 65, "?" * 12])
-def test_nothing_but_a_hash_is_looked_for(folder: Path, digits: str) -> None:
+def test_only_hashes_are_looked_up(folder: Path, digits: str) -> None:
     store = ReferenceStore(lambda: ReferenceStoreConfig(folder, 1 << 20))
     store.keep(reference(1))
     assert store.find(digits) is None
 
 
-def test_what_was_used_longest_ago_leaves_first(folder: Path) -> None:
+def test_the_least_recently_used_file_is_deleted_first(folder: Path) -> None:
     first, second, third = (reference(seed) for seed in (1, 2, 3))
     store = ReferenceStore(
         lambda: ReferenceStoreConfig(folder, 2 * max(len(each.content) for each in (first, second, third)))
@@ -61,7 +61,7 @@ def test_what_was_used_longest_ago_leaves_first(folder: Path) -> None:
     assert store.find(second.digest) is None
 
 
-def test_a_limit_of_zero_keeps_nothing_and_empties(folder: Path) -> None:
+def test_a_limit_of_0_keeps_nothing_and_empties_the_folder(folder: Path) -> None:
     limit = 1 << 20
     store = ReferenceStore(lambda: ReferenceStoreConfig(folder, limit))
     store.keep(reference(1))
@@ -72,7 +72,7 @@ def test_a_limit_of_zero_keeps_nothing_and_empties(folder: Path) -> None:
     assert names(folder) == {"note.txt", "0123.png"}, "other files are left alone"
 
 
-def test_a_picture_larger_than_the_limit_drives_nothing_out(folder: Path) -> None:
+def test_a_picture_larger_than_the_limit_evicts_nothing(folder: Path) -> None:
     small, large = reference(1), ImageFile(b"BM" + bytes(5000), "f" * 64)
     store = ReferenceStore(lambda: ReferenceStoreConfig(folder, len(small.content) + 100))
     store.keep(small)
@@ -87,20 +87,20 @@ def test_a_file_that_was_changed_is_not_restored(folder: Path) -> None:
     assert store.find(kept.digest) is None
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_and_harms_nothing(tmp_path: Path, caplog) -> None:
+def test_a_folder_that_cannot_be_written_is_logged_and_does_no_harm(tmp_path: Path, caplog) -> None:
     (tmp_path / "kept").write_text("a file where the folder should be")
     ReferenceStore(lambda: ReferenceStoreConfig(tmp_path / "kept", 1 << 20)).keep(reference(1))
     assert "could not store a reference" in caplog.text
 
 
-def test_without_a_shelter_nothing_is_kept_or_found() -> None:
+def test_without_a_store_nothing_is_kept_or_found() -> None:
     store = ReferenceStore(lambda: None)
     store.keep(reference(1))
     assert store.find(reference(1).digest) is None
 
 
 @pytest.mark.parametrize(("start", "name"), [(b"\xff\xd8\xff", "jpg"), (b"GIF89a", "gif"), (b"?", "picture")])
-def test_extensions_are_told_by_content(folder: Path, start: bytes, name: str) -> None:
+def test_file_extensions_follow_the_content(folder: Path, start: bytes, name: str) -> None:
     kept = ImageFile(start, "a" * 64)
     ReferenceStore(lambda: ReferenceStoreConfig(folder, 1 << 20)).keep(kept)
     assert names(folder) == {f"{kept.digest}.{name}"}

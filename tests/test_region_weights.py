@@ -1,4 +1,4 @@
-"""Where a unit acts: grids against what a U-Net's own convolutions make of a picture, and masks and boxes on them."""
+"""Region weights: grids compared with a U-Net's convolutions, and masks and boxes on these grids."""
 
 import random
 
@@ -17,19 +17,19 @@ from lib_ipadapter.pictures.tiles import tiles_of
 
 
 def down(size: Size) -> Size:
-    """Return what a U-Net's downsampling convolution makes of a picture of this size."""
+    """Return the size after a U-Net's downsampling convolution."""
     made = conv2d(torch.zeros(1, 1, *size), torch.zeros(1, 1, 3, 3), stride=2, padding=1)
     return made.shape[2], made.shape[3]
 
 
 DOWNSAMPLERS = {"SD": (3, 6, 9), "SDXL": (3, 6)}
-"""Input blocks that are a downsampling convolution and nothing else."""
+"""Input blocks that are only a downsampling convolution."""
 UPSAMPLERS = {"SD": (2, 5, 8), "SDXL": (2, 5)}
-"""Output blocks at whose end the picture grows again, to the size of the next block's skip connection."""
+"""Output blocks that end with upsampling, to the size of the next block's skip connection."""
 
 
 def walked(layout: Layout, latent: Size) -> dict[tuple[str, int], Size]:
-    """Return the size at which each block of a U-Net has its cross-attention, block by block as it runs."""
+    """Return the size at each block's cross-attention, in the order in which a U-Net runs."""
     sizes, size, skips = {}, latent, [latent]
     count = 3 * len(DOWNSAMPLERS[layout.name]) + 3
     for number in range(1, count):
@@ -51,14 +51,14 @@ LATENTS += [(CHANCE.randrange(1, 257), CHANCE.randrange(1, 257)) for _ in range(
 
 @pytest.mark.parametrize("layout", [SD, SDXL], ids=["SD", "SDXL"])
 @pytest.mark.parametrize("latent", LATENTS, ids=str)
-def test_every_site_has_the_grid_that_the_convolutions_leave(layout: Layout, latent: Size) -> None:
+def test_every_site_has_the_grid_after_the_convolutions(layout: Layout, latent: Size) -> None:
     sizes = walked(layout, latent)
     for site in sites(layout):
         rows, columns = sizes[site.block, site.number]
         assert grid_of(latent, site.level, rows * columns) == (rows, columns)
 
 
-def test_every_size_divisible_by_8_has_the_grid_of_a_convolution() -> None:
+def test_every_size_divisible_by_8_has_the_grid_of_the_convolutions() -> None:
     halved = {n: down((n, n))[0] for n in range(1, 193)}
     for height in range(1, 193, 3):
         for width in range(1, 193):
@@ -77,8 +77,8 @@ def test_every_size_divisible_by_8_has_the_grid_of_a_convolution() -> None:
         (520, 512, [(65, 64), (33, 32), (17, 16), (9, 8)]),
     ],
 )
-def test_the_grids_of_known_sizes(height: int, width: int, grids: list[Size]) -> None:
-    """The last one's are transposed where they are taken from square roots."""
+def test_known_sizes_have_known_grids(height: int, width: int, grids: list[Size]) -> None:
+    """An implementation with square roots transposes the last one's."""
     for level, (rows, columns) in enumerate(grids):
         assert grid_of((height // 8, width // 8), level, rows * columns) == (rows, columns)
         assert grid_of((width // 8, height // 8), level, rows * columns) == (columns, rows)
@@ -105,12 +105,14 @@ def test_a_site_that_another_extension_shrank_has_the_grid_of_another_level() ->
         ((65, 64), 32 * 32, (32, 32)),
     ],
 )
-def test_a_foreign_size_has_the_grid_nearest_to_the_pictures_sides(latent: Size, queries: int, grid: Size) -> None:
+def test_another_number_of_queries_has_the_grid_nearest_to_the_aspect_ratio(
+    latent: Size, queries: int, grid: Size
+) -> None:
     assert {grid_of(latent, level, queries) for level in range(4)} == {grid}
 
 
 @pytest.mark.parametrize("latent", [(64, 64), (65, 64), (1, 1), (1, 200), (200, 1), (97, 31), (3, 250)], ids=str)
-def test_any_number_of_positions_has_a_grid_of_just_as_many(latent: Size) -> None:
+def test_any_number_of_queries_has_a_grid_with_as_many_positions(latent: Size) -> None:
     for queries in [*range(1, 400), 4093, 4096, 16381, 2**14]:
         for level in (0, 2, 9):
             rows, columns = grid_of(latent, level, queries)
@@ -122,7 +124,7 @@ def test_any_number_of_positions_has_a_grid_of_just_as_many(latent: Size) -> Non
 
 
 def mask_of(levels: np.ndarray) -> Image.Image:
-    """Return a mask as it is decoded: one channel of floats from 0 to 1."""
+    """Return a mask as decoded: one channel of floats from 0 to 1."""
     return Image.fromarray(np.asarray(levels, dtype=np.float32))
 
 
@@ -154,7 +156,7 @@ def test_half_a_mask_is_half_a_grid(size: Size, grid: Size) -> None:
         assert made.view(rows, columns).tolist() == expected, side
 
 
-def test_a_position_that_a_mask_covers_in_part_is_partly_on() -> None:
+def test_a_position_that_a_mask_covers_partly_has_a_partial_weight() -> None:
     made = of_mask(halves(6, 6, "left"), WHOLE, (1, 3)).tolist()
     assert made == pytest.approx([1.0, 0.5, 0.0])
     quarter = np.zeros((4, 4))
@@ -172,7 +174,7 @@ def test_a_soft_mask_stays_soft() -> None:
 @pytest.mark.parametrize("level", [0.0, 0.2, 128 / 255, 1.0])
 @pytest.mark.parametrize("grid", [(1, 1), (7, 5), (13, 19), (128, 96), (33, 32)], ids=str)
 @pytest.mark.parametrize("box", [WHOLE, (0.1, 0.25, 0.7, 0.99)], ids=str)
-def test_an_even_mask_is_even_on_every_grid(level: float, grid: Size, box: Box) -> None:
+def test_a_uniform_mask_is_uniform_on_every_grid(level: float, grid: Size, box: Box) -> None:
     made = of_mask(mask_of(np.full((50, 70), level)), box, grid)
     assert made.tolist() == pytest.approx([level] * (grid[0] * grid[1]), abs=1e-6)
 
@@ -182,7 +184,7 @@ def random_mask(height: int, width: int, seed: int = 1) -> np.ndarray:
 
 
 def areas(levels: np.ndarray, grid: Size) -> np.ndarray:
-    """Return the mean of what each position covers, after every pixel was split so that no position cuts one."""
+    """Return the mean over each position's area, with every pixel split so that no position cuts one."""
     height, width = levels.shape
     split = levels.astype(np.float64).repeat(grid[0], axis=0).repeat(grid[1], axis=1)
     return split.reshape(grid[0], height, grid[1], width).mean(axis=(1, 3))
@@ -192,7 +194,7 @@ GRIDS = [(6, 4), (1, 1), (9, 8), (15, 18), (17, 16), (13, 19), (24, 20), (48, 60
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
-def test_each_position_is_the_mean_of_what_it_covers(grid: Size) -> None:
+def test_each_position_is_the_mean_over_its_area(grid: Size) -> None:
     levels = random_mask(24, 20)
     made = of_mask(mask_of(levels), WHOLE, grid).view(grid)
     assert abs(made.numpy() - areas(levels, grid)).max() <= 1e-6
@@ -206,7 +208,7 @@ def test_the_mean_of_a_mask_is_kept_on_every_grid(grid: Size) -> None:
 
 
 @pytest.mark.parametrize("grid", [(8, 8), (16, 16), (9, 7)], ids=str)
-def test_a_line_is_not_lost_on_a_coarse_grid(grid: Size) -> None:
+def test_a_thin_line_is_not_lost_on_a_coarse_grid(grid: Size) -> None:
     levels = np.zeros((512, 512))
     levels[:, 200] = 1
     made = of_mask(mask_of(levels), WHOLE, grid).view(grid)
@@ -215,7 +217,7 @@ def test_a_line_is_not_lost_on_a_coarse_grid(grid: Size) -> None:
 
 @pytest.mark.parametrize("grid", [(8, 8), (33, 32), (9, 7), (128, 128)], ids=str)
 @pytest.mark.parametrize("box", [WHOLE, (0.31, 0.07, 0.83, 0.5)], ids=str)
-def test_a_mask_and_its_opposite_are_everywhere_together(grid: Size, box: Box) -> None:
+def test_a_mask_and_its_inverse_add_up_to_1(grid: Size, box: Box) -> None:
     levels = random_mask(70, 90)
     both = of_mask(mask_of(levels), box, grid) + of_mask(mask_of(1 - levels), box, grid)
     assert both.tolist() == pytest.approx([1.0] * (grid[0] * grid[1]), abs=1e-5)
@@ -241,24 +243,24 @@ QUARTERS = np.kron([[0.0, 0.25], [0.5, 1.0]], np.ones((32, 48)))
         ((0.25, 0.25, 1.0, 0.5), [[1 / 12, 0.25], [1 / 12, 0.25]]),
     ],
 )
-def test_a_box_is_the_part_of_the_mask_that_is_sampled(box: Box, expected: list[list[float]]) -> None:
+def test_a_box_selects_the_sampled_part_of_the_mask(box: Box, expected: list[list[float]]) -> None:
     made = of_mask(mask_of(QUARTERS), box, (2, 2)).view(2, 2)
     assert made.tolist() == [pytest.approx(row, abs=1e-6) for row in expected]
 
 
-def test_a_box_of_a_mask_is_the_mask_cut_to_it() -> None:
+def test_a_box_of_a_mask_equals_the_mask_cropped_to_it() -> None:
     levels = random_mask(80, 60)
     boxed = of_mask(mask_of(levels), (0.1, 0.25, 0.7, 0.75), (5, 9))
     assert torch.allclose(boxed, of_mask(mask_of(levels[20:60, 6:42]), WHOLE, (5, 9)), atol=1e-6)
 
 
-def test_pixels_at_the_edge_of_a_box_count_in_part() -> None:
+def test_pixels_at_the_edge_of_a_box_count_partly() -> None:
     mask = mask_of(np.array([[0.0, 0.2, 0.6, 1.0]]))
     assert of_mask(mask, (1 / 8, 0.0, 5 / 8, 1.0), (1, 2)).tolist() == pytest.approx([0.1, 0.4])
     assert of_mask(mask, (1 / 8, 0.0, 7 / 8, 1.0), (1, 1)).tolist() == pytest.approx([(0.2 + 0.6 + 0.5) / 3])
 
 
-def test_a_mask_is_left_as_it_was_and_shares_nothing() -> None:
+def test_a_mask_is_not_changed_and_shares_no_memory() -> None:
     levels = random_mask(8, 6)
     mask = mask_of(levels)
     of_mask(mask, WHOLE, (8, 6)).zero_()
@@ -287,7 +289,7 @@ def shares(boxes: list[Box], grid: Size) -> list[list[float]]:
         ([(0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5)], (3, 2), [[1, 0, 0.5, 0, 0, 0], [0, 1, 0, 0.5, 0, 0]]),
     ],
 )
-def test_boxes_share_what_they_cover(boxes: list[Box], grid: Size, expected: list[list[float]]) -> None:
+def test_overlapping_boxes_share_their_positions(boxes: list[Box], grid: Size, expected: list[list[float]]) -> None:
     assert shares(boxes, grid) == [pytest.approx(row, abs=1e-6) for row in expected]
 
 
@@ -296,14 +298,14 @@ REFERENCES = [(512, 512), (640, 512), (1024, 768), (768, 1152), (1536, 512), (50
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=str)
 @pytest.mark.parametrize("grid", [(8, 8), (33, 32), (13, 19), (64, 64), (5, 1), (1, 1)], ids=str)
-def test_tiles_together_act_fully_everywhere(reference: tuple[int, int], grid: Size) -> None:
+def test_tiles_add_up_to_1_everywhere(reference: tuple[int, int], grid: Size) -> None:
     places = [tile.place for tile in tiles_of(*reference)]
     each = torch.stack([of_boxes(places, index, grid) for index in range(len(places))])
     assert each.min() >= 0
     assert each.sum(dim=0).tolist() == pytest.approx([1.0] * (grid[0] * grid[1]), abs=1e-5)
 
 
-def test_a_tile_acts_alone_where_no_other_lies_and_not_at_all_elsewhere() -> None:
+def test_a_tile_has_weight_1_where_it_is_alone_and_0_outside() -> None:
     places = [tile.place for tile in tiles_of(1200, 500)]  # three, 0 to 5/12, 7/24 to 17/24 and 7/12 to 1
     made = of_boxes(places, 0, (1, 24)).tolist()
     assert made == pytest.approx([1.0] * 7 + [0.5] * 3 + [0.0] * 14, abs=1e-5)

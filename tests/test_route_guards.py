@@ -1,4 +1,4 @@
-"""The library's routes let in whom the web UI lets in: accounts of its API, and log-ins on its page by gradio's own."""
+"""The library's routes accept the web UI's credentials: API accounts, and page log-ins checked by gradio."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from lib_ipadapter.hosts.route_guards import guards  # noqa: E402
 
 
 def page(logins: list[tuple[str, str]] | None) -> Any:
-    """Return gradio's app for a page that these log in to, as the web UI launches it."""
+    """Return gradio's app for a page with these log-ins, launched as the web UI does."""
     with gradio.Blocks() as blocks:
         gradio.Textbox()
     blocks.auth, blocks.auth_message = logins, None
@@ -41,14 +41,14 @@ def guarded(app: Any, api_auth: str | None = None) -> TestClient:
         ("you:c", [("me", "secret")], ("you", "c"), 200),
     ],
 )
-def test_routes_ask_for_what_the_web_ui_asks_for(flag, logins, given, status) -> None:
-    apps = [page(logins)] if logins else [page(None), fastapi.FastAPI()]  # the API alone has no page to log in to
+def test_routes_require_the_web_uis_authentication(flag, logins, given, status) -> None:
+    apps = [page(logins)] if logins else [page(None), fastapi.FastAPI()]  # the API alone has no log-in page
     for app in apps:
         assert guarded(app, flag).get("/guarded", auth=given).status_code == status
 
 
 @pytest.mark.parametrize("api_auth", [None, "api:other"])
-def test_a_browser_that_has_logged_in_is_let_in_whatever_gradio_calls_its_cookie(api_auth) -> None:
+def test_a_logged_in_browser_is_accepted_whatever_its_cookies_name(api_auth) -> None:
     client = guarded(page([("me", "secret")]), api_auth)
     assert client.post("/login", data={"username": "me", "password": "wrong"}).status_code == 400
     assert client.get("/guarded").status_code == 401
@@ -59,7 +59,7 @@ def test_a_browser_that_has_logged_in_is_let_in_whatever_gradio_calls_its_cookie
     assert client.get("/guarded").status_code == 401
 
 
-def test_a_page_behind_a_log_in_of_another_kind_is_closed_to_strangers() -> None:
+def test_a_page_with_another_kind_of_log_in_is_closed_to_strangers() -> None:
     app = page(None)
     app.auth_dependency = lambda request: request.headers.get("x-user")
     client = guarded(app)

@@ -1,4 +1,4 @@
-"""The routes, what they say of themselves, the documentation's examples, and that nothing sent to them does harm."""
+"""The routes, their descriptions, the documentation's examples, and that no request does harm."""
 
 import base64
 import contextlib
@@ -64,16 +64,16 @@ def client(app: Any) -> TestClient:
 SUBJECTS = ("subjects", *(f"subjects/{name}" for name in ("read", "delete", "export", "import")))
 NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds", "faces", "check", "keypoints", *SUBJECTS)
 REFUSE = tuple(f"POST /ipadapter/{name}" for name in ("embeds", "faces", "check", "keypoints", *SUBJECTS))
-"""Refuse what no schema can, such as a name that is taken, or a picture without a face."""
+"""Routes that refuse what no schema can describe, such as an existing name, or a picture without a face."""
 NEED_FACES = ("faces", "keypoints")
-"""Answer once face models are there, and are tested beside these."""
+"""Routes that need face models; they have their own tests."""
 
 
 def routes(client: TestClient) -> dict[str, dict[str, Any]]:
     return client.get("/openapi.json").json()["paths"]
 
 
-def test_every_route_describes_itself_and_what_it_answers(client: TestClient) -> None:
+def test_every_route_describes_itself_and_its_answer(client: TestClient) -> None:
     paths = routes(client)
     assert set(paths) == {f"/ipadapter/{name}" for name in NAMES}
     for path, methods in paths.items():
@@ -85,7 +85,7 @@ def test_every_route_describes_itself_and_what_it_answers(client: TestClient) ->
             assert answer.get("type") or answer.get("$ref")
 
 
-def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, session: Session) -> None:
+def test_answers_match_their_description_and_leave_nothing_out(client: TestClient, session: Session) -> None:
     from lib_ipadapter.web.file_lists import list_adapters, list_encoders
 
     described = client.get("/openapi.json").json()
@@ -100,7 +100,7 @@ def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, sess
     for path, methods in sorted(described["paths"].items(), key=lambda entry: "delete" in entry[0]):
         if path.endswith(NEED_FACES):
             continue
-        for method, operation in sorted(methods.items(), reverse=True):  # what is saved is listed and deleted then
+        for method, operation in sorted(methods.items(), reverse=True):  # so that what was saved is listed and deleted
             asked = orders.get(path, {"name": "anna"})
             if path.endswith("/import"):
                 asked = {**asked, "zip": client.post("/ipadapter/subjects/export", json=asked).json()["zip"], **saving}
@@ -120,7 +120,7 @@ def test_answers_are_as_described_and_leave_nothing_out(client: TestClient, sess
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # insightface's own, of scikit-image
-def test_the_faces_of_a_picture_are_as_described(client: TestClient, session: Session, folder: Path) -> None:
+def test_the_answer_about_faces_matches_its_description(client: TestClient, session: Session, folder: Path) -> None:
     pytest.importorskip("insightface", reason="insightface and onnxruntime are not installed here")
     from face_models import draw_faces, write_pack
 
@@ -140,7 +140,7 @@ def test_the_faces_of_a_picture_are_as_described(client: TestClient, session: Se
     assert "det_10g.onnx" in refused.text
 
 
-def test_the_guards_stand_before_every_route(session: Session) -> None:
+def test_every_route_is_guarded(session: Session) -> None:
     def closed() -> None:
         raise fastapi.HTTPException(401)
 
@@ -160,7 +160,7 @@ def test_the_guards_stand_before_every_route(session: Session) -> None:
     st.binary(max_size=50),
 )
 @example("POST", "embeds", {}, b"\x80")
-def test_no_request_is_an_error_of_the_server(client: TestClient, method, name, query, body) -> None:
+def test_no_request_causes_a_server_error(client: TestClient, method, name, query, body) -> None:
     assert client.request(method, f"/ipadapter/{name}", params=query, content=body).status_code < 500
 
 
@@ -175,7 +175,7 @@ KEYS = ["name", "unit", "overwrite", "model", "image", "images", "pictures", "no
         lambda some: st.lists(some, max_size=3) | st.dictionaries(st.sampled_from(KEYS), some, max_size=4),
     ),
 )
-def test_nothing_that_is_asked_is_an_error_of_the_server(client: TestClient, name: str, asked: Any) -> None:
+def test_any_invalid_json_body_is_refused(client: TestClient, name: str, asked: Any) -> None:
     assert client.post(f"/ipadapter/{name}", json=asked).status_code == 422
 
 
@@ -198,7 +198,7 @@ def test_schemathesis_finds_nothing(app: Any) -> None:
     assert count == 7
 
 
-# What units may not do
+# What units must not do
 
 opened: list[str] = []
 watching = False
@@ -211,12 +211,12 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def watched() -> None:
-    sys.addaudithook(_watch)  # cannot be taken off, so it does nothing while nobody watches
+    sys.addaudithook(_watch)  # an audit hook cannot be removed, so it does nothing while nobody watches
 
 
 @pytest.fixture(scope="module")
 def secret(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
-    """A folder beside the models, with files that are just what a unit asks for."""
+    """A folder next to the models, with valid files of every kind."""
     secret = tmp_path_factory.mktemp("secret")
     shutil.copy(folder / "base.safetensors", secret / "base.safetensors")
     shutil.copy(folder / "tower.safetensors", secret / "tower.safetensors")
@@ -236,7 +236,7 @@ def paths_to(secret: Path, folder: Path) -> st.SearchStrategy[str]:
     return st.builds(lambda start, name: start + name, st.sampled_from(starts), names)
 
 
-def test_no_unit_makes_a_file_outside_the_folders_be_touched(session, folder, secret, watched) -> None:
+def test_no_unit_touches_a_file_outside_the_folders(session, folder, secret, watched) -> None:
     global watching
     host = session.host
     texts = paths_to(secret, folder) | st.text(max_size=20)
@@ -292,7 +292,7 @@ def test_no_unit_makes_a_file_outside_the_folders_be_touched(session, folder, se
         ({"crop": "round"}, "crop", "must be one of center, pad"),
     ],
 )
-def test_a_problem_says_what_where_and_what_to_do(session: Session, given_unit, field, remedy) -> None:
+def test_an_error_says_what_where_and_what_to_do(session: Session, given_unit, field, remedy) -> None:
     def prepare() -> None:
         (unit,) = read_units([{"model": "base", "images": [photo()]} | given_unit]).values()
         session.preparation.prepare(unit, session.host.unet)
@@ -313,7 +313,7 @@ def test_a_problem_says_what_where_and_what_to_do(session: Session, given_unit, 
 
 
 class WebUI(BaseHTTPRequestHandler):
-    """The least of a web UI's API: what it is sent is kept, and it answers with a picture."""
+    """A minimal web UI API that keeps what it is sent and answers with a picture."""
 
     sent: list[dict[str, Any]] = []  # noqa: RUF012
 
@@ -359,7 +359,7 @@ def test_the_examples_send_a_unit(language: str, address: str, tmp_path: Path) -
         assert json.loads(printed)["images"]
 
 
-def test_the_refusal_that_is_shown_is_what_comes() -> None:
+def test_the_refusal_in_the_docs_is_the_real_one() -> None:
     from examples import PAGE
 
     text = PAGE.read_text(encoding="utf-8")
@@ -370,7 +370,7 @@ def test_the_refusal_that_is_shown_is_what_comes() -> None:
     assert json.loads(shown) == refused.value.problem()
 
 
-def test_the_table_of_controls_tells_of_every_field_and_no_other() -> None:
+def test_the_table_of_controls_has_exactly_the_fields() -> None:
     from examples import PAGE
 
     table = PAGE.with_name("controls.md").read_text(encoding="utf-8").split("# Controls")[1].split("## ")[0]

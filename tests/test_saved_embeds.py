@@ -1,4 +1,4 @@
-"""Saved references: the same picture as with the pictures they were made of, and files that are not to be trusted."""
+"""Saved references: the same picture as with the original images, and untrusted files."""
 
 import json
 import os
@@ -65,7 +65,7 @@ LIKE_PICTURES = [
 
 
 @pytest.mark.parametrize("more", LIKE_PICTURES, ids=lambda more: " ".join(more) or "plain")
-def test_it_makes_the_picture_that_its_pictures_make_bit_for_bit(host, session, more: dict[str, Any]) -> None:
+def test_a_saved_reference_gives_the_same_result_as_its_images_bit_for_bit(host, session, more: dict[str, Any]) -> None:
     expected = call(host, session, [unit(**more)])
     keep(session, **more)
     alone = {name: value for name, value in more.items() if name != "images"}
@@ -74,14 +74,14 @@ def test_it_makes_the_picture_that_its_pictures_make_bit_for_bit(host, session, 
     assert not torch.equal(expected, call(host, session, []))
 
 
-def test_it_serves_every_adapter_that_was_made_for_its_encoder(host, session) -> None:
+def test_it_works_with_every_adapter_for_its_encoder(host, session) -> None:
     keep(session, model="base")
     for model in ("base", "plus"):
         assert torch.equal(call(host, session, [using(model=model)]), call(host, session, [unit(model=model)]))
 
 
-def test_a_saved_reference_is_no_picture_of_the_same_hash(host, session) -> None:
-    """What is kept of pictures is never given for saved ones, nor the other way round."""
+def test_a_saved_reference_is_not_confused_with_a_picture_of_the_same_hash(host, session) -> None:
+    """Cached features of pictures are never used for saved references, nor the other way round."""
     plain = call(host, session, [unit()])
     keep(session)
     path = host.folder / "saved" / "anna.safetensors"
@@ -91,7 +91,7 @@ def test_a_saved_reference_is_no_picture_of_the_same_hash(host, session) -> None
     assert torch.equal(call(host, session, [unit()]), plain)
 
 
-def test_one_that_is_saved_anew_is_read_anew(host, session) -> None:
+def test_a_file_that_was_saved_again_is_read_again(host, session) -> None:
     keep(session)
     first = call(host, session, [using()])
     keep(session, overwrite=True, images=[photo(2)])
@@ -102,7 +102,7 @@ def test_one_that_is_saved_anew_is_read_anew(host, session) -> None:
 # What goes with what
 
 
-def test_the_encoder_is_told_by_its_weights_and_not_by_its_file(host, session, tmp_path) -> None:
+def test_the_encoder_is_recognised_by_its_weights_and_not_by_its_file(host, session, tmp_path) -> None:
     keep(session)
     tower = open_encoder(host.folder / "tower.safetensors")
     tensors = load_file(tower.path)
@@ -155,7 +155,7 @@ def test_tiles_are_used_as_they_were_saved(host, session) -> None:
         ({"embeds": "tower"}, "was not found"),
     ],
 )
-def test_what_does_not_go_together_is_refused(host, session, more: dict[str, Any], words: str) -> None:
+def test_contradicting_fields_are_refused(host, session, more: dict[str, Any], words: str) -> None:
     keep(session)
     assert words in refusal(host, session, using() | more)
 
@@ -169,8 +169,8 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     assert torch.equal(call(host, session, [pasted]), call(host, session, [unit()]))
     keep(session, overwrite=True, images=[photo(9)])
     sentence = refusal(host, session, pasted)
-    told = restored(p.extra_generation_params["IP-Adapter 1"], lambda _: None, partial(difference, session))
-    assert told["note"] in sentence
+    pasted = restored(p.extra_generation_params["IP-Adapter 1"], lambda _: None, partial(difference, session))
+    assert pasted["note"] in sentence
     assert "has changed since this was written" in sentence
     assert "Give the name without the hash" in sentence
 
@@ -179,7 +179,7 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
 
 
 @pytest.mark.parametrize("name", ["anna", "Änna 猫", "a.b", "anna-2_(x)", "console", "x" * 60])
-def test_a_name_that_a_file_can_have_is_one(session, host, name: str) -> None:
+def test_every_valid_file_name_is_accepted(session, host, name: str) -> None:
     assert keep(session, name)["name"] == f"{name}.safetensors"
     assert [path.name for path in (host.folder / "saved").iterdir()] == [f"{name}.safetensors"]
     assert call(host, session, [using(name)]).isfinite().all()
@@ -198,7 +198,7 @@ def test_any_other_name_is_refused_and_nothing_is_written(session, host, tmp_pat
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_nothing_is_overwritten_unless_it_is_said(session, host) -> None:
+def test_nothing_is_overwritten_unless_requested(session, host) -> None:
     first = keep(session)
     with pytest.raises(UnitError, match=r'"anna" is taken\. Choose another one, or set overwrite to true'):
         keep(session, images=[photo(2)])
@@ -215,7 +215,7 @@ def test_a_file_of_that_name_that_is_no_saved_reference_is_kept(session, host) -
 
 
 @pytest.mark.parametrize("other", ["ANNA.safetensors", "anna.ipadpt", "sub/anna.safetensors"])
-def test_a_name_that_would_be_mistaken_for_anothers_is_refused(session, host, other: str) -> None:
+def test_a_name_that_could_be_confused_with_another_is_refused(session, host, other: str) -> None:
     path = host.folder / "saved" / other
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")
@@ -224,7 +224,7 @@ def test_a_name_that_would_be_mistaken_for_anothers_is_refused(session, host, ot
     assert path.read_bytes() == b"x"
 
 
-def test_a_file_is_written_whole_or_not_at_all(session, host, monkeypatch) -> None:
+def test_a_file_is_written_completely_or_not_at_all(session, host, monkeypatch) -> None:
     first = keep(session)
 
     def half(_tensors: Any, path: Path, _metadata: Any) -> None:
@@ -260,7 +260,7 @@ def test_what_cannot_be_saved_is_refused_by_field(session, host, asked: dict[str
     assert not (host.folder / "saved").exists()
 
 
-def test_the_list_and_the_panel_tell_what_is_there(session, host) -> None:
+def test_the_list_and_the_panel_show_the_saved_files(session, host) -> None:
     keep(session, "two", images=[photo(1), photo(2)])
     (host.folder / "saved" / "damaged.safetensors").write_bytes(b"<html>")
     save({"something": torch.ones(1)}, host.folder / "saved" / "else.safetensors")
@@ -311,7 +311,7 @@ def test_files_of_comfyui_and_diffusers_are_read(host, session, model: str, comb
     assert torch.equal(made, expected)
 
 
-def test_a_file_with_the_other_kind_of_features_is_refused(host, session) -> None:
+def test_a_file_with_the_wrong_kind_of_features_is_refused(host, session) -> None:
     (host.folder / "saved").mkdir()
     torch.save(features(host, 1)[0], host.folder / "saved" / "theirs.ipadpt")
     sentence = refusal(host, session, using("theirs", model="plus"))
@@ -320,7 +320,7 @@ def test_a_file_with_the_other_kind_of_features_is_refused(host, session) -> Non
 
 @pytest.mark.parametrize("kind", ["embed", "hidden"])
 def test_files_saved_by_diffusers_are_read(host, session, tmp_path, kind: str) -> None:
-    """The layout comes from diffusers' own function, on a tower of transformers'; pictures need no resizing."""
+    """The layout comes from diffusers' function with a transformers tower; the pictures need no resizing."""
     diffusers = pytest.importorskip("diffusers")
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
@@ -380,7 +380,7 @@ FORGED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", FORGED)
-def test_any_other_torch_file_is_a_sentence_and_no_code_is_run(kind: str, tmp_path, monkeypatch) -> None:
+def test_any_other_torch_file_is_refused_and_no_code_is_run(kind: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save(FORGED[kind], tmp_path / "a.ipadpt")
     with pytest.raises(IPAdapterError) as refused:
@@ -414,20 +414,20 @@ def write(path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]) -> P
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_forged_header_is_a_sentence(fault: str, tmp_path) -> None:
+def test_a_forged_header_is_refused_with_a_reason(fault: str, tmp_path) -> None:
     assert saved.open_saved(write(tmp_path / "good.safetensors", {}, TENSORS)).features("hidden").shape == (1, 3, 5)
     with pytest.raises(IPAdapterError) as refused:
         saved.open_saved(write(tmp_path / "a.safetensors", *FAULTS[fault]))
     assert refused.value.sentence.startswith("a.safetensors ")
 
 
-def test_numbers_that_are_none_are_refused_when_they_are_used(tmp_path) -> None:
+def test_nan_is_refused_when_it_is_used(tmp_path) -> None:
     path = write(tmp_path / "a.safetensors", {}, {"embed": torch.tensor([[1.0, float("nan")]])})
     with pytest.raises(IPAdapterError, match="embed \\(NaN or infinity\\)"):
         saved.open_saved(path).features("embed")
 
 
-def test_an_adapter_or_an_encoder_is_no_saved_reference(host) -> None:
+def test_an_adapter_or_an_encoder_is_not_a_saved_reference(host) -> None:
     with pytest.raises(UnrecognisedError):
         saved.open_saved(host.folder / "base.safetensors")
     with pytest.raises(UnrecognisedError):

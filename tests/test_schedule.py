@@ -1,4 +1,4 @@
-"""The weight of a unit at every layer and over the steps, against the field's own numbers."""
+"""The weight of a unit at every layer and over the steps, compared with published values."""
 
 from dataclasses import replace
 
@@ -19,13 +19,13 @@ def weights_of(unit: Unit, layout: Layout) -> dict[int, float]:
     return {layer: at.weight for layer, at in layer_weights(unit, layout).items()}
 
 
-def test_every_type_and_curve_that_a_unit_can_name_is_here_and_no_other() -> None:
+def test_every_type_and_curve_of_a_unit_is_tested() -> None:
     assert set(FACTORS) | set(PARTS) == set(FIELDS["weight_type"].kind.options)
     assert not set(FACTORS) & set(PARTS)
     assert set(CURVES) == set(FIELDS["curve"].kind.names)
 
 
-# Types that weaken layers by their place: the factor of every layer, in execution order
+# Types that weaken layers by their position: the factor of every layer, in execution order
 
 BY_PLACE = {
     ("linear", "SD"): [1.0] * 16,
@@ -73,13 +73,13 @@ BY_PLACE = {
 }
 
 
-def test_every_type_by_place_has_a_row_for_each_layout() -> None:
+def test_every_type_by_position_has_a_row_for_each_layout() -> None:
     assert set(BY_PLACE) == {(name, layout) for name in FACTORS for layout in LAYOUTS}
 
 
 @pytest.mark.parametrize(("name", "layout"), BY_PLACE)
 @pytest.mark.parametrize("weight", [1.0, 0.5, -3.0])
-def test_a_type_by_place_gives_every_layer_its_part_of_the_weight(name: str, layout: str, weight: float) -> None:
+def test_a_type_by_position_gives_every_layer_its_share_of_the_weight(name: str, layout: str, weight: float) -> None:
     made = layer_weights(Unit(weight=weight, weight_type=name), LAYOUTS[layout])
     assert [*made] == [*range(len(BY_PLACE[name, layout]))]
     expected = [weight * factor for factor in BY_PLACE[name, layout]]
@@ -105,7 +105,7 @@ def test_a_type_by_place_gives_every_layer_its_part_of_the_weight(name: str, lay
     ],
 )
 def test_the_sites_of_the_middle_block_get_its_weight(name: str, layout: str, middle: float) -> None:
-    """They are the last in a file and in the middle when a U-Net runs, and are easily left out."""
+    """They come last in a file and in the middle when a U-Net runs, and are easily forgotten."""
     made = layer_weights(Unit(weight_type=name), LAYOUTS[layout])
     in_middle = [site for site in sites(LAYOUTS[layout]) if site.block == "middle"]
     assert len(in_middle) == {"SD": 1, "SDXL": 10}[layout]
@@ -113,11 +113,11 @@ def test_the_sites_of_the_middle_block_get_its_weight(name: str, layout: str, mi
     assert [made[site.layer].weight for site in in_middle] == pytest.approx([middle] * len(in_middle), abs=2e-5)
 
 
-# Types that choose layers by what they carry
+# Types that choose layers by their content
 
 W, C, STYLE_BOOST, COMPOSITION_BOOST = 0.8, -0.4, 3.0, 0.5
 SET = Unit(weight=W, composition_weight=C, style_boost=STYLE_BOOST, composition_boost=COMPOSITION_BOOST)
-"""Every weight is another, so that a swap shows."""
+"""All weights differ, so that a swap is noticed."""
 
 BY_CONTENT = {
     ("style transfer", "SD"): [0.8] * 4 + [0] * 5 + [0.8] * 7,
@@ -150,24 +150,24 @@ def test_every_type_by_content_has_a_row_for_each_layout() -> None:
 
 
 @pytest.mark.parametrize(("name", "layout"), BY_CONTENT)
-def test_a_type_by_content_gives_its_layers_their_weights_and_leaves_out_the_others(name: str, layout: str) -> None:
+def test_a_type_by_content_gives_weights_to_its_layers_only(name: str, layout: str) -> None:
     made = weights_of(replace(SET, weight_type=name), LAYOUTS[layout])
     assert made == pytest.approx({layer: weight for layer, weight in enumerate(BY_CONTENT[name, layout]) if weight})
 
 
 @pytest.mark.parametrize(("name", "layout"), BY_CONTENT)
-def test_precise_types_move_away_on_the_layers_that_they_do_not_want(name: str, layout: str) -> None:
+def test_precise_types_invert_the_layers_that_they_suppress(name: str, layout: str) -> None:
     made = layer_weights(replace(SET, weight_type=name), LAYOUTS[layout])
     assert {layer for layer, at in made.items() if at.inverted} == INVERTED.get((name, layout), set())
 
 
 @pytest.mark.parametrize(("name", "layout"), [*BY_PLACE, *BY_CONTENT])
-def test_composition_layers_are_marked_whatever_the_type(name: str, layout: str) -> None:
+def test_composition_layers_are_marked_for_every_type(name: str, layout: str) -> None:
     made = layer_weights(replace(SET, weight_type=name), LAYOUTS[layout])
     assert {layer for layer, at in made.items() if at.composition} == COMPOSITION[layout] & set(made)
 
 
-def test_with_the_default_boosts_style_precise_moves_away_and_composition_precise_is_composition() -> None:
+def test_with_default_boosts_style_precise_inverts_layers_and_composition_precise_equals_composition() -> None:
     style = layer_weights(Unit(weight=0.8, weight_type="style transfer precise"), SDXL)
     assert style == {3: LayerWeight(1.0, inverted=True, composition=True), 6: LayerWeight(0.8)}
     for layout in (SD, SDXL):
@@ -197,7 +197,7 @@ def test_a_unit_without_any_weight_has_no_layer(name: str, layout: str) -> None:
         ("weight", "composition precise", {4, 5}),
     ],
 )
-def test_layers_of_weight_zero_are_absent(zero: str, name: str, absent: set[int]) -> None:
+def test_layers_of_weight_0_are_absent(zero: str, name: str, absent: set[int]) -> None:
     made = layer_weights(replace(SET, weight_type=name, **{zero: 0.0}), SD)
     assert set(range(16)) - set(made) == absent
 
@@ -206,7 +206,7 @@ def test_layers_of_weight_zero_are_absent(zero: str, name: str, absent: set[int]
 
 
 @pytest.mark.parametrize("name", ["linear", "ease in", "composition", "strong style and composition"])
-def test_layers_stand_for_the_type_and_are_times_the_weight(name: str) -> None:
+def test_layers_replace_the_type_and_are_multiplied_by_the_weight(name: str) -> None:
     unit = replace(SET, weight=2.0, weight_type=name, layers="6:-1.25, 0:1, 10:5, 3:0.5")
     for layout in (SD, SDXL):
         made = layer_weights(unit, layout)
@@ -215,14 +215,14 @@ def test_layers_stand_for_the_type_and_are_times_the_weight(name: str) -> None:
         assert {layer for layer, at in made.items() if at.composition} == ({3} if layout is SDXL else set())
 
 
-def test_layers_of_weight_zero_are_absent_from_a_text_too() -> None:
+def test_layers_of_weight_0_are_absent_from_a_text_too() -> None:
     assert weights_of(Unit(layers="3:0, 6:1"), SDXL) == {6: 1.0}
     assert weights_of(Unit(layers="3:0, 6:-0.0"), SDXL) == {}
     assert weights_of(Unit(weight=0.0, layers="3:1, 6:1"), SDXL) == {}
 
 
 @pytest.mark.parametrize(("name", "layout"), INVERTED)
-def test_layers_of_a_precise_type_move_away_where_the_type_does(name: str, layout: str) -> None:
+def test_layers_of_a_precise_type_are_inverted_where_the_type_inverts(name: str, layout: str) -> None:
     count = {"SD": 16, "SDXL": 11}[layout]
     text = ", ".join(f"{layer}:0.5" for layer in range(count))
     made = layer_weights(Unit(weight_type=name, layers=text), LAYOUTS[layout])
@@ -231,7 +231,7 @@ def test_layers_of_a_precise_type_move_away_where_the_type_does(name: str, layou
     assert {layer for layer, at in made.items() if at.composition} == COMPOSITION[layout]
 
 
-def test_a_layer_that_the_layout_has_not_is_refused_by_name() -> None:
+def test_a_layer_that_the_layout_does_not_have_is_refused_by_name() -> None:
     assert weights_of(Unit(layers="15:1"), SD) == {15: 1.0}
     assert weights_of(Unit(layers="10:1"), SDXL) == {10: 1.0}
     for layer in range(11, 16):
@@ -267,13 +267,13 @@ def steps_at_work(unit: Unit, steps: int) -> list[int]:
         (0.0, 1.0, 1, [0]),
     ],
 )
-def test_a_unit_acts_from_start_until_before_end(start: float, end: float, steps: int, working: list[int]) -> None:
+def test_a_unit_applies_from_start_until_before_end(start: float, end: float, steps: int, working: list[int]) -> None:
     assert steps_at_work(Unit(start=start, end=end), steps) == working
 
 
 @pytest.mark.parametrize("cut", [0.25, 0.3, 0.5, 0.7])
 @pytest.mark.parametrize("steps", [4, 10, 20, 30, 33])
-def test_of_two_units_one_after_the_other_exactly_one_acts(cut: float, steps: int) -> None:
+def test_of_two_consecutive_units_exactly_one_applies(cut: float, steps: int) -> None:
     first, second = steps_at_work(Unit(end=cut), steps), steps_at_work(Unit(start=cut), steps)
     assert first + second == [*range(steps)]
 
@@ -283,7 +283,7 @@ def test_start_is_inside_and_end_is_not() -> None:
     assert [factor_at(unit, at) for at in (0.0, 0.2499, 0.25, 0.5, 0.7499, 0.75, 1.0)] == [0, 0, 1, 1, 1, 0, 0]
 
 
-def test_an_end_of_one_keeps_the_last_call_on() -> None:
+def test_end_1_includes_the_last_call() -> None:
     assert factor_at(Unit(), 1.0) == 1.0
     assert factor_at(Unit(start=0.5), 1.0) == 1.0
     assert factor_at(Unit(end=0.999), 1.0) == 0.0
@@ -325,19 +325,19 @@ def test_a_curve_ends_with_its_window(curve: str) -> None:
 
 @pytest.mark.parametrize("curve", ["0:1", "1:1", "0.3:1", "0:1, 1:1", "0:1, 0.3:1, 0.6:1"])
 @pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (0.2, 0.7), (0.5, 0.5), (1.0, 1.0)])
-def test_a_curve_that_stays_at_one_is_no_curve(curve: str, start: float, end: float) -> None:
+def test_a_curve_that_stays_at_1_is_no_curve(curve: str, start: float, end: float) -> None:
     plain, curved = Unit(start=start, end=end), Unit(start=start, end=end, curve=curve)
     for step in range(101):
         assert factor_at(curved, step / 100) == factor_at(plain, step / 100)
 
 
 @pytest.mark.parametrize(("first", "second"), [("linear in", "linear out"), ("cosine in", "cosine out")])
-def test_in_and_out_are_one_together(first: str, second: str) -> None:
+def test_curves_in_and_out_add_up_to_1(first: str, second: str) -> None:
     for at in (0.0, 0.1, 0.37, 0.5, 0.9, 1.0):
         assert factor_at(Unit(curve=first), at) + factor_at(Unit(curve=second), at) == pytest.approx(1.0)
 
 
-def test_a_curve_of_a_unit_is_that_of_the_text_it_was_read_from() -> None:
+def test_a_units_curve_is_the_one_in_its_text() -> None:
     given = {"model": "a", "images": "aGVsbG8=", "start": 0.5, "curve": " 0:1 , 0.5:0 "}
     unit = read_unit(given)
     assert [factor_at(unit, at) for at in (0.4, 0.5, 0.625, 0.75, 0.9)] == [0.0, 1.0, 0.5, 0.0, 0.0]

@@ -1,4 +1,4 @@
-"""A session on a small host of its own and ldm's real U-Net: what is computed when, and what a pass does."""
+"""A session on a small host with ldm's real U-Net: what is computed when, and what a pass does."""
 
 import base64
 import contextlib
@@ -31,7 +31,7 @@ from lib_ipadapter.weights import clip_vision as encoders
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of pictures that each call of an encoder got."""
+    """The number of pictures in each call of an encoder."""
     counts: list[int] = []
 
     def counting(encoder: Any, pictures: Any, *more: Any) -> Any:
@@ -47,7 +47,7 @@ def sample(host: SmallHost, session: Session, args: list[Any], progress: float =
     return call(host, session, args, progress=progress)
 
 
-def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, encoded) -> None:
+def test_a_picture_is_encoded_once_and_cached_between_generations(session, host, encoded) -> None:
     first = sample(host, session, [unit()])
     again = sample(host, session, [unit()])
     assert encoded == [2], "the reference and the unconditional picture"
@@ -60,18 +60,18 @@ def test_the_picture_is_encoded_once_and_kept_over_generations(session, host, en
 
 
 @pytest.mark.parametrize("limits", [CacheLimits(), CacheLimits(features=0)])
-def test_no_more_features_are_kept_than_the_host_has_memory_for(host, encoded, limits: CacheLimits) -> None:
+def test_cached_features_stay_within_the_hosts_limit(host, encoded, limits: CacheLimits) -> None:
     host.limits = limits
     session = Session(host)
     for seed in (1, 2):
         sample(host, session, [unit(images=[photo(seed)])])
     encoded.clear()
-    sample(host, session, [unit(images=[photo(1)], model="plus")])  # other keys and values of the same features
+    sample(host, session, [unit(images=[photo(1)], model="plus")])  # other keys and values from the same features
     assert bool(encoded) == (limits.features == 0)
 
 
 @pytest.mark.parametrize("limits", [CacheLimits(), CacheLimits(keys_values=0)])
-def test_no_more_keys_and_values_are_kept_than_the_host_has_memory_for(host, monkeypatch, limits: CacheLimits) -> None:
+def test_cached_keys_and_values_stay_within_the_hosts_limit(host, monkeypatch, limits: CacheLimits) -> None:
     made: list[int] = []
     monkeypatch.setattr(preparation, "project", lambda *args, **more: made.append(1) or tokens.project(*args, **more))
     host.limits = limits
@@ -81,7 +81,7 @@ def test_no_more_keys_and_values_are_kept_than_the_host_has_memory_for(host, mon
     assert (len(made) == 4) == (limits.keys_values > 0), "two sets a unit, the unconditional one and the picture's"
 
 
-def test_encoding_is_told_picture_by_picture_and_can_be_interrupted(session, host) -> None:
+def test_encoding_reports_its_progress_and_can_be_interrupted(session, host) -> None:
     several = unit(images=[photo(1), photo(2), photo(3)])
     host.interrupted_at = 3
     session.before_sampling(Processing(), [several])
@@ -96,7 +96,7 @@ def test_encoding_is_told_picture_by_picture_and_can_be_interrupted(session, hos
     assert len(host.progress) == 5
 
 
-def test_every_input_of_what_is_kept_is_in_its_key(session, host) -> None:
+def test_a_cache_key_has_every_input_of_the_value(session, host) -> None:
     made = {
         name: sample(host, session, [unit(**more)])
         for name, more in {
@@ -116,22 +116,22 @@ def test_every_input_of_what_is_kept_is_in_its_key(session, host) -> None:
             assert not torch.allclose(made[one], made[other], atol=1e-4), (one, other)
 
 
-def test_a_changed_adapter_file_is_read_anew(session, host, tmp_path) -> None:
+def test_a_changed_adapter_file_is_read_again(session, host, tmp_path) -> None:
     before = sample(host, session, [unit()])
     size = {"widths": (32, 64, 128), "context_dim": CONTEXT, "seed": 9}
     save(adapter_tensors("base", width=FEATURES, **size), tmp_path / "base.safetensors", torch.float16)
     assert not torch.allclose(sample(host, session, [unit()]), before, atol=1e-3)
 
 
-def test_units_act_between_start_and_end_and_nowhere_else(session, host) -> None:
+def test_units_apply_only_between_start_and_end(session, host) -> None:
     plain = sample(host, session, [])
     late = unit(start=0.5, end=0.8)
-    for progress, acts in ((0.0, False), (0.49, False), (0.5, True), (0.79, True), (0.8, False), (1.0, False)):
-        assert torch.equal(sample(host, session, [late], progress), plain) != acts
+    for progress, applies in ((0.0, False), (0.49, False), (0.5, True), (0.79, True), (0.8, False), (1.0, False)):
+        assert torch.equal(sample(host, session, [late], progress), plain) != applies
     assert not torch.equal(sample(host, session, [unit(start=0.5)], 1.0), plain), "end = 1 keeps the last call on"
 
 
-def test_no_units_is_no_run(session, host) -> None:
+def test_without_units_there_is_no_run(session, host) -> None:
     for args in ([], [None], [""], [[]], [{"enabled": False}]):
         host.run = None
         session.before_sampling(Processing(), args)
@@ -150,7 +150,7 @@ def test_what_cannot_run_is_refused_with_the_units_number(session, host) -> None
     assert list(p.extra_generation_params) == ["IP-Adapter 1"]
 
 
-def test_the_parameters_name_the_adapter_what_was_changed_and_the_references(session, host) -> None:
+def test_the_parameters_name_the_adapter_changed_fields_and_references(session, host) -> None:
     import hashlib
 
     p = Processing()
@@ -166,7 +166,7 @@ def test_the_parameters_name_the_adapter_what_was_changed_and_the_references(ses
 @pytest.mark.parametrize(
     ("model", "more", "written"), [("plus", {}, True), ("base", {}, False), ("plus", "negative", False)]
 )
-def test_the_parameters_name_an_unusual_unconditional_picture_where_it_is_seen(
+def test_the_parameters_name_a_non_default_unconditional_picture_if_it_is_used(
     session, host, model, more, written
 ) -> None:
     host.convention, p = "black", Processing()
@@ -175,8 +175,8 @@ def test_the_parameters_name_an_unusual_unconditional_picture_where_it_is_seen(
     assert ("Unconditional: black" in p.extra_generation_params["IP-Adapter 1"]) == written
 
 
-def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, host, unet) -> None:
-    """Later sites see what earlier ones added, so the first is where a sum can be seen."""
+def test_terms_of_several_units_are_summed_at_the_first_site(session, host, unet) -> None:
+    """Later sites depend on the terms of earlier ones, so the sum can be checked only at the first."""
     seen: list[torch.Tensor] = []
     to_out = unet.get_submodule("input_blocks.1.1.transformer_blocks.0.attn2.to_out.0")
     one, other = unit(weight=0.5), unit(model="plus", weight=-1.5)
@@ -196,21 +196,21 @@ def test_several_units_are_the_sum_of_their_terms_at_the_first_site(session, hos
     assert torch.allclose(both - nothing, (first - nothing) + (second - nothing), atol=1e-5)
 
 
-def test_a_checkpoint_that_fits_no_unit_leaves_them_resting(session, host, unet, caplog) -> None:
+def test_a_checkpoint_that_fits_no_unit_leaves_them_inactive(session, host, unet, caplog) -> None:
     prepared = session.preparation.prepare(read_unit(unit()), unet)
     run = SamplingRun([prepared], PassInfo())
     other = ldm_unet(context_dim=CONTEXT, channels=64)
     run.inject(other)
     run.begin_call(ROWS, 0.0, (8, 8))
     given = torch.randn(2, 4, 8, 8), torch.tensor([9, 9]), torch.randn(2, 7, CONTEXT)
-    resting = other(*given)
+    inactive = other(*given)
     run.eject()
-    assert torch.equal(resting, other(*given))
+    assert torch.equal(inactive, other(*given))
     assert "is off while this checkpoint is sampling" in caplog.text
 
 
 def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, unet) -> None:
-    """As where a compiled U-Net computes in the place of the one that was injected into."""
+    """This happens if a compiled U-Net runs instead of the injected one."""
     prepared = session.preparation.prepare(read_unit(unit(start=0.5)), unet)
     run = SamplingRun([prepared], PassInfo())
     run.inject(unet)
@@ -224,8 +224,8 @@ def test_a_unet_whose_cross_attentions_are_not_called_is_noticed(session, host, 
     run.eject()
 
 
-def test_a_single_cross_attention_that_gets_nothing_is_noticed(session, host, unet) -> None:
-    """As where another extension changes the rows inside one attn2, and the units act everywhere else."""
+def test_a_single_cross_attention_without_its_term_is_noticed(session, host, unet) -> None:
+    """This happens if another extension changes the rows inside one attn2, and the units apply at all others."""
     run = SamplingRun([session.preparation.prepare(read_unit(unit()), unet)], PassInfo())
     run.inject(unet)
     attention = unet.get_submodule("middle_block.1.transformer_blocks.0.attn2")
@@ -248,8 +248,8 @@ def test_a_single_cross_attention_that_gets_nothing_is_noticed(session, host, un
     run.eject()
 
 
-def test_what_is_kept_is_not_of_the_hosts_inference_mode(session, unet) -> None:
-    """Forge prepares some passes in inference mode and others not, and may not change its tensors outside of it."""
+def test_cached_tensors_are_not_inference_tensors(session, unet) -> None:
+    """Forge prepares only some passes in inference mode, and inference tensors cannot be changed outside of it."""
     with torch.inference_mode():
         prepared = session.preparation.prepare(read_unit(unit()), unet)
     kept = [tensor for pair in prepared.keys_values.of_site.values() for tensor in pair]
@@ -257,7 +257,7 @@ def test_what_is_kept_is_not_of_the_hosts_inference_mode(session, unet) -> None:
     assert not any(tensor.is_inference() for tensor in kept)
 
 
-def test_the_host_is_told_how_much_room_an_encoder_needs(session, host, tmp_path, monkeypatch) -> None:
+def test_the_host_is_asked_to_free_the_memory_that_an_encoder_needs(session, host, tmp_path, monkeypatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(host, "free_memory", asked.append)
     sample(host, session, [unit()])
@@ -282,7 +282,7 @@ def pruned_sdxl(widths: dict[str, int]) -> nn.Module:
     return root
 
 
-def test_a_pruned_sdxl_takes_the_sites_that_it_has(session) -> None:
+def test_a_unit_applies_to_the_sites_of_a_pruned_sdxl(session) -> None:
     adapter = session.preparation.files.adapter("sdxl")
     fitting, other = (pruned_sdxl({"outer": outer, "inner": 128}) for outer in (64, 96))
     assert len(find_attentions(fitting)) == 2 * 2 + 2 * 4 + 3 * 4 + 3 * 2
@@ -300,14 +300,16 @@ WITHOUT_UNET = {
 
 
 @pytest.mark.parametrize("part", WITHOUT_UNET)
-def test_a_checkpoint_that_is_no_unet_is_told_what_to_load_instead(session, host, monkeypatch, part: str) -> None:
+def test_a_checkpoint_without_a_unet_is_refused_with_what_to_load_instead(
+    session, host, monkeypatch, part: str
+) -> None:
     network = nn.ModuleDict({part: nn.ModuleList([nn.Linear(4, 4)]), "head": nn.Linear(4, 4)})
     monkeypatch.setattr(host, "unet", network)
     session.before_generation(Processing(), [unit()])
     assert f"the loaded checkpoint {WITHOUT_UNET[part]}" in host.refused[0]
 
 
-def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> None:
+def test_only_keys_and_values_are_in_memory_while_sampling(session, host, unet) -> None:
     prepared = session.preparation.prepare(read_unit(unit(model="plus")), unet)
     before = {name for name, _ in unet.named_modules()} | set(unet.state_dict())
     run = SamplingRun([prepared], PassInfo())
@@ -321,7 +323,7 @@ def test_only_keys_and_values_are_held_while_sampling(session, host, unet) -> No
     assert run.bytes == 0
 
 
-def test_a_device_that_is_too_full_leaves_the_encoding_to_the_cpu(session, host, monkeypatch, caplog) -> None:
+def test_the_cpu_encodes_if_the_device_is_out_of_memory(session, host, monkeypatch, caplog) -> None:
     expected = sample(host, session, [unit()])
     devices: list[Any] = []
 
@@ -338,7 +340,7 @@ def test_a_device_that_is_too_full_leaves_the_encoding_to_the_cpu(session, host,
     assert "encoding on the CPU" in caplog.text
 
 
-def test_a_damaged_adapter_stops_with_the_names_of_its_tensors(session, host, tmp_path) -> None:
+def test_a_damaged_adapter_is_refused_with_the_names_of_its_tensors(session, host, tmp_path) -> None:
     tensors = adapter_tensors("base", width=FEATURES, widths=(32, 64, 128), context_dim=CONTEXT)
     tensors["ip_adapter.7.to_v_ip.weight"][3, 3] = float("nan")
     save(tensors, tmp_path / "broken.safetensors")
@@ -350,7 +352,7 @@ def names(answer: dict[str, Any]) -> list[str]:
     return [entry["name"] for entry in answer["models"]]
 
 
-def test_the_lists_say_what_fits_and_what_does_not(session, host, tmp_path) -> None:
+def test_the_lists_show_what_fits_and_what_does_not(session, host, tmp_path) -> None:
     (tmp_path / "damaged.safetensors").write_bytes(b"<html>")
     listed = {entry["name"]: entry for entry in list_adapters(session)}
     assert list(listed)[:2] == ["base.safetensors", "plus.bin"]
@@ -364,8 +366,8 @@ def test_the_lists_say_what_fits_and_what_does_not(session, host, tmp_path) -> N
     assert "renamed.safetensors" in names(ask(session, "rescan"))
 
 
-def test_parameters_of_a_generation_are_its_own(host, session) -> None:
-    """A plot's cells are shallow copies of one record, and one record may make several generations."""
+def test_each_generation_has_its_own_parameters(host, session) -> None:
+    """A plot's cells are shallow copies of one record, and a record can be used for several generations."""
     import copy
 
     p = Processing()
@@ -379,7 +381,7 @@ def test_parameters_of_a_generation_are_its_own(host, session) -> None:
     assert p.extra_generation_params == {"Schedule": "karras"}
 
 
-def test_every_picture_of_a_unit_comes_back_from_the_parameters(host, session, tmp_path) -> None:
+def test_every_picture_of_a_unit_is_restored_from_the_parameters(host, session, tmp_path) -> None:
     from lib_ipadapter.port import ReferenceStoreConfig
     from lib_ipadapter.unit.restore import restored_units
 
@@ -397,7 +399,7 @@ def test_every_picture_of_a_unit_comes_back_from_the_parameters(host, session, t
     assert len(list((tmp_path / "kept").iterdir())) == 5
 
 
-def test_a_generation_logs_one_line_with_what_its_units_cost(host, session, caplog) -> None:
+def test_a_generation_logs_one_line_with_its_units_cost(host, session, caplog) -> None:
     caplog.set_level("INFO")
     session.before_generation(Processing(), [unit(images=[photo(1), photo(2)]), "", unit(model="plus")])
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
@@ -413,8 +415,8 @@ def test_a_generation_logs_one_line_with_what_its_units_cost(host, session, capl
 
 
 @pytest.mark.parametrize("unfold", [False, True])
-def test_rows_known_by_their_text_serve_units_that_are_alike_for_all_pictures(host, session, unfold) -> None:
-    """AnimateDiff shows the U-Net some of the frames; which of them they are is not told."""
+def test_rows_known_by_their_text_suffice_without_a_reference_for_each_picture(host, session, unfold) -> None:
+    """AnimateDiff passes some of the frames to the U-Net without saying which."""
     session.before_sampling(Processing(), [unit(images=[photo(1), photo(2)], unfold=unfold)])
     host.run.inject(host.unet)
     host.run.begin_call(ROWS * 2, 0.0, (8, 8), lambda text: (ROWS * 2)[: len(text)])
@@ -429,7 +431,7 @@ def test_rows_known_by_their_text_serve_units_that_are_alike_for_all_pictures(ho
 
 def test_a_setting_that_changes_during_a_preparation_is_read_once(session, host, monkeypatch) -> None:
     """The web UI's settings are read by another thread than the one that changes them."""
-    plus = unit(model="plus")  # sees the hidden states of the unconditional picture
+    plus = unit(model="plus")  # uses the hidden states of the unconditional picture
     read = iter(["mean"])
     with monkeypatch.context() as patched:
         patched.setattr(host, "unconditional", lambda: next(read, "black"))
@@ -442,8 +444,8 @@ def test_a_setting_that_changes_during_a_preparation_is_read_once(session, host,
     assert not torch.allclose(mean, black, atol=1e-3)
 
 
-def test_what_the_cpu_encoded_for_a_full_device_is_kept_as_the_cpus(session, host, monkeypatch) -> None:
-    """The device has room again for the next generation, whose features must then be the device's own."""
+def test_features_that_the_cpu_encoded_for_a_full_device_are_cached_as_the_cpus(session, host, monkeypatch) -> None:
+    """The next generation, for which the device has memory again, must use the device's own features."""
     used: list[torch.dtype] = []
 
     def encode(encoder: Any, pictures: Any, device: Any, dtype: Any) -> Any:
@@ -459,7 +461,7 @@ def test_what_the_cpu_encoded_for_a_full_device_is_kept_as_the_cpus(session, hos
     assert used == [torch.bfloat16, torch.float32, torch.bfloat16], "the third finds what the second kept"
 
 
-def test_what_makes_a_result_worse_is_shown_beside_the_picture(session, host, monkeypatch) -> None:
+def test_warnings_that_affect_the_result_are_shown_with_the_picture(session, host, monkeypatch) -> None:
     def full(encoder: Any, pictures: Any, device: Any, dtype: Any) -> Any:
         if dtype == torch.bfloat16:
             raise torch.cuda.OutOfMemoryError
@@ -471,8 +473,8 @@ def test_what_makes_a_result_worse_is_shown_beside_the_picture(session, host, mo
     assert host.comments == ["IP-Adapter 2: Not enough device memory for tower.safetensors; it ran on the CPU."]
 
 
-def test_units_are_read_once_a_generation(session, host, monkeypatch) -> None:
-    """Their pictures are megabytes of text, and the web UI asks before each pass and for each picture."""
+def test_units_are_read_once_per_generation(session, host, monkeypatch) -> None:
+    """Their pictures are megabytes of text, and the web UI calls the script before each pass and for each picture."""
     import json
 
     reads: list[int] = []

@@ -1,4 +1,4 @@
-"""Folders import in one direction, and the folder stays importable beside Forge's own of the same name."""
+"""Folders import in one direction, and the library stays importable next to Forge's folder of the same name."""
 
 import ast
 import re
@@ -90,7 +90,7 @@ def test_a_module_imports_only_what_its_folder_may(module: str) -> None:
     assert folders <= set(MAY_IMPORT[folder_of(module)].split())
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
+def test_there_is_no_import_cycle() -> None:
     left = {module: imported_modules(module) for module in MODULES}
     while leaves := [module for module, needed in left.items() if not needed]:
         for leaf in leaves:
@@ -101,18 +101,18 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_web_ui_is_known_to_hosts_and_to_the_web_folder_alone(module: str) -> None:
+def test_only_the_hosts_and_web_folders_import_the_web_ui(module: str) -> None:
     allowed = {"hosts": {"modules", "fastapi"}, "web": {"gradio", "fastapi"}}.get(folder_of(module), set())
     assert outside(module) & WEB_UI <= allowed
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if folder_of(module) in WITHOUT_TORCH])
-def test_a_unit_needs_no_torch(module: str) -> None:
+def test_unit_modules_do_not_import_torch(module: str) -> None:
     assert not outside(module) & {"torch", "numpy", "PIL", "safetensors", "einops"}
 
 
 def test_a_unit_is_read_without_torch() -> None:
-    """Nor does anything that it imports from other folders need it at import."""
+    """The modules that it imports from other folders do not import torch either."""
     needed, new = set[str](), {"unit/read_args", "unit/restore", "unit/presets"}
     while new:
         needed |= new
@@ -123,7 +123,7 @@ def test_a_unit_is_read_without_torch() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_nothing_heavy_is_imported_before_it_is_used(module: str) -> None:
+def test_heavy_packages_are_imported_only_in_functions(module: str) -> None:
     assert not outside(module, top_only=True) & HEAVY
 
 
@@ -134,12 +134,12 @@ def test_the_models_of_answers_are_built_for_the_routes_alone() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_insightface_and_opencv_are_known_to_the_faces_folder_alone(module: str) -> None:
+def test_only_the_faces_folder_imports_insightface_and_opencv(module: str) -> None:
     assert folder_of(module) == "faces" or not outside(module) & FACE_PACKAGES
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_nothing_happens_at_import(module: str) -> None:
+def test_modules_do_nothing_at_import(module: str) -> None:
     allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
     for node in ast.parse(MODULES[module].read_text(encoding="utf-8")).body:
         text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -160,8 +160,8 @@ def test_the_script_registers_under_a_private_name_and_holds_no_dataclass() -> N
     assert "from modules.scripts import" not in script.read_text(encoding="utf-8")
 
 
-def test_the_script_asks_modules_for_what_they_have() -> None:
-    """It imports them as late as it can, so that nothing else would tell."""
+def test_the_script_uses_only_names_that_modules_have() -> None:
+    """It imports them at run time, so no other check would notice a wrong name."""
     asked = re.findall(
         r'module\("([a-z_.]+)"\)\.(\w+)', (ROOT / "scripts" / "ip_adapter.py").read_text(encoding="utf-8")
     )
@@ -172,7 +172,7 @@ def test_the_script_asks_modules_for_what_they_have() -> None:
         assert name in named, f"{module} has no {name}"
 
 
-def test_the_version_stands_in_both_places() -> None:
+def test_the_version_is_the_same_in_both_places() -> None:
     from lib_ipadapter.base.version import VERSION
 
     stated = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)

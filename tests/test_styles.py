@@ -5,7 +5,7 @@ from styles import IMPORT, ROOT, SHEET, with_digests
 
 
 def test_each_sheet_is_imported_once_with_its_digest() -> None:
-    """Where it fails, run `python tests/styles.py`."""
+    """If this fails, run `python tests/styles.py`."""
     text = SHEET.read_text(encoding="utf-8")
     assert sorted(name for name, _ in IMPORT.findall(text)) == sorted(
         f"styles/{path.name}" for path in (ROOT / "styles").glob("*.css")
@@ -13,7 +13,7 @@ def test_each_sheet_is_imported_once_with_its_digest() -> None:
     assert text == with_digests(text)
 
 
-def test_a_page_of_ones_own_gets_the_whole_style() -> None:
+def test_the_demo_page_gets_all_styles() -> None:
     whole = style()
     assert "@import" not in whole
     for path in (ROOT / "styles").glob("*.css"):

@@ -1,4 +1,4 @@
-"""Subjects: a unit with one makes the picture that its pictures make, and nothing sent for one does harm."""
+"""Subjects: a unit with a subject equals one with the same images, and no request or file does harm."""
 
 import base64
 import contextlib
@@ -80,27 +80,27 @@ LIKE_PICTURES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("more", LIKE_PICTURES, ids=lambda more: " ".join(more) or "plain")
-def test_a_subject_is_its_pictures_bit_for_bit(host, session, more: dict[str, Any]) -> None:
+def test_a_subject_equals_its_pictures_bit_for_bit(host, session, more: dict[str, Any]) -> None:
     keep(session)
     made = call(host, session, [unit(images=[], subject="anna", **more)])
     assert torch.equal(made, call(host, session, [unit(images=OWN, **more)]))
     assert not torch.equal(made, call(host, session, []))
 
 
-def test_a_subjects_pictures_come_after_the_units_own(host, session) -> None:
+def test_a_subjects_pictures_come_after_the_units_own_pictures(host, session) -> None:
     keep(session)
     for more in ({"combine": "average"}, {"unfold": True}, {}):
         beside = call(host, session, [unit(images=[photo(3)], subject="Anna", **more)])
         assert torch.equal(beside, call(host, session, [unit(images=[photo(3), *OWN], **more)]))
 
 
-def test_a_picture_without_weight_rests(host, session) -> None:
+def test_a_picture_of_weight_0_is_not_used(host, session) -> None:
     keep(session, pictures=[photo(1), {"image": photo(2), "weight": 0}])
     made = call(host, session, [unit(images=[], subject="anna")])
     assert torch.equal(made, call(host, session, [unit(images=[photo(1)])]))
 
 
-def test_a_subject_goes_into_a_saved_reference(host, session) -> None:
+def test_a_subject_can_be_part_of_a_saved_reference(host, session) -> None:
     from lib_ipadapter.web.file_lists import save_reference
 
     keep(session)
@@ -109,7 +109,7 @@ def test_a_subject_goes_into_a_saved_reference(host, session) -> None:
     assert torch.equal(made, call(host, session, [unit(images=[photo(3), *OWN])]))
 
 
-def test_a_subject_that_is_saved_anew_is_read_anew(host, session) -> None:
+def test_a_subject_that_was_saved_again_is_read_again(host, session) -> None:
     first = keep(session)
     keep(session, overwrite=True, pictures=[photo(9)])
     assert read_subject(session, {"name": "anna"})["sha256"] != first["sha256"]
@@ -128,7 +128,7 @@ def test_a_subject_that_is_saved_anew_is_read_anew(host, session) -> None:
         ({"images": [{"image": photo(), "mask": photo()}], "combine": "average"}, "set combine to concat"),
     ],
 )
-def test_what_does_not_go_together_is_refused(host, session, more: dict[str, Any], words: str) -> None:
+def test_contradicting_fields_are_refused(host, session, more: dict[str, Any], words: str) -> None:
     keep(session)
     assert words in refusal(host, session, unit(subject="anna") | more)
 
@@ -138,22 +138,22 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     digest = keep(session)["sha256"]
     p = Processing()
     session.before_generation(p, [unit(images=[photo(3)], subject="anna")])
-    told = p.extra_generation_params["IP-Adapter 1"]
-    assert f"Subject: anna [{digest[:12]}], " in told
+    entry = p.extra_generation_params["IP-Adapter 1"]
+    assert f"Subject: anna [{digest[:12]}], " in entry
     assert len(list((tmp_path / "kept").iterdir())) == 1, "a subject's pictures are not kept twice"
-    pasted = restored(told, session.references.find, partial(difference, session))
+    pasted = restored(entry, session.references.find, partial(difference, session))
     assert pasted["subject"] == f"anna [{digest[:12]}]"
     assert torch.equal(call(host, session, [pasted]), call(host, session, [unit(images=[photo(3), *OWN])]))
     keep(session, overwrite=True, pictures=[{**SEVERAL[1], "weight": 1}])
     sentence = "has changed since this was written"
     assert sentence in refusal(host, session, pasted)
-    again = restored(told, session.references.find, partial(difference, session))
+    again = restored(entry, session.references.find, partial(difference, session))
     assert sentence in again.pop("note")
     assert again == pasted, "it is for the person to say whether the new one will do"
 
 
 @pytest.mark.parametrize("change", [{"weight": 2}, {"crop": "top"}])
-def test_the_hash_is_of_all_that_a_generation_sees(session, change: dict[str, Any]) -> None:
+def test_the_hash_covers_everything_that_a_generation_uses(session, change: dict[str, Any]) -> None:
     first = keep(session, pictures=[SEVERAL[1]])["sha256"]
     assert keep(session, "b", pictures=[SEVERAL[1] | change])["sha256"] != first
     assert keep(session, "c", pictures=[SEVERAL[1] | {"note": "other"}], notes="other")["sha256"] == first
@@ -163,19 +163,19 @@ def test_the_hash_is_of_all_that_a_generation_sees(session, change: dict[str, An
 
 
 def test_a_subject_is_a_folder_of_plain_files(host, session) -> None:
-    told = keep(session, notes="two views\nof one")
+    saved = keep(session, notes="two views\nof one")
     folder = host.folder / "subjects" / "anna"
     assert sorted(path.name for path in folder.iterdir()) == ["1.png", "2.png", RECORD]
     assert (folder / "1.png").read_bytes() == base64.b64decode(photo(1, 60, 30))
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    assert record["notes"] == told["notes"] == "two views\nof one"
+    assert record["notes"] == saved["notes"] == "two views\nof one"
     assert [(each["file"], each["weight"], each["crop"], each["note"]) for each in record["pictures"]] == [
         ("1.png", 1.0, None, ""),
         ("2.png", 0.5, "pad", "from the left"),
     ]
 
 
-def test_the_list_shows_thumbnails_and_what_is_damaged(host, session) -> None:
+def test_the_list_shows_thumbnails_and_damaged_subjects(host, session) -> None:
     keep(session, pictures=[photo(1, 600, 300)])
     (host.folder / "subjects" / "broken").mkdir()
     (host.folder / "subjects" / "broken" / RECORD).write_text("{}")
@@ -190,14 +190,14 @@ def test_the_list_shows_thumbnails_and_what_is_damaged(host, session) -> None:
     assert names(session) == ["anna"]
 
 
-def test_what_is_read_can_be_saved_again(session) -> None:
-    told = keep(session, notes="n")
+def test_a_subject_that_was_read_can_be_saved_again(session) -> None:
+    saved = keep(session, notes="n")
     whole = read_subject(session, {"name": "ANNA"})
     again = save_subject(session, {"name": "b", "pictures": whole["pictures"], "notes": whole["notes"]})
-    assert again | {"name": "anna"} == told
+    assert again | {"name": "anna"} == saved
 
 
-def test_a_deleted_subject_is_gone_and_a_link_to_one_is_but_a_link(host, session, tmp_path) -> None:
+def test_deleting_removes_a_subject_but_of_a_link_only_the_link(host, session, tmp_path) -> None:
     keep(session)
     elsewhere = tmp_path / "elsewhere"
     (host.folder / "subjects" / "anna").rename(elsewhere)
@@ -210,7 +210,7 @@ def test_a_deleted_subject_is_gone_and_a_link_to_one_is_but_a_link(host, session
         delete_subject(session, {"name": "linked"})
 
 
-def test_nothing_is_overwritten_unless_it_is_said(host, session) -> None:
+def test_nothing_is_overwritten_unless_requested(host, session) -> None:
     keep(session)
     before = everything(host.folder)
     with pytest.raises(UnitError, match=r'"anna" is taken\. Choose another one, or set overwrite to true'):
@@ -223,7 +223,7 @@ def test_nothing_is_overwritten_unless_it_is_said(host, session) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a/b", "a\\b", "../a", "/a", "C:a", "a.", " a", "a\0", "a[1]", "nul.txt"]
 )
-def test_a_name_that_no_file_can_have_is_refused_and_nothing_is_written(host, session, name: str) -> None:
+def test_an_invalid_file_name_is_refused_and_nothing_is_written(host, session, name: str) -> None:
     before = everything(host.folder)
     with pytest.raises(UnitError, match="must be 1 to 60 characters") as refused:
         keep(session, name, overwrite=True)
@@ -260,7 +260,7 @@ def test_what_cannot_be_saved_is_refused_by_field(host, session, more: dict[str,
     assert everything(host.folder) == before
 
 
-def test_a_subject_is_written_whole_or_not_at_all(host, session, monkeypatch) -> None:
+def test_a_subject_is_written_completely_or_not_at_all(host, session, monkeypatch) -> None:
     keep(session)
     before = everything(host.folder)
     write, second = Path.write_bytes, base64.b64decode(photo(4))
@@ -278,7 +278,7 @@ def test_a_subject_is_written_whole_or_not_at_all(host, session, monkeypatch) ->
     assert [path.name for path in (host.folder / "subjects").iterdir()] == ["anna"]
 
 
-def test_the_old_one_stays_where_the_new_record_cannot_take_its_place(host, session, monkeypatch) -> None:
+def test_the_old_subject_stays_if_the_new_record_cannot_be_written(host, session, monkeypatch) -> None:
     keep(session)
     before, replace = everything(host.folder), Path.replace
 
@@ -295,15 +295,15 @@ def test_the_old_one_stays_where_the_new_record_cannot_take_its_place(host, sess
     assert not (host.folder / "subjects" / "b").exists()
 
 
-def test_saving_is_told_picture_by_picture_and_an_interruption_leaves_nothing(host, session) -> None:
+def test_saving_reports_progress_and_an_interrupt_leaves_nothing(host, session) -> None:
     host.interrupted_at = 2
     with pytest.raises(IPAdapterError, match="Interrupted"):
         keep(session)
-    assert [told[1:] for told in host.progress] == [(0, 2), (1, 2)]
+    assert [report[1:] for report in host.progress] == [(0, 2), (1, 2)]
     assert not (host.folder / "subjects").exists()
 
 
-# Files of the user's own in a subject's folder
+# The user's own files in a subject's folder
 
 
 def own_photos(host: SmallHost, **more: bytes) -> dict[str, bytes]:
@@ -317,7 +317,7 @@ def own_photos(host: SmallHost, **more: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_that_is_no_subject_is_refused_and_left_alone(host, session, overwrite: bool) -> None:
+def test_a_folder_that_is_no_subject_is_refused_and_not_changed(host, session, overwrite: bool) -> None:
     photos = own_photos(host)
     keep(session, "b")
     content = rezipped(zip_of(session, "b"), lambda entries: renamed(entries, "anna/", "b/"))
@@ -333,7 +333,7 @@ def test_a_folder_that_is_no_subject_is_refused_and_left_alone(host, session, ov
 
 
 @pytest.mark.parametrize("name", ["anna", "ANNA"])
-def test_a_subject_that_lost_its_record_is_refused_and_left_alone(host, session, name: str) -> None:
+def test_a_subject_without_its_record_is_refused_and_not_changed(host, session, name: str) -> None:
     keep(session)
     folder = host.folder / "subjects" / "anna"
     (folder / RECORD).unlink()
@@ -352,7 +352,7 @@ def test_a_file_of_that_name_is_refused(host, session) -> None:
     assert (host.folder / "subjects" / "anna").read_text() == "mine"
 
 
-def test_an_empty_folder_may_become_a_subject(host, session) -> None:
+def test_an_empty_folder_can_become_a_subject(host, session) -> None:
     (host.folder / "subjects" / "anna").mkdir(parents=True)
     (host.folder / "subjects" / "anna" / ".DS_Store").write_bytes(b"mine")
     keep(session)
@@ -382,7 +382,7 @@ def test_a_folder_alone_makes_a_subject(host, session) -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"pictures": [photo(5)]}, {"pictures": [photo(5), photo(6), photo(7)]}])
-def test_overwriting_a_subject_keeps_what_its_record_does_not_name(host, session, more: dict[str, Any]) -> None:
+def test_overwriting_a_subject_keeps_files_that_its_record_does_not_name(host, session, more: dict[str, Any]) -> None:
     keep(session)
     photos = own_photos(host, **{"3.png": file_of(picture(9, 9, 9))})
     keep(session, overwrite=True, **more)
@@ -392,7 +392,7 @@ def test_overwriting_a_subject_keeps_what_its_record_does_not_name(host, session
     assert len(read_subject(session, {"name": "anna"})["pictures"]) == count
 
 
-def test_a_picture_that_the_user_put_in_the_place_of_one_is_kept(host, session) -> None:
+def test_a_picture_that_the_user_replaced_is_kept(host, session) -> None:
     keep(session)
     path = host.folder / "subjects" / "anna" / "2.png"
     path.write_bytes(mine := file_of(picture(20, 20, 9)))
@@ -413,7 +413,7 @@ def test_adopted_pictures_stay_when_the_subject_no_longer_has_them(host, session
     assert everything(host.folder / "subjects" / "anna") == photos
 
 
-def test_deleting_a_subject_keeps_what_is_not_its_own(host, session) -> None:
+def test_deleting_a_subject_keeps_other_files(host, session) -> None:
     keep(session)
     photos = own_photos(host)
     (host.folder / "subjects" / "anna" / "more").mkdir()
@@ -422,7 +422,7 @@ def test_deleting_a_subject_keeps_what_is_not_its_own(host, session) -> None:
     assert names(session) == []
 
 
-def test_a_damaged_record_costs_no_picture(host, session) -> None:
+def test_a_damaged_record_loses_no_picture(host, session) -> None:
     keep(session)
     folder = host.folder / "subjects" / "anna"
     (folder / RECORD).write_text("{}")
@@ -447,14 +447,14 @@ def change_record(host: SmallHost, **more: Any) -> None:
 @pytest.mark.parametrize(
     "file", ["../../tower.safetensors", "/etc/passwd", "2.png", "3.png", RECORD, ".", "", "sub/../1.png", "1.png\0"]
 )
-def test_a_record_leads_to_no_other_file(host, session, file: str) -> None:
+def test_a_record_cannot_name_other_files(host, session, file: str) -> None:
     keep(session)
     change_record(host, file=file)
     sentence = refusal(host, session, unit(images=[], subject="anna"))
     assert "Put the picture back, or save the subject again" in sentence
 
 
-def test_a_picture_that_was_changed_or_is_gone_is_refused(host, session) -> None:
+def test_a_changed_or_missing_picture_is_refused(host, session) -> None:
     keep(session)
     path = host.folder / "subjects" / "anna" / "2.png"
     path.write_bytes(file_of(picture(20, 20, 9)))
@@ -463,7 +463,7 @@ def test_a_picture_that_was_changed_or_is_gone_is_refused(host, session) -> None
     assert '2.png of the subject "anna" is missing' in refusal(host, session, unit(images=[], subject="anna"))
 
 
-def test_a_weight_that_was_written_into_the_record_counts(host, session) -> None:
+def test_a_weight_edited_in_the_record_is_used(host, session) -> None:
     keep(session)
     change_record(host, weight=0.25, crop="top")
     changed = [{"image": OWN[0], "weight": 0.25, "crop": "top"}, OWN[1]]
@@ -486,12 +486,12 @@ JSON = st.recursive(
 @example(b'{"version": 1, "notes": "", "pictures": [{"file": "1.png", "sha256": 5, "thumbnail": ""}]}')
 @example(b'{"version": 1, "notes": "", "pictures": [5]}')
 @example(b"[" * 100_000)
-def test_no_record_is_more_than_a_damaged_one(content: bytes) -> None:
+def test_any_record_is_read_or_reported_as_damaged(content: bytes) -> None:
     with contextlib.suppress(IPAdapterError):
         subject_record.read_record("anna", content)
 
 
-def test_a_thumbnail_is_nothing_but_a_small_picture(session, host) -> None:
+def test_a_thumbnail_must_be_a_small_picture(session, host) -> None:
     keep(session)
     for wrong in ("javascript:alert(1)", "data:image/svg+xml;base64,AAAA", 'data:image/jpeg;base64,"><script>', 5):
         change_record(host, thumbnail=wrong)
@@ -510,20 +510,20 @@ def send(session: Session, content: bytes, **more: Any) -> dict[str, Any]:
     return import_subject(session, {"zip": base64.b64encode(content).decode(), **more})
 
 
-def test_a_subject_comes_back_from_its_zip(host, session) -> None:
-    told = keep(session, "Änna 猫", notes="n")
+def test_a_subject_is_restored_from_its_zip(host, session) -> None:
+    saved = keep(session, "Änna 猫", notes="n")
     before, content = everything(host.folder / "subjects"), zip_of(session, "Änna 猫")
     delete_subject(session, {"name": "Änna 猫"})
-    assert send(session, content) == told
+    assert send(session, content) == saved
     assert everything(host.folder / "subjects") == before
     with pytest.raises(UnitError, match="is taken"):
         send(session, content)
-    assert send(session, content, overwrite=True) == told
-    assert send(session, content, name="other") == told | {"name": "other"}
+    assert send(session, content, overwrite=True) == saved
+    assert send(session, content, name="other") == saved | {"name": "other"}
 
 
 def rezipped(content: bytes, change: Callable[[dict[str, Any]], None], method: int = zipfile.ZIP_STORED) -> bytes:
-    """Return a zip with other entries; a value is the content, or an info and the content."""
+    """Return a zip with changed entries; a value is the content, or a `ZipInfo` and the content."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries: dict[str, Any] = {name: archive.read(name) for name in archive.namelist()}
     change(entries)
@@ -604,7 +604,7 @@ def test_a_bad_zip_harms_nothing(host, session, case: str) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_only_what_every_zip_has_is_unpacked(session, method: int) -> None:
+def test_uncommon_compression_methods_are_refused(session, method: int) -> None:
     keep(session)
     with pytest.raises(IPAdapterError, match="has an unsupported compression"):
         send(session, rezipped(zip_of(session), lambda _: None, method), overwrite=True)
@@ -619,7 +619,7 @@ def test_a_zip_with_a_password_is_refused(session) -> None:
         send(session, bytes(content), overwrite=True)
 
 
-def test_the_pictures_of_a_zip_are_together_within_the_limit(session, monkeypatch) -> None:
+def test_all_pictures_of_a_zip_count_towards_the_limit(session, monkeypatch) -> None:
     keep(session)
     content = zip_of(session)
     monkeypatch.setattr(subject_zips, "MAX_ZIP", len(content) - 1)
@@ -634,7 +634,7 @@ def test_the_pictures_of_a_zip_are_together_within_the_limit(session, monkeypatc
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_no_damage_to_a_zip_is_more_than_a_refusal(host, session, data: st.DataObject) -> None:
+def test_a_damaged_zip_is_read_or_refused(host, session, data: st.DataObject) -> None:
     with contextlib.suppress(UnitError):
         keep(session)
     content = bytearray(zip_of(session))
@@ -648,19 +648,19 @@ def test_no_damage_to_a_zip_is_more_than_a_refusal(host, session, data: st.DataO
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_are_more_than_a_refusal(content: bytes) -> None:
+def test_any_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(IPAdapterError):
         subject_zips.from_zip(content)
 
 
 @pytest.mark.parametrize("given", [None, 3, "%%%", "größe", "/etc/passwd", "data:application/zip;base64,%"])
-def test_what_is_no_text_of_a_zip_is_refused(session, given: Any) -> None:
+def test_a_zip_must_be_sent_as_base64(session, given: Any) -> None:
     with pytest.raises(UnitError) as refused:
         import_subject(session, {"zip": given})
     assert refused.value.field == "zip"
 
 
-def test_the_zip_that_is_made_is_an_ordinary_one(session) -> None:
+def test_an_exported_zip_is_an_ordinary_zip(session) -> None:
     keep(session)
     with zipfile.ZipFile(io.BytesIO(zip_of(session))) as archive:
         assert archive.testzip() is None
@@ -671,7 +671,7 @@ def test_the_zip_that_is_made_is_an_ordinary_one(session) -> None:
 # Units
 
 
-def test_a_subject_alone_is_a_whole_unit() -> None:
+def test_a_subject_without_pictures_is_a_valid_unit() -> None:
     assert read_unit({"model": "m", "subject": "anna"}).subject == "anna"
     with pytest.raises(UnitError, match="or a subject, or embeds"):
         read_unit({"model": "m"})

@@ -1,4 +1,4 @@
-"""tasks.py and what it runs: nothing passes because it is absent, and nothing that was started goes on afterwards."""
+"""tasks.py: nothing passes because it is missing, and nothing that was started keeps running."""
 
 import ast
 import os
@@ -29,7 +29,7 @@ def functions(path: Path) -> set[str]:
 
 
 def run_pytest(folder: Path, tests: dict[str, str], *options: str) -> tuple[Results, str]:
-    """Run files of tests with the plugin as tasks.py does, and return what came of it and what was printed."""
+    """Run test files with the plugin as tasks.py does, and return the results and the output."""
     (folder / "conftest.py").write_text("from known_skips import *")
     for name, content in tests.items():
         (folder / f"test_{name}.py").write_text(content)
@@ -60,7 +60,7 @@ def test_a_skip_that_is_not_listed_is_a_failure_in_ci(tmp_path: Path, processes:
     assert "known_skips.py does not list it" in printed
 
 
-def test_a_skip_is_known_for_a_test_and_an_end() -> None:
+def test_a_skip_is_listed_for_a_test_and_an_end() -> None:
     assert known_skips.is_known("tests/host/test_api.py::test_the_routes_list_files_and_fields", "current")
     assert known_skips.is_known("tests/test_whole_unet.py", "a1111")
     assert not known_skips.is_known("tests/test_whole_unet.py", "current")
@@ -68,26 +68,26 @@ def test_a_skip_is_known_for_a_test_and_an_end() -> None:
 
 
 @pytest.mark.parametrize("begins", known_skips.KNOWN)
-def test_every_listed_skip_is_of_a_test_that_is_there(begins: str) -> None:
+def test_every_listed_skip_names_an_existing_test(begins: str) -> None:
     path, _, name = begins.partition("::")
     assert (ROOT / path).exists()
     assert not name or name in functions(ROOT / path)
     assert set(known_skips.KNOWN[begins][0]) <= set(ENDS)
 
 
-def test_every_file_that_runs_first_is_there() -> None:
+def test_every_file_that_runs_first_exists() -> None:
     there = {path.stem for path in TESTS.rglob("test_*.py")}
     assert set(conftest.LONGEST) <= there, set(conftest.LONGEST) - there
 
 
-def test_every_file_that_an_end_names_is_there() -> None:
+def test_every_file_that_an_end_names_exists() -> None:
     left_out = {*(f"tests/panel/test_{name}.py" for name in environments.BROWSER_ONLY)}
     left_out |= {f"tests/test_{name}.py" for name in environments.ONE_END_ONLY}
     named = {name for end in ENDS.values() for name in end.tests if not name.startswith("--") and "*" not in name}
     assert [name for name in left_out | named if not (ROOT / name).exists()] == []
 
 
-def test_every_test_that_does_not_apply_to_a_web_ui_is_there() -> None:
+def test_every_test_that_does_not_apply_to_a_web_ui_exists() -> None:
     pytest.importorskip("torch")
     from host.conftest import NOT_IN
 
@@ -98,7 +98,7 @@ def test_every_test_that_does_not_apply_to_a_web_ui_is_there() -> None:
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for environments and reports of its own."""
+    """A folder for environments and reports."""
     monkeypatch.setattr(environments, "BUILD", tmp_path)
     monkeypatch.setattr(tasks, "BUILD", tmp_path)
     return tmp_path
@@ -133,7 +133,7 @@ def test_without_npm_the_scripts_checks_are_skipped_and_in_ci_they_fail(
     assert (results.failed, results.skipped.total()) == (int(strict), int(not strict))
 
 
-def test_a_run_that_wrote_no_report_is_a_failure(tmp_path: Path) -> None:
+def test_a_run_without_a_report_is_a_failure(tmp_path: Path) -> None:
     results = read_report("current", tmp_path / "none.xml", 4)
     assert (results.failed, results.problems) == (1, ("pytest ended with code 4 and wrote no report",))
 
@@ -155,7 +155,7 @@ def test_four(n): pytest.skip("some reason")
 """
 
 
-def test_the_last_line_has_the_counts_of_all_ends_and_the_code_says_whether_any_failed(
+def test_the_last_line_counts_all_ends_and_the_exit_code_shows_a_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results, _ = run_pytest(tmp_path, {"some": MIXED})
@@ -169,7 +169,7 @@ def test_the_last_line_has_the_counts_of_all_ends_and_the_code_says_whether_any_
 
 
 @pytest.mark.parametrize("task", [["demo-files", "/nowhere/web-ui"], ["demo-files"]])
-def test_a_task_that_cannot_be_done_ends_with_a_sentence_and_code_2(task: list[str]) -> None:
+def test_a_task_that_cannot_run_ends_with_a_reason_and_exit_code_2(task: list[str]) -> None:
     done = subprocess.run([sys.executable, "tasks.py", *task], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -178,7 +178,7 @@ def test_a_task_that_cannot_be_done_ends_with_a_sentence_and_code_2(task: list[s
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A task that waits for its child, and the child's number."""
+    """A task that waits for its child, and the child's process id."""
     noted = tmp_path / "child"
     child = f"import os, pathlib, time; pathlib.Path({str(noted)!r}).write_text(str(os.getpid())); time.sleep(600)"
     task = f"import sys, tasks; tasks.perform = lambda *_: tasks.run(sys.executable, '-c', {child!r}); tasks.main()"
@@ -192,7 +192,9 @@ def waiting(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to catch")
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
-def test_ending_a_task_ends_what_it_started(waiting: tuple[subprocess.Popen[bytes], int], by: signal.Signals) -> None:
+def test_ending_a_task_ends_its_child_processes(
+    waiting: tuple[subprocess.Popen[bytes], int], by: signal.Signals
+) -> None:
     task, child = waiting
     task.send_signal(by)
     task.wait(20)

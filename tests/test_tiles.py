@@ -1,4 +1,4 @@
-"""How a reference is cut into tiles, and where each of them acts."""
+"""How a reference is cut into tiles, and where in the picture each tile applies."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from lib_ipadapter.pictures.tiles import Tile, cut, tiles_of
 
 
 def in_pixels(tiles: tuple[Tile, ...], width: int, height: int) -> list[tuple[float, ...]]:
-    """Return left, upper, right and lower edge of each tile in its reference."""
+    """Return the left, upper, right and lower edge of each tile in its reference."""
     return [tuple(edge * side for edge, side in zip(tile.source, (width, height) * 2, strict=True)) for tile in tiles]
 
 
@@ -24,15 +24,15 @@ def has(width: int, height: int, *expected: tuple[float, float, float, float]) -
     return len(found) == len(expected) and flat(found) == pytest.approx(flat([*expected]))
 
 
-# Which tiles there are
+# The tiles of a reference
 
 
-def test_a_square_is_two_by_two_tiles_row_by_row() -> None:
+def test_a_square_has_two_by_two_tiles_row_by_row() -> None:
     assert has(512, 512, (0, 0, 256, 256), (256, 0, 512, 256), (0, 256, 256, 512), (256, 256, 512, 512))
     assert has(2048, 2048, (0, 0, 1024, 1024), (1024, 0, 2048, 1024), (0, 1024, 1024, 2048), (1024, 1024, 2048, 2048))
 
 
-def test_a_nearly_square_reference_is_cut_to_a_square_from_its_centre() -> None:
+def test_a_nearly_square_reference_is_cropped_to_its_central_square() -> None:
     assert has(600, 500, (50, 0, 300, 250), (300, 0, 550, 250), (50, 250, 300, 500), (300, 250, 550, 500))
     assert has(500, 600, (0, 50, 250, 300), (250, 50, 500, 300), (0, 300, 250, 550), (250, 300, 500, 550))
 
@@ -41,7 +41,7 @@ def test_a_nearly_square_reference_is_cut_to_a_square_from_its_centre() -> None:
     ("width", "height", "count"),
     [
         (1000, 751, 4),
-        (1000, 750, 2),  # 0.75 itself is no more nearly square
+        (1000, 750, 2),  # 0.75 is no longer nearly square
         (1000, 740, 2),
         (1000, 1329, 4),
         (100, 133, 2),  # nor is 1.33
@@ -50,22 +50,22 @@ def test_a_nearly_square_reference_is_cut_to_a_square_from_its_centre() -> None:
         (1024, 768, 2),
     ],
 )
-def test_nearly_square_is_from_three_quarters_to_four_thirds(width: int, height: int, count: int) -> None:
+def test_nearly_square_is_between_three_quarters_and_four_thirds(width: int, height: int, count: int) -> None:
     assert len(tiles_of(width, height)) == count
 
 
-def test_a_tall_reference_is_a_column_of_tiles_as_wide_as_itself() -> None:
+def test_a_tall_reference_has_a_column_of_tiles_of_its_width() -> None:
     assert has(500, 1000, (0, 0, 500, 500), (0, 500, 500, 1000))
     assert has(500, 1500, (0, 0, 500, 500), (0, 500, 500, 1000), (0, 1000, 500, 1500))
     assert has(500, 2000, (0, 0, 500, 500), (0, 500, 500, 1000), (0, 1000, 500, 1500), (0, 1500, 500, 2000))
 
 
-def test_a_wide_reference_is_a_row_of_tiles_as_tall_as_itself() -> None:
+def test_a_wide_reference_has_a_row_of_tiles_of_its_height() -> None:
     assert has(1000, 500, (0, 0, 500, 500), (500, 0, 1000, 500))
     assert has(1500, 500, (0, 0, 500, 500), (500, 0, 1000, 500), (1000, 0, 1500, 500))
 
 
-def test_tiles_overlap_evenly_where_the_length_is_no_multiple() -> None:
+def test_tiles_overlap_evenly_if_the_length_is_no_multiple() -> None:
     assert has(750, 500, (0, 0, 500, 500), (250, 0, 750, 500))
     assert has(500, 1200, (0, 0, 500, 500), (0, 350, 500, 850), (0, 700, 500, 1200))
     assert has(
@@ -73,11 +73,11 @@ def test_tiles_overlap_evenly_where_the_length_is_no_multiple() -> None:
     )
 
 
-def test_one_pixel_more_than_a_multiple_is_one_tile_more() -> None:
+def test_one_pixel_more_than_a_multiple_adds_a_tile() -> None:
     assert [len(tiles_of(width, 500)) for width in (999, 1000, 1001, 1500, 1501)] == [2, 2, 3, 3, 4]
 
 
-def test_a_strip_is_cut_to_four_tiles_from_its_centre() -> None:
+def test_a_strip_is_cropped_to_four_central_tiles() -> None:
     four = [(800, 0, 1000, 200), (1000, 0, 1200, 200), (1200, 0, 1400, 200), (1400, 0, 1600, 200)]
     assert has(2400, 200, *four)
     assert has(200, 2400, *[(upper, left, lower, right) for left, upper, right, lower in four])
@@ -113,15 +113,15 @@ def test_every_tile_is_a_square_inside_its_reference(size: tuple[int, int]) -> N
     assert sides == pytest.approx([sides[0]] * len(sides))
 
 
-# Where they act
+# Where they apply
 
 
-def test_the_places_of_a_reference_that_is_kept_whole_are_where_its_tiles_were() -> None:
+def test_tiles_of_an_uncropped_reference_apply_where_they_were_cut() -> None:
     for size in ((512, 512), (1000, 500), (500, 1200), (1024, 768)):
         assert all(tile.place == pytest.approx(tile.source) for tile in tiles_of(*size))
 
 
-def test_what_is_left_of_a_reference_that_was_cut_acts_on_the_whole_picture() -> None:
+def test_tiles_of_a_cropped_reference_cover_the_whole_picture() -> None:
     quarters = [(0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1)]
     assert flat([tile.place for tile in tiles_of(600, 500)]) == pytest.approx(flat(quarters))
     columns = [(0, 0, 0.25, 1), (0.25, 0, 0.5, 1), (0.5, 0, 0.75, 1), (0.75, 0, 1, 1)]
@@ -143,7 +143,7 @@ def test_places_cover_the_whole_picture(size: tuple[int, int]) -> None:
 # Cutting
 
 
-def test_a_tile_has_the_pixels_of_its_place() -> None:
+def test_a_tile_has_the_pixels_of_its_box() -> None:
     image = picture(60, 50, seed=1)
     pixels = np.asarray(image)
     made = [np.asarray(cut(image, tile.source)) for tile in tiles_of(60, 50)]
@@ -152,7 +152,7 @@ def test_a_tile_has_the_pixels_of_its_place() -> None:
     assert all((one == other).all() for one, other in zip(made, expected, strict=True))
 
 
-def test_a_box_is_left_upper_right_and_lower_edge() -> None:
+def test_a_box_is_left_upper_right_lower() -> None:
     image = picture(40, 20, seed=1)
     made = cut(image, (0.25, 0.1, 0.75, 0.6))
     assert (np.asarray(made) == np.asarray(image)[2:12, 10:30]).all()
@@ -160,7 +160,7 @@ def test_a_box_is_left_upper_right_and_lower_edge() -> None:
 
 
 @pytest.mark.parametrize("size", [(101, 97), (97, 101), (199, 51), (55, 200), (640, 90), (3, 2), (3, 3)], ids=str)
-def test_tiles_together_show_every_pixel_of_what_is_kept(size: tuple[int, int]) -> None:
+def test_tiles_contain_every_kept_pixel(size: tuple[int, int]) -> None:
     width, height = size
     numbered = np.arange(width * height, dtype="<u4").reshape(height, width)  # below 2 ** 24
     image = Image.fromarray(numbered.view(np.uint8).reshape(height, width, 4)[:, :, :3].copy())
@@ -182,7 +182,7 @@ def test_the_tiles_of_the_smallest_references_can_be_resized() -> None:
             assert resize_for(cut(image, tile.source), 224, "center").size == (224, 224), size
 
 
-def test_a_box_between_two_pixels_shows_one_of_them() -> None:
+def test_a_box_between_two_pixels_has_one_of_them() -> None:
     image = Image.new("RGB", (4, 2))
     for x in range(4):
         image.paste((x, 9, 9), (x, 0, x + 1, 2))

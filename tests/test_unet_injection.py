@@ -1,4 +1,4 @@
-"""Inject and eject: no trace, any split of the rows, and other extensions inside attn2."""
+"""Inject and eject: no trace, every split of the rows, and other extensions inside attn2."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -56,7 +56,7 @@ def test_constructing_touches_nothing(unet) -> None:
     assert (repr(unet), hooks_of(unet)) == before
 
 
-def test_injected_but_not_armed_is_the_untouched_unet(unet, given) -> None:
+def test_an_injected_unet_without_a_call_is_unchanged(unet, given) -> None:
     plain = run(unet, given)
     injection = Injection(unet, find_attentions(unet))
     injection.inject()
@@ -81,7 +81,7 @@ def test_ejecting_leaves_no_hook_and_no_attribute_in_any_order(unet, given, unit
     assert torch.equal(run(unet, given), plain)
 
 
-def test_an_exception_in_the_middle_leaves_nothing_once_ejected(unet, given, unit) -> None:
+def test_an_exception_during_a_call_leaves_nothing_after_ejecting(unet, given, unit) -> None:
     plain = run(unet, given)
 
     def fail(*_):
@@ -104,7 +104,7 @@ SPLITS = [
 
 
 @pytest.mark.parametrize("split", SPLITS, ids=len)
-def test_the_same_comes_out_however_the_rows_are_split(unet, given, unit, split) -> None:
+def test_the_output_is_the_same_however_the_rows_are_split(unet, given, unit, split) -> None:
     attentions = find_attentions(unet)
     whole = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
     parts = [
@@ -113,7 +113,7 @@ def test_the_same_comes_out_however_the_rows_are_split(unet, given, unit, split)
     assert torch.allclose(torch.cat(parts), whole, rtol=1e-4, atol=1e-5)
 
 
-def test_tiles_repeat_the_rows(unet, given, unit) -> None:
+def test_tiled_extensions_may_repeat_the_rows(unet, given, unit) -> None:
     """Tiled extensions send whole copies of the batch through the U-Net, one after another."""
     attentions = find_attentions(unet)
     one = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
@@ -122,13 +122,13 @@ def test_tiles_repeat_the_rows(unet, given, unit) -> None:
     assert torch.allclose(both, torch.cat([one, one]), rtol=1e-4, atol=1e-5)
 
 
-def test_rows_that_fit_no_copy_are_an_error_not_a_guess(unet, given, unit) -> None:
+def test_rows_that_are_no_multiple_are_an_error(unet, given, unit) -> None:
     with pytest.raises(IPAdapterError, match=r"expected 5 rows.*got 3"):
         with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given, slice(0, 3)))
 
 
-def test_rows_that_the_text_tells_may_come_in_windows(unet, given, unit) -> None:
-    """As AnimateDiff lets the U-Net see some of the frames at a time, under both prompts."""
+def test_rows_recognised_by_their_text_may_come_in_windows(unet, given, unit) -> None:
+    """AnimateDiff passes some of the frames at a time to the U-Net, with both prompts."""
     attentions = find_attentions(unet)
     whole = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
     window = [1, 2, 4]
@@ -147,7 +147,7 @@ def test_rows_that_the_text_tells_may_come_in_windows(unet, given, unit) -> None
 
 
 class HalfByHalf(nn.Module):
-    """An extension that, like NegPip, evaluates attn2 in parts of the rows."""
+    """An extension that evaluates attn2 for parts of the rows, like NegPip."""
 
     def __init__(self, attention: nn.Module) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class HalfByHalf(nn.Module):
 
 
 class Doubled(HalfByHalf):
-    """An extension that, like a regional prompter, evaluates attn2 for twice the rows and keeps the first half."""
+    """An extension that evaluates attn2 for twice the rows and keeps the first half, like a regional prompter."""
 
     def forward(self, x: Tensor, context: Tensor | None = None, **more: object) -> Tensor:
         return self.forward_of(torch.cat([x, x]), torch.cat([context, context]), **more)[: len(x)]
@@ -180,12 +180,12 @@ def test_an_extension_that_splits_or_widens_rows_inside_attn2_changes_nothing(un
 
 
 def mixed(forward, x: Tensor, context: Tensor) -> Tensor:
-    """Like a regional prompter: a prompt for every region, whose results are mixed and left out in no region."""
+    """Mix the results of a prompt per region, which cover the whole picture, like a regional prompter."""
     half = torch.arange(x.shape[1]) < x.shape[1] // 2
     return 0.3 * forward(x, context) + half[:, None] * forward(x, context * 2)
 
 
-def test_an_extension_that_mixes_results_inside_attn2_leaves_the_image_attention_whole(unet, given, unit) -> None:
+def test_an_extension_that_mixes_results_inside_attn2_does_not_change_image_attention(unet, given, unit) -> None:
     site, attention = next(iter(find_attentions(unet).items()))
     torch.manual_seed(3)
     x, context = torch.randn(5, 64, 32), given[2]
@@ -205,7 +205,7 @@ def test_an_extension_that_mixes_results_inside_attn2_leaves_the_image_attention
     assert torch.allclose(made, plain_mixed + image, rtol=1e-4, atol=1e-5)
 
 
-def test_a_region_of_a_part_of_the_picture_is_an_error_not_a_guess(unet, given, unit) -> None:
+def test_a_region_on_a_part_of_the_picture_is_an_error(unet, given, unit) -> None:
     attentions = find_attentions(unet)
     call = call_of([(unit, 1.0)], ROLES)
     for whole, refused in (((8, 8), False), ((8, 12), True), (None, False)):
@@ -225,10 +225,8 @@ def test_a_region_of_a_part_of_the_picture_is_an_error_not_a_guess(unet, given, 
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["rows kept", "rows doubled"])
-def test_what_enters_and_leaves_around_an_extension_that_widens_rows_gets_the_image_attention_once(
-    unet, given, unit, kept
-) -> None:
-    """Forge's patches may change the rows before attn2 and change them back after it."""
+def test_image_attention_is_added_once_around_an_extension_that_widens_rows(unet, given, unit, kept) -> None:
+    """Forge's patches can change the rows before attn2 and restore them after it."""
     attentions = find_attentions(unet)
     expected = with_units(unet, attentions, [(unit, 1.0)], ROLES, lambda: run(unet, given))
     injection = Injection(unet, attentions)
@@ -255,7 +253,7 @@ def test_what_enters_and_leaves_around_an_extension_that_widens_rows_gets_the_im
 
 
 def rows_changed_inside(attention: nn.Module) -> list[Any]:
-    """Double the rows of one attn2 once our hooks have seen them, and halve what leaves it; return the handles."""
+    """Double the rows of one attn2 after our hooks, and halve its output; return the handles."""
 
     def before(_module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> Any:
         context = kwargs["context"] if "context" in kwargs else args[1]
@@ -291,13 +289,13 @@ def test_a_site_whose_rows_another_extension_changes_is_reported_as_missed(unet,
         assert missed_with(unet, given, call_of([(unit, 1.0)], ROLES), site) == (site,)
 
 
-def test_a_site_where_no_unit_acts_is_not_missed(unet, given, unit) -> None:
+def test_a_site_where_no_unit_applies_is_not_missed(unet, given, unit) -> None:
     site, call = sites(SD)[7], call_of([(unit, 1.0)], ROLES)
     here = DenoiserCall(ROLES, lambda at, *more: None if at is site else call.bank(at, *more))
     assert missed_with(unet, given, here, site) == ()
 
 
-def test_no_site_is_missed_where_every_one_gets_its_term(unet, given, unit) -> None:
+def test_no_site_is_missed_if_every_one_gets_its_term(unet, given, unit) -> None:
     injection = Injection(unet, find_attentions(unet))
     injection.inject()
     assert injection.missed == ()
@@ -307,8 +305,8 @@ def test_no_site_is_missed_where_every_one_gets_its_term(unet, given, unit) -> N
     injection.eject()
 
 
-def test_an_attention_that_only_passes_the_projections_is_missed_where_its_rows_differ(unet, given, unit) -> None:
-    """As Forge's replaced attentions, which call `to_q` and `to_out` and never attn2 itself."""
+def test_an_attention_that_only_calls_the_projections_is_missed_if_its_rows_differ(unet, given, unit) -> None:
+    """Forge's replaced attentions call `to_q` and `to_out` and never attn2 itself."""
     site, attention = next(iter(find_attentions(unet).items()))
     call = call_of([(unit, 1.0)], ROLES)
     torch.manual_seed(3)
@@ -333,7 +331,7 @@ def test_an_attention_that_only_passes_the_projections_is_missed_where_its_rows_
         injection.eject()
 
 
-def test_a_call_that_ends_in_the_middle_of_a_site_misses_nothing(unet, given, unit) -> None:
+def test_a_call_that_is_interrupted_inside_a_site_misses_nothing(unet, given, unit) -> None:
     site, attention = next(iter(find_attentions(unet).items()))
     injection = Injection(unet, {site: attention})
     injection.inject()
@@ -373,7 +371,7 @@ def test_the_unets_own_sites_are_found() -> None:
 
 
 class Scaled(nn.Module):
-    """A block as Kohya's hires fix puts it into a U-Net."""
+    """A block like the one that Kohya's hires fix puts into a U-Net."""
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
@@ -392,7 +390,7 @@ def test_a_block_that_another_extension_wraps_keeps_its_sites() -> None:
 
 
 class Packed(nn.Module):
-    """A linear layer as Forge has it in 4 bits: packed in one column, with its true shape beside, and no features."""
+    """A 4-bit linear layer like Forge's: packed in one column, with its true shape as an attribute, and no features."""
 
     def __init__(self, linear: nn.Linear, known: bool) -> None:
         super().__init__()
@@ -406,7 +404,7 @@ class Packed(nn.Module):
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["4 bits", "GGUF or not used yet"])
-def test_quantised_layers_without_features_have_widths_too_and_take_units(given, unit, packed) -> None:
+def test_quantised_layers_without_features_have_widths_and_work_with_units(given, unit, packed) -> None:
     unet = ldm_unet(context_dim=CONTEXT)
     expected = with_units(unet, find_attentions(unet), [(unit, 1.0)], ROLES, lambda: run(unet, given))
     sizes = widths(find_attentions(unet))
@@ -429,7 +427,7 @@ def named(paths: list[str]) -> nn.Module:
     return root
 
 
-def test_a_pruned_sdxl_is_sdxl_with_the_sites_that_it_has() -> None:
+def test_a_pruned_sdxl_is_recognised_with_its_sites() -> None:
     kept = [site for site in sites(SDXL) if site.block != "middle" and site.depth < 4]
     assert list(find_attentions(named([site.path for site in kept]))) == kept
     assert find_attentions(named(["joint_blocks.0.attn"])) == {}

@@ -1,6 +1,6 @@
-"""The map from a file's key numbers to the U-Net's modules, against full lists that were read off two code bases.
+"""The map from a file's key numbers to the U-Net's modules, compared with full lists from two code bases.
 
-The lists come from tags sent through diffusers' own single-file converter, for all three base models.
+The lists were made by sending tags through diffusers' single-file converter, for all three base models.
 """
 
 import pytest
@@ -30,19 +30,19 @@ BLOCKS = {"in": "input_blocks", "out": "output_blocks", "mid": "middle_block"}
 
 
 def whole(short: str) -> str:
-    """Return the name inside the U-Net for `in.4.1.t0` and the like."""
+    """Return the name in the U-Net for short names such as `in.4.1.t0`."""
     block, *numbers, depth = short.split(".")
     return ".".join([BLOCKS[block], *numbers, "transformer_blocks", depth.removeprefix("t"), "attn2"])
 
 
 @pytest.mark.parametrize(("layout", "listed"), [(SD, SD_LIST), (SDXL, SDXL_LIST)])
-def test_each_key_number_leads_to_its_module(layout: Layout, listed: str) -> None:
+def test_each_key_number_maps_to_its_module(layout: Layout, listed: str) -> None:
     pairs = [entry.split("=") for entry in listed.split()]
     assert [(site.key, site.path) for site in sites(layout)] == [(key, whole(short)) for key, short in pairs]
 
 
 @pytest.mark.parametrize(("layout", "count"), [(SD, 16), (SDXL, 70)])
-def test_key_numbers_are_the_odd_ones_without_a_hole(layout: Layout, count: int) -> None:
+def test_key_numbers_are_the_odd_numbers_without_a_gap(layout: Layout, count: int) -> None:
     assert [site.key for site in sites(layout)] == [str(2 * i + 1) for i in range(count)]
     assert [site.index for site in sites(layout)] == list(range(count))
 
@@ -64,7 +64,7 @@ def test_layers_are_numbered_as_the_unet_runs(layout: Layout) -> None:
     }
 
 
-def test_the_layers_of_instant_style_are_where_its_authors_have_them() -> None:
+def test_the_layers_of_instantstyle_are_its_authors() -> None:
     of_layer = {site.layer: (site.block, site.number) for site in sites(SDXL)}
     assert of_layer[6] == ("output", 1)  # style
     assert of_layer[3] == ("input", 8)  # composition
@@ -83,14 +83,14 @@ def test_the_middle_block_is_last_in_files_and_in_the_middle_when_run() -> None:
         (SDXL, (640, 1280), [640] * 4 + [1280] * 50 + [640] * 6 + [1280] * 10),
     ],
 )
-def test_the_widths_along_the_key_numbers_are_the_known_signature(
+def test_the_widths_in_key_order_have_the_known_signature(
     layout: Layout, widths: tuple[int, ...], signature: list[int]
 ) -> None:
-    """A naive order (input, middle, output) gives another signature: this is what makes the order checkable."""
+    """The naive order (input, middle, output) has another signature, so the order can be checked."""
     assert list(site_widths(layout, widths).values()) == signature
 
 
-def test_depths_of_the_transformers() -> None:
+def test_transformers_have_the_known_depths() -> None:
     def depth(block: str, number: int) -> int:
         return sum((site.block, site.number) == (block, number) for site in sites(SDXL))
 
@@ -100,5 +100,5 @@ def test_depths_of_the_transformers() -> None:
 
 
 @pytest.mark.parametrize(("count", "layout"), [(16, SD), (70, SDXL), (0, None), (15, None), (17, None), (57, None)])
-def test_a_layout_is_known_by_its_number_of_sites(count: int, layout: Layout | None) -> None:
+def test_a_layout_is_recognised_by_its_number_of_sites(count: int, layout: Layout | None) -> None:
     assert layout_of_count(count) is layout

@@ -1,4 +1,4 @@
-"""The contract of a unit: every field, its default and its range, and a sentence for whatever else comes."""
+"""The contract of a unit: every field, its default and range, and the refusal of everything else."""
 
 import json
 import math
@@ -57,7 +57,7 @@ DEFAULTS = {
     "inner": "all",
     "encoder": "auto",
 }
-"""The contract's fields with their defaults; `model` and `images` are required, which the empty ones stand for."""
+"""The contract's fields with their defaults; the empty `model` and `images` stand for required fields."""
 
 RANGES = {
     "weight": (-5, 5),
@@ -110,7 +110,7 @@ PICTURES = ["images", "negative_images", "composition_images"]
 CURVES = ["linear in", "linear out", "cosine in", "cosine out"]
 NULLABLE = ["mask", "hires_weight"]
 
-"""What this version does not run yet; a field leaves this list when it is built."""
+"""Fields that this version does not support yet; a field leaves this list when it is built."""
 
 OTHERS = {
     "negative_images": "aGVsbG8=",
@@ -146,19 +146,19 @@ OTHERS = {
     "inner": "inner only",
     "encoder": "clip",
 }
-"""A value other than the default for each field that need not be given."""
+"""A value other than the default for each optional field."""
 NEEDS: dict[str, Any] = {"noise": {"noise_type": "fade"}, "embeds": {"images": []}}
-"""What a field of `OTHERS` has to have beside it."""
+"""Other fields that a field of `OTHERS` requires."""
 
 
 def value_in(unit: Unit, name: str) -> Any:
-    """Return a field's value as JSON has it."""
+    """Return a field's value as JSON."""
     value = getattr(unit, FIELDS[name].attribute)
     return [picture.image for picture in value] if isinstance(value, tuple) else value
 
 
 def refused(args: Any, *, field: str, says: tuple[str, ...] = (), whole: bool = False) -> UnitError:
-    """Return the refusal of a unit, or of `whole` args, which an API can answer with as JSON."""
+    """Return the refusal of a unit, or of `whole` args, which an API can return as JSON."""
     with pytest.raises(UnitError) as caught:
         read_units(args) if whole else read_unit(args)
     error = caught.value
@@ -172,7 +172,7 @@ def refused(args: Any, *, field: str, says: tuple[str, ...] = (), whole: bool = 
 
 
 def answerable(error: UnitError) -> None:
-    """Check that an error is short and that strict JSON in UTF-8 can carry it."""
+    """Check that an error is short and can be written as strict JSON in UTF-8."""
     answer = {"detail": str(error), "field": error.field, "value": error.value}
     text = json.dumps(answer, allow_nan=False, ensure_ascii=False).encode()
     assert len(text) < 2000
@@ -188,23 +188,23 @@ def test_a_unit_has_every_field_of_the_contract_with_its_default() -> None:
     assert {name: value_in(Unit(), name) for name in FIELDS} == DEFAULTS
 
 
-def test_the_defaults_in_json_are_read_as_the_defaults() -> None:
+def test_defaults_in_json_are_read_as_the_defaults() -> None:
     assert read_unit(DEFAULTS | LEAST) == read_unit(LEAST)
 
 
-def test_numbers_that_default_to_whole_ones_are_floats() -> None:
+def test_numbers_with_integer_defaults_are_floats() -> None:
     for name in RANGES:
         value = value_in(read_unit({"enabled": False, name: 1}), name)
         assert type(value) is float
 
 
-def test_only_pass_has_another_name_in_the_code() -> None:
+def test_only_pass_has_another_attribute_name() -> None:
     assert {name for name, field in FIELDS.items() if field.attribute != name} == {"pass"}
     assert FIELDS["pass"].name == "pass"
     refused({**LEAST, "passes": "both"}, field="passes")
 
 
-def test_every_field_can_be_explained() -> None:
+def test_every_field_has_a_label_and_a_help_text() -> None:
     labels = [field.label for field in FIELDS.values()]
     assert all(labels)
     assert len(set(labels)) == len(labels)
@@ -216,7 +216,7 @@ def test_a_unit_cannot_be_changed() -> None:
         read_unit(LEAST).weight = 2.0  # type: ignore[misc]
 
 
-# Values of each kind; a unit that is off takes them all
+# Values of each kind; a disabled unit accepts them all
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -232,7 +232,7 @@ def test_a_number_has_its_range(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLES)
-def test_a_whole_number_has_its_range_and_no_fraction(name: str) -> None:
+def test_an_integer_has_its_range_and_no_fraction(name: str) -> None:
     low, high = WHOLES[name]
     for value in (low, high, float(high)):
         read = value_in(read_unit({"enabled": False, name: value}), name)
@@ -244,7 +244,7 @@ def test_a_whole_number_has_its_range_and_no_fraction(name: str) -> None:
 
 @pytest.mark.parametrize("name", RANGES)
 @pytest.mark.parametrize("value", [True, False, None, "1", "", [], [1], {}, "high"])
-def test_a_number_is_nothing_else(name: str, value: Any) -> None:
+def test_a_number_is_not_of_another_type(name: str, value: Any) -> None:
     if value is None and name in NULLABLE:
         assert value_in(read_unit({"enabled": False, name: None}), name) is None
     else:
@@ -280,7 +280,7 @@ def test_a_flag_is_true_or_false(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_text_is_a_text_of_some_length(name: str) -> None:
+def test_a_text_has_a_maximum_length(name: str) -> None:
     for value in ("", "a", "größe 尺寸.safetensors", "a" * MAX_TEXT):
         assert value_in(read_unit({"enabled": False, name: value}), name) == value
     for value in (0, True, None, [], {}, ["a"]):
@@ -315,7 +315,7 @@ POINTS_REFUSED = {
     "layers": ["16:1", "-1:1", "2.5:1", "1e300:1", "linear in"],
     "curve": ["1.01:1", "-0.01:1", "2:1", "0:1, 0.6:0, 0.4:1", "linear", "Linear in", "linear in, linear out"],
 }
-"""Texts that only one of the fields refuses, or that both refuse for their own reasons."""
+"""Texts that only one of the fields refuses, or that they refuse for different reasons."""
 NO_POINTS = [
     "1",
     "1:",
@@ -350,19 +350,19 @@ NO_POINTS = [
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name in POINTS for text in POINTS_READ[name]])
-def test_points_are_read_as_they_are_written_but_for_space_around(name: str, text: str) -> None:
+def test_points_are_read_as_written_without_surrounding_space(name: str, text: str) -> None:
     assert value_in(read_unit(LEAST | {name: text}), name) == text.strip()
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name in POINTS for text in POINTS_REFUSED[name]])
-def test_points_lie_within_their_field(name: str, text: str) -> None:
+def test_points_lie_within_their_range(name: str, text: str) -> None:
     within = {"layers": "a whole number from 0 to 15", "curve": "a number from 0 to 1"}[name]
     refused({"enabled": False, name: text}, field=name, says=(within, "from -5 to 5", json.dumps(text)))
 
 
 @pytest.mark.parametrize("name", POINTS)
 @pytest.mark.parametrize("text", NO_POINTS)
-def test_what_is_no_points_is_refused_with_an_example(name: str, text: str) -> None:
+def test_text_that_is_not_points_is_refused_with_an_example(name: str, text: str) -> None:
     example = {"layers": "6:1, 3:0.5", "curve": "0:1, 0.4:1, 0.6:0"}[name]
     refused({"enabled": False, name: text}, field=name, says=(f"such as {example}", json.dumps(text)))
 
@@ -373,7 +373,7 @@ def test_the_refusal_of_a_curve_names_the_curves_and_that_of_layers_does_not() -
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_points_are_a_text_of_some_length(name: str) -> None:
+def test_points_have_a_maximum_length(name: str) -> None:
     for value in (0, 1.5, True, None, [], {}, ["0:1"], {"0": 1}, "0:1\ud800"):
         refused({"enabled": False, name: value}, field=name, says=("must be text",))
     padded = "0:1" + " " * (MAX_TEXT - 3)
@@ -382,7 +382,7 @@ def test_points_are_a_text_of_some_length(name: str) -> None:
     refused({"enabled": False, name: "0:1," * (MAX_TEXT // 4)}, field=name, says=(f"a text of {MAX_TEXT} characters",))
 
 
-def test_layers_may_stand_in_any_order_and_the_points_of_a_curve_rise() -> None:
+def test_layers_can_be_in_any_order_and_the_points_of_a_curve_must_rise() -> None:
     """The contract's own example of layers does not rise."""
     assert read_unit(LEAST | {"layers": "6:1, 3:0.5"}).layers == "6:1, 3:0.5"
     refused(LEAST | {"layers": "6:1, 3:0.5, 6:2"}, field="layers", says=("none twice",))
@@ -401,7 +401,7 @@ def test_layers_may_stand_in_any_order_and_the_points_of_a_curve_rise() -> None:
         ("0:1,.5:0,1:2e-1", ((0, 1), (0.5, 0), (1, 0.2))),
     ],
 )
-def test_the_pairs_of_points(text: str, pairs: tuple) -> None:
+def test_points_are_split_into_pairs(text: str, pairs: tuple) -> None:
     assert points(text) == pairs
 
 
@@ -463,7 +463,7 @@ def test_the_refusal_of_a_picture_names_it_by_its_number(name: str) -> None:
         refused({"enabled": False, name: value}, field=f"{name}{field}", says=(says,))
 
 
-def test_pictures_are_not_more_than_the_limit() -> None:
+def test_the_number_of_pictures_is_limited() -> None:
     assert len(read_unit(LEAST | {"images": ["aGVsbG8="] * MAX_PICTURES}).images) == MAX_PICTURES
     refused(
         LEAST | {"images": ["aGVsbG8="] * (MAX_PICTURES + 1)},
@@ -472,7 +472,7 @@ def test_pictures_are_not_more_than_the_limit() -> None:
     )
 
 
-def test_a_picture_is_not_longer_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_length_of_a_picture_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture_fields, "MAX_PICTURE_TEXT", 100)
     assert read_unit(LEAST | {"images": "a" * 100})
     error = refused(LEAST | {"images": "a" * 101}, field="images[0]", says=("at most 100", "not 101", "smaller"))
@@ -483,33 +483,33 @@ def test_a_picture_is_not_longer_than_the_limit(monkeypatch: pytest.MonkeyPatch)
 # The whole unit
 
 
-def test_an_unknown_field_is_refused_with_those_that_are_known() -> None:
+def test_an_unknown_field_is_refused_with_the_known_ones() -> None:
     error = refused(LEAST | {"wieght": 0.5}, field="wieght", says=tuple(FIELDS))
     assert error.value == 0.5
     refused({"enabled": False, "": 1}, field="")
 
 
-def test_an_unknown_field_may_be_anything_without_harm() -> None:
+def test_any_unknown_field_is_refused_without_harm() -> None:
     for key in ("x" * 10_000, "\ud800", "\0", "größe", "__class__", "kind"):
         with pytest.raises(UnitError) as caught:
             read_unit(LEAST | {key: {"deep": [[[]]]}})
         answerable(caught.value)
 
 
-def test_a_unit_that_is_on_needs_a_model_and_a_reference() -> None:
+def test_an_enabled_unit_needs_a_model_and_a_reference() -> None:
     refused({"images": LEAST["images"]}, field="model", says=("is required",))
     refused(LEAST | {"model": ""}, field="model", says=("is required",))
     refused({"model": "a"}, field="images", says=("is required",))
     refused(LEAST | {"images": []}, field="images", says=("is required",))
 
 
-def test_start_is_not_after_end() -> None:
+def test_start_must_not_be_after_end() -> None:
     assert read_unit(LEAST | {"start": 0.5, "end": 0.5}).start == 0.5
     refused(LEAST | {"start": 0.6, "end": 0.5}, field="start", says=("must not be after end", "0.5"))
     refused(LEAST | {"start": 0.6, "end": 0}, field="start")
 
 
-def test_there_is_another_value_for_each_field_that_need_not_be_given() -> None:
+def test_every_optional_field_has_another_value_in_these_tests() -> None:
     assert [*OTHERS] == [name for name in DEFAULTS if name not in ("enabled", "model", "images")]
     assert all(OTHERS[name] != DEFAULTS[name] for name in OTHERS)
 
@@ -522,7 +522,7 @@ def test_each_field_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["images", "composition_images"])
-def test_single_references_have_weights_and_masks(name: str) -> None:
+def test_references_have_their_own_weights_and_masks(name: str) -> None:
     pictures = ["aGVsbG8=", {"image": "d29ybGQ=", "weight": -0.5, "mask": "bWFzaw=="}]
     assert getattr(read_unit(LEAST | {name: pictures}), name) == (
         Picture("aGVsbG8="),
@@ -538,7 +538,7 @@ MERGING = [combine for combine in CHOICES["combine"] if combine != "concat"]
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures_have_a_weight_between_them(name: str) -> None:
+def test_the_weights_of_pictures_must_not_all_be_0(name: str) -> None:
     error = refused(LEAST | {name: [IDLE, IDLE]}, field=name, says=("all have weight 0", "give one of them a weight"))
     assert error.value == "2 pictures"
     refused(LEAST | {name: IDLE}, field=name)
@@ -554,16 +554,16 @@ def test_noise_needs_a_kind() -> None:
 
 
 @pytest.mark.parametrize("combine", MERGING)
-def test_tiles_do_not_go_with_merging(combine: str) -> None:
+def test_tiles_contradict_merging(combine: str) -> None:
     tiled = LEAST | {"tiles": True, "combine": combine}
     error = refused(tiled | {"images": TWO}, field="tiles", says=("set combine to concat",))
     assert error.value is True
     assert read_unit(tiled | {"images": TWO, "combine": "concat"}).tiles
-    for one in (TWO[0], [TWO[0], IDLE]):  # of which there is nothing to merge
+    for one in (TWO[0], [TWO[0], IDLE]):  # a single one needs no merging
         assert read_unit(tiled | {"images": one}).tiles
 
 
-def test_tiles_do_not_go_with_one_each() -> None:
+def test_tiles_contradict_one_each() -> None:
     for combine in CHOICES["combine"]:
         given_unit = LEAST | {"images": TWO, "tiles": True, "unfold": True, "combine": combine}
         error = refused(given_unit, field="tiles", says=("unfold", "switch one off"))
@@ -572,18 +572,18 @@ def test_tiles_do_not_go_with_one_each() -> None:
 
 @pytest.mark.parametrize("combine", MERGING)
 @pytest.mark.parametrize("name", ["images", "composition_images"])
-def test_masks_of_references_do_not_go_with_merging(name: str, combine: str) -> None:
+def test_masks_of_references_contradict_merging(name: str, combine: str) -> None:
     merging = LEAST | {"images": TWO, "combine": combine}
     pictures = ["aGVsbG8=", MASKED]
     error = refused(merging | {name: pictures}, field=f"{name}[1].mask", says=("set combine to concat",))
     assert error.value == "a picture"
     assert read_unit(merging | {name: pictures, "combine": "concat"})
-    assert read_unit(merging | {"mask": "bWFzaw=="}).combine == combine  # the whole unit's own
+    assert read_unit(merging | {"mask": "bWFzaw=="}).combine == combine  # the unit's mask
     assert read_unit(LEAST | {"images": [IDLE, MASKED], "combine": combine})  # nothing is merged
 
 
-def test_composition_references_are_not_merged_when_they_are_to_be_kept_apart() -> None:
-    """They are merged as the references are, even beside a single one."""
+def test_masks_and_tiles_contradict_merged_composition_references() -> None:
+    """They are merged like the references, even if there is only one reference."""
     merging = LEAST | {"composition_images": TWO, "combine": "average"}
     assert read_unit(merging).combine == "average"
     masked = merging | {"composition_images": ["aGVsbG8=", MASKED]}
@@ -594,7 +594,7 @@ def test_composition_references_are_not_merged_when_they_are_to_be_kept_apart() 
 
 
 @pytest.mark.parametrize("name", ["images", "composition_images"])
-def test_masks_of_references_do_not_go_with_one_each(name: str) -> None:
+def test_masks_of_references_contradict_one_each(name: str) -> None:
     given_unit = LEAST | {"images": TWO, "unfold": True, name: ["aGVsbG8=", MASKED]}
     for combine in CHOICES["combine"]:
         refused(given_unit | {"combine": combine}, field=f"{name}[1].mask", says=("unfold", "its own picture"))
@@ -617,7 +617,7 @@ def test_a_negative_reference_has_no_mask() -> None:
     assert read_unit(LEAST | {"negative_images": [{"image": "aGVsbG8=", "weight": 0.5}]})
 
 
-def test_a_unit_that_is_off_needs_nothing_and_must_be_well_formed_all_the_same() -> None:
+def test_a_disabled_unit_needs_no_field_but_must_be_valid() -> None:
     contradicting = {"images": [IDLE], "negative_images": [MASKED], "noise": 1, "tiles": True, "unfold": True}
     for others in ({}, {"start": 1, "end": 0}, OTHERS, contradicting):
         assert not read_unit({"enabled": False} | others).enabled
@@ -654,17 +654,17 @@ def test_args_are_units_texts_lists_or_nothing() -> None:
         assert read_units(args) == dict.fromkeys(range(1, expected + 1), unit), args
 
 
-def test_empty_places_count_so_that_a_number_is_that_of_the_panels_tab() -> None:
+def test_empty_args_count_so_that_numbers_match_the_panels_tabs() -> None:
     assert list(read_units(["", LEAST, None, json.dumps(LEAST), [], LEAST])) == [2, 4, 5]
     assert list(read_units([[LEAST, LEAST], "", LEAST])) == [1, 2, 4]
 
 
-def test_a_whole_list_in_one_arg_may_hold_more_units_than_there_are_slots() -> None:
+def test_a_list_in_one_arg_may_hold_more_units_than_there_are_slots() -> None:
     assert SLOTS == 10
     assert len(read_units([[LEAST] * 25, *[None] * 9])) == 25
 
 
-def test_units_that_are_off_are_dropped_and_counted() -> None:
+def test_disabled_units_are_dropped_but_counted() -> None:
     off, second = {"enabled": False}, LEAST | {"weight": 0.5}
     found = read_units([off, LEAST, [off, second], json.dumps(off)])
     assert {number: unit.weight for number, unit in found.items()} == {2: 1.0, 4: 0.5}
@@ -687,20 +687,20 @@ def test_errors_carry_the_number_of_their_unit() -> None:
 @pytest.mark.parametrize(
     "args", [[5], [True], [0], [False], [1.5], ["5"], ["true"], ['"text"'], [[LEAST, 5]], "5"], ids=str
 )
-def test_args_that_are_no_units_are_refused(args: Any) -> None:
+def test_args_that_are_not_units_are_refused(args: Any) -> None:
     refused(args, field="args", says=("must hold unit objects",), whole=True)
 
 
 @pytest.mark.parametrize("text", ["{", "linear", "{'model': 1}", "[", '{"model": }', "\ud800", "\0", "NaNa"], ids=ascii)
-def test_texts_that_are_no_json_are_refused(text: str) -> None:
+def test_texts_that_are_not_json_are_refused(text: str) -> None:
     refused([text], field="args", says=("as JSON",), whole=True)
 
 
-def test_numbers_that_json_does_not_have_are_refused() -> None:
+def test_nan_and_infinity_are_refused() -> None:
     for text in ("NaN", "Infinity", "-Infinity", "1e999", "1" + "0" * 400):
         given = json.dumps(LEAST)[:-1] + f', "weight": {text}}}'
         refused([given], field="weight", says=("from -5 to 5",), whole=True)
-    for digits in (5_000, 100_000):  # beyond what Python turns into a number
+    for digits in (5_000, 100_000):  # beyond Python's limit for digits of a number
         with pytest.raises(UnitError) as caught:
             read_units([json.dumps(LEAST)[:-1] + f', "weight": {"1" * digits}}}'])
         answerable(caught.value)
@@ -712,14 +712,14 @@ def nested(depth: int, inside: Any = None) -> Any:
     return inside
 
 
-def test_lists_are_flattened_only_so_deep() -> None:
+def test_lists_are_flattened_to_a_limited_depth() -> None:
     assert len(read_units(nested(MAX_NESTING, LEAST))) == 1
     refused(nested(MAX_NESTING + 1, LEAST), field="args", says=("at most 4 deep",), whole=True)
 
 
 @pytest.mark.parametrize("depth", [50, 900, 5_000, 100_000])
 @pytest.mark.parametrize("opening", ["[", '{"images":', '[{"model":'])
-def test_deep_json_is_refused_and_nothing_else(depth: int, opening: str) -> None:
+def test_deep_json_is_refused(depth: int, opening: str) -> None:
     closing = "".join({"[": "]", "{": "}"}[letter] for letter in reversed(opening) if letter in "[{")
     for text in (opening * depth + "1" + closing * depth, opening * depth):
         with pytest.raises(UnitError) as caught:
@@ -728,7 +728,7 @@ def test_deep_json_is_refused_and_nothing_else(depth: int, opening: str) -> None
 
 
 @pytest.mark.parametrize("depth", [50, 900, 5_000, 20_000])
-def test_deep_values_are_refused_and_nothing_else(depth: int) -> None:
+def test_deep_values_are_refused(depth: int) -> None:
     deep = nested(depth)
     objects: Any = 1
     for _ in range(depth):
@@ -740,7 +740,7 @@ def test_deep_values_are_refused_and_nothing_else(depth: int) -> None:
             answerable(caught.value)
 
 
-def test_large_json_is_refused_and_answered_in_short() -> None:
+def test_large_json_is_refused_with_a_short_error() -> None:
     for value in ("a" * 10**6, ["a"] * 10**5, {str(i): i for i in range(10**5)}):
         for large in (LEAST | {"weight": value}, LEAST | {"images": [{"image": "a", "weight": value}]}, value):
             for args in ([large], [json.dumps(large)]):
@@ -749,7 +749,7 @@ def test_large_json_is_refused_and_answered_in_short() -> None:
                 answerable(caught.value)
 
 
-# Any JSON whatever
+# Any JSON
 
 SCALARS = (
     st.none()
@@ -790,7 +790,7 @@ def read_or_refused(args: Any) -> None:
 
 @QUICKLY
 @given(ANY_JSON)
-def test_any_json_is_units_or_refused(args: Any) -> None:
+def test_any_json_is_read_or_refused(args: Any) -> None:
     read_or_refused(args)
     read_or_refused([args])
     read_or_refused([json.dumps(args)])
@@ -800,7 +800,7 @@ def test_any_json_is_units_or_refused(args: Any) -> None:
 @given(st.dictionaries(KEYS, SCALARS | st.lists(SCALARS, max_size=3), max_size=6))
 @example({"note": "\ud800"})
 @example({"note": "\U0001f600" * 2000})
-def test_any_object_is_a_unit_or_refused(given_unit: dict[str, Any]) -> None:
+def test_any_object_is_read_or_refused(given_unit: dict[str, Any]) -> None:
     read_or_refused([LEAST | given_unit])
 
 
@@ -813,7 +813,7 @@ def test_any_value_of_any_field_is_read_or_refused(name: str, value: Any) -> Non
 
 @QUICKLY
 @given(st.text() | st.text('[]{}",:0123456789.eE+-truefalsn \\u', max_size=30))
-def test_any_text_is_units_or_refused(text: str) -> None:
+def test_any_json_text_is_read_or_refused(text: str) -> None:
     read_or_refused([text])
     read_or_refused(text)
 
@@ -825,20 +825,20 @@ def validator() -> Draft7Validator:
     return Draft7Validator(schema())
 
 
-def test_the_schema_is_one_and_is_json() -> None:
+def test_the_schema_is_valid_and_is_json() -> None:
     Draft7Validator.check_schema(schema())
     assert json.loads(json.dumps(schema(), allow_nan=False)) == schema()
 
 
-def test_the_schema_tells_every_field_with_its_default() -> None:
+def test_the_schema_has_every_field_with_its_default() -> None:
     properties = schema()["properties"]
-    assert {name: told["default"] for name, told in properties.items()} == DEFAULTS
-    assert all(told["title"] and told["description"] for told in properties.values())
+    assert {name: described["default"] for name, described in properties.items()} == DEFAULTS
+    assert all(described["title"] and described["description"] for described in properties.values())
 
 
 def test_the_defaults_of_the_schema_fit_the_schema() -> None:
-    for name, told in schema()["properties"].items():
-        assert Draft7Validator(told).is_valid(DEFAULTS[name])
+    for name, described in schema()["properties"].items():
+        assert Draft7Validator(described).is_valid(DEFAULTS[name])
 
 
 GOOD = [
@@ -909,8 +909,8 @@ def test_the_schema_refuses_what_is_refused(given_unit: dict[str, Any]) -> None:
 
 @QUICKLY
 @given(st.sampled_from(POINTS), st.text("0123456789.:,-+e ", max_size=12) | st.sampled_from(NO_POINTS + CURVES))
-def test_what_is_read_as_points_fits_the_schema(name: str, text: str) -> None:
-    """Not the other way round: a schema does not grasp whether points rise."""
+def test_points_that_are_read_fit_the_schema(name: str, text: str) -> None:
+    """Not the other way round: a schema cannot express that points rise."""
     try:
         read_unit({"enabled": False, name: text})
     except UnitError:
@@ -925,8 +925,8 @@ def test_what_is_read_as_points_fits_the_schema(name: str, text: str) -> None:
         optional={name: SCALARS for name in FIELDS if name not in ("enabled", "region", *POINTS)},
     )
 )
-def test_schema_and_reader_agree_on_each_field_of_a_unit_that_is_off(given_unit: dict[str, Any]) -> None:
-    """Left out are numbers that JSON does not have, and texts beyond a schema's grasp, as points and places are."""
+def test_schema_and_reader_agree_on_each_field_of_a_disabled_unit(given_unit: dict[str, Any]) -> None:
+    """Without numbers that JSON does not have, and texts that a schema cannot describe, such as points and regions."""
     text = json.dumps(given_unit)
     if "NaN" in text or "Infinity" in text or "\\u" in text:
         return
@@ -938,7 +938,7 @@ def test_schema_and_reader_agree_on_each_field_of_a_unit_that_is_off(given_unit:
         validator().validate(given_unit)
 
 
-def test_restored_parameters_that_lack_something_are_refused_with_what_it_is() -> None:
-    """A program that generates from a picture's parameters gets them as the panel does, with the note."""
+def test_incomplete_restored_parameters_are_refused_with_the_missing_part() -> None:
+    """A program that generates from a picture's parameters gets the same unit as the panel, with the note."""
     with pytest.raises(UnitError, match=r"References abc123 \(reference missing\)"):
         read_unit({"model": "m", "note": "Not restored, choose again: References abc123 (reference missing)."})

@@ -1,4 +1,4 @@
-"""Whole U-Nets, all 16 or 70 sites, against the authors' processors and against diffusers."""
+"""Whole U-Nets with all 16 or 70 sites, compared with the authors' processors and with diffusers."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -37,7 +37,7 @@ def close(made: Tensor, expected: Tensor, relative: float = 1e-5) -> bool:
 
 @pytest.fixture(scope="module")
 def sd() -> tuple[nn.Module, nn.Module]:
-    """One U-Net with SD1.5's layout twice: in ldm's code, which web UIs run, and in diffusers', which oracles run."""
+    """The same U-Net with SD1.5's layout in ldm's code, which web UIs run, and in diffusers', which oracles run."""
     unet = ldm_unet()
     return unet, as_diffusers(unet)
 
@@ -62,7 +62,7 @@ def tensors_of(family: str, layout=SD, **more) -> dict[str, Tensor]:
 
 
 def through_diffusers(unet: nn.Module, tensors, cond, uncond, weight, given, **more) -> Tensor:
-    """Return diffusers' output with its own loader and processors; references as one row each, uncond first."""
+    """Return diffusers' output with its loader and processors; each reference is one row, uncond first."""
     before = dict(unet.attn_processors)
     unet._load_ip_adapter_weights([nested(tensors)])
     for processor in unet.attn_processors.values():
@@ -74,12 +74,12 @@ def through_diffusers(unet: nn.Module, tensors, cond, uncond, weight, given, **m
     more.setdefault("added_cond_kwargs", {})["image_embeds"] = [embeds]
     latents, steps, context = given
     made = unet(latents, steps, context, **more).sample
-    unet.encoder_hid_proj, unet.config.encoder_hid_dim_type = None, None  # its own attentions would count below
+    unet.encoder_hid_proj, unet.config.encoder_hid_dim_type = None, None  # its other attentions would be counted below
     unet.set_attn_processor(before)
     return made
 
 
-def test_the_two_codes_agree_without_an_adapter(sd, given) -> None:
+def test_ldm_and_diffusers_agree_without_an_adapter(sd, given) -> None:
     latents, steps, context = given
     assert close(sd[0](latents, steps, context), sd[1](latents, steps, context).sample)
 
@@ -157,8 +157,8 @@ def test_two_units_equal_two_adapters_in_diffusers(sd, given) -> None:
     assert close(made, expected)
 
 
-def test_swapping_the_keys_and_values_of_any_two_like_sites_shows(sd, given) -> None:
-    """The comparisons above would miss a wrong order of sites if a swap left the result near; none does."""
+def test_swapping_keys_and_values_of_two_similar_sites_changes_the_output(sd, given) -> None:
+    """Otherwise the comparisons above could miss a wrong order of sites."""
     latents, steps, context = given
     keys_values = ours(tensors_of("base"), SD, *features("base"))
 

@@ -1,4 +1,4 @@
-"""The axes of the X/Y/Z plot: one a field, what they accept, and that no cell leaks into another."""
+"""The axes of the X/Y/Z plot: one per field, their values, and that no cell leaks into another."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ ARGS = [json.dumps(UNIT), "", UNIT | {"noise_type": "gaussian"}, ""]
 
 @dataclass
 class AxisOption:
-    """The web UI's own, in its order of arguments (scripts/xyz_grid.py)."""
+    """The web UI's class, with its order of arguments (scripts/xyz_grid.py)."""
 
     label: str
     type: type
@@ -56,11 +56,11 @@ def axes(plot: Plot) -> dict[str, AxisOption]:
 
 
 def values(text: str, axis: AxisOption) -> list[Any]:
-    """Return what the plot makes of a text with one value."""
+    """Return the values that the plot reads from a text."""
     return [axis.type(text)]
 
 
-def test_every_field_that_is_built_has_an_axis_for_three_units_at_least(plot: Plot) -> None:
+def test_every_field_has_an_axis_for_at_least_three_units(plot: Plot) -> None:
     add_axes(plot, 1)
     labels = [option.label for option in plot.grid.axis_options]
     plain = [field.label for name, field in FIELDS.items() if name != "mask"]
@@ -70,7 +70,7 @@ def test_every_field_that_is_built_has_an_axis_for_three_units_at_least(plot: Pl
     assert sum("Weight type" in option.label for option in plot.grid.axis_options) == 5
 
 
-def test_registering_anew_replaces_and_doubles_nothing(plot: Plot) -> None:
+def test_registering_again_replaces_the_axes_without_duplicates(plot: Plot) -> None:
     add_axes(plot, 3)
     first = list(plot.grid.axis_options)
     listed = plot.grid.axis_options
@@ -80,7 +80,7 @@ def test_registering_anew_replaces_and_doubles_nothing(plot: Plot) -> None:
     assert not any(a is b for a, b in zip(listed[2:], first[2:], strict=True))
 
 
-def test_choices_are_listed_and_numbers_are_numbers(axes: dict[str, AxisOption]) -> None:
+def test_choices_are_listed_and_numbers_are_parsed(axes: dict[str, AxisOption]) -> None:
     of = {label.removeprefix("[IP-Adapter 2] "): axis for label, axis in axes.items() if "[IP-Adapter 2]" in label}
     assert of["Adapter"].choices() == ["base", "plus"]
     assert of["Adapter"].format_value(None, None, "folder/base.safetensors") == "base.safetensors"
@@ -109,7 +109,7 @@ def test_choices_are_listed_and_numbers_are_numbers(axes: dict[str, AxisOption])
         ("Adapter", "base", "model", "base"),
     ],
 )
-def test_a_value_reaches_its_unit_alone(axes, label: str, text: str, field: str, expected: Any) -> None:
+def test_a_value_reaches_only_its_unit(axes, label: str, text: str, field: str, expected: Any) -> None:
     p, axis = SimpleNamespace(args=ARGS), axes[f"[IP-Adapter 3] {label}"]
     axis.confirm(p, values(text, axis))
     axis.apply(p, values(text, axis)[0], [])
@@ -123,14 +123,14 @@ def test_a_value_reaches_its_unit_alone(axes, label: str, text: str, field: str,
     ("text", "expected"),
     [("1", ["YQ=="]), ("2+3", ["Yg==", "Yw=="]), ("3 + 1", ["Yw==", "YQ=="]), ("all", ["YQ==", "Yg==", "Yw=="])],
 )
-def test_references_are_picked_by_number(axes, text: str, expected: list[str]) -> None:
+def test_references_are_chosen_by_number(axes, text: str, expected: list[str]) -> None:
     p = SimpleNamespace(args=ARGS)
     axes["[IP-Adapter 1] References"].apply(p, text, [])
     (picked, *_) = read_units(list(in_cell(p, ARGS))).values()
     assert [picture.image for picture in picked.images] == expected
 
 
-def test_no_negative_reference_is_a_value_too(axes) -> None:
+def test_none_is_a_value_for_negative_references(axes) -> None:
     p = SimpleNamespace()
     axes["[IP-Adapter 1] Negative references"].apply(p, "none", [])
     assert read_units(list(in_cell(p, [UNIT | {"negative_images": ["YQ=="]}])))[1].negative_images == ()
@@ -151,21 +151,21 @@ def test_no_negative_reference_is_a_value_too(axes) -> None:
         ("[IP-Adapter 2] Weight", 0.5, r"\[IP-Adapter 2\] Weight has no unit to change"),
     ],
 )
-def test_what_cannot_be_is_refused_before_the_first_cell(axes, label: str, value: Any, says: str) -> None:
+def test_an_impossible_value_is_refused_before_the_first_cell(axes, label: str, value: Any, says: str) -> None:
     with pytest.raises(RefusedError, match=says):
         axes[label].confirm(SimpleNamespace(args=ARGS), [value])
     p = SimpleNamespace()
     axes[label].apply(p, value, [])
-    if label != "[IP-Adapter 1] Adapter":  # the session finds that one
+    if label != "[IP-Adapter 1] Adapter":  # the session refuses this one
         with pytest.raises(IPAdapterError, match=says):
             read_units(list(in_cell(p, ARGS)))
 
 
-def test_cells_share_nothing_and_the_args_stay_as_they_are(axes) -> None:
+def test_cells_share_nothing_and_the_args_are_not_changed(axes) -> None:
     p, args = SimpleNamespace(args=ARGS), copy.deepcopy(ARGS)
     seen = []
     for weight in (0.2, 0.8):
-        cell = copy.copy(p)  # as the plot does
+        cell = copy.copy(p)  # the plot copies it this way
         axes["[IP-Adapter 1] Weight"].apply(cell, weight, [])
         if weight == 0.2:
             axes["[IP-Adapter 1] Crop"].apply(cell, "pad", [])
@@ -176,7 +176,7 @@ def test_cells_share_nothing_and_the_args_stay_as_they_are(axes) -> None:
     assert args == ARGS
 
 
-def test_off_in_a_cell_is_off(axes) -> None:
+def test_a_unit_can_be_disabled_in_a_cell(axes) -> None:
     p = SimpleNamespace()
     axes["[IP-Adapter 1] Enabled"].apply(p, "False", [])
     assert list(read_units(list(in_cell(p, ARGS)))) == [3]
