@@ -219,7 +219,7 @@ class Text(Kind):
         if len(value) > MAX_TEXT:
             raise UnitError(field, value, f"must have at most {MAX_TEXT} characters, not {len(value)}.")
         if any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise UnitError(field, value, "must be valid Unicode text, without lone surrogates.")
+            raise UnitError(field, value, "must be text, without lone surrogates.")
         return value
 
     def schema(self) -> dict[str, Any]:
