@@ -80,7 +80,7 @@
         set(name, value) {
             this.unit[name] = value;
             this.write();
-            if (this.checking.isOutdated) this.view.draw();
+            if (this.checking.isOutdated || this.state.decides(name)) this.view.draw();
         }
 
         /* Replace the open unit, with an undo button. */

@@ -48,14 +48,21 @@ ipAdapter.Units = class {
         return unit.model !== "" && this.suggested.get(unit) !== unit.model;
     }
 
-    /* Some fields have a meaning for some adapters only; while an adapter is unknown, they may have one. */
+    /* A field has a meaning with the values of other fields that its declaration names, and some fields for some
+       adapters only; while an adapter is unknown, they may have one. */
     hasMeaning(control, unit) {
+        if (!Object.entries(control.when).every(([name, values]) => values.includes(unit[name]))) return false;
         if (!control.conditional) return true;
         const model = this.files.modelOf(unit);
         return model ? (model.fields || []).includes(control.name) : unit.model !== "";
     }
 
-    /* Return what is sent of a unit: fields without a meaning for its adapter at their defaults. */
+    /* Return whether other fields have a meaning only with some values of this one. */
+    decides(name) {
+        return this.spec.controls.some((control) => name in control.when);
+    }
+
+    /* Return what is sent of a unit: fields without a meaning at their defaults. */
     sent(unit) {
         const idle = this.spec.controls.filter((control) => !this.hasMeaning(control, unit));
         return {...unit, ...Object.fromEntries(idle.map(({name}) => [name, this.defaults[name]])), enabled: true};

@@ -170,8 +170,6 @@ def test_every_control_reaches_the_script(page: Any) -> None:
     unfold(page, "Layers and steps")
     page.select_option("select[aria-label='Weight type']", "style and composition")
     page.fill("input[type=number][aria-label='Composition weight']", "0.6")
-    page.fill("input[type=number][aria-label='Style boost']", "0.5")
-    page.fill("input[type=number][aria-label='Composition boost']", "-1")
     page.fill("[aria-label=Layers]", "3:0.5, 6:1")
     page.fill("[aria-label=Curve]", "0:1, 0.6:0")
     page.select_option("select[aria-label=Scaling]", "K+V")
@@ -208,8 +206,6 @@ def test_every_control_reaches_the_script(page: Any) -> None:
         "model": "ip-adapter_sd15.safetensors",
         "weight_type": "style and composition",
         "composition_weight": 0.6,
-        "style_boost": 0.5,
-        "composition_boost": -1,
         "layers": "3:0.5, 6:1",
         "curve": "0:1, 0.6:0",
         "scaling": "K+V",
@@ -224,6 +220,19 @@ def test_every_control_reaches_the_script(page: Any) -> None:
         "noise_type": "fade",
         "noise": 0.3,
     }
+
+
+@pytest.mark.parametrize("name", ["style", "composition"])
+def test_the_boosts_of_precise_weight_types_reach_the_script(page: Any, name: str) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page)
+    unfold(page, "Layers and steps")
+    weight_type = {"style": "style transfer precise", "composition": "composition precise"}[name]
+    page.select_option("select[aria-label='Weight type']", weight_type)
+    page.fill(f"input[type=number][aria-label='{name.capitalize()} boost']", "-1")
+    unit = given(page)[0]
+    assert (unit["weight_type"], unit[f"{name}_boost"]) == (weight_type, -1)
 
 
 def test_the_panel_has_a_control_for_every_field() -> None:

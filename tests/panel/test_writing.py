@@ -115,5 +115,5 @@ def test_a_control_in_an_open_fold_does_not_serialise_pictures_either(page: Any)
     page.evaluate(LARGE)
     unfold(page, "Layers and steps")
     page.evaluate(COUNT)
-    page.fill("input[type=number][aria-label='Style boost']", "0.5")
+    page.fill("[aria-label='Hires weight']", "0.5")
     assert page.evaluate("window.long") == 0
