@@ -32,6 +32,7 @@
                     ...this.drawCopy(),
                     button(say("Reset"), () => this.reset()),
                 ),
+                ...this.drawDamaged(),
             );
         }
 
@@ -44,8 +45,9 @@
 
         /* Return whether the unit has exactly these settings. */
         isIn(values) {
-            const expected = this.with(values);
-            return ["model", ...this.panel.spec.settings].every((name) => expected[name] === this.panel.unit[name]);
+            const {state, spec, unit} = this.panel;
+            const [expected, sent] = [this.with(values), unit].map((each) => state.sent(each));
+            return ["model", ...spec.settings].every((name) => expected[name] === sent[name]);
         }
 
         /* Show which purpose's settings the unit has. */
@@ -79,6 +81,24 @@
                 }),
                 ...(current ? [button(say("Delete preset"), () => this.delete(current))] : []),
             ];
+        }
+
+        /* Presets that cannot be used: each says why, and can be deleted. */
+        drawDamaged() {
+            return Object.entries(this.panel.files.damaged_presets).map(([name, why]) =>
+                element(
+                    "p",
+                    {className: "ipadapter-note wrong"},
+                    say("The preset {name} cannot be used: {why} If a newer version saved it, update the extension.", {
+                        name,
+                        why,
+                    }),
+                    " ",
+                    button(say("Delete preset"), () => this.delete(name), {
+                        ariaLabel: say("Delete the preset {name}", {name}),
+                    }),
+                ),
+            );
         }
 
         save() {

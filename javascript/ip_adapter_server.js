@@ -17,10 +17,16 @@
 
         /* Ask for something that is answered with lists of what the server has, or with a word on what it did. */
         async ask(what, more) {
-            const {message, ...files} = await this.answerTo(what, more);
+            const {message, kept = [], ...files} = await this.answerTo(what, more);
             this.panel.files.take(files);
-            if (message) this.panel.message.show(message, Object.keys(files).length === 0);
+            if (message) this.panel.message.show(message + this.stays(kept), Object.keys(files).length === 0);
             this.panel.draw();
+        }
+
+        /* Say which files of a deleted subject's folder stay. */
+        stays(files) {
+            if (files.length === 0) return "";
+            return ` ${say("These files in its folder are not part of it and stay: {files}.", {files: files.join(", ")})}`;
         }
 
         /* Ask for what takes long, and show how far it is, with a button that ends it. */

@@ -12,7 +12,7 @@
                 required: true,
                 value: name,
                 ariaLabel: say("Name of the subject"),
-                oninput: () => this.mark(),
+                oninput: () => this.nameIt(),
             });
             this.notes = element("textarea", {rows: 2, value: notes, ariaLabel: say("Notes on the subject")});
             this.list = element("div", {className: "ipadapter-rows"});
@@ -45,6 +45,21 @@
             this.dialog.use.textContent = this.panel.subjects.named(this.name.value.trim())
                 ? say("Replace")
                 : say("Save");
+        }
+
+        /* Say what a name brings with it. */
+        nameIt() {
+            const folder = this.panel.subjects.folder(this.name.value.trim());
+            this.dialog.hint.classList.toggle("wrong", !folder);
+            this.dialog.show(
+                folder
+                    ? say("The folder {name} is there already. Its pictures ({n}) become part of the subject.", {
+                          name: folder.name,
+                          n: folder.pictures,
+                      })
+                    : "",
+            );
+            this.mark();
         }
 
         draw() {

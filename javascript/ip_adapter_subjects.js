@@ -36,7 +36,14 @@
                 },
             });
             return [
-                element("div", {className: "ipadapter-choices"}, select, ...this.drawPictures(), ...this.drawActs()),
+                element(
+                    "div",
+                    {className: "ipadapter-choices"},
+                    select,
+                    ...this.drawPictures(),
+                    ...this.drawActs(),
+                    ...this.drawFolders(),
+                ),
             ];
         }
 
@@ -84,6 +91,31 @@
             ];
         }
 
+        /* Folders of pictures that are no subject yet, each with a button that makes it one. */
+        drawFolders() {
+            return this.panel.files.adoptable.map(({name, pictures}) =>
+                element(
+                    "p",
+                    {className: "ipadapter-note"},
+                    say("The folder {name} is not a subject yet. Pictures in it: {n}.", {name, n: pictures}),
+                    " ",
+                    button(say("Make it a subject"), () => this.adopt(name), {
+                        ariaLabel: say("Make the folder {name} a subject", {name}),
+                        title: say("Its pictures stay as they are; a record is written beside them"),
+                    }),
+                ),
+            );
+        }
+
+        adopt(name) {
+            this.panel.server.work("save subject", {name, notes: "", pictures: [], overwrite: false, adopt: true});
+        }
+
+        /* The folder of this name that is no subject yet, if there is one. */
+        folder(name) {
+            return this.panel.files.adoptable.find((each) => each.name === name);
+        }
+
         /* Requests that change subjects return the new list of all subjects. */
         ask(what, more) {
             this.panel.message.show(say("One moment…"));
@@ -99,7 +131,8 @@
         async edit(title, subject, fault = "") {
             const given = await new ipAdapter.SubjectForm(this.panel, subject).open(title, fault);
             if (!given) return null;
-            await this.panel.server.work("save subject", {...given, overwrite: Boolean(this.named(given.name))});
+            const exists = {overwrite: Boolean(this.named(given.name)), adopt: Boolean(this.folder(given.name))};
+            await this.panel.server.work("save subject", {...given, ...exists});
             const {text, wrong} = this.panel.message;
             return wrong ? this.edit(title, given, text) : given.name;
         }

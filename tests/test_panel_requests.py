@@ -61,6 +61,28 @@ def test_presets_come_with_the_lists_and_are_saved_and_deleted_by_request(sessio
     assert answer["models"]
 
 
+def test_damaged_presets_come_with_their_fault(session: Session) -> None:
+    ask(session, "save preset", name="soft", unit={"weight": 0.4})
+    path = session.host.folders().presets
+    assert path
+    path.write_text(json.dumps({"newer": {"weight": 99}}))
+    answer = ask(session, "list")
+    path.unlink()
+    assert answer["damaged_presets"] == {"newer": "weight must be a number from -5 to 5, not 99."}
+    assert "message" not in answer, "the panel says it where the presets are"
+
+
+def test_what_a_deleted_subject_leaves_comes_with_the_lists(session: Session) -> None:
+    ask(session, "save subject", name="anna", pictures=[photo(1)])
+    (folder,) = (each / "anna" for each in session.host.folders().subjects if (each / "anna").exists())
+    (folder / "notes.txt").write_text("mine")
+    answer = ask(session, "delete subject", name="anna")
+    assert (answer["kept"], answer["subjects"], answer["message"]) == (["notes.txt"], [], DELETED)
+    ask(session, "save subject", name="anna", pictures=[photo(1)], adopt=True)
+    (folder / "notes.txt").unlink()
+    assert "kept" not in ask(session, "delete subject", name="anna")
+
+
 def test_a_request_has_one_row() -> None:
     for each in ("route", "panel"):
         named = [getattr(request, each) for request in REQUESTS if getattr(request, each)]
@@ -87,7 +109,7 @@ def test_no_request_of_the_panel_is_an_error_of_the_server(session: Session, do:
 
 
 def test_a_change_of_subjects_returns_the_list_and_a_message(session: Session) -> None:
-    assert ask(session, "subjects") == {"subjects": []}
+    assert ask(session, "subjects") == {"subjects": [], "adoptable": []}
     saved = ask(session, "save subject", name="anna", pictures=[photo()])
     assert (saved["message"], saved["values"]) == ("Saved as {name}.", {"name": "anna"})
     assert [each["name"] for each in saved["subjects"]] == ["anna"]
@@ -99,4 +121,4 @@ def test_a_change_of_subjects_returns_the_list_and_a_message(session: Session) -
     assert ask(session, "read subject", name="b")["pictures"][0]["image"].startswith("data:image/png;base64,")
     for name in ("anna", "b"):
         last = ask(session, "delete subject", name=name)
-    assert last == {"subjects": [], **message(DELETED, "b")}
+    assert last == {"subjects": [], "adoptable": [], **message(DELETED, "b")}

@@ -372,6 +372,19 @@ def test_the_pictures_of_a_folder_become_part_of_a_subject_on_request(host, sess
     assert send(session, zip_of(session), name="b") == saved | {"name": "b"}
 
 
+def test_folders_of_pictures_are_listed_until_they_are_subjects(host, session) -> None:
+    own_photos(host)
+    for name in ("texts", ".hidden", "trailing dot."):
+        (host.folder / "subjects" / name).mkdir()
+    (host.folder / "subjects" / "texts" / "notes.txt").write_text("mine")
+    (host.folder / "subjects" / ".hidden" / "1.png").write_bytes(file_of(picture(20, 20, 0)))
+    (host.folder / "subjects" / "trailing dot." / "1.png").write_bytes(file_of(picture(20, 20, 0)))
+    keep(session, "b")
+    assert list_subjects(session)["adoptable"] == [{"name": "anna", "pictures": 3}]
+    keep(session, adopt=True)
+    assert list_subjects(session)["adoptable"] == []
+
+
 def test_a_folder_alone_makes_a_subject(host, session) -> None:
     own_photos(host)
     assert len(save_subject(session, {"name": "anna", "adopt": True})["pictures"]) == 3

@@ -85,11 +85,18 @@ class Subjects:
         if not folder.is_dir():
             return {}
         known = recorded(folder)
-        return {
-            file: image_file_of(read_at_most(path, MAX_FILE))
-            for file, path in sorted(files_in(folder).items())
-            if path.suffix.lower() in PICTURE_SUFFIXES and file.isprintable() and file not in known
-        }
+        found = _picture_files(folder).items()
+        return {file: image_file_of(read_at_most(path, MAX_FILE)) for file, path in found if file not in known}
+
+    def folders_to_adopt(self) -> dict[str, int]:
+        """Return the folders of pictures that are no subject yet: by name, the number of picture files."""
+        taken, found = {alike(name) for name in self._there()}, dict[str, int]()
+        for folder in self._folders():
+            with contextlib.suppress(OSError):  # such as a folder that does not exist yet
+                for path in sorted(folder.iterdir()):
+                    if alike(path.name) not in taken and _has_usable_name(path) and (files := _picture_files(path)):
+                        found.setdefault(path.name, len(files))
+        return dict(sorted(found.items()))
 
     def save(self, subject: Subject, files: Sequence[ImageFile], overwrite: bool, adopt: bool) -> Subject:
         """Write a subject completely or not at all, and return it with the names of its files.
@@ -167,3 +174,18 @@ class Subjects:
                 "subject again."
             )
         return self._files.keep(key, file)
+
+
+def _picture_files(folder: Path) -> dict[str, Path]:
+    """Return the files of a folder that look like pictures, sorted by name."""
+    files = sorted(files_in(folder).items())
+    return {name: path for name, path in files if path.suffix.lower() in PICTURE_SUFFIXES and name.isprintable()}
+
+
+def _has_usable_name(path: Path) -> bool:
+    """Return whether a subject can have a folder's name."""
+    try:
+        refuse_name(path.name)
+    except UnitError:
+        return False
+    return True

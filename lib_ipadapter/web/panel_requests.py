@@ -30,9 +30,13 @@ def panel_answer(session: Session, text: str, report: LikenessReport | None = No
 
 
 def _answered(server: Server, request: Request, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return a request's answer, or the lists that it changes, with its message, if any."""
+    """Return a request's answer, or the lists that it changes, with its message, if any.
+
+    The files that a deleted subject leaves in its folder are `kept` in both cases.
+    """
     answer = request.answer(server, asked)
-    shown = request.then(server.session) if request.then else answer
+    kept = {"kept": answer["kept"]} if "kept" in answer else {}
+    shown = {**request.then(server.session), **kept} if request.then else answer
     return {**shown, **(message(request.done, answer["name"]) if request.done else {})}
 
 

@@ -95,7 +95,7 @@ def panel_lists(session: Session) -> dict[str, Any]:
     try:
         return {**lists, **presets(session)}
     except IPAdapterError as error:
-        return {**lists, "presets": {}, "message": str(error)}
+        return {**lists, "presets": {}, "damaged_presets": {}, "message": str(error)}
 
 
 def saved_references(session: Session) -> dict[str, Any]:
@@ -105,9 +105,7 @@ def saved_references(session: Session) -> dict[str, Any]:
 def presets(session: Session) -> dict[str, Any]:
     """Return the user's presets, with a message about damaged ones."""
     kept, damaged = session.presets.all()
-    sentences = [f'The preset "{name}" cannot be used: {fault}' for name, fault in damaged.items()]
-    message = {"message": " ".join(sentences)} if sentences else {}
-    return {"presets": kept, "damaged_presets": damaged, **message}
+    return {"presets": kept, "damaged_presets": damaged}
 
 
 def save_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:

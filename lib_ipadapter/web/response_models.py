@@ -86,8 +86,16 @@ class Subject(BaseModel):
     reason: str = Field(description="Why it cannot be used; empty if it can.")
 
 
+class Folder(BaseModel):
+    """A folder of pictures that is no subject yet; saving a subject of its name with `adopt` makes it one."""
+
+    name: str = Field(description="Name of the folder.")
+    pictures: int = Field(description="Number of picture files in it.")
+
+
 class Subjects(BaseModel):
     subjects: list[Subject] = Field(description="Sorted by name, damaged ones last.")
+    adoptable: list[Folder] = Field(description="Folders of pictures that are no subject yet, sorted by name.")
 
 
 class Saved(BaseModel):

@@ -23,11 +23,13 @@ CHECKING = "looking at the pictures"
 
 
 def list_subjects(session: Session) -> dict[str, Any]:
-    """Return all subjects with thumbnails of their pictures; damaged ones with their error."""
-    opened, damaged = session.preparation.files.subjects.all()
+    """Return all subjects with thumbnails of their pictures; damaged ones with their error; and folders to adopt."""
+    subjects = session.preparation.files.subjects
+    opened, damaged = subjects.all()
     listed = [_entry(subject) for subject in opened.values()]
     listed += [_entry(Subject(name, ())) | {"sha256": "", "reason": fault} for name, fault in damaged.items()]
-    return {"subjects": listed}
+    folders = [{"name": name, "pictures": pictures} for name, pictures in subjects.folders_to_adopt().items()]
+    return {"subjects": listed, "adoptable": folders}
 
 
 def read_subject(session: Session, asked: Any) -> dict[str, Any]:

@@ -146,11 +146,14 @@ class Server:
 
     def __init__(self, folder: str) -> None:
         self.models = MODELS
-        self.presets = Presets(lambda: Path(folder, "presets.json"))
+        self.preset_file = Path(folder, "presets.json")
+        self.presets = Presets(lambda: self.preset_file)
         self.saved: list[dict[str, Any]] = [
             {"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}
         ]
         self.subjects = {"Berta": {"notes": "", "pictures": [{"image": PNG, "weight": 1.0, "note": "from afar"}]}}
+        self.folders: dict[str, list[dict[str, Any]]] = {}
+        self.adopted: dict[str, list[str]] = {}
         self.does: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "list": self.files,
             "rescan": self.files,
@@ -163,6 +166,8 @@ class Server:
             "hang": self.hang,
             "have": self.have,
             "likeness": self.likeness,
+            "damage": self.damage,
+            "put folder": self.put_folder,
             "save preset": lambda asked: self.presets_after("Saved as {name}.", self.presets.save(asked)),
             "delete preset": lambda asked: self.presets_after("Deleted {name}.", self.presets.delete(asked)),
             "subjects": lambda asked: self.listed_subjects(),
@@ -184,7 +189,16 @@ class Server:
 
     def files(self, _asked: dict[str, Any]) -> dict[str, Any]:
         lists = {"models": self.models, "suited": suited(self.models), "base": "SD1.x", "saved": self.saved}
-        return {**lists, "presets": self.presets.all()[0], "asks": list(self.does)}
+        return {**lists, **self.listed_presets(), "asks": list(self.does)}
+
+    def listed_presets(self) -> dict[str, Any]:
+        presets, damaged = self.presets.all()
+        return {"presets": presets, "damaged_presets": damaged}
+
+    def damage(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Write an entry into the file of presets, as a newer version may."""
+        self.preset_file.write_text(json.dumps(asked["entries"]))
+        return {}
 
     def fail(self, _asked: dict[str, Any]) -> dict[str, Any]:
         raise ArithmeticError("as a server may")
@@ -236,10 +250,19 @@ class Server:
         return {"image": picture_url(drawn), "faces": 1}
 
     def presets_after(self, words: str, name: str) -> dict[str, Any]:
-        return {"presets": self.presets.all()[0], **done(words, name)}
+        return {**self.listed_presets(), **done(words, name)}
 
     def listed_subjects(self) -> dict[str, Any]:
-        return {"subjects": [{"name": name, "reason": "", **each} for name, each in self.subjects.items()]}
+        adoptable = [{"name": name, "pictures": len(pictures)} for name, pictures in self.folders.items()]
+        return {
+            "subjects": [{"name": name, "reason": "", **each} for name, each in self.subjects.items()],
+            "adoptable": adoptable,
+        }
+
+    def put_folder(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Put a folder with one picture beside the subjects."""
+        self.folders[asked["name"]] = [{"image": PNG, "weight": 1.0}]
+        return {}
 
     def save_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
         name = asked["name"]
@@ -248,12 +271,16 @@ class Server:
         if "/" in name:
             raise IPAdapterError("name has a slash.")
         assert asked["overwrite"] == (name in self.subjects)
-        self.subjects[name] = {"notes": asked["notes"], "pictures": asked["pictures"]}
+        assert asked.get("adopt", False) == (name in self.folders)
+        adopted = self.folders.pop(name, [])
+        self.adopted[name] = [f"{i + 1}.png" for i in range(len(adopted))]
+        self.subjects[name] = {"notes": asked["notes"], "pictures": [*asked["pictures"], *adopted]}
         return {**self.listed_subjects(), **done("Saved as {name}.", name)}
 
     def delete_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
         del self.subjects[asked["name"]]
-        return {**self.listed_subjects(), **done("Deleted {name}.", asked["name"])}
+        kept = self.adopted.pop(asked["name"], [])
+        return {**self.listed_subjects(), **done("Deleted {name}.", asked["name"]), **({"kept": kept} if kept else {})}
 
     def import_subject(self, asked: dict[str, Any]) -> dict[str, Any]:
         assert base64.b64decode(asked["zip"].split(",")[-1]) == b"a zip"

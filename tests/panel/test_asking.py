@@ -37,7 +37,7 @@ def test_a_late_answer_is_dropped(page: Any) -> None:
     tick(page)
     lost, plotted, failed = asked(page, "hang", "subjects", "fail")
     assert "has not answered" in lost["message"]
-    assert sorted(plotted) == ["subjects"]
+    assert sorted(plotted) == ["adoptable", "subjects"]
     assert "console" in failed["message"]
     assert page.evaluate("ipAdapter.panels.txt2img.asking.waiting.length") == 0
 
@@ -46,7 +46,7 @@ def test_requests_after_one_that_was_given_up_get_their_own_answers(page: Any) -
     tick(page)
     lost, *answers = asked(page, "hang", "subjects", "list", "subjects", patience=0)
     assert "has not answered" in lost["message"]
-    assert [sorted(answer) for answer in answers if "models" not in answer] == [["subjects"], ["subjects"]]
+    assert [sorted(answer) for answer in answers if "models" not in answer] == [["adoptable", "subjects"]] * 2
 
 
 def test_the_panel_says_when_the_server_does_not_answer(page: Any) -> None:

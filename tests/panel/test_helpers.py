@@ -178,8 +178,10 @@ def test_concurrent_requests_get_their_own_answers(page: Any) -> None:
         ])"""
     )
     assert [sorted(answer) for answer in answers] == [
-        ["subjects"], ["message"], ["asks", "base", "models", "presets", "saved", "suited"],
-    ]  # fmt: skip
+        ["adoptable", "subjects"],
+        ["message"],
+        ["asks", "base", "damaged_presets", "models", "presets", "saved", "suited"],
+    ]
     assert "console" in answers[1]["message"]
 
 

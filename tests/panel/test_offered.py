@@ -1,0 +1,103 @@
+"""What the panel draws only where it has a meaning, and what it says of things on the server that need a decision."""
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
+    pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
+
+from .actions import changed, choose, drop, given, tick, unfold
+from .served import needs_chromium
+
+pytestmark = needs_chromium
+
+WEIGHT_TYPE = "select[aria-label='Weight type']"
+BY_WEIGHT_TYPE = ("Composition weight", "Style boost", "Composition boost")
+ASK = "([what, more]) => ipAdapter.panels.txt2img.asking.ask(what, more)"
+
+
+def drawn(page: Any, *labels: str) -> list[str]:
+    return [label for label in labels if page.locator(f"input[type=number][aria-label='{label}']").count()]
+
+
+def test_a_field_is_drawn_only_with_the_weight_types_it_has_a_meaning_for(page: Any) -> None:
+    from lib_ipadapter.unit.unit import FIELDS
+
+    tick(page)
+    drop(page, "one.png")
+    choose(page)
+    unfold(page, "Layers and steps")
+    for weight_type in FIELDS["weight_type"].kind.options:
+        page.select_option(WEIGHT_TYPE, weight_type)
+        names = [name for name, field in FIELDS.items() if weight_type in field.when.get("weight_type", ())]
+        assert drawn(page, *BY_WEIGHT_TYPE) == [FIELDS[name].label for name in names]
+    assert drawn(page, "Noise") == []
+    unfold(page, "Negative references")
+    page.select_option("select[aria-label='Noise type']", "fade")
+    assert drawn(page, "Noise") == ["Noise"]
+
+
+def test_a_field_that_is_not_drawn_is_sent_at_its_default_and_comes_back(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page)
+    unfold(page, "Layers and steps")
+    page.select_option(WEIGHT_TYPE, "style transfer precise")
+    page.fill("input[type=number][aria-label='Style boost']", "0.5")
+    page.select_option(WEIGHT_TYPE, "linear")
+    (unit,) = given(page)
+    del unit["images"]
+    assert changed(unit) == {"model": "ip-adapter_sd15.safetensors"}
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") != ""
+    page.select_option(WEIGHT_TYPE, "style transfer precise")
+    assert page.input_value("input[type=number][aria-label='Style boost']") == "0.5"
+
+
+def test_a_damaged_preset_says_why_and_can_be_deleted(page: Any) -> None:
+    page.evaluate(ASK, ["damage", {"entries": {"soft": {"weight": 0.5}, "newer": {"weight": 99}}}])
+    tick(page)
+    note = page.locator(".ipadapter-presets .ipadapter-note.wrong")
+    assert note.count() == 1
+    sentence = "The preset newer cannot be used: weight must be a number from -5 to 5, not 99."
+    assert sentence in note.inner_text()
+    assert "update the extension" in note.inner_text()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("button[aria-label='Delete the preset newer']")
+    note.wait_for(state="detached")
+    assert page.locator("select[aria-label='Own presets'] option[value=soft]").count() == 1
+    page.evaluate(ASK, ["delete preset", {"name": "soft"}])
+
+
+def test_a_folder_of_pictures_becomes_a_subject_and_its_files_stay(page: Any) -> None:
+    page.evaluate(ASK, ["put folder", {"name": "Dora"}])
+    tick(page)
+    unfold(page, "References")
+    assert "The folder Dora is not a subject yet. Pictures in it: 1." in page.inner_text(".ipadapter-field.subject")
+    page.click("button[aria-label='Make the folder Dora a subject']")
+    page.wait_for_selector(".ipadapter-message:has-text('Saved as Dora.')")
+    assert page.locator("button[aria-label='Make the folder Dora a subject']").count() == 0
+    page.select_option("select[aria-label=Subject]", "Dora")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("button:text-is('Delete subject')")
+    page.wait_for_selector(".ipadapter-message:has-text('Deleted Dora.')")
+    assert "not part of it and stay: 1.png." in page.inner_text(".ipadapter-message")
+
+
+def test_a_name_of_such_a_folder_adds_its_pictures(page: Any) -> None:
+    page.evaluate(ASK, ["put folder", {"name": "Emil"}])
+    tick(page)
+    drop(page, "one.png")
+    unfold(page, "References")
+    page.click("button:text-is('Keep references as subject…')")
+    page.fill("input[aria-label='Name of the subject']", "Emil")
+    hint = page.inner_text(".ipadapter-dialog .ipadapter-end .ipadapter-note")
+    assert "The folder Emil is there already" in hint
+    page.click(".ipadapter-dialog button[type=submit]")
+    page.wait_for_selector(".ipadapter-message:has-text('Saved as Emil.')")
+    pictures = page.evaluate(
+        "ipAdapter.panels.txt2img.files.subjects.find(({name}) => name === 'Emil').pictures.length"
+    )
+    assert pictures == 2
+    page.evaluate(ASK, ["delete subject", {"name": "Emil"}])
