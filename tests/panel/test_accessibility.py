@@ -1,0 +1,82 @@
+"""The panel and its dialogs have no violation of WCAG 2, levels A and AA, that axe-core finds."""
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
+    pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
+
+from check_scripts import installed
+
+from .actions import choose, drop, tick, unfold, wait_until_idle
+from .served import PICTURES, needs_chromium, opened
+
+pytestmark = [
+    needs_chromium,
+    pytest.mark.skipif(not shutil.which("npm"), reason="npm was not found, which installs axe-core"),
+]
+
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+FACE_ADAPTER = "ip-adapter-faceid-plusv2_sd15.bin"
+RUN = """async ([place, levels]) => {
+    const {violations} = await axe.run({include: [place]}, {runOnly: levels});
+    return violations.flatMap(({id, nodes}) => nodes.map(({html, any, all, none}) =>
+        `${id}: ${html.slice(0, 200)} (${[...any, ...all, ...none].map(({message}) => message).join("; ")})`));
+}"""
+
+
+def check_pictures(page: Any) -> None:
+    page.click("button:text-is('Check references')")
+    page.wait_for_selector("text=take a sharper one")
+
+
+def draw_region(page: Any) -> None:
+    page.click("button:text-is('Draw…')")
+    page.wait_for_selector("dialog[open] canvas")
+
+
+def name_subject(page: Any) -> None:
+    page.click("button:text-is('Keep references as subject…')")
+    page.wait_for_selector("dialog[open] img")
+
+
+PLACES: Mapping[Callable[[Any], None], str] = {
+    wait_until_idle: ".ipadapter-panel",
+    check_pictures: ".ipadapter-panel",
+    draw_region: ".ipadapter-dialog",
+    name_subject: ".ipadapter-dialog",
+}
+"""What opens a part of the page, and where that part is."""
+
+
+def open_all(page: Any) -> None:
+    """Let the panel show pictures, a face adapter, a region, and every group of controls."""
+    page.set_viewport_size({"width": 1100, "height": 1600})
+    page.evaluate("ipAdapter.panels.txt2img.asking.ask('damage', {entries: {newer: {weight: 99}}})")
+    page.evaluate("ipAdapter.panels.txt2img.asking.ask('put folder', {name: 'Dora'})")
+    tick(page)
+    drop(page, "one.png", "two.png")
+    choose(page, FACE_ADAPTER)
+    for group in ("Layers and steps", "References", "Region", "Negative references", "Composition references"):
+        unfold(page, group)
+    page.click(".ipadapter-field.mask [title='Left half']")
+    wait_until_idle(page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_violation(browser: Any, address: str, theme: str) -> None:
+    with opened(browser, f"{address}?__theme={theme}", f"accessibility-{theme}") as page:
+        open_all(page)
+        page.add_script_tag(path=installed() / "axe-core" / "axe.min.js")
+        found: list[str] = []
+        for open_it, place in PLACES.items():
+            open_it(page)
+            found += page.evaluate(RUN, [place, LEVELS])
+            if "dialog" in place:
+                page.screenshot(path=PICTURES / f"accessibility-{theme}-{open_it.__name__}.png")
+                page.click("dialog button:text-is('Cancel')")
+        assert found == []
