@@ -95,7 +95,7 @@
                     }),
                     " ",
                     button(say("Delete preset"), () => this.delete(name), {
-                        ariaLabel: say("Delete the preset {name}", {name}),
+                        ariaLabel: say("Delete preset {name}", {name}),
                     }),
                 ),
             );

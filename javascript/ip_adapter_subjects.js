@@ -100,7 +100,7 @@
                     say("The folder {name} is not a subject yet. Pictures in it: {n}.", {name, n: pictures}),
                     " ",
                     button(say("Make it a subject"), () => this.adopt(name), {
-                        ariaLabel: say("Make the folder {name} a subject", {name}),
+                        ariaLabel: say("Make it a subject: {name}", {name}),
                         title: say("Its pictures stay as they are; a record is written beside them"),
                     }),
                 ),

@@ -64,7 +64,7 @@ def test_a_damaged_preset_says_why_and_can_be_deleted(page: Any) -> None:
     assert sentence in note.inner_text()
     assert "update the extension" in note.inner_text()
     page.once("dialog", lambda dialog: dialog.accept())
-    page.click("button[aria-label='Delete the preset newer']")
+    page.click("button[aria-label='Delete preset newer']")
     note.wait_for(state="detached")
     assert page.locator("select[aria-label='Own presets'] option[value=soft]").count() == 1
     page.evaluate(ASK, ["delete preset", {"name": "soft"}])
@@ -75,9 +75,9 @@ def test_a_folder_of_pictures_becomes_a_subject_and_its_files_stay(page: Any) ->
     tick(page)
     unfold(page, "References")
     assert "The folder Dora is not a subject yet. Pictures in it: 1." in page.inner_text(".ipadapter-field.subject")
-    page.click("button[aria-label='Make the folder Dora a subject']")
+    page.click("button[aria-label='Make it a subject: Dora']")
     page.wait_for_selector(".ipadapter-message:has-text('Saved as Dora.')")
-    assert page.locator("button[aria-label='Make the folder Dora a subject']").count() == 0
+    assert page.locator("button[aria-label='Make it a subject: Dora']").count() == 0
     page.select_option("select[aria-label=Subject]", "Dora")
     page.once("dialog", lambda dialog: dialog.accept())
     page.click("button:text-is('Delete subject')")
