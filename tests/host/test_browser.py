@@ -77,14 +77,18 @@ def generate(page: Any, press: Callable[[], None] | None = None) -> str:
     """Press Generate, by mouse unless `press` is given, and return the text below the picture."""
     for name, value in (("width", 128), ("height", 128), ("steps", 2)):
         page.fill(f"#txt2img_{name} input[type=number]", str(value))
-    page.evaluate(
-        "document.querySelectorAll('#html_info_txt2img, #html_log_txt2img').forEach((e) => e.dataset.old = e.innerText)"
-    )
+    before = below_the_picture(page)
     press() if press else page.click("#txt2img_generate")
-    page.wait_for_function(
-        "(() => { const e = document.querySelector('#html_log_txt2img'); return e.innerText !== e.dataset.old; })()"
-    )
-    return page.inner_text("#html_info_txt2img") + page.inner_text("#html_log_txt2img")
+    page.wait_for_function(f"(before) => {BELOW} !== before", arg=before)
+    return below_the_picture(page)
+
+
+BELOW = "['info', 'log'].map((name) => document.querySelector(`#html_${name}_txt2img`).innerText).join('')"
+"""The parameters, whose seed is another one each time, and the seconds taken or the refusal."""
+
+
+def below_the_picture(page: Any) -> str:
+    return page.evaluate(BELOW)
 
 
 def test_the_five_steps_of_the_readme_work(page: Any, model: str) -> None:
@@ -140,7 +144,7 @@ def test_a_broken_file_is_named_and_skipped(page: Any) -> None:
     tick(page)
     broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
     page.set_input_files(f"{PANEL} .ipadapter-left input[type=file]", [broken])
-    page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('broken.png is no picture')")
+    page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('broken.png is not a picture')")
     assert page.locator(CARD).count() == 0
 
 

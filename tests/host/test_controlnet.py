@@ -18,9 +18,10 @@ from safetensors import safe_open
 
 from host.conftest import FOLDER, OURS, PYTHON, started
 from host.test_engine import LONG, MANY
-from host.webui import Files, Made, WebUI, kind_of, reference, smallest_in, unet_sizes
+from host.webui import UNET, Files, Made, WebUI, kind_of, reference, smallest_in, unet_sizes
 from lib_ipadapter.networks.unet_sites import SD
 from lib_ipadapter.weights.projectors import LinearProjector, Resampler
+from lib_ipadapter.weights.tensor_file import read_shapes
 
 CONTROLNET = os.environ.get("IP_ADAPTER_CONTROLNET")
 BUILT_IN = bool(FOLDER) and kind_of(Path(FOLDER)).forge
@@ -54,6 +55,14 @@ def controlnet_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
         made[f"{name}.weight"] = torch.randn(width, width, 1, 1) * width**-0.5
         made[f"{name}.bias"] = torch.zeros(width)
     return made
+
+
+def narrow_controlnet(webui: WebUI, checkpoint: Path) -> None:
+    """Have the ControlNet extension, which knows no narrow checkpoints, build ControlNets for this one."""
+    shapes = read_shapes(checkpoint)
+    label = shapes.get(f"{UNET}label_emb.0.0.weight", (0, 0))
+    sizes = {"channels": shapes[f"{UNET}input_blocks.0.0.weight"][0], "adm": label[1]}
+    webui.call("/ip-adapter-oracle/narrow-controlnet", sizes)
 
 
 def asked_for(weight: float) -> float:

@@ -13,7 +13,7 @@ import torch
 from makers import save
 
 from host.conftest import FOLDER
-from host.test_controlnet import BUILT_IN, CONTROLNET, beside_controlnet, controlnet_tensors
+from host.test_controlnet import BUILT_IN, CONTROLNET, beside_controlnet, controlnet_tensors, narrow_controlnet
 from host.test_engine import LONG
 from host.webui import Files, Made, WebUI, reference, smallest_in, unet_sizes
 from lib_ipadapter.networks.unet_sites import SD
@@ -67,7 +67,7 @@ def webui(made_files: Files, checkpoint: Path, tmp_path_factory: pytest.TempPath
     with beside_controlnet(made_files, tmp_path_factory.mktemp("webui")) as server:
         server.use(checkpoint)
         if not BUILT_IN:  # takes a ControlNet's widths from its file
-            server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": width})
+            narrow_controlnet(server, checkpoint)
         yield server
 
 

@@ -20,7 +20,15 @@ pytest.importorskip("insightface", reason="insightface, an oracle, is not instal
 from face_models import draw_faces, find_faces, write_pack
 
 from host.conftest import FOLDER
-from host.test_controlnet import BUILT_IN, CONTROLNET, REFORGE, asked_for, beside_controlnet, controlnet_tensors
+from host.test_controlnet import (
+    BUILT_IN,
+    CONTROLNET,
+    REFORGE,
+    asked_for,
+    beside_controlnet,
+    controlnet_tensors,
+    narrow_controlnet,
+)
 from host.test_engine import LONG
 from host.webui import NO_INSIGHTFACE, Files, Made, RefusedError, WebUI, reference, smallest_in, unet_sizes
 from lib_ipadapter.faces.insightface_models import PACKS, model_paths
@@ -76,7 +84,7 @@ def beside(folder: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFact
             pytest.skip(NO_INSIGHTFACE)
         server.use(checkpoint)
         if not BUILT_IN:  # takes a ControlNet's widths from its file
-            server.call("/ip-adapter-oracle/narrow-controlnet", {"channels": unet_sizes(checkpoint)[1][0] // 2})
+            narrow_controlnet(server, checkpoint)
         yield server
 
 
@@ -143,9 +151,9 @@ def test_one_unit_with_one_controlnet_unit_equals_controlnets_own_pair(webui: We
     left = webui.hooks()  # ControlNet leaves forwards on modules that had none
     ours = generate(webui, [control(webui)], unit())
     of_text = generate(webui, [control(webui, OTHER)], unit())
+    assert ours - alone > 3, "the ControlNet does nothing"
     same = of_text if REFORGE else ours  # reForge's ControlNet gets the text, for lack of its own file's name
     assert same - theirs <= 1, f"mean difference {same.mean_difference(theirs):.5f}"
-    assert ours - alone > 3, "the ControlNet does nothing"
     assert ours - of_text > 3, "the ControlNet sees the text"
     assert generate(webui, pair(webui, folder)) - theirs == 0, "ControlNet's own pair is as before"
     assert generate(webui, []) - plain == 0

@@ -23,10 +23,10 @@ class ReplacedOption(sd_unet.SdUnetOption):
 
 
 def narrow_controlnet(given: dict):
-    """Let the ControlNet extension build ControlNets for a narrow checkpoint, until the web UI stops."""
+    """Let the ControlNet extension build ControlNets with a narrow checkpoint's sizes, until the web UI ends."""
     guess = sys.modules["scripts.controlnet_model_guess"]
-    for config in (guess.controlnet_default_config, guess.controlnet_sdxl_config):
-        config["model_channels"] = given["channels"]
+    guess.controlnet_default_config["model_channels"] = given["channels"]
+    guess.controlnet_sdxl_config.update(model_channels=given["channels"], adm_in_channels=given["adm"])
 
 
 def narrow_animatediff(given: dict):
