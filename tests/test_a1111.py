@@ -155,7 +155,7 @@ def test_a_batch_that_its_text_does_not_identify_is_an_error(rows) -> None:
     params = batch((1,))
     params.text_cond = params.text_uncond = torch.randn(1, 7, 5)
     for text in (params.text_cond, torch.randn(1, 7, 5)):
-        with pytest.raises(IPAdapterError, match="batch of 1 rows of its own"):
+        with pytest.raises(IPAdapterError, match="its own batch of 1 rows"):
             rows.rows_by_text(rows.row_table(params), params, text)
 
 

@@ -540,7 +540,7 @@ def test_an_adapter_in_the_authors_nested_form_is_not_recognised(tmp_path: Path)
 def test_a_tower_with_an_unknown_number_of_heads_is_not_recognised(tmp_path: Path) -> None:
     sizes = {**TINY, "hidden_size": 200, "num_attention_heads": 5}
     path = write(hf_tensors(CLIPVisionModelWithProjection(CLIPVisionConfig(**sizes))), tmp_path / "tower.bin")
-    with pytest.raises(UnrecognisedError, match="200 wide"):
+    with pytest.raises(UnrecognisedError, match="width 200"):
         open_encoder(path)
 
 

@@ -106,7 +106,7 @@ def test_a_folder_that_is_no_web_ui_is_refused(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit) as ended:
         copy_to(tmp_path)
     assert ended.value.code == 2
-    assert "no folder of a web UI" in capsys.readouterr().err
+    assert "is not a web UI's folder" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -234,7 +234,7 @@ def test_a_file_without_permission_is_reported_as_such(tmp_path: Path) -> None:
 )
 def test_a_torch_file_without_a_dictionary_is_not_an_adapter(content: object, kind: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "a.bin")
-    with pytest.raises(UnrecognisedError, match=rf"a\.bin holds a {kind}, where"):
+    with pytest.raises(UnrecognisedError, match=rf"a\.bin contains a {kind}, but"):
         open_adapter(tmp_path / "a.bin")
     refusal(tmp_path / "a.bin")
 

@@ -350,9 +350,9 @@ def test_each_generation_is_fed_and_another_extensions_hook_stays(host, extensio
 def test_a_call_outside_of_sampling_is_refused_with_a_reason(host, extension) -> None:
     begun = Generation(host, extension, NAME).begin()
     assert extension.latest_network
-    with pytest.raises(RefusedError, match="called with 2 rows, where 0"):
+    with pytest.raises(RefusedError, match="called with 2 rows, but 0 or a multiple"):
         extension.latest_network.see(2)
-    with pytest.raises(RefusedError, match="called with 3 rows, where 2"):
+    with pytest.raises(RefusedError, match="called with 3 rows, but 2 or a multiple"):
         begun.see(ROWS, 3)
     face_tokens_of(begun.p).run = None  # pyright: ignore[reportOptionalMemberAccess]
     with pytest.raises(RefusedError, match="expected active units"):

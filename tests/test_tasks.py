@@ -173,7 +173,7 @@ def test_a_task_that_cannot_run_ends_with_a_reason_and_exit_code_2(task: list[st
     done = subprocess.run([sys.executable, "tasks.py", *task], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert re.search(r"no folder of a web UI|WEBUI_FOLDER", done.stdout + done.stderr)
+    assert re.search(r"is not a web UI's folder|WEBUI_FOLDER", done.stdout + done.stderr)
 
 
 @pytest.fixture
