@@ -62,8 +62,20 @@ def client(app: Any) -> TestClient:
 # Routes
 
 SUBJECTS = ("subjects", *(f"subjects/{name}" for name in ("read", "delete", "export", "import")))
-NAMES = ("version", "models", "encoders", "schema", "rescan", "embeds", "faces", "check", "keypoints", *SUBJECTS)
-REFUSE = tuple(f"POST /ipadapter/{name}" for name in ("embeds", "faces", "check", "keypoints", *SUBJECTS))
+NAMES = (
+    "version",
+    "models",
+    "encoders",
+    "schema",
+    "rescan",
+    "embeds",
+    "faces",
+    "check",
+    "ready",
+    "keypoints",
+    *SUBJECTS,
+)
+REFUSE = tuple(f"POST /ipadapter/{name}" for name in ("embeds", "faces", "check", "ready", "keypoints", *SUBJECTS))
 """Routes that refuse what no schema can describe, such as an existing name, or a picture without a face."""
 NEED_FACES = ("faces", "keypoints")
 """Routes that need face models; they have their own tests."""
@@ -95,6 +107,7 @@ def test_answers_match_their_description_and_leave_nothing_out(client: TestClien
     orders = {
         "/ipadapter/embeds": saving | {"unit": unit},
         "/ipadapter/check": {"unit": unit | {"images": [photo(1), photo(2)]}},
+        "/ipadapter/ready": {"units": [unit, unit | {"model": "nothing"}]},
         "/ipadapter/subjects": saving | {"pictures": pictures},
     }
     for path, methods in sorted(described["paths"].items(), key=lambda entry: "delete" in entry[0]):
@@ -164,7 +177,7 @@ def test_no_request_causes_a_server_error(client: TestClient, method, name, quer
     assert client.request(method, f"/ipadapter/{name}", params=query, content=body).status_code < 500
 
 
-KEYS = ["name", "unit", "overwrite", "model", "image", "images", "pictures", "notes", "zip", "task", "x"]
+KEYS = ["name", "unit", "units", "overwrite", "model", "image", "images", "pictures", "notes", "zip", "task", "x"]
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -240,18 +240,31 @@ class Preparation:
             return made, (f"Not enough device memory for {encoder.path.name}; it ran on the CPU." if encoder else "",)
         return self._keys_values.keep(key, made), ()
 
+    def missing_lora(self, unit: Unit, adapter: AdapterFile) -> str:
+        """Return a warning that the adapter's LoRA is missing, or "" if it is there or the unit does not use it.
+
+        Raises `UnitError` where it is missing and the unit sets a weight for it.
+        """
+        if not _wants_lora(unit, adapter) or adapter.recognised.lora or self.files.lora_of(adapter):
+            return ""
+        lora = f"{partner(adapter.path)}.safetensors"
+        missing = f"{adapter.path.name} contains no LoRA, and {lora} was not found next to it"
+        if unit.lora_weight != FIELDS["lora_weight"].default:
+            raise UnitError("lora_weight", unit.lora_weight, f"has no effect: {missing}. Put it there, or set 0.")
+        return f"{missing}: the likeness will be weak. Put it there."
+
     def _lora(self, unit: Unit, adapter: AdapterFile, layout: Layout) -> tuple[Lora | None, tuple[str, ...]]:
         """Return the LoRA that the adapter was trained with, from the adapter's file or from a separate file."""
-        if "lora_weight" not in adapter.recognised.family.fields or not unit.lora_weight:
+        if missing := self.missing_lora(unit, adapter):
+            log.warning(missing)
+            return None, (missing,)
+        if not _wants_lora(unit, adapter):
             return None, ()
         path = None if adapter.recognised.lora else self.files.lora_of(adapter)
-        if path is None and not adapter.recognised.lora:
-            return None, (_missing_lora(unit, adapter),)
         key = (adapter.identity, path and file_identity(path))
         if (kept := self._loras.find(key)) is not None:
             return kept, ()
-        inside = path is None
-        lora = lora_inside(adapter, layout, usable_tensors(adapter)) if inside else separate_lora(path, adapter, layout)
+        lora = separate_lora(path, adapter, layout) if path else lora_inside(adapter, layout, usable_tensors(adapter))
         return self._loras.keep(key, lora), ()
 
 
@@ -284,13 +297,8 @@ def _merge_tokens(token_set: TokenSet, tokens: Tensor) -> Tensor:
     return merge(how, tokens, token_set.weights) if how else tokens
 
 
-def _missing_lora(unit: Unit, adapter: AdapterFile) -> str:
-    """Return a warning that an adapter's LoRA is missing; raises `UnitError` where the unit sets a weight for it."""
-    missing = f"{adapter.path.name} contains no LoRA, and {partner(adapter.path)}.safetensors was not found next to it"
-    if unit.lora_weight != FIELDS["lora_weight"].default:
-        raise UnitError("lora_weight", unit.lora_weight, f"has no effect: {missing}. Put it there, or set 0.")
-    log.warning("%s: the likeness will be weak.", missing)
-    return f"{missing}: the likeness will be weak. Put it there."
+def _wants_lora(unit: Unit, adapter: AdapterFile) -> bool:
+    return "lora_weight" in adapter.recognised.family.fields and bool(unit.lora_weight)
 
 
 def references_alone(unit: Unit) -> Unit:

@@ -10,6 +10,7 @@ from ..engine.session import Session
 from ..networks.unet_sites import SD, SDXL
 from ..review.face_preview import faces
 from ..review.likeness_report import LikenessReport, report_as_json
+from ..review.readiness import ready
 from ..review.reference_check import check
 from ..unit.read_args import read_own_unit
 from ..unit.schedule_plot import plotted
@@ -132,6 +133,7 @@ PICTURES = (
 ZIPPED = "An object: `zip` in base64, `name` for another name, `overwrite`, `adopt`"
 PICTURE = "An object: `image`, and optionally `model`, the adapter whose face models are used"
 UNIT = "An object: `unit`, whose pictures are checked"
+UNITS = "An object: `units`, as in the script's args; any text may stand for a picture"
 POINTS = "An object: `image`, `width`, `height`, and optionally `face` and `place` [x, y, height]"
 
 REQUESTS: Sequence[Request] = (
@@ -213,6 +215,13 @@ REQUESTS: Sequence[Request] = (
         panel="check",
         summary="Measure a unit's pictures, show what the models see of them, and advise",
         body=UNIT,
+    ),
+    Request(
+        of_session(ready),
+        route="POST ready",
+        panel="ready",
+        summary="Whether units would run, why not, and what repairs it",
+        body=UNITS,
     ),
     Request(
         of_session(keypoints),

@@ -167,6 +167,27 @@ class Keypoints(BaseModel):
     faces: int = Field(description="Number of faces found in the photo.")
 
 
+class Finding(BaseModel):
+    sentence: str = Field(description="What is wrong and what to do, as the refusal of a generation says it.")
+    stops: bool = Field(description="Whether the unit cannot run; otherwise only its result will be poor.")
+    field: str = Field(description="The unit's field that it is about; empty if it is about none in particular.")
+    repair: dict[str, Any] | None = Field(
+        None,
+        description="What mends it: do (choose adapter, set, get, install faces) and what that needs, if anything can.",
+    )
+
+
+class UnitReadiness(BaseModel):
+    unit: int = Field(description="Number of the unit, from 1.")
+    state: str = Field(description="ready, poor, stops or off.")
+    findings: list[Finding] = Field(description="What is wrong with it, most important first.")
+    pictures: int = Field(description="Pictures that it was given.")
+
+
+class Readiness(BaseModel):
+    units: list[UnitReadiness]
+
+
 MODELS: Mapping[str, Any] = {
     "GET version": Version,
     "GET schema": dict[str, Any],
@@ -183,6 +204,7 @@ MODELS: Mapping[str, Any] = {
     "POST subjects/import": Subject,
     "POST faces": Faces,
     "POST check": Checked,
+    "POST ready": Readiness,
     "POST keypoints": Keypoints,
 }
 """What each route answers, by method and path as in the table of requests."""

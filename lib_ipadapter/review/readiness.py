@@ -1,0 +1,203 @@
+"""Readiness: whether each unit would run on the loaded checkpoint, and if not, why and what repairs it.
+
+Nothing is encoded and no face is looked for, so the answer costs no more than a look at the files' headers.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..base.errors import IPAdapterError, UnitError
+from ..base.json_objects import read_object
+from ..engine.compatibility import (
+    loaded_network,
+    mismatch,
+    refuse_other_features,
+    refuse_unseen_compositions,
+    refuse_unused_fields,
+)
+from ..engine.prepare import Preparation
+from ..engine.session import Session
+from ..faces.insightface_models import NEEDED, PACKS, model_paths
+from ..unit.read_args import given_units, read_unit
+from ..unit.unit import FIELDS, PICTURE_FIELDS, Unit
+from ..weights.adapter_file import AdapterFile
+from ..weights.loras import partner
+
+READY, POOR, STOPS, OFF = "ready", "poor", "stops", "off"
+"""States of a unit: runs; runs, but its result will be worse than it could be; stops the generation; is not used."""
+
+CHOOSE_ADAPTER: Mapping[str, Any] = {"do": "choose adapter"}
+CHOOSE_ENCODER: Mapping[str, Any] = {"do": "set", "field": "encoder", "value": "auto"}
+INSTALL_FACES: Mapping[str, Any] = {"do": "install faces"}
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong with a unit."""
+
+    sentence: str
+    """What is wrong and what to do, as the refusal of a generation says it."""
+    stops: bool = True
+    """Whether the unit cannot run; otherwise only its result will be poor."""
+    field: str = ""
+    """The unit's field that it is about, where it is about one."""
+    repair: Mapping[str, Any] | None = None
+    """What mends it: `do`, and what that needs; None where only the person can."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A unit, and what its files are looked for with."""
+
+    unit: Unit
+    adapter: AdapterFile
+    preparation: Preparation
+
+
+def ready(session: Session, asked: Any) -> dict[str, Any]:
+    """Return for each of `units`, given as in a script's args, its state and what is wrong with it.
+
+    A picture is not looked at, so any text may stand for one. Raises `IPAdapterError` for what is no list of units.
+    """
+    given = given_units([read_object("The request", asked, ("units",)).get("units")])
+    return {"units": [_entry(session, number, each) for number, each in given.items()]}
+
+
+def _entry(session: Session, number: int, given: dict[str, Any]) -> dict[str, Any]:
+    try:
+        unit = read_unit(given)
+    except UnitError as error:
+        state = OFF if given.get("enabled") is False else STOPS
+        return {"unit": number, "state": state, "findings": [_as_json(_of_error(error))], "pictures": 0}
+    findings = list(findings_of(session, unit)) if unit.enabled else []
+    return {
+        "unit": number,
+        "state": state_of(unit, findings),
+        "findings": [_as_json(each) for each in findings],
+        "pictures": sum(len(getattr(unit, name)) for name in PICTURE_FIELDS),
+    }
+
+
+def state_of(unit: Unit, findings: list[Finding]) -> str:
+    """Return the state of a unit with these findings."""
+    if not unit.enabled:
+        return OFF
+    if any(each.stops for each in findings):
+        return STOPS
+    return POOR if findings else READY
+
+
+def findings_of(session: Session, unit: Unit) -> Iterator[Finding]:
+    """Yield all that is wrong with an enabled unit; where its adapter cannot be read, nothing else is known."""
+    try:
+        adapter = session.preparation.adapter(unit)
+    except IPAdapterError as error:
+        yield _of_error(error, CHOOSE_ADAPTER)
+        return
+    network = session.host.loaded_unet()
+    if network is not None and (reason := mismatch(adapter, loaded_network(network))):
+        yield Finding(reason, field="model", repair=CHOOSE_ADAPTER)
+        return
+    looked = Looked(unit, adapter, session.preparation)
+    for check in CHECKS:
+        if finding := check(looked):
+            yield finding
+
+
+def _unused_fields(looked: Looked) -> Finding | None:
+    return _refused(lambda: refuse_unused_fields(looked.unit, looked.adapter), _default)
+
+
+def _unseen_compositions(looked: Looked) -> Finding | None:
+    return _refused(lambda: refuse_unseen_compositions(looked.unit, looked.adapter.layout))
+
+
+def _encoder(looked: Looked) -> Finding | None:
+    def repair(error: IPAdapterError) -> Mapping[str, Any]:
+        named = isinstance(error, UnitError)  # otherwise none that fits was found
+        return CHOOSE_ENCODER if named else {"do": "get", "encoder": looked.adapter.recognised.image_encoder}
+
+    return _refused(lambda: looked.preparation.files.encoder_for(looked.adapter, looked.unit.encoder), repair)
+
+
+def _saved_reference(looked: Looked) -> Finding | None:
+    unit, files = looked.unit, looked.preparation.files
+
+    def look() -> None:
+        saved, encoder = files.saved_reference(unit.embeds), files.encoder_for(looked.adapter, unit.encoder)
+        refuse_other_features(unit, saved, looked.adapter, encoder)
+
+    return _refused(look) if unit.embeds and not _encoder(looked) else None
+
+
+def _subject(looked: Looked) -> Finding | None:
+    unit = looked.unit
+    return _refused(lambda: looked.preparation.pictures_of_subject(unit)) if unit.subject else None
+
+
+def _face_packages(looked: Looked) -> Finding | None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None] if _sees_faces(looked) else []
+    if not missing:
+        return None
+    sentence = f"{looked.adapter.path.name} needs faces, and {' and '.join(missing)} cannot be found."
+    return Finding(f"{sentence} Install what FaceID adapters need.", field="model", repair=INSTALL_FACES)
+
+
+def _face_models(looked: Looked) -> Finding | None:
+    pack = looked.adapter.recognised.pack
+    folders = looked.preparation.host.folders().faces
+    get = {"do": "get", "pack": pack}
+    return _refused(lambda: model_paths(PACKS[pack], folders), lambda _: get) if _sees_faces(looked) else None
+
+
+def _lora(looked: Looked) -> Finding | None:
+    get = {"do": "get", "lora": f"{partner(looked.adapter.path)}.safetensors"}
+    try:
+        missing = looked.preparation.missing_lora(looked.unit, looked.adapter)
+    except UnitError as error:
+        return _of_error(error, get)
+    return Finding(missing, stops=False, field="lora_weight", repair=get) if missing else None
+
+
+CHECKS: tuple[Callable[[Looked], Finding | None], ...] = (
+    _unused_fields,
+    _unseen_compositions,
+    _encoder,
+    _saved_reference,
+    _subject,
+    _face_packages,
+    _face_models,
+    _lora,
+)
+"""What a unit whose adapter fits the checkpoint is checked for, in the order in which it is reported."""
+
+
+def _sees_faces(looked: Looked) -> bool:
+    return bool(looked.adapter.recognised.family.face_embedding)
+
+
+def _default(error: IPAdapterError) -> Mapping[str, Any] | None:
+    """Return the repair that sets an error's field to its default."""
+    field = error.field if isinstance(error, UnitError) else ""
+    return {"do": "set", "field": field, "value": FIELDS[field].json_default} if field in FIELDS else None
+
+
+def _refused(
+    look: Callable[[], object], repair: Callable[[IPAdapterError], Mapping[str, Any] | None] = lambda _: None
+) -> Finding | None:
+    """Return what a check refuses as a finding, or None."""
+    try:
+        look()
+    except IPAdapterError as error:
+        return _of_error(error, repair(error))
+    return None
+
+
+def _of_error(error: IPAdapterError, repair: Mapping[str, Any] | None = None) -> Finding:
+    return Finding(error.sentence, True, error.field if isinstance(error, UnitError) else "", repair)
+
+
+def _as_json(finding: Finding) -> dict[str, Any]:
+    """Return a finding without what is not known of it."""
+    return {name: value for name, value in finding._asdict().items() if value is not None}
