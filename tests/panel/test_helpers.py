@@ -72,7 +72,7 @@ def test_a_missing_file_of_an_adapter_is_shown_in_the_unit(page: Any) -> None:
     option = page.locator("option[value='ip-adapter-faceid-portrait_sd15.bin']")
     assert "⚠" in option.inner_text()
     choose(page, "ip-adapter-faceid-portrait_sd15.bin")
-    assert "insightface" in page.inner_text(".ipadapter-right .ipadapter-note.wrong")
+    assert page.locator(".ipadapter-right .ipadapter-note.wrong", has_text="insightface").count() == 1
 
 
 @pytest.mark.parametrize("intent", INTENTS)
