@@ -364,7 +364,7 @@ def test_pasted_controlnet_parameters_are_offered_as_a_unit(page: Any) -> None:
     line = "Module: ip-adapter-auto, Model: ip-adapter_sd15, Weight: 0.6, Guidance Start: 0, Guidance End: 0.8"
     page.fill("#pasted textarea", json.dumps({"Steps": "4", "ControlNet 0": line}))
     page.click("#paste")
-    page.wait_for_function("document.querySelector('.ipadapter-message').textContent.includes('Restored from ControlNet')")
+    page.wait_for_selector(".ipadapter-message:has-text('Restored from ControlNet')")
     assert page.is_checked("#ipadapter_txt2img-checkbox input")
     assert page.input_value("input[type=number][aria-label=Weight]") == "0.6"
     assert page.input_value("[aria-label=Crop]") == "squash"
