@@ -8,6 +8,7 @@ import pytest
 from makers import adapter_tensors, save
 from small_host import CONTEXT, WIDTHS, Processing, ask, unit
 
+from lib_ipadapter.faces import insightface_models
 from lib_ipadapter.networks.unet_sites import SD
 from lib_ipadapter.review import readiness
 from lib_ipadapter.review.readiness import CHOOSE_ADAPTER, CHOOSE_ENCODER
@@ -85,7 +86,7 @@ def test_a_missing_encoder_can_be_got(session, tmp_path) -> None:
 
 
 def test_missing_face_models_can_be_got(session, folder, monkeypatch) -> None:
-    monkeypatch.setattr(readiness.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(insightface_models, "find_spec", lambda name: True)
     models, lora = readiness_of(session, model="faceid")["findings"]
     assert models["repair"] == {"do": "get", "pack": "buffalo_l"}
     assert "buffalo_l" in models["sentence"]
@@ -93,7 +94,7 @@ def test_missing_face_models_can_be_got(session, folder, monkeypatch) -> None:
 
 
 def test_missing_packages_for_faces_can_be_installed(session, folder, monkeypatch) -> None:
-    monkeypatch.setattr(readiness.importlib.util, "find_spec", lambda name: None if name == "onnx" else True)
+    monkeypatch.setattr(insightface_models, "find_spec", lambda name: None if name == "onnx" else True)
     packages = readiness_of(session, model="faceid")["findings"][0]
     assert packages["repair"] == {"do": "install faces"}
     assert "onnx cannot be found" in packages["sentence"]

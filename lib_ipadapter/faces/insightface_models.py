@@ -207,15 +207,24 @@ def _views(pixels: Any) -> Iterator[tuple[int, Any, Point]]:
         yield size, padded, (across, down)
 
 
+def refuse_missing_packages() -> None:
+    """Raise `IPAdapterError` if a package that reads faces is not installed; imports none of them."""
+    if missing := [package for package in NEEDED if find_spec(package) is None]:
+        raise IPAdapterError(_unreadable_faces(f"{' and '.join(missing)} cannot be found"))
+
+
+def _unreadable_faces(state: str) -> str:
+    return (
+        f'Reading faces needs insightface and onnxruntime, but {state}. Tick "{INSTALL_SETTING}" in '
+        "Settings, IP-Adapter, apply, and restart the web UI."
+    )
+
+
 @contextmanager
 def _needing_insightface() -> Generator[None, None, None]:
     """Turn the import error of a missing or broken package into an `IPAdapterError`."""
     try:
         yield
     except ImportError as error:
-        missing = [package for package in NEEDED if find_spec(package) is None]
-        state = f"{' and '.join(missing)} cannot be found" if missing else f"an import fails ({error})"
-        raise IPAdapterError(
-            f'Reading faces needs insightface and onnxruntime, but {state}. Tick "{INSTALL_SETTING}" in '
-            "Settings, IP-Adapter, apply, and restart the web UI."
-        ) from error
+        refuse_missing_packages()
+        raise IPAdapterError(_unreadable_faces(f"an import fails ({error})")) from error

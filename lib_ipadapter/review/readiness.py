@@ -3,7 +3,6 @@
 Nothing is encoded and no face is looked for, so the answer costs no more than a look at the files' headers.
 """
 
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from ..engine.compatibility import (
 )
 from ..engine.prepare import Preparation
 from ..engine.session import Session
-from ..faces.insightface_models import NEEDED, PACKS, model_paths
+from ..faces.insightface_models import PACKS, model_paths, refuse_missing_packages
 from ..unit.read_args import given_units, read_unit
 from ..unit.unit import FIELDS, PICTURE_FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
@@ -137,11 +136,7 @@ def _subject(looked: Looked) -> Finding | None:
 
 
 def _face_packages(looked: Looked) -> Finding | None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None] if _sees_faces(looked) else []
-    if not missing:
-        return None
-    sentence = f"{looked.adapter.path.name} needs faces, and {' and '.join(missing)} cannot be found."
-    return Finding(f"{sentence} Install what FaceID adapters need.", field="model", repair=INSTALL_FACES)
+    return _refused(refuse_missing_packages, lambda _: INSTALL_FACES) if _sees_faces(looked) else None
 
 
 def _face_models(looked: Looked) -> Finding | None:
