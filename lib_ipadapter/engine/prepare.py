@@ -247,20 +247,17 @@ class Preparation:
         """
         if not _wants_lora(unit, adapter) or adapter.recognised.lora or self.files.lora_of(adapter):
             return ""
-        lora = f"{partner(adapter.path)}.safetensors"
-        missing = f"{adapter.path.name} contains no LoRA, and {lora} was not found next to it"
-        if unit.lora_weight != FIELDS["lora_weight"].default:
-            raise UnitError("lora_weight", unit.lora_weight, f"has no effect: {missing}. Put it there, or set 0.")
-        return f"{missing}: the likeness will be weak. Put it there."
+        return _missing_lora(unit, adapter)
 
     def _lora(self, unit: Unit, adapter: AdapterFile, layout: Layout) -> tuple[Lora | None, tuple[str, ...]]:
         """Return the LoRA that the adapter was trained with, from the adapter's file or from a separate file."""
-        if missing := self.missing_lora(unit, adapter):
-            log.warning(missing)
-            return None, (missing,)
         if not _wants_lora(unit, adapter):
             return None, ()
         path = None if adapter.recognised.lora else self.files.lora_of(adapter)
+        if path is None and not adapter.recognised.lora:
+            missing = _missing_lora(unit, adapter)
+            log.warning(missing)
+            return None, (missing,)
         key = (adapter.identity, path and file_identity(path))
         if (kept := self._loras.find(key)) is not None:
             return kept, ()
@@ -295,6 +292,14 @@ def _merge_features(token_set: TokenSet, inputs: tuple[Tensor, ...]) -> tuple[Te
 def _merge_tokens(token_set: TokenSet, tokens: Tensor) -> Tensor:
     how = TOKENS_MERGED.get(token_set.combine)
     return merge(how, tokens, token_set.weights) if how else tokens
+
+
+def _missing_lora(unit: Unit, adapter: AdapterFile) -> str:
+    """Return a warning that an adapter's LoRA is missing; raises `UnitError` where the unit sets a weight for it."""
+    missing = f"{adapter.path.name} contains no LoRA, and {partner(adapter.path)}.safetensors was not found next to it"
+    if unit.lora_weight != FIELDS["lora_weight"].default:
+        raise UnitError("lora_weight", unit.lora_weight, f"has no effect: {missing}. Put it there, or set 0.")
+    return f"{missing}: the likeness will be weak. Put it there."
 
 
 def _wants_lora(unit: Unit, adapter: AdapterFile) -> bool:
