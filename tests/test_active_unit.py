@@ -9,22 +9,15 @@ import pytest
 import torch
 from makers import text_of
 from PIL import Image
-from small_host import Processing, SmallHost, call, photo, save_files, unit
+from small_host import CONTEXT, Processing, SmallHost, call, photo, save_files, unit
 from torch import Tensor, nn
-from unets import ldm_unet
 
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
 from lib_ipadapter.unit.weight_types import WEIGHT_TYPES
 
-CONTEXT = 24
 FIRST = "input_blocks.1.1.transformer_blocks.0.attn2.to_out.0"
 """The first site, whose term does not depend on other sites."""
-
-
-@pytest.fixture(scope="module")
-def unet() -> nn.Module:
-    return ldm_unet(context_dim=CONTEXT)
 
 
 @pytest.fixture(scope="module")

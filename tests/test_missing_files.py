@@ -10,7 +10,6 @@ import torch
 from makers import adapter_tensors, lora_tensors, save, text_of
 from small_host import CONTEXT, FEATURES, STATES, WIDTHS, SmallHost, photo, save_tower
 from torch import nn
-from unets import ldm_unet
 
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine.session import Session
@@ -47,11 +46,6 @@ KINDS = {
 """Every kind that runs, by its file name: family, tokens, the features it uses, and the files it needs."""
 
 FACE = text_of(draw_faces((320, 320, 256)))
-
-
-@pytest.fixture(scope="module")
-def unet() -> nn.Module:
-    return ldm_unet(context_dim=CONTEXT)
 
 
 @pytest.fixture(scope="module")
