@@ -104,7 +104,7 @@ def saved_references(session: Session) -> dict[str, Any]:
 
 
 def presets(session: Session) -> dict[str, Any]:
-    """Return the user's presets, with a message about damaged ones."""
+    """Return the user's presets, and the error of each damaged one."""
     kept, damaged = session.presets.all()
     return {"presets": kept, "damaged_presets": damaged}
 
