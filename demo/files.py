@@ -34,7 +34,7 @@ def copy_to(web_ui: Path) -> list[Path]:
     """
     checkpoints = web_ui / PLACES[CHECKPOINT]
     if not checkpoints.is_dir():
-        print(f"{web_ui} is not a web UI's folder: {PLACES[CHECKPOINT]} is missing in it.", file=sys.stderr)
+        print(f"{web_ui} is not a web UI's folder: it has no {PLACES[CHECKPOINT]}.", file=sys.stderr)
         raise SystemExit(2)
     written = [_copy_file(name, web_ui / folder) for name, folder in PLACES.items()]
     words = shutil.copytree(MODEL / TOKENIZER, checkpoints / TOKENIZER, dirs_exist_ok=True)
