@@ -324,7 +324,7 @@ def test_one_missing_model_is_named_with_its_folder(pack, name: str, tmp_path: P
     (place / missing).unlink()
     with pytest.raises(IPAdapterError) as refused:
         model_paths(pack, [tmp_path / "first", tmp_path / "second"])
-    assert f"but {missing} is missing in {place}." in str(refused.value)
+    assert f"but {missing} is missing from {place}." in str(refused.value)
     assert f"{pack.name}.zip" in str(refused.value)
 
 
@@ -332,7 +332,9 @@ def test_a_missing_pack_is_named_with_the_first_folder(tmp_path: Path) -> None:
     with pytest.raises(IPAdapterError) as refused:
         model_paths(BUFFALO, [tmp_path / "first", tmp_path / "second"])
     where = tmp_path / "first" / "buffalo_l"
-    assert f"det_10g.onnx and w600k_r50.onnx is missing in {where}" in str(refused.value)
+    sentence = str(refused.value)
+    assert f"det_10g.onnx and w600k_r50.onnx are missing from {where}. Put them there" in sentence
+    assert "insightface publishes them in buffalo_l.zip" in sentence
 
 
 DAMAGES = {

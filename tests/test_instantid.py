@@ -158,5 +158,5 @@ def test_a_missing_model_is_named_with_its_folder(folder, unet, tmp_path, missin
     with pytest.raises(IPAdapterError) as refused:
         Session(SmallHost(tmp_path, unet)).preparation.prepare(read_unit(unit()), unet)
     sentence = str(refused.value)
-    assert f"face models antelopev2, but {missing} is missing in {tmp_path / 'faces' / place}." in sentence
+    assert f"face models antelopev2, but {missing} is missing from {tmp_path / 'faces' / place}." in sentence
     assert "antelopev2.zip" in sentence

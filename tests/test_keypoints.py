@@ -179,7 +179,7 @@ def test_missing_models_are_refused_with_a_reason(tmp_path) -> None:
 
     session = Session(SmallHost(tmp_path, None))  # pyright: ignore[reportArgumentType]
     asked = {"image": text_of(picture()), "width": 640, "height": 640}
-    with pytest.raises(IPAdapterError, match=r"antelopev2, but scrfd_10g_bnkps.onnx and glintr100.onnx is missing"):
+    with pytest.raises(IPAdapterError, match=r"antelopev2, but scrfd_10g_bnkps.onnx and glintr100.onnx are missing"):
         keypoints(session, asked)
 
 

@@ -94,7 +94,7 @@ def test_a_missing_file_is_named_with_its_folder_and_what_to_do(files, unet, tmp
     else:
         model, pack = Path(missing).name, missing.split("/")[1]
         assert (
-            f"needs insightface's face models {pack}, but {model} is missing in {(folder / missing).parent}."
+            f"needs insightface's face models {pack}, but {model} is missing from {(folder / missing).parent}."
             in sentence
         )
         assert f"insightface publishes it in {pack}.zip for non-commercial research only" in sentence

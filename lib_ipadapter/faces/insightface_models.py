@@ -90,10 +90,11 @@ def model_paths(pack: Pack, folders: Sequence[Path]) -> tuple[Path, Path]:
             return place / pack.detector, place / pack.recogniser
     partial = next((place for place in places if any((place / name).is_file() for name in needed)), None)
     place = partial or next(iter(places), Path(pack.name))
-    missing = " and ".join(name for name in needed if not (place / name).is_file())
+    missing = [name for name in needed if not (place / name).is_file()]
+    verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
     raise IPAdapterError(
-        f"Reading faces needs insightface's face models {pack.name}, but {missing} is missing in {place}. "
-        f"Put it there; insightface publishes it in {pack.name}.zip for non-commercial research only."
+        f"Reading faces needs insightface's face models {pack.name}, but {' and '.join(missing)} {verb} missing from "
+        f"{place}. Put {them} there; insightface publishes {them} in {pack.name}.zip for non-commercial research only."
     )
 
 
