@@ -34,6 +34,8 @@ class Folders:
     """File of the user's presets, or None where presets cannot be saved."""
     subjects: tuple[Path, ...] = ()
     """Folders with subjects; new ones are written into the first."""
+    controlnets: tuple[Path, ...] = ()
+    """Folders of ControlNet's models."""
 
 
 class Row(NamedTuple):

@@ -45,8 +45,9 @@ class WebUI:
         controlnets = sorted(Path(paths_internal.extensions_dir).glob("*controlnet*"))
         annotators = [*_chosen("control_net_modules_path", "controlnet_annotator_models_path")]
         annotators += [extension / "annotator" / "downloads" for extension in controlnets]
-        adapters = [models / "ipadapter", models / "ControlNet", *_chosen("control_net_models_path", "controlnet_dir")]
-        adapters += [extension / "models" for extension in controlnets]
+        networks = [models / "ControlNet", *_chosen("control_net_models_path", "controlnet_dir")]
+        networks += [extension / "models" for extension in controlnets]
+        adapters = [models / "ipadapter", *networks]
         encoders = [models / "clip_vision", models / "ipadapter", models / "ControlNetPreprocessor"]
         encoders += [*_chosen("", "controlnet_preprocessor_models_dir"), *(path / "clip_vision" for path in annotators)]
         own = _chosen("ipadapter_folder", "")
@@ -62,6 +63,7 @@ class WebUI:
             loras=(*own, *(loras or [models / "Lora"])),
             presets=Path(shared.data_path, "ipadapter-presets.json"),
             subjects=tuple(folder / "ipadapter_subjects" for folder in kept),
+            controlnets=tuple(networks),
         )
 
     def reference_store(self) -> ReferenceStoreConfig:

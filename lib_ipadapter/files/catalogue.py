@@ -1,0 +1,153 @@
+"""The published files that the product runs: where they are, their hashes and licences, and what they need.
+
+All facts are in catalogue.json, whose keys are the fields below; what is the same for all files of a repository is
+under `sources` there. Hashes and sizes come from public lists of these files.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+CATALOGUE = Path(__file__).with_name("catalogue.json")
+
+
+class Member(NamedTuple):
+    """A file in an archive, or a whole file."""
+
+    path: str
+    """In the archive, with forward slashes."""
+    bytes: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file as its authors publish it."""
+
+    name: str
+    """Its file name here, which is unique; where the authors' name says little, a telling one."""
+    title: str
+    """Its name for people."""
+    help: str
+    """One sentence: what it is for."""
+    repository: str
+    """On the Hugging Face hub; empty where `url` is set."""
+    revision: str
+    """Commit of the repository, or the release."""
+    path: str
+    """In the repository, or in the release."""
+    url: str
+    """Direct address of what is not on the hub; else empty."""
+    page: str
+    """Address of the page where the authors describe it."""
+    bytes: int
+    exact: bool
+    """Whether `bytes` is exact; else it is rounded."""
+    sha256: str
+    """In hexadecimal, in lower case."""
+    sources: int
+    """Number of independent lists that have this hash."""
+    licence: str
+    commercial: bool
+    """Whether the licence clearly allows commercial use of what it makes."""
+    family: str
+    """Name of the adapter's family; empty for other files."""
+    variant: str
+    """Name of the family's variant; empty where the family has none."""
+    base: str
+    """Base model, as in `weights/bases.py`; empty for any."""
+    use: str
+    """What an adapter was trained for: general, face, composition, style or likeness; empty for other files."""
+    needs: tuple[str, ...]
+    """Names of the files that it needs."""
+    instead_of: str
+    """Name of the file that it can replace, or empty."""
+    folder: str
+    """Where it belongs: a field of `port.Folders`."""
+    subfolder: str
+    """Below that folder, or empty."""
+    extract: tuple[Member, ...]
+    """Members of an archive that are needed; empty for what is no archive."""
+
+    @property
+    def installed(self) -> tuple[Member, ...]:
+        """The files on disk once it is installed, each below `folder` and `subfolder` by its `name`."""
+        return self.extract or (Member(self.name, self.bytes, self.sha256),)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Files for a purpose on one base model: some adapters, and all that these need."""
+
+    name: str
+    base: str
+    help: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lookalike:
+    """Another model that is published under the name of a file here."""
+
+    name: str
+    bytes: int
+    sha256: str
+    what: str
+    """What it is, to follow "this is"."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All published files. Of those with the same use and base, the better choice is first."""
+
+    files: tuple[PublishedFile, ...]
+    bundles: tuple[Bundle, ...]
+    """For each base, in the order in which to get them."""
+    lookalikes: tuple[Lookalike, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, PublishedFile]:
+        return {file.name: file for file in self.files}
+
+    @cached_property
+    def by_sha256(self) -> Mapping[str, PublishedFile]:
+        """Files by their hash; an archive also by those of its members, the first archive where several have one."""
+        hashes = [(each.sha256, file) for file in reversed(self.files) for each in file.installed]
+        return dict([*hashes, *((file.sha256, file) for file in self.files)])
+
+    def with_needs(self, names: Iterable[str]) -> list[PublishedFile]:
+        """Return these files, each followed by the files that it needs; raises `KeyError` for an unknown name."""
+        wanted = (name for asked in names for name in (asked, *self.by_name[asked].needs))
+        return [self.by_name[name] for name in dict.fromkeys(wanted)]
+
+
+@lru_cache(maxsize=4)
+def read_catalogue(path: Path = CATALOGUE) -> Catalogue:
+    """Return the catalogue in a file; raises `TypeError` or `KeyError` where a field is missing or unknown."""
+    raw: Any = json.loads(path.read_text(encoding="utf-8"))
+    return Catalogue(
+        tuple(_file(entry, raw["sources"][entry["source"]]) for entry in raw["files"]),
+        tuple(_bundle(**entry) for entry in raw["bundles"]),
+        tuple(Lookalike(**entry) for entry in raw["lookalikes"]),
+    )
+
+
+def _file(entry: Mapping[str, Any], source: Mapping[str, Any]) -> PublishedFile:
+    whole: dict[str, Any] = {**entry, **source}
+    del whole["source"]
+    downloads = whole.pop("downloads")
+    whole["url"] = downloads + whole["path"] if downloads else ""
+    whole["needs"] = tuple(whole["needs"])
+    whole["extract"] = tuple(Member(**member) for member in whole["extract"])
+    return PublishedFile(**whole)
+
+
+def _bundle(name: str, base: str, help: str, files: Iterable[str]) -> Bundle:  # noqa: A002  # as in the file
+    return Bundle(name, base, help, tuple(files))
