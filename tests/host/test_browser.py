@@ -1,4 +1,4 @@
-"""The panel in a real web UI and a real browser: the five steps of the README, and a reload of the UI."""
+"""The panel in a real web UI and a real browser: the steps of the README, and a reload of the UI."""
 
 import hashlib
 import importlib.util
@@ -91,7 +91,7 @@ def below_the_picture(page: Any) -> str:
     return page.evaluate(BELOW)
 
 
-def test_the_five_steps_of_the_readme_work(page: Any, model: str) -> None:
+def test_the_steps_of_the_readme_work(page: Any, model: str) -> None:
     page.fill("#txt2img_prompt textarea", "a red cat")
     tick(page)
     first, second = drop(page, 1, 2)
