@@ -141,19 +141,27 @@ def args_of(p):
 def add_axes():
     grid = next((data.module for data in scripts.scripts_data if data.script_class.__module__ == "xyz_grid.py"), None)
     if grid:
-        xyz, listing, library = module("web.xyz"), module("web.file_lists"), session().preparation.files
-        files = {
-            "model": xyz.Files(lambda: listing.usable(listing.list_adapters(session())), library.adapter),
-            "encoder": xyz.Files(
-                lambda: ["auto", *listing.usable(listing.list_encoders(session()))], library.check_encoder
-            ),
-            "subject": xyz.Files(
-                lambda: list(library.subjects.all()[0]), lambda name: library.subjects.find("subject", name)
-            ),
-            "embeds": xyz.Files(lambda: listing.usable(listing.list_saved(session())), library.saved_reference),
-        }
-        plot = xyz.Plot(grid, files, args_of, host().http_error)
-        xyz.add_axes(plot, shared.opts.data.get("ipadapter_units", 3))
+        xyz = module("web.xyz")
+        files = {name: xyz.Files(names, check) for name, (names, check) in axis_files().items()}
+        xyz.add_axes(xyz.Plot(grid, files, args_of, host().http_error), shared.opts.data.get("ipadapter_units", 3))
+
+
+def axis_files():
+    """Return by field how a plot's files are listed and checked; nothing is imported before a plot asks."""
+
+    def usable(kind):
+        listing = module("web.file_lists")
+        return listing.usable(getattr(listing, kind)(session()))
+
+    def library():
+        return session().preparation.files
+
+    return {
+        "model": (lambda: usable("list_adapters"), lambda name: library().adapter(name)),
+        "encoder": (lambda: ["auto", *usable("list_encoders")], lambda name: library().check_encoder(name)),
+        "subject": (lambda: list(library().subjects.all()[0]), lambda name: library().subjects.find("subject", name)),
+        "embeds": (lambda: usable("list_saved"), lambda name: library().saved_reference(name)),
+    }
 
 
 def add_routes(_demo, app):

@@ -16,6 +16,7 @@ import torch  # noqa: E402
 from contract import (  # noqa: E402
     DOUBLES,
     ENTRY,
+    LIBRARY,
     Interrupted,
     Processing,
     contexts,
@@ -219,22 +220,42 @@ def test_another_scripts_error_does_not_affect_the_unit(double, tmp_path, unet) 
     assert torch.equal(double.generate(asked(unit())), alone)
 
 
-def test_the_plot_has_axes_and_an_impossible_value_stops_it(double) -> None:
+@pytest.fixture
+def axes(double) -> list[AxisOption]:
+    """The plot's axes in a web UI that has just started."""
+
     class PlotScript: ...
 
     PlotScript.__module__ = "xyz_grid.py"  # the web UI names modules after their files
-    axes: list[AxisOption] = []
-    grid = SimpleNamespace(
-        AxisOption=AxisOption,
-        axis_options=axes,
-    )
+    options: list[AxisOption] = []
+    grid = SimpleNamespace(AxisOption=AxisOption, axis_options=options)
     sys.modules["modules.scripts"].scripts_data = [SimpleNamespace(script_class=PlotScript, module=grid)]
     double.entries[0].add_axes()
+    return options
+
+
+def axis(axes: list[AxisOption], label: str) -> AxisOption:
+    return next(each for each in axes if each.label == f"[IP-Adapter 1] {label}")
+
+
+def test_the_plot_has_axes_and_an_impossible_value_stops_it(double, axes) -> None:
     p = asked(unit())
     double.generate(p)
-    weight = next(axis for axis in axes if axis.label == "[IP-Adapter 1] Weight")
     with pytest.raises(fastapi.HTTPException, match="from -5 to 5, not 9"):
-        weight.confirm(p, [9])
+        axis(axes, "Weight").confirm(p, [9])
+
+
+def test_the_plot_lists_and_checks_files_and_a_start_does_not_import_what_that_takes(double, axes) -> None:
+    """So that the web UI starts no later with the extension's axes than without."""
+    assert not [name for name in sys.modules if name.startswith((f"{LIBRARY}.engine", f"{LIBRARY}.weights"))]
+    assert axis(axes, "Image encoder").choices()[0] == "auto"
+    p = asked(unit())
+    double.generate(p)
+    for label in ("Adapter", "Image encoder"):
+        names = axis(axes, label).choices()
+        axis(axes, label).confirm(p, names)
+        with pytest.raises(fastapi.HTTPException, match="no such file"):
+            axis(axes, label).confirm(p, ["no such file"])
 
 
 NEIGHBOUR = """
