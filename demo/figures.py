@@ -1,4 +1,4 @@
-"""What the small model does, counted: how often a picture shows what the text or the reference asks for."""
+"""Counts how often the small model's pictures show what the text or the reference asks for."""
 
 import base64
 import io
@@ -16,12 +16,12 @@ from .files import ADAPTERS
 from .world import COLOURS, GROUNDS, SHAPES, SIZE, Scene, Seen, caption, draw, look
 
 WEIGHT = 0.75
-"""The weight that the demo uses: the reference gives all of its colours, and the text still all of its shapes."""
+"""The demo's weight: all colours come from the reference, and still all shapes from the text."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A reference and a prompt that is silent about colours and names another shape."""
+    """A reference, and a prompt that names another shape and no colours."""
 
     reference: Scene
     shape: str
@@ -32,7 +32,7 @@ class Trial:
 
 
 def trials(count: int) -> list[Trial]:
-    """Return trials that go through colours, grounds and pairs of shapes evenly."""
+    """Return trials that cover colours, backgrounds and pairs of shapes evenly."""
     colours, grounds, shapes = tuple(COLOURS), tuple(GROUNDS), tuple(SHAPES)
     return [
         Trial(
@@ -51,7 +51,7 @@ def as_text(picture: Image.Image) -> str:
 
 
 def unit(*references: Image.Image, adapter: str = "base", **more: Any) -> dict[str, Any]:
-    """Return a unit, as JSON, of one of the small model's adapters."""
+    """Return a unit, as JSON, with one of the small model's adapters."""
     return {"model": ADAPTERS[adapter], "images": [as_text(each) for each in references], "weight": WEIGHT, **more}
 
 
@@ -63,7 +63,7 @@ def half(side: str) -> str:
 
 
 class Studio:
-    """Makes pictures the way a web UI does: a session, and a host that samples."""
+    """Makes pictures as a web UI does, with a session and a host that samples."""
 
     def __init__(self, host: Demo) -> None:
         self.host, self.session = host, Session(host)
@@ -80,7 +80,7 @@ class Studio:
 
 
 def base_agreement(studio: Studio, seeds: Sequence[int]) -> float:
-    """Return how often shape and colour are both as the prompt says, over all pairs of them and these seeds."""
+    """Return how often shape and colour are both as in the prompt, over all pairs of them and these seeds."""
     asked = [(shape, colour) for shape in SHAPES for colour in COLOURS]
     seen = [(shape, colour, look(p)) for shape, colour in asked for p in studio.pictures(caption(shape, colour), seeds)]
     return fmean((found.shape, found.colour) == (shape, colour) for shape, colour, found in seen)
@@ -88,7 +88,7 @@ def base_agreement(studio: Studio, seeds: Sequence[int]) -> float:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Shares 0..1 of the pictures that have the reference's colour and ground, and the prompt's shape."""
+    """Shares 0..1 of the pictures with the reference's colour, its background, and the prompt's shape."""
 
     colour: float
     ground: float
@@ -98,7 +98,7 @@ class Agreement:
 def agreement(
     studio: Studio, some: Sequence[Trial], seeds: Sequence[int], make: Callable[[Trial], Sequence[dict[str, Any]]]
 ) -> Agreement:
-    """Return how often pictures agree with reference and prompt, with the units that `make` gives a trial."""
+    """Return how often pictures agree with reference and prompt, with the units that `make` returns for a trial."""
     seen = [(trial, look(p)) for trial in some for p in studio.pictures(trial.prompt, seeds, *make(trial))]
     return Agreement(
         fmean(found.colour == trial.reference.colour for trial, found in seen),
@@ -108,10 +108,10 @@ def agreement(
 
 
 def at_weight(weight: float, adapter: str = "base", **more: Any) -> Callable[[Trial], list[dict[str, Any]]]:
-    """Return how to make a trial's units: one, with this weight."""
+    """Return a function that makes a trial's units: one unit with this weight."""
     return lambda trial: [unit(draw(trial.reference), adapter=adapter, weight=weight, **more)]
 
 
 def own_errors(some: Iterable[Scene]) -> float:
-    """Return how often `look` is wrong about drawn pictures, whose contents are known."""
+    """Return how often `look` is wrong about drawn pictures, whose content is known."""
     return fmean(look(draw(scene)) != Seen(scene.shape, scene.colour, scene.ground) for scene in some)

@@ -23,7 +23,7 @@ PROMPTS = ("a circle", "a square")
 WEIGHTS = (0.0, 0.25, 0.5, 1.0)
 SEEDS = (1, 2)
 COUNTED_SEEDS = (1, 2, 3, 4)
-"""For the figures below the table."""
+"""Seeds of the figures below the table."""
 
 RED, BLUE = Scene("cross", "red", "black"), Scene("triangle", "blue", "white")
 YELLOW, GREEN = Scene("square", "yellow", "brown"), Scene("circle", "green", "grey")
@@ -31,7 +31,7 @@ YELLOW, GREEN = Scene("square", "yellow", "brown"), Scene("circle", "green", "gr
 
 @dataclass(frozen=True)
 class Row:
-    """References on the left, and how the units are made of them for each weight."""
+    """A row of the table: its references, and the units made of them for each weight."""
 
     title: str
     references: tuple[Scene, ...]
@@ -42,7 +42,7 @@ class Row:
 
 
 class Regions(Row):
-    """A reference for the left half and one for the right, in units of their own."""
+    """A reference for the left half and one for the right, each in its own unit."""
 
     def units(self, weight: float) -> list[dict[str, Any]]:
         sides = zip(self.references, ("left", "right"), strict=True)
@@ -56,7 +56,7 @@ ROWS = (
     Row("two references", (RED, GREEN)),
     Regions("a reference for each half", (RED, BLUE)),
     Row("the Plus adapter", (BLUE,), (("adapter", "plus"),)),
-    Row("from half of the steps on", (YELLOW,), (("start", 0.5),)),
+    Row("start at half of the steps", (YELLOW,), (("start", 0.5),)),
 )
 
 STYLE = """
@@ -67,7 +67,7 @@ table { border-collapse: collapse } tr { border-top: 1px solid #ccc } td.cell { 
 
 
 def show_progress(done: int, total: int, width: int = 40) -> None:
-    """Draw a bar on the terminal's line."""
+    """Draw a progress bar in the terminal, over the last one."""
     full = width * done // total
     print(f"\r[{'#' * full}{'.' * (width - full)}] {done} of {total}", end="" if done < total else "\n", flush=True)
 
@@ -80,12 +80,12 @@ Job = tuple[int, str, float]
 """Number of a row, prompt and weight."""
 
 STUDIOS: list[Studio] = []
-"""The one studio of a process."""
+"""The studio of this process, once it is open."""
 
 
 def open_studio() -> None:
     """Prepare a process that makes pictures."""
-    torch.set_num_threads(1)  # for tensors as small as these, threads cost more than they bring
+    torch.set_num_threads(1)  # several threads are slower for tensors this small
     STUDIOS[:] = [Studio(demo_host())]
 
 
@@ -119,11 +119,11 @@ def count_base(seed: int) -> float:
 
 
 def count(weight: float) -> str:
-    """Return a sentence with what was counted just now, on few pictures; the model card has larger counts."""
+    """Return a sentence with the counts of a few new pictures; the model card has larger counts."""
     found = agreement(STUDIOS[0], trials(6), COUNTED_SEEDS, at_weight(weight))
     return (
         f"Weight {weight:g}: {found.colour:.0%} of 24 pictures have the reference's colour, "
-        f"{found.ground:.0%} its ground, {found.shape:.0%} the prompt's shape."
+        f"{found.ground:.0%} its background, {found.shape:.0%} the prompt's shape."
     )
 
 
@@ -133,7 +133,7 @@ def figures(workers: Executor) -> list[str]:
     for done, future in enumerate([base, *counted], 1):
         future.result()
         show_progress(done, 1 + len(counted))
-    first = f"Without a reference, {base.result():.0%} of 24 pictures are as the prompt says."
+    first = f"Without a reference, {base.result():.0%} of 24 pictures show what the prompt says."
     return [first, *(future.result() for future in counted)]
 
 
@@ -146,8 +146,8 @@ def main() -> None:
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(
         f"<!doctype html><meta charset=utf-8><title>IP-Adapter: the small world</title><style>{STYLE}</style>"
-        "<h1>IP-Adapter: the small world</h1><p>References on the left. The prompts do not name the object's colour; "
-        f"two seeds a cell.</p>{body}<ul>{listed}</ul>",
+        "<h1>IP-Adapter: the small world</h1><p>References are on the left. Prompts do not name the object's colour. "
+        f"Each cell has two seeds.</p>{body}<ul>{listed}</ul>",
         encoding="utf-8",
     )
     print(*lines, f"{PAGE} ({time.monotonic() - began:.0f} s)", sep="\n")
