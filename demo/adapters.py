@@ -1,4 +1,4 @@
-"""The adapters of the small model as they are trained: what they see, their networks, and their way into the U-Net."""
+"""How the small model's adapters are trained: what they see, their networks, and how they join the U-Net."""
 
 import random
 from collections.abc import Callable
@@ -19,9 +19,9 @@ Sight = Callable[[Image.Image, random.Random], Image.Image]
 
 
 def see_part(picture: Image.Image, dice: random.Random) -> Image.Image:
-    """Return a square part of a picture, at least two fifths as wide, turned and mirrored: colours stay, form does not.
+    """Return a square part of a picture, at least two fifths as wide, rotated and mirrored at random.
 
-    So the adapter learns to leave the form to the text, which names it.
+    Colours stay and the form does not, so the adapter learns to leave the form to the text, which names it.
     """
     side = round(picture.width * dice.uniform(0.4, 1.0))
     left, upper = dice.randint(0, picture.width - side), dice.randint(0, picture.height - side)
@@ -31,7 +31,7 @@ def see_part(picture: Image.Image, dice: random.Random) -> Image.Image:
 
 
 def see_whole(picture: Image.Image, dice: random.Random) -> Image.Image:
-    """Return the picture itself, as the authors train."""
+    """Return the picture itself, as in the authors' training."""
     return picture
 
 
@@ -63,9 +63,9 @@ class Plan:
     nothing: Callable[[VisionTower, int], Tensor]
     """Features of a reference that is left out."""
     words: tuple[int, ...]
-    """For each token, the place in "a red circle on white", start token first, of the word that it begins as."""
+    """Each token starts as a word: that word's place in "a red circle on white", where the start token is 0."""
     word_steps: int
-    """Steps in which the tokens begin as words, before the U-Net takes part."""
+    """Training steps that make the tokens start as words, before the U-Net is used."""
     steps: int
     batch: int
     peak: float
@@ -73,7 +73,7 @@ class Plan:
 
 
 COLOUR, SHAPE, GROUND = 2, 3, 5
-"""Places of the words, see `Plan.words`."""
+"""Places of words, as in `Plan.words`."""
 
 ADAPTERS = {
     "base": Plan(
@@ -102,7 +102,7 @@ ADAPTERS = {
 
 
 class Adapter(nn.Module):
-    """An adapter with the parameter names of its file; keys and values begin as the text's."""
+    """An adapter with the parameter names of its file; keys and values start as the text's."""
 
     def __init__(self, projector: nn.Module, unet: nn.Module) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ def _copy(linear: nn.Linear) -> nn.Linear:
 
 
 class Trainee:
-    """An adapter on a U-Net, with one reference a row and gradients, which the library's own way in does not need."""
+    """An adapter on a U-Net, with a reference for each row and with gradients, which the library does not need."""
 
     def __init__(self, unet: nn.Module, adapter: Adapter) -> None:
         self._unet, self._adapter = unet, adapter
@@ -134,7 +134,7 @@ class Trainee:
             self._join(unet.get_submodule(site.path), adapter.ip_adapter[site.key])
 
     def _join(self, attention: nn.Module, pair: nn.Module) -> None:
-        """Add the image's attention to what goes into the output projection."""
+        """Add the image attention to the input of the output projection."""
         queries: list[Tensor] = []
 
         def keep(_module: nn.Module, _args: tuple[Tensor, ...], query: Tensor) -> None:
@@ -152,6 +152,6 @@ class Trainee:
         attention.to_out[0].register_forward_pre_hook(add)
 
     def __call__(self, noisy: Tensor, times: Tensor, context: Tensor, features: Tensor) -> Tensor:
-        """Return the U-Net's answer with one reference's features a row."""
+        """Return the U-Net's output, with the features of one reference for each row."""
         self._tokens = self._adapter.image_proj(features)
         return self._unet(noisy, times, context)

@@ -1,7 +1,7 @@
-"""Train the small model from nothing: `python -m demo.train`, or only some of its stages, in this order.
+"""Train the small model from scratch: `python -m demo.train`, or only the stages that are named, in their order.
 
-Each stage reads what the stages before it wrote to the folder `build/demo`, in the half precision in which it ships,
-and always makes the same of it, as far as the machine's sums are the same. `demo/files.py` puts the results together.
+Each stage reads what the stages before it wrote to `build/demo`, in half precision like the finished files. On the same
+machine, its result is always the same. The last stage writes the finished files.
 """
 
 import argparse
@@ -52,25 +52,25 @@ BUILD = Path(__file__).resolve().parent.parent / "build" / "demo"
 WORDS = BUILD / "tokenizer"
 
 PICTURES = 16_384
-"""Pictures whose latents and captions the U-Net and the adapters learn from."""
+"""Number of pictures from whose latents and captions the U-Net and the adapters learn."""
 SEED = 20240501
 
 WORKERS = 2
-"""Processes that the U-Net is trained with, each with one thread: for layers this small, threads bring nothing."""
+"""Processes that train the autoencoder and the U-Net, with one thread each: more threads do not help small layers."""
 
 
 # Common to all stages
 
 
 def learning_rate(step: int, steps: int, peak: float, warm: int = 100, level: float = 0.0) -> float:
-    """Rise over the first steps, stay for the share `level` of all, and fall as half a cosine to zero."""
+    """Return a rate that rises at first, stays for the share `level` of all steps, and falls as half a cosine to 0."""
     rise = min(1.0, (step + 1) / warm)
     fallen = max(0.0, step / steps - level) / (1 - level)
     return peak * rise * 0.5 * (1 + math.cos(math.pi * fallen))
 
 
 class Learner:
-    """AdamW with the schedule above and a running mean of the weights, which is what a stage keeps."""
+    """AdamW with the schedule above, and a running mean of the weights, which is the result of a stage."""
 
     def __init__(
         self, network: nn.Module, steps: int, peak: float, name: str, keep: float = 0.995, level: float = 0.0
@@ -109,7 +109,7 @@ class Learner:
             self.finish()
 
     def finish(self) -> None:
-        """Write the mean of the weights: at the end, and now and then to look at."""
+        """Write the mean of the weights, at the end and at intervals during training."""
         if is_first():
             save(self._name, self.mean)
 
@@ -121,7 +121,7 @@ def _free_port() -> int:
 
 
 def begin_work(rank: int, port: int) -> None:
-    """Join the other worker; both begin with the same random numbers, and so with the same weights."""
+    """Join the other worker; both start from the same random numbers, so with the same weights."""
     torch.set_num_threads(1)
     workers.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORKERS)
     torch.manual_seed(SEED)
@@ -148,14 +148,14 @@ def say(text: str) -> None:
 
 
 def save(name: str, network: nn.Module) -> None:
-    """Write a network in half precision, as it ships."""
+    """Write a network in half precision, as in the finished files."""
     BUILD.mkdir(parents=True, exist_ok=True)
     half = {key: tensor.half().contiguous() for key, tensor in network.state_dict().items()}
     save_file(half, BUILD / f"{name}.safetensors")
 
 
 def load(name: str, network: nn.Module) -> nn.Module:
-    """Fill a network with what a stage wrote, as float32, to be used and not trained."""
+    """Load what a stage wrote into a network, in float32 and without gradients."""
     network.load_state_dict({key: tensor.float() for key, tensor in load_file(BUILD / f"{name}.safetensors").items()})
     return network.eval().requires_grad_(False)
 
@@ -184,7 +184,7 @@ def shown(batch: Iterable[Scene]) -> Tensor:
 
 
 def train_autoencoder(steps: int = 1000, batch: int = 8) -> None:
-    """Absolute error of the pixels, and a light pull of the latents towards the normal distribution."""
+    """Train on the pixels' absolute error, with a light pull of the latents towards the normal distribution."""
     processes.spawn(_work_at_autoencoder, (steps, batch // WORKERS, _free_port()), WORKERS)
 
 
@@ -208,7 +208,7 @@ def _work_at_autoencoder(rank: int, steps: int, batch: int, port: int) -> None:
 
 
 class Clip(nn.Module):
-    """Both towers under one linear head, which tells shape, colour and ground from an embedding, whosever it is."""
+    """Both towers under one linear head, which reads shape, colour and background from the embedding of either."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
@@ -226,7 +226,7 @@ GROUPS = (tuple(SHAPES), tuple(COLOURS), tuple(GROUNDS))
 
 
 def shares(*names: Iterable[str]) -> Tensor:
-    """Return the target of a picture or caption with these shapes, colours and grounds; silence is shared evenly."""
+    """Return the target for these shapes, colours and backgrounds; if none of a kind is named, all get equal shares."""
     targets = [
         torch.tensor([float(name in some) for name in group])
         for group, some in zip(GROUPS, map(set, names), strict=True)
@@ -242,16 +242,16 @@ def shares_of_scene(scene: Scene) -> Tensor:
 
 
 def attribute_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy summed over shape, colour and ground: both (rows, attributes)."""
+    """Return the cross-entropy, summed over shape, colour and background; both tensors are (rows, attributes)."""
     sizes = list(map(len, GROUPS))
     groups = zip(logits.split(sizes, 1), targets.split(sizes, 1), strict=True)
     return sum((functional.cross_entropy(some, target) for some, target in groups), torch.zeros(()))
 
 
 def train_clip(steps: int = 1000, batch: int = 32) -> None:
-    """Both towers learn to tell the attributes through the same head, which brings their embeddings together.
+    """Train both towers on the attributes through the same head, which aligns their embeddings.
 
-    It stands for CLIP's contrast of pictures and captions, which needs far larger batches than a CPU affords.
+    This replaces CLIP's contrast of pictures and captions, which needs far larger batches than a CPU can handle.
     """
     torch.manual_seed(SEED)
     write_files(WORDS)
@@ -294,12 +294,12 @@ def write_latents(batch: int = 64) -> None:
 
 
 def velocity(latents: Tensor, noise: Tensor, left: Tensor) -> Tensor:
-    """Return what a v-prediction network is to say (Salimans and Ho 2022)."""
+    """Return what a v-prediction network should predict (Salimans and Ho 2022)."""
     return left.sqrt() * noise - (1 - left).sqrt() * latents
 
 
 class Lessons:
-    """Noisy latents, time steps, captions and the right answers; the same ones for a seed."""
+    """Noisy latents, time steps, captions and the right answers, always the same for a seed."""
 
     def __init__(self, seed: int, batch: int) -> None:
         kept = load_file(BUILD / "latents.safetensors")
@@ -313,7 +313,7 @@ class Lessons:
     def draw(self, colour: float, ground: float) -> tuple[list[int], list[str], Tensor, Tensor, Tensor]:
         """Return picture numbers, captions, noisy latents, time steps and velocities.
 
-        A time step comes up in proportion to its number, for what a picture shows is decided where noise is strong.
+        Time steps are drawn in proportion to their number, because strong noise decides what a picture shows.
         """
         which = [self.dice.randrange(PICTURES) for _ in range(self.batch)]
         said = [describe(self.scenes[n], self.dice, colour, ground) for n in which]
@@ -337,16 +337,16 @@ LEVEL = 0.75
 
 
 def train_unet(steps: int = 4000, batch: int = 64) -> None:
-    """Noise prediction in its v form; one caption in ten is left out.
+    """Train v-prediction; one caption in ten is left out.
 
-    Captions are short and what follows them says nothing new: most of the steps see only the first tokens.
+    Captions are short, and the tokens after them say nothing new, so most steps use only the first tokens.
     """
     processes.spawn(_work_at_unet, (steps, batch // WORKERS, _free_port()), WORKERS)
 
 
 def _work_at_unet(rank: int, steps: int, batch: int, port: int) -> None:
     begin_work(rank, port)
-    network = make_unet().to(memory_format=torch.channels_last)  # faster by an eighth
+    network = make_unet().to(memory_format=torch.channels_last)  # an eighth faster
     learner = Learner(network, steps, peak=1e-3, name="unet", keep=0.998, level=LEVEL)
     lessons = Lessons(SEED + 10 + rank, batch)
     for step in range(steps):
@@ -361,7 +361,7 @@ def _work_at_unet(rank: int, steps: int, batch: int, port: int) -> None:
 
 
 def begin_with_words(name: str, projector: nn.Module, clip: Clip, tokenize: Tokenizer, pictures: int = 2048) -> None:
-    """Let image tokens begin as the text tower's states of the words that name what is seen, as keys and values do."""
+    """Train image tokens to start as the text tower's states of the words for what is seen, as keys and values do."""
     plan, dice = ADAPTERS[name], random.Random(SEED)
     whole = list(itertools.islice((scene for scene in scenes(SEED + 4) if not scene.half), pictures))
     texts = [caption(scene.shape, scene.colour, scene.ground) for scene in whole]
@@ -370,7 +370,7 @@ def begin_with_words(name: str, projector: nn.Module, clip: Clip, tokenize: Toke
         features = torch.cat([plan.features(clip.vision, for_clip(some)) for some in seen.split(64)])
         words = clip.text.text_model(tokenize(texts))[:, plan.words]
         features = torch.cat([features, plan.nothing(clip.vision, SIZE).expand(pictures // 16, *features.shape[1:])])
-        silence = clip.text.text_model(tokenize([""]))[:, [1]]  # the end token, alone
+        silence = clip.text.text_model(tokenize([""]))[:, [1]]  # the end token alone
         words = torch.cat([words, silence.expand(pictures // 16, len(plan.words), -1)])
     learner = Learner(projector, plan.word_steps, peak=2e-3, name=f"{name}-projector")
     for _ in range(plan.word_steps):
@@ -380,7 +380,7 @@ def begin_with_words(name: str, projector: nn.Module, clip: Clip, tokenize: Toke
 
 
 def train_adapter(name: str) -> None:
-    """As IP-Adapter's authors: the base stays as it is; text, image and both are left out one time in twenty each."""
+    """Train as IP-Adapter's authors do: the base is frozen; text, image and both are left out in a twentieth each."""
     torch.manual_seed(SEED)
     plan = ADAPTERS[name]
     unet = load("unet", make_unet())
@@ -408,7 +408,7 @@ def train_adapter(name: str) -> None:
 
 
 def assemble() -> None:
-    """Put the parts together in the layouts and under the names in which the model ships."""
+    """Write the finished files: the parts together, in their layouts and under their names."""
     MODEL.mkdir(parents=True, exist_ok=True)
     clip = load_file(BUILD / "clip.safetensors")
     tensors = {
@@ -427,7 +427,7 @@ def assemble() -> None:
 
 
 def _renamed(tensors: dict[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
-    """Return the tensors whose keys begin with `old`, beginning with `new`."""
+    """Return the tensors whose keys start with `old`, with `new` in its place."""
     return {new + key.removeprefix(old): tensor for key, tensor in tensors.items() if key.startswith(old)}
 
 
@@ -444,11 +444,11 @@ STAGES: dict[str, Callable[[], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], help="all where none is named")
+    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], help="all if none is named")
     chosen = parser.parse_args().stages
     for name, stage in STAGES.items():
         if name in chosen or not chosen:
-            say(f"{name} begins")
+            say(f"{name} starts")
             began = time.monotonic()
             stage()
             say(f"{name} took {time.monotonic() - began:.0f} s")

@@ -1,7 +1,7 @@
-"""A world small enough to learn in an hour: one object on a ground, drawn from a seed, with captions that may say less.
+"""A world small enough to learn in an hour: one object on a background, drawn from a seed, and captions of it.
 
-A picture is 64 x 64 pixels. It has one shape in one colour on one ground; one picture in five is in two halves, whose
-colours differ while the shape goes through both. What a picture shows is told from its pixels again by `look`.
+A picture is 64 x 64 pixels and has one shape in one colour on one background. One picture in five consists of two
+halves whose colours differ, while the shape continues through both. `look` reads from the pixels what a picture shows.
 """
 
 import random
@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 SIZE = 64
 """Pixels on a side."""
 FINER = 4
-"""How many times finer a picture is drawn than it is shown, for soft edges."""
+"""Factor by which a picture is drawn larger and then reduced, for soft edges."""
 
 Colour = tuple[int, int, int]
 
@@ -39,7 +39,7 @@ PALETTE = np.array([*COLOURS.values(), *GROUNDS.values()], dtype=np.float32)
 NAMES = (*COLOURS, *GROUNDS)
 
 HALVES = 0.2
-"""Share of the pictures that are in two halves."""
+"""Share of the pictures that consist of two halves."""
 
 Side = Literal["left", "right", "top", "bottom"]
 Window = tuple[slice, slice]
@@ -71,12 +71,12 @@ def _cross(pen: ImageDraw.ImageDraw, x: float, y: float, r: float, fill: Colour)
 
 
 SHAPES = {"circle": _circle, "square": _square, "triangle": _triangle, "cross": _cross}
-"""How each shape is drawn into the square around (x, y) that is 2 r wide."""
+"""How each shape is drawn into the square around (x, y), which is 2 r wide."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows. Lengths in pixels."""
+    """What a picture shows; lengths are in pixels."""
 
     shape: str
     colour: str
@@ -85,11 +85,11 @@ class Scene:
     y: float = SIZE / 2
     r: float = 18.0
     half: tuple[Side, str, str] | None = None
-    """The side that has another colour and ground, and those; None where the picture is one."""
+    """The side with another colour and background, then these two; None if the picture has no halves."""
 
 
 def scenes(seed: int) -> Iterator[Scene]:
-    """Yield the world's pictures, always the same ones for a seed."""
+    """Yield scenes without end, always the same ones for a seed."""
     dice = random.Random(seed)
     while True:
         shape, (colour, other), (ground, beyond) = (
@@ -130,7 +130,7 @@ CAPTIONS = ("", *(caption(s, c, g) for s in SHAPES for c in ("", *COLOURS) for g
 
 
 def describe(scene: Scene, dice: random.Random, colour: float, ground: float) -> str:
-    """Return a caption that is true of a scene and names colour and ground with these probabilities."""
+    """Return a true caption of a scene that names colour and background with these probabilities."""
     if scene.half:
         return caption(scene.shape)
     return caption(
@@ -150,11 +150,12 @@ class Seen:
 
 
 def look(picture: Image.Image, window: str = "all") -> Seen:
-    """Tell what a picture, or a part of it, shows.
+    """Return what a picture, or a part of it, shows.
 
-    Each pixel counts as the palette's nearest colour. The ground is the commonest of the grounds along the edge, the
-    object's colour the commonest of the object colours. The shape is the one whose drawing, in the box around all
-    pixels of the object's colour, shares most with them (intersection over union); a part has the whole's.
+    Each pixel counts as the nearest colour of the palette. The background is the most common background colour along
+    the edge; the object's colour is the most common object colour. The shape is the one whose drawing, in the box
+    around all pixels of the object's colour, overlaps most with them (intersection over union). The shape of a part is
+    that of the whole.
     """
     nearest = nearest_colours(picture)
     part = nearest[WINDOWS[window]]
