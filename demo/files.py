@@ -1,4 +1,4 @@
-"""The files of the small model, and where they go in a web UI: `python demo/files.py WEBUI_FOLDER`. Only stdlib."""
+"""The small model's files, and where they go in a web UI: `python demo/files.py WEBUI_FOLDER`. Needs only Python."""
 
 import json
 import shutil
@@ -29,8 +29,8 @@ def read_config() -> dict:
 def copy_to(web_ui: Path) -> list[Path]:
     """Copy the model into a web UI's folders and return what was written.
 
-    The configuration names the tokenizer's folder, which transformers looks for below the working directory and then on
-    its hub, so the copy has the absolute path of the tokenizer.
+    The copied configuration has the absolute path of the tokenizer's folder, because transformers would look for a
+    relative one in the working directory, and then on its hub.
     """
     checkpoints = web_ui / PLACES[CHECKPOINT]
     if not checkpoints.is_dir():

@@ -39,7 +39,7 @@ from lib_ipadapter.unit.unit import Unit
 
 @dataclass(frozen=True)
 class Model:
-    """A latent diffusion model that predicts v, as a checkpoint of Stable Diffusion holds it."""
+    """A latent diffusion model that predicts v, as in a Stable Diffusion checkpoint."""
 
     unet: nn.Module
     """ldm's U-Net: (noisy latents, time steps, context) -> v."""
@@ -48,7 +48,7 @@ class Model:
     decode: Callable[[Tensor], Tensor]
     """Latents -> pixels in -1..1: (pictures, 3, height, width)."""
     signal_left: Tensor
-    """The share of the signal's variance that is left at each time step, alpha bar: (1000,)."""
+    """Alpha bar, the remaining fraction of the signal's variance at each time step: (1000,)."""
     latent: tuple[int, int, int]
     """Channels, height and width of a latent."""
 
@@ -199,7 +199,7 @@ class Demo:
 
 
 def _nothing(rows: Sequence[Row], progress: float, size: Size) -> None:
-    """Take the place of a run's `begin_call` where no unit acts."""
+    """Stand in for a run's `begin_call` when no unit is active."""
 
 
 def _time_steps(count: int, steps: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The small model, read from its files as a host for the library takes it."""
+"""Reads the small model from its files, in the form that `demo/host.py` takes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ def read_model(folder: Path = MODEL) -> Model:
     autoencoder = _filled(Autoencoder(), tensors, PARTS["autoencoder"])
 
     def contexts(texts: Sequence[str]) -> Tensor:
-        """Encode each text once, however often it is asked for."""
+        """Encode texts, each different one only once."""
         once = list(dict.fromkeys(texts))
         with torch.no_grad():
             states = text(tokenize(once))

@@ -1,7 +1,7 @@
-"""The networks of the small model, in the layouts of Stable Diffusion 1 and CLIP, by size only smaller.
+"""The networks of the small model: the layouts of Stable Diffusion 1 and CLIP, at smaller sizes.
 
-U-Net and autoencoder are the real `ldm` classes. The two CLIP towers are written out, so that nothing here depends on
-what a version of transformers calls things; their parameters have its names.
+U-Net and autoencoder are the real `ldm` classes. The two CLIP towers are written out, so nothing here depends on
+the version of transformers; their parameters have the names that it uses.
 """
 
 import torch
@@ -18,7 +18,7 @@ EMBED = 64
 """Width of CLIP's image and text embeddings."""
 LATENT = 4
 FACTOR = 8
-"""Pixels on a side of a latent's cell."""
+"""Pixels along each side of a latent's cell."""
 
 UNET = {
     "image_size": 8,
@@ -35,9 +35,9 @@ UNET = {
     "use_checkpoint": False,
     "legacy": False,
 }
-"""Stable Diffusion 1's topology, with all its 16 cross-attentions; only widths differ.
+"""Stable Diffusion 1's topology with all 16 cross-attentions; only widths differ.
 
-Norms have 32 groups. With 32 channels they would take each channel's mean away, and with it a plain area's colour.
+Norms have 32 groups. With 32 channels they would remove each channel's mean, and with it the colour of a plain area.
 """
 
 AUTOENCODER = {
@@ -65,7 +65,7 @@ def make_unet() -> nn.Module:
 
 
 class Autoencoder(nn.Module):
-    """Pixels in -1..1 to latents and back; the parameters of ldm's AutoencoderKL, without its training."""
+    """Pixels in -1..1 to latents and back; has the parameters of ldm's AutoencoderKL, but not its training code."""
 
     def __init__(self, channels: int = AUTOENCODER["ch"]) -> None:
         from ldm.modules.diffusionmodules.model import Decoder, Encoder
@@ -86,11 +86,11 @@ class Autoencoder(nn.Module):
 
 
 PLAIN_CHANNELS = AUTOENCODER["ch"] // 3
-"""Of the autoencoder as it learns; `widening` says why."""
+"""Channels of the autoencoder while it is trained; `widening` says why."""
 
 
 def plain_autoencoder() -> Autoencoder:
-    """Return the autoencoder as it learns: narrow, without norms and attention."""
+    """Return the autoencoder as it is trained: narrow, without norms and attention."""
     network = Autoencoder(PLAIN_CHANNELS)
     for half in (network.encoder, network.decoder):
         half.mid.attn_1 = nn.Identity()
@@ -104,7 +104,7 @@ def plain_autoencoder() -> Autoencoder:
 
 
 def widened(plain: Autoencoder) -> Autoencoder:
-    """Return ldm's own autoencoder that computes what `plain` does, but for a part in a thousand."""
+    """Return ldm's own autoencoder with the weights to compute what `plain` does, to a part in a thousand."""
     wide = Autoencoder()
     widen(plain, wide)
     return wide
@@ -196,7 +196,7 @@ class VisionEmbeddings(nn.Module):
 
 
 class VisionModel(nn.Module):
-    """CLIP's vision tower. Returns the pooled class token (pictures, width) and the second last layer's output."""
+    """CLIP's vision tower. Returns the pooled class token (pictures, width) and the second-to-last layer's output."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class VisionModel(nn.Module):
 
 
 class TextTower(nn.Module):
-    """What Stable Diffusion conditions on; `text_projection` is needed to train it and not kept in the checkpoint."""
+    """What Stable Diffusion conditions on; `text_projection` is only for training and not part of the checkpoint."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """CLIP's byte-pair tokenizer with a vocabulary that is just large enough for some words and a prompt's punctuation.
 
-The files are those that transformers' CLIPTokenizer reads; a web UI does. `Tokenizer` gives the same numbers.
+Its files are those of transformers' CLIPTokenizer, which web UIs use. `Tokenizer` returns the same numbers.
 """
 
 import itertools
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 TOKENS = 77
-"""Of a text, as Stable Diffusion 1 takes it."""
+"""Tokens of a text, as Stable Diffusion 1 takes it."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORD_END = "</w>"
 PIECES = re.compile(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|[^\s\w]+|_+")
-"""How CLIP cuts a text before it merges letters; digits stand alone."""
+"""How CLIP splits a text before it merges letters; each digit is on its own."""
 
 Pair = tuple[str, str]
 
@@ -31,7 +31,7 @@ def byte_letters() -> dict[int, str]:
 
 
 def learn_merges(words: Iterable[str]) -> list[Pair]:
-    """Return merges, commonest pair first, after which each word is one token."""
+    """Return merges, most common pair first, that make each word one token."""
     spelled = [split(word) for word in sorted(words)]
     merges: list[Pair] = []
     while pairs := Counter(pair for letters in spelled for pair in itertools.pairwise(letters)):
@@ -42,12 +42,12 @@ def learn_merges(words: Iterable[str]) -> list[Pair]:
 
 
 def split(word: str) -> list[str]:
-    """Return a word's letters, the last of them marked as the word's end."""
+    """Return a word's letters, the last one marked as the word's end."""
     return [*word[:-1], word[-1] + WORD_END]
 
 
 def merge(letters: list[str], pair: Pair) -> list[str]:
-    """Return the letters with every occurrence of `pair` made one."""
+    """Return the letters with every occurrence of `pair` merged."""
     merged: list[str] = []
     for letter in letters:
         if merged and (merged[-1], letter) == pair:
@@ -96,7 +96,7 @@ def write_tokenizer(folder: Path, words: Iterable[str], sizes: Mapping[str, int]
 
 
 class Tokenizer:
-    """Texts to token numbers, as Stable Diffusion 1 takes them: 77, filled up with the end token."""
+    """Texts to token numbers, as Stable Diffusion 1 takes them: 77, padded with the end token."""
 
     def __init__(self, folder: Path) -> None:
         self.vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
-"""How the small autoencoders begin, and how a narrow one is written in Stable Diffusion's layout.
+"""The initial weights of the small autoencoders, and how a narrow one is written in Stable Diffusion's layout.
 
-The layout's norms have 32 groups. In a network as narrow as a small one must be, a group is one channel or a few, and
-its norm takes away what the channels know about a plain area: its level. So an autoencoder learns in fewer channels,
-without norms, and is then written at full width such that the norms change nothing. Networks here are any that have the
+The layout's norms have 32 groups. In a small, narrow network a group is one channel or a few, and its norm removes
+what the channels know about a plain area: its level. So an autoencoder is trained with fewer channels and without
+norms, and then written at full width in such a way that the norms change nothing. Networks here can be any with the
 module names of ldm's `AutoencoderKL`.
 """
 
@@ -19,9 +19,9 @@ POINT = torch.ones(1, 1)
 
 @torch.no_grad()
 def begin_with_means(network: Any) -> None:
-    """Let learning begin where latents are the mean colours of their cells, and decoding blurs these.
+    """Set initial weights with which latents are the mean colours of their cells, and decoding blurs these.
 
-    Six channels carry red, green and blue, each also negated, for silu(x) - silu(-x) = x.
+    Six channels carry red, green and blue, each also negated, because silu(x) - silu(-x) = x.
     """
     for half in (network.encoder, network.decoder):
         for c in range(3):
@@ -42,7 +42,7 @@ def begin_with_means(network: Any) -> None:
 
 
 def _begin(conv: nn.Conv2d, row: int, kernels: dict[int, Tensor], bias: float = 0.0) -> None:
-    """Let one output of a convolution begin as these kernels over these inputs."""
+    """Set one output of a convolution to these kernels over these inputs."""
     conv.weight[row] = 0
     conv.bias[row] = bias
     for column, kernel in kernels.items():
@@ -50,21 +50,21 @@ def _begin(conv: nn.Conv2d, row: int, kernels: dict[int, Tensor], bias: float = 
 
 
 GROUPS = 32
-"""Groups of every norm of the layout."""
+"""Groups of every norm in the layout."""
 STILL = {3: 108.1875, 4: 110.5625, 5: 100.0}
-"""What the constant channel of a group of so many channels holds, far above all that the others do.
+"""Number of channels in a group -> value of its constant channel, far above the values of the others.
 
-Chosen so that the norm's factor and offset are right in half precision too."""
+Chosen so that the norm's factor and offset are exact enough in half precision too."""
 INTO_STREAM = ("conv_in", "conv1", "downsample.conv", "upsample.conv", "nin_shortcut")
-"""Convolutions whose outputs are new channels, which need their constants; others add to channels that have them."""
+"""Convolutions whose outputs are new channels and need constants; the others add to channels that have them."""
 
 
 @torch.no_grad()
 def widen(plain: nn.Module, wide: nn.Module) -> None:
-    """Let `wide`, an autoencoder in its real layout, compute what `plain` does, but for a part in a thousand.
+    """Make `wide`, an autoencoder in its real layout, compute what `plain` does, to a part in a thousand.
 
-    A group of channels is (h1, .., hk, -h1 - .. - hk, STILL). Its mean and variance are those of the constant, whatever
-    the others hold, so that a norm which gives them back leaves them alone. What `plain` lacks adds nothing.
+    A group of channels is (h1, .., hk, -h1 - .. - hk, STILL). The constant determines its mean and variance, whatever
+    the others hold, so a norm with the inverse factor and offset changes nothing. Layers that `plain` lacks add zero.
     """
     known = dict(plain.named_modules())
     for name, module in wide.named_modules():
@@ -77,7 +77,7 @@ def widen(plain: nn.Module, wide: nn.Module) -> None:
 
 
 def _leave_alone(norm: nn.GroupNorm) -> None:
-    """Let a norm give back what it takes from groups that hold their constant."""
+    """Make a norm restore what it removes from groups with their constant."""
     size = norm.num_channels // GROUPS
     norm.weight.fill_(STILL[size] * (size - 1) ** 0.5 / size)
     norm.bias.fill_(STILL[size] / size)
@@ -95,7 +95,7 @@ def _widen(name: str, plain: nn.Conv2d, wide: nn.Conv2d) -> None:
 
 
 def _places(plain: int, wide: int) -> Tensor:
-    """Return what each wide channel holds of the plain ones: (wide, plain)."""
+    """Return the share of each plain channel in each wide one: (wide, plain)."""
     if wide <= 2 * GROUPS:
         return torch.eye(wide, plain)
     size = wide // GROUPS
