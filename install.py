@@ -77,7 +77,7 @@ def install(packages: list[str], consequence: str, option: str = "") -> None:
 
 
 def install_for_faces() -> None:
-    """Install what FaceID adapters need; those in `ALONE` without their dependencies."""
+    """Install packages for FaceID adapters; those in `ALONE` without their dependencies."""
     alone = ALONE | (ALONE_BESIDE_PROTOBUF_3 if has_protobuf_3() else {})
     together = {name: package for name, package in NEEDED_FOR_FACES.items() if name not in alone}
     for needed, option in ((together, "--only-binary :all:"), (alone, "--only-binary :all: --no-deps")):

@@ -24,7 +24,7 @@
                 ),
             ),
             ...drawGroup(
-                say("Do not fit"),
+                say("Not compatible"),
                 models.filter((model) => model.reason),
             ),
         ];
@@ -32,7 +32,7 @@
 
     function drawSelect(panel) {
         const {files, unit, model} = panel;
-        const first = files.isListed ? say("Choose an adapter") : say("Looking for adapters…");
+        const first = files.isListed ? say("Choose an adapter") : say("Searching for adapters…");
         const options = [option("", first), ...drawGroups(files.models || [])];
         if (unit.model && !model) options.push(option(unit.model, unit.model));
         const select = choice(options, unit.model, {
@@ -52,12 +52,12 @@
         if (fitting.length === 0) return noneFits(files.base);
         if (unit.images.length === 0) return "";
         const isReady = fitting.some((model) => !model.missing);
-        return isReady ? say("Choose an adapter: without one, the references cannot be used.") : fitting[0].note;
+        return isReady ? say("Choose an adapter to use the references.") : fitting[0].note;
     }
 
     function noneFits(base) {
-        if (!base) return say("No adapter was found. Put one into models/ipadapter and press ↻.");
-        return say("No adapter for {base} was found. Put one into models/ipadapter and press ↻.", {base});
+        if (!base) return say("No adapter was found. Put one in models/ipadapter and press ↻.");
+        return say("No adapter for {base} was found. Put one in models/ipadapter and press ↻.", {base});
     }
 
     function drawNote({model, ...panel}) {
@@ -67,7 +67,7 @@
     }
 
     ipAdapter.drawAdapters = (panel) => {
-        const refresh = sign("↻", say("Look for files again"), () => panel.server.look("rescan"));
+        const refresh = sign("↻", say("Search for files again"), () => panel.server.look("rescan"));
         refresh.setAttribute("aria-label", say("Refresh"));
         const {files, unit, model} = panel;
         return element(

@@ -68,7 +68,7 @@
             if (!asked) return;
             if (answer.message) answer.message = say(answer.message, values);
             if (number !== asked.id) this.next();
-            else if (failed) this.finish({message: say("The server failed. Its console has the details.")});
+            else if (failed) this.finish({message: say("The server reported an error. See its console for details.")});
             else this.finish(answer);
         }
     };

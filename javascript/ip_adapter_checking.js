@@ -31,7 +31,7 @@
         draw() {
             this.drawn = this.settingsOf({});
             if (!this.offered || this.panel.unit.images.length === 0) return [];
-            const title = say("Show what the encoder will see of each reference, and what speaks against it");
+            const title = say("Show each reference as the encoder sees it, with advice");
             return [
                 element(
                     "div",
@@ -51,7 +51,7 @@
             const {unit} = this.panel;
             const settings = this.settingsOf({});
             const asked = unit.images.map((picture) => ({image: picture.image, settings: this.settingsOf(picture)}));
-            this.panel.message.show(say("Looking at the references…"));
+            this.panel.message.show(say("Checking the references…"));
             this.panel.view.draw();
             const answer = await this.panel.server.answerTo("check", {unit: this.panel.state.sent(unit)});
             if (!answer.references) {

@@ -64,7 +64,7 @@
                 onchange: () => this.panel.set(control.name, select.value),
             });
             const {images, subject} = this.panel.unit;
-            const title = say("Save this unit's pictures, as its encoder sees them, under a name");
+            const title = say("Encode this unit's pictures and save the result (embeds) under a name");
             return [
                 select,
                 button(say("Save references as…"), () => this.panel.server.save(), {

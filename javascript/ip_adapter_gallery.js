@@ -19,7 +19,7 @@
             const panel = panels[tab] || panels.txt2img;
             const other = row && row.querySelector("button");
             if (!other || !panel || row.querySelector(".ipadapter-send")) continue;
-            const title = say("Use this picture as a reference of IP-Adapter");
+            const title = say("Send picture to IP-Adapter as a reference");
             const send = () => resultOf(tab) && panel.intake.send(resultOf(tab).src);
             row.append(
                 element(

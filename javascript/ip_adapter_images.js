@@ -42,7 +42,7 @@
     }
 
     /* Return what an address of this page shows as a file. */
-    async function fileAt(url, name = say("The picture")) {
+    async function fileAt(url, name = say("this file")) {
         const blob = await (await fetch(url)).blob();
         return new File([blob], name, {type: blob.type});
     }
@@ -56,7 +56,7 @@
     /* Return a choice of a picture's own crop. */
     function cropOf(picture, crops, ariaLabel, changed) {
         const select = choice(
-            [option("", say("unit's crop")), ...crops.map((crop) => option(crop))],
+            [option("", say("same as unit")), ...crops.map((crop) => option(crop))],
             picture.crop || "",
             {
                 ariaLabel,

@@ -16,8 +16,11 @@
                 try {
                     urls.push(await ipAdapter.urlOfFile(file));
                 } catch {
-                    const name = file.name || say("This");
-                    this.panel.message.show(say("{name} is not a picture that the browser can read.", {name}), true);
+                    const name = file.name || say("this file");
+                    this.panel.message.show(
+                        say("The browser cannot open {name} as a picture. Use a PNG, JPEG or WebP file.", {name}),
+                        true,
+                    );
                 }
             }
             return urls;
@@ -27,7 +30,11 @@
         space(pictures, more) {
             const {most} = this.panel.spec;
             const space = Math.max(0, most - pictures.length);
-            if (more > space) this.panel.message.show(say("A unit takes up to {n} pictures.", {n: most}), true);
+            if (more > space)
+                this.panel.message.show(
+                    say("The list holds up to {n} pictures. The others were not added.", {n: most}),
+                    true,
+                );
             return Math.min(space, more);
         }
 
@@ -73,7 +80,7 @@
             setAll(name);
             if (wrong) this.panel.message.show(text, wrong);
             else
-                this.panel.message.show(say("{name} was chosen for you.", {name}), false, {
+                this.panel.message.show(say("{name} was chosen automatically.", {name}), false, {
                     [say("Undo")]: () => setAll(""),
                 });
         }

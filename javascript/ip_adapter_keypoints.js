@@ -62,7 +62,7 @@
                         "p",
                         {className: "ipadapter-note"},
                         say(
-                            "Where the face is to be and how it turns. Drag over the picture to put it elsewhere: it becomes as high as the box.",
+                            "Shows where the face goes and how it is turned. Drag a box to place the face there, as tall as the box.",
                         ),
                     ),
                     element("div", {className: "ipadapter-row"}, ...this.drawPhoto()),
@@ -78,7 +78,7 @@
             const {images} = this.panel.unit;
             const {photo, other} = this.state;
             const options = images.map((_, index) => option(String(index), say("Reference {n}", {n: index + 1})));
-            if (other) options.push(option(OTHER, say("Another photo")));
+            if (other) options.push(option(OTHER, say("Other photo")));
             if (options.length === 0) options.push(option("0", say("No photo yet")));
             const set = (value) => {
                 this.state.photo = value;
@@ -91,10 +91,10 @@
             const file = element("input", {
                 type: "file",
                 accept: "image/*",
-                ariaLabel: say("Another photo"),
+                ariaLabel: say("Choose photo"),
                 onchange: () => this.take([...file.files]),
             });
-            const add = element("label", {className: "ipadapter-button ipadapter-file"}, say("Another photo…"), file);
+            const add = element("label", {className: "ipadapter-button ipadapter-file"}, say("Choose photo…"), file);
             return photo === OTHER ? [select, this.drawFace(), add] : [select, add];
         }
 
@@ -107,7 +107,7 @@
                 faces.map((face) => option(face)),
                 this.state.face,
                 {
-                    ariaLabel: say("Face of the other photo"),
+                    ariaLabel: say("Face in the other photo"),
                     onchange: () => (this.state.face = faces.find((face) => String(face) === select.value)),
                 },
             );
@@ -156,7 +156,7 @@
                     max: most,
                     step: "any",
                     ariaLabel: text,
-                    placeholder: say("as is"),
+                    placeholder: say("as in photo"),
                     value: place ? Math.round(place[index] * 1000) / 10 : "",
                     onchange: () => {
                         if (!input.validity.valid || input.value === "") return;
@@ -166,10 +166,10 @@
                 return element("label", {}, text, input);
             };
             return [
-                number(say("Across (%)"), 0, 100),
-                number(say("Down (%)"), 1, 100),
+                number(say("X (%)"), 0, 100),
+                number(say("Y (%)"), 1, 100),
                 number(say("Height (%)"), 2, 200),
-                button(say("As in the photo"), () => this.put(null), {disabled: !place}),
+                button(say("Reset position"), () => this.put(null), {disabled: !place}),
             ];
         }
 
@@ -189,7 +189,7 @@
             const question = this.question();
             const of = JSON.stringify(question);
             if (state.drawn && state.drawn.of === of) return state.drawn.url;
-            this.panel.message.show(say("Looking for the face…"));
+            this.panel.message.show(say("Detecting the face…"));
             const {image, message} = await this.panel.server.answerTo("keypoints", question);
             this.panel.message.show(message || "", true);
             if (image) state.drawn = {of, url: image};
@@ -206,9 +206,9 @@
             const url = await this.picture();
             if (!url) return;
             const number = await ipAdapter.sendToControlNet(this.panel.tab, url, NAME);
-            const full = say("Every unit of ControlNet has a picture. Remove one, and send again.");
+            const full = say("All ControlNet units already have a picture. Remove one and send again.");
             const sent = say(
-                "ControlNet Unit {n} has the picture and is enabled. Choose InstantID's ControlNet there, and no preprocessor.",
+                "The picture is in ControlNet Unit {n}, which is now enabled. Choose InstantID's ControlNet model there, without a preprocessor.",
                 {n: number},
             );
             this.panel.message.show(number < 0 ? full : sent, number < 0);

@@ -39,9 +39,9 @@
     }
 
     function drawTable(rows) {
-        const titles = [say("Picture"), say("Unit"), say("Likeness"), say("What may help")];
+        const titles = [say("Picture"), say("Unit"), say("Likeness"), say("Suggestions")];
         const meaning = say(
-            "Likeness of each face to the references of IP-Adapter units, the largest face first. 1 is the same picture; low values are marked.",
+            "How closely each face matches the references of its IP-Adapter unit, largest face first. 1 means the same picture; low values are highlighted.",
         );
         return element(
             "table",

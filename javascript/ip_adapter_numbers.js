@@ -25,7 +25,7 @@
         };
         const leave = () => {
             if (read() === undefined && (field.value !== "" || field.validity.badInput)) {
-                report(say("{what} takes numbers from {min} to {max}.", {what: ariaLabel, min, max}));
+                report(say("{what} must be a number from {min} to {max}.", {what: ariaLabel, min, max}));
                 isReported = true;
             }
             field.value = value() ?? "";
@@ -46,7 +46,7 @@
             min: -5,
             max: 5,
             step: 0.05,
-            title: say("Weight of this picture among the others"),
+            title: say("Weight of this picture relative to the others"),
             ariaLabel,
             report,
             value: () => picture.weight ?? 1,

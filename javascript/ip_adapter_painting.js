@@ -26,7 +26,7 @@
             this.dialog = new ipAdapter.Dialog(
                 title,
                 say("Use"),
-                say("What is bright counts, what is dark does not."),
+                say("Bright areas are used, dark areas are ignored."),
                 {
                     onkeydown: (event) => this.key(event),
                     ondrop: (event) => this.drop(event),
@@ -89,7 +89,7 @@
                 ariaLabel: say("Mask file"),
                 onchange: take,
             });
-            return element("label", {className: "ipadapter-button ipadapter-file"}, say("Take a file"), file);
+            return element("label", {className: "ipadapter-button ipadapter-file"}, say("Load from file…"), file);
         }
 
         show(event) {
@@ -179,7 +179,11 @@
                 const taken = shadeOfMask(await loaded(url), width, height);
                 this.change(() => this.shade.put(taken));
             } catch {
-                this.dialog.show(say("{name} is not a picture that the browser can read.", {name: file.name}));
+                this.dialog.show(
+                    say("The browser cannot open {name} as a picture. Use a PNG, JPEG or WebP file.", {
+                        name: file.name,
+                    }),
+                );
             } finally {
                 URL.revokeObjectURL(url);
             }

@@ -100,7 +100,7 @@
                 const kind = [blocks[index], inverted && "inverted", composition && "composition"]
                     .filter(Boolean)
                     .join(" ");
-                const away = inverted ? `, ${say("moves away")}` : "";
+                const away = inverted ? `, ${say("pushes away")}` : "";
                 const title = drawing(
                     "title",
                     {},

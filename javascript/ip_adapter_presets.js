@@ -22,7 +22,7 @@
                 {className: "ipadapter-presets"},
                 element(
                     "div",
-                    {className: "ipadapter-chips", role: "group", ariaLabel: say("What the references are for")},
+                    {className: "ipadapter-chips", role: "group", ariaLabel: say("Purpose of the references")},
                     ...this.chips,
                 ),
                 element(
@@ -62,22 +62,22 @@
             const {state, unit: before} = this.panel;
             const unit = this.with(values);
             if (!state.isChosen(before) && unit.model === before.model) state.suggest(unit, model || before.model);
-            this.panel.replace(unit, say("These settings are set."));
+            this.panel.replace(unit, say("Settings applied."));
         }
 
         drawOwn() {
             const {presets} = this.panel.files;
             const names = Object.keys(presets).sort();
             const current = names.find((name) => this.isIn(presets[name])) || "";
-            const options = [option("", say("Own presets")), ...names.map((name) => option(name, name))];
+            const options = [option("", say("My presets")), ...names.map((name) => option(name, name))];
             const select = choice(options, current, {
-                ariaLabel: say("Own presets"),
+                ariaLabel: say("My presets"),
                 onchange: () => select.value && this.take(presets[select.value]),
             });
             return [
                 ...(names.length ? [select] : []),
                 button(say("Save as preset…"), () => this.save(), {
-                    title: say("Keep these settings and the adapter under a name, without the pictures"),
+                    title: say("Save these settings and the adapter under a name, without the pictures"),
                 }),
                 ...(current ? [button(say("Delete preset"), () => this.delete(current))] : []),
             ];
@@ -102,7 +102,7 @@
         }
 
         save() {
-            const name = (prompt(say("Name of the preset")) || "").trim();
+            const name = (prompt(say("Preset name")) || "").trim();
             if (!name) return;
             const overwrite = name in this.panel.files.presets;
             if (overwrite && !confirm(say("Replace the preset {name}?", {name}))) return;
@@ -139,14 +139,14 @@
                 ariaLabel: say("Copy from another unit"),
                 onchange: () => {
                     const chosen = others.find(({key}) => key === select.value);
-                    if (chosen) this.panel.replace(structuredClone(chosen.unit), say("The unit is copied."));
+                    if (chosen) this.panel.replace(structuredClone(chosen.unit), say("Unit copied."));
                 },
             });
             return [select];
         }
 
         reset() {
-            this.panel.replace(this.panel.state.emptyUnit(), say("The unit is empty again."));
+            this.panel.replace(this.panel.state.emptyUnit(), say("Unit reset."));
         }
     };
 })();

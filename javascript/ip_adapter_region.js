@@ -14,7 +14,7 @@
                 input.value = "";
             },
         });
-        return element("label", {className: "ipadapter-button ipadapter-file"}, say("Take a file"), input);
+        return element("label", {className: "ipadapter-button ipadapter-file"}, say("Load from file…"), input);
     }
 
     function drawMask(panel, mask, label, set, edit) {

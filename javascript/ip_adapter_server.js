@@ -26,13 +26,13 @@
         /* Say which files of a deleted subject's folder stay. */
         stays(files) {
             if (files.length === 0) return "";
-            return ` ${say("These files in its folder are not part of it and stay: {files}.", {files: files.join(", ")})}`;
+            return ` ${say("Other files in its folder were kept: {files}.", {files: files.join(", ")})}`;
         }
 
         /* Ask for what takes long, and show how far it is, with a button that ends it. */
         work(what, more) {
             const {panel} = this;
-            panel.message.show(say("One moment…"));
+            panel.message.show(say("Working…"));
             const task = ipAdapter.newTask();
             const work = this.ask(what, {...more, task});
             const stop = () => gradioApp().querySelector(`#${panel.tab}_interrupt`).click();
@@ -52,7 +52,7 @@
 
         /* Save the open unit's references under a name. */
         save() {
-            const name = (prompt(say("Name to save as")) || "").trim();
+            const name = (prompt(say("Name of the saved reference")) || "").trim();
             if (!name) return;
             const file = `${name}.safetensors`.toLowerCase();
             const overwrite = this.panel.files.saved.some((saved) => saved.name.toLowerCase() === file);

@@ -56,7 +56,9 @@
                     role: "group",
                     draggable: true,
                     ariaLabel: this.texts.one(number),
-                    title: say("Drag to order. With the keyboard: Alt and arrows order, Delete removes."),
+                    title: say(
+                        "Drag to reorder. On the keyboard, Alt with an arrow key moves the picture, and Delete removes it.",
+                    ),
                     ondragstart: (event) => this.drag(event, index),
                     ondragend: () => (dragged = null),
                     onkeydown: (event) => event.target === card && this.key(event, index),
@@ -108,8 +110,8 @@
             return [
                 ...(region ? [sign("◨", region(number), () => this.editRegion(index))] : []),
                 sign("✂", part(number), () => this.editPart(index)),
-                ...move(-1, "‹", say("Move {what} to the front", {what: this.texts.one(number)})),
-                ...move(1, "›", say("Move {what} to the back", {what: this.texts.one(number)})),
+                ...move(-1, "‹", say("Move {what} left", {what: this.texts.one(number)})),
+                ...move(1, "›", say("Move {what} right", {what: this.texts.one(number)})),
             ];
         }
 

@@ -11,7 +11,7 @@
             crop: (n) => say("Crop of reference {n}", {n}),
             remove: (n) => say("Remove reference {n}", {n}),
             region: (n) => say("Region of reference {n}", {n}),
-            part: (n) => say("Part of reference {n} that counts", {n}),
+            part: (n) => say("Part of reference {n} to use", {n}),
         },
         negative_images: {
             all: () => say("Negative reference pictures"),
@@ -19,7 +19,7 @@
             weight: (n) => say("Weight of negative reference {n}", {n}),
             crop: (n) => say("Crop of negative reference {n}", {n}),
             remove: (n) => say("Remove negative reference {n}", {n}),
-            part: (n) => say("Part of negative reference {n} that counts", {n}),
+            part: (n) => say("Part of negative reference {n} to use", {n}),
         },
         composition_images: {
             all: () => say("Composition reference pictures"),
@@ -28,7 +28,7 @@
             crop: (n) => say("Crop of composition reference {n}", {n}),
             remove: (n) => say("Remove composition reference {n}", {n}),
             region: (n) => say("Region of composition reference {n}", {n}),
-            part: (n) => say("Part of composition reference {n} that counts", {n}),
+            part: (n) => say("Part of composition reference {n} to use", {n}),
         },
     };
 })();

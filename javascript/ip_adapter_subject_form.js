@@ -11,10 +11,10 @@
                 type: "text",
                 required: true,
                 value: name,
-                ariaLabel: say("Name of the subject"),
+                ariaLabel: say("Subject name"),
                 oninput: () => this.nameIt(),
             });
-            this.notes = element("textarea", {rows: 2, value: notes, ariaLabel: say("Notes on the subject")});
+            this.notes = element("textarea", {rows: 2, value: notes, ariaLabel: say("Subject notes")});
             this.list = element("div", {className: "ipadapter-rows"});
         }
 
@@ -53,7 +53,7 @@
             this.dialog.hint.classList.toggle("wrong", !folder);
             this.dialog.show(
                 folder
-                    ? say("The folder {name} is there already. Its pictures ({n}) become part of the subject.", {
+                    ? say("A folder named {name} already exists. Its pictures ({n}) will be added to the subject.", {
                           name: folder.name,
                           n: folder.pictures,
                       })
@@ -67,7 +67,7 @@
                 type: "file",
                 accept: "image/*",
                 multiple: true,
-                ariaLabel: say("More pictures"),
+                ariaLabel: say("Add pictures"),
                 onchange: () => this.add([...input.files]),
             });
             const add = element("label", {className: "ipadapter-add"}, say("Drop, paste or choose pictures"), input);
@@ -80,7 +80,7 @@
                 type: "text",
                 value: picture.note || "",
                 placeholder: say("Note"),
-                ariaLabel: say("Note on picture {n}", {n}),
+                ariaLabel: say("Note for picture {n}", {n}),
                 oninput: () => (picture.note = note.value),
             });
             return element(

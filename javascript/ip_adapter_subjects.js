@@ -69,13 +69,13 @@
             const file = element("input", {
                 type: "file",
                 accept: ".zip,application/zip",
-                ariaLabel: say("Zip of a subject"),
+                ariaLabel: say("Subject zip file"),
                 onchange: () => this.import(file.files[0]),
             });
             const acts = [
-                button(say("Edit…"), () => this.change(), {title: say("Name, notes, weights and crops")}),
-                button(say("Take its pictures"), () => this.take(), {
-                    title: say("Put its pictures in the place of its name"),
+                button(say("Edit…"), () => this.change(), {title: say("Change name, notes, weights and crops")}),
+                button(say("Load its pictures"), () => this.take(), {
+                    title: say("Replace the subject in this unit with its pictures, to edit them"),
                 }),
                 button(say("Export as zip"), () => this.export()),
                 button(say("Delete subject"), () => this.delete()),
@@ -85,8 +85,8 @@
                     "div",
                     {className: "ipadapter-row"},
                     ...(this.chosen ? acts : []),
-                    button(say("Keep references as subject…"), () => this.keep(), {disabled: unit.images.length === 0}),
-                    element("label", {className: "ipadapter-button ipadapter-file"}, say("Import a zip"), file),
+                    button(say("Save references as subject…"), () => this.keep(), {disabled: unit.images.length === 0}),
+                    element("label", {className: "ipadapter-button ipadapter-file"}, say("Import zip"), file),
                 ),
             ];
         }
@@ -99,9 +99,9 @@
                     {className: "ipadapter-note"},
                     say("The folder {name} is not a subject yet. Pictures in it: {n}.", {name, n: pictures}),
                     " ",
-                    button(say("Make it a subject"), () => this.adopt(name), {
-                        ariaLabel: say("Make it a subject: {name}", {name}),
-                        title: say("Its pictures stay as they are; a record is written beside them"),
+                    button(say("Convert to subject"), () => this.adopt(name), {
+                        ariaLabel: say("Convert {name} to a subject", {name}),
+                        title: say("Keep the pictures where they are and write a record next to them"),
                     }),
                 ),
             );
@@ -118,7 +118,7 @@
 
         /* Requests that change subjects return the new list of all subjects. */
         ask(what, more) {
-            this.panel.message.show(say("One moment…"));
+            this.panel.message.show(say("Working…"));
             return this.panel.server.ask(what, more);
         }
 
@@ -142,17 +142,20 @@
             const {panel} = this;
             const {unit} = panel;
             const pictures = unit.images.map(({mask, ...picture}) => picture);
-            const name = await this.edit(say("Keep references as subject"), {name: "", notes: "", pictures});
+            const name = await this.edit(say("Save references as subject"), {name: "", notes: "", pictures});
             if (!name || unit !== panel.unit) return;
             const use = () =>
-                panel.replace({...unit, subject: name, images: []}, say("The subject stands for the pictures."));
-            panel.message.show(panel.message.text, false, {[say("Use it instead")]: use});
+                panel.replace(
+                    {...unit, subject: name, images: []},
+                    say("The pictures were replaced with the subject."),
+                );
+            panel.message.show(panel.message.text, false, {[say("Use the subject instead")]: use});
         }
 
         /* Let the user edit the chosen subject; saved under another name, it becomes a copy. */
         async change() {
             const subject = await this.panel.server.answerTo("read subject", {name: this.chosen.name});
-            if (subject.pictures) await this.edit(say("Edit the subject"), subject);
+            if (subject.pictures) await this.edit(say("Edit subject"), subject);
             else this.refuse(subject);
         }
 
@@ -162,7 +165,7 @@
 
         delete() {
             const {name} = this.chosen;
-            if (!confirm(say("Delete the subject {name} with its pictures?", {name}))) return;
+            if (!confirm(say("Delete the subject {name} and its pictures?", {name}))) return;
             this.panel.unit.subject = "";
             this.ask("delete subject", {name});
         }
@@ -172,7 +175,10 @@
             const {pictures, message} = await this.panel.server.answerTo("read subject", {name: this.chosen.name});
             if (!pictures) return this.refuse({message});
             const images = pictures.map(({note, ...picture}) => picture);
-            this.panel.replace({...this.panel.unit, subject: "", images}, say("These are the subject's pictures."));
+            this.panel.replace(
+                {...this.panel.unit, subject: "", images},
+                say("The subject was replaced with its pictures."),
+            );
         }
 
         async export() {

@@ -20,9 +20,9 @@ def test_texts_of_every_kind_are_found() -> None:
         "style transfer",  # a choice
         "Layers and steps",  # a fold
         "Number of units",  # a setting
-        "(info: one line per generation, with what its units cost)",  # an explanation, as the web UI puts it
+        "(info adds one line per generation, with the time and memory its units took)",  # as the web UI shows it
         "Choose an adapter",  # the browser's
-        "It has low contrast: use a picture with better light.",  # the server's
+        "It has low contrast: use a picture with better lighting.",  # the server's
         "Saved as {name}.",
     ):
         assert text in found

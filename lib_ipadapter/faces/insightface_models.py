@@ -48,7 +48,7 @@ PACKS = {
 NEEDED = ("insightface", "onnx", "onnxruntime")
 """Packages that most web UIs lack; install.py can install them."""
 
-INSTALL_SETTING = "Install what FaceID adapters need"
+INSTALL_SETTING = "Install packages for FaceID adapters"
 """Label of the setting that allows install.py to do so."""
 
 Point = tuple[float, float]

@@ -47,7 +47,7 @@ THRESHOLDS = (
         "sharpness",
         0.35,
         1,
-        "It is blurry at the size that the model sees: use a sharper or larger picture.",
+        "It looks blurry at the size that the model sees: use a sharper or larger picture.",
         "All pictures at 224 pixels and all faces at 112 score 0.44 or more. Blurred by 1 % of the side (faces: 2 %), "
         "or upscaled from 48 pixels (faces: 24), they score 0.31 or less.",
     ),
@@ -55,21 +55,21 @@ THRESHOLDS = (
         "contrast",
         0.1,
         0.5,
-        "It has low contrast: use a picture with better light.",
+        "It has low contrast: use a picture with better lighting.",
         "The pictures score 0.12 to 0.34; with their contrast reduced to 30 %, 0.04 to 0.10.",
     ),
     Threshold(
         "compression",
         40,
         100,
-        "It is a JPEG of quality {:.0f} with visible blocks: use a less compressed picture.",
+        "It is a JPEG of quality {:.0f} with visible artefacts: use a less compressed picture.",
         "At quality 40, blocks show in all pictures: their blockiness rises from 1.0 to 1.4 to 1.4 to 2.2.",
     ),
     Threshold(
         "blockiness",
         0,
         1.7,
-        "It shows blocks from strong compression: use a less compressed picture.",
+        "It has visible compression artefacts: use a less compressed picture.",
         "The pictures score 1.0 to 1.4. Saved as JPEG, one is above 1.7 at quality 50, half of them at quality 30, and "
         "all at quality 10, with 2.0 to 5.3.",
     ),

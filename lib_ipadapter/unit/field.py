@@ -14,8 +14,8 @@ NEGATIVE, COMPOSITION = "Negative references", "Composition references"
 GROUPS: Mapping[str, str] = {
     FRONT: "",
     LAYERS: "",
-    FACE: "Get a person's consent before you make pictures with their likeness. insightface's face models are licensed "
-    "for non-commercial research only.",
+    FACE: "Get a person's consent before you generate pictures with their likeness. insightface's face models are "
+    "licensed for non-commercial research only.",
     REFERENCES: "",
     REGION: "",
     NEGATIVE: "",

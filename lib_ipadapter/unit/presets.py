@@ -39,28 +39,31 @@ FACES = ("faceid-plus", "faceid", "portrait", "full-face")
 
 INTENTS: Mapping[str, Intent] = {
     "Subject": Intent(
-        "The subject of the references, in a scene that the prompt describes.",
+        "Puts the subject of the references into the scene that the prompt describes.",
         {"weight": 0.7},
         ("plus", "base", "full-face"),
         ("general", "face"),
     ),
     "Face": Intent(
-        "A person's likeness; the prompt describes the rest.", {"weight": 0.8}, (*FACES, "plus"), ("likeness", "face")
+        "Keeps a person's likeness; the prompt describes the rest.",
+        {"weight": 0.8},
+        (*FACES, "plus"),
+        ("likeness", "face"),
     ),
     "Style": Intent(
-        "Colours, light and technique of the references, not what they show.",
+        "Takes colours, light and technique from the references, not their content.",
         {"weight_type": "style transfer", "crop": "pad"},
         ("plus", "base"),
         ("style", "general"),
     ),
     "Composition": Intent(
-        "Where things are in the reference, not how they look.",
+        "Takes the layout of the reference, not its look.",
         {"weight_type": "composition", "crop": "squash"},
         ("plus", "base"),
         ("composition", "general"),
     ),
     "Style and composition": Intent(
-        "Both of them, while the prompt describes the content.",
+        "Takes both style and layout; the prompt describes the content.",
         {"weight_type": "style and composition", "crop": "squash"},
         ("plus", "base"),
     ),

@@ -46,7 +46,7 @@ class Unit:
         AdapterName(),
         "",
         "Adapter",
-        "Name of the adapter's file, with or without folder and extension.",
+        "File name of the adapter, with or without folder and extension.",
         infotext=False,  # the name of the file that was found is written instead
         plot_cost=0.4,
         preset=False,  # saved next to the settings, and only if an adapter is chosen
@@ -58,7 +58,7 @@ class Unit:
         Pictures(),
         (),
         "Negative references",
-        "Pictures that the result should not resemble: image prompts for the negative prompt.",
+        "Pictures the result should not resemble: the image counterpart of the negative prompt.",
         group=NEGATIVE,
         preset=False,
     )
@@ -66,7 +66,7 @@ class Unit:
         Pictures(),
         (),
         "Composition references",
-        "Pictures for the composition layers, used instead of the references.",
+        "Pictures for the composition layers, instead of the references.",
         group=COMPOSITION,
         preset=False,
     )
@@ -74,7 +74,7 @@ class Unit:
         SubjectName(),
         "",
         "Subject",
-        "Name of a saved set of pictures that are added to the references.",
+        "Name of a saved set of pictures to add to the references.",
         group=REFERENCES,
         preset=False,
     )
@@ -82,7 +82,7 @@ class Unit:
         SavedName(),
         "",
         "Saved reference",
-        "Name of saved image features (embeds) that are used instead of pictures.",
+        "Name of saved image features (embeds) to use instead of pictures.",
         group=REFERENCES,
         preset=False,
     )
@@ -90,7 +90,7 @@ class Unit:
         Number(-5, 5),
         1.0,
         "Weight",
-        "1 is the strength used in training; 0 is off; negative values push away from the reference.",
+        "1 is the strength used in training, 0 is off. Negative values push the result away from the references.",
         group=FRONT,
         slider=(-1, 2),
         always=True,
@@ -99,7 +99,7 @@ class Unit:
         OptionalNumber(-5, 5),
         None,
         "Hires weight",
-        "Weight in the second pass of hires fix, if it should differ.",
+        "Weight in the second pass of hires fix, if different.",
         group=LAYERS,
         late=True,
     )
@@ -118,7 +118,7 @@ class Unit:
         Number(-5, 5),
         1.0,
         "Style boost",
-        "Style transfer precise: how strongly the layout is pushed away from the reference.",
+        "How strongly style transfer precise pushes the layout away from the reference.",
         group=LAYERS,
         when={"weight_type": types_that_use("style_boost")},
     )
@@ -126,7 +126,7 @@ class Unit:
         Number(-5, 5),
         0.0,
         "Composition boost",
-        "Composition precise: how strongly the style is pushed away from the reference.",
+        "How strongly composition precise pushes the style away from the reference.",
         group=LAYERS,
         when={"weight_type": types_that_use("composition_boost")},
     )
@@ -134,33 +134,35 @@ class Unit:
         LayerPoints(0, 15),
         "",
         "Layers",
-        "Weights of single layers, such as 6:1, 3:0.5, multiplied by the weight; all other layers are off.",
+        "Weights of individual layers, such as 6:1, 3:0.5, multiplied by the weight. Layers not listed are off.",
         group=LAYERS,
     )
     curve: str = declared(
         Points(0, 1, tuple(CURVES)),
         "",
         "Curve",
-        "Weight from start (0) to end (1): linear in, linear out, cosine in, cosine out, or points such as 0:1, 0.6:0.",
+        "Change from start (0) to end (1): linear in, linear out, cosine in, cosine out, or points such as 0:1, 0.6:0.",
         group=LAYERS,
     )
     scaling: str = declared(
         Choice(tuple(SCALED)),
         "V only",
         "Scaling",
-        "What the weight multiplies: only values (V), or also keys (K).",
+        "What the weight multiplies: only the values (V), or the keys (K) too.",
         group=LAYERS,
     )
     combine: str = declared(
         Choice(COMBINES), "concat", "Combine", "How several references are combined.", group=REFERENCES
     )
-    start: float = declared(Number(0, 1), 0.0, "Start", "Fraction of the steps at which the unit starts.", group=FRONT)
-    end: float = declared(Number(0, 1), 1.0, "End", "Fraction of the steps at which the unit stops.", group=FRONT)
+    start: float = declared(
+        Number(0, 1), 0.0, "Start", "When the unit starts, as a fraction of the steps.", group=FRONT
+    )
+    end: float = declared(Number(0, 1), 1.0, "End", "When the unit stops, as a fraction of the steps.", group=FRONT)
     mask: str | None = declared(
         Mask(),
         None,
         "Region",
-        "Attention mask: the unit has full effect where it is white, partial effect where grey, and none where black.",
+        "Attention mask: the unit applies fully where it is white, partly where it is grey, and not where it is black.",
         group=REGION,
         axis=False,
         preset=False,
@@ -169,44 +171,44 @@ class Unit:
         Region(),
         "",
         "Place",
-        "Region as text, such as left half; left to right gives each reference, or each face, its own region.",
+        "Region as text, such as left half, or left to right to give each reference or face its own region.",
         group=REGION,
         preset=False,
     )
-    crop: str = declared(CROP, "center", "Crop", "How a reference is made square for the encoder.", group=FRONT)
+    crop: str = declared(CROP, "center", "Crop", "How each reference is made square for the encoder.", group=FRONT)
     tiles: bool = declared(
         Flag(),
         False,
         "Tiles",
-        "Encode each reference in square tiles, each for its own part of the picture.",
+        "Encode each reference in square tiles that each apply to their own part of the picture.",
         group=REFERENCES,
     )
     enhance: int = declared(
         Whole(1, 16),
         1,
         "Enhance",
-        "Extra squares along each side of a reference that are encoded for more detail; 1 encodes only the whole.",
+        "Squares along each side of a reference, encoded along with the whole for more detail; 1 is the whole alone.",
         group=REFERENCES,
     )
     enhance_ratio: float = declared(
         Number(0, 1),
         0.5,
         "Enhance ratio",
-        "Share of the whole picture when it is mixed with its squares.",
+        "Share of the whole picture when it is mixed with the squares.",
         group=REFERENCES,
     )
     unfold: bool = declared(
         Flag(),
         False,
         "One each",
-        "The first reference for the first picture of a batch, the second for the second, and so on (unfold batch).",
+        "Use the first reference for the first picture of a batch, the second for the second, etc. (unfold batch).",
         group=REFERENCES,
     )
     noise: float = declared(
         Number(0, 1),
         0.0,
         "Noise",
-        "Strength of the noise pictures that are used as negative references.",
+        "Strength of the noise pictures used as negative references.",
         group=NEGATIVE,
         late=True,
         when={"noise_type": tuple(NOISES)},
@@ -222,7 +224,7 @@ class Unit:
         Face(),
         "largest",
         "Face",
-        "Which face of a reference to use: by position, by number from 0 in order of size, or all.",
+        "Which face in a reference to use: by position, by number (0 is the largest), or all.",
         group=FACE,
         by_family=True,
     )
@@ -236,18 +238,29 @@ class Unit:
         by_family=True,
     )
     lora_weight: float = declared(
-        Number(-5, 5), 1.0, "LoRA weight", "Weight of FaceID's LoRA; 0: off.", group=FACE, slider=(0, 2), by_family=True
+        Number(-5, 5),
+        1.0,
+        "LoRA weight",
+        "Weight of FaceID's LoRA; 0 is off.",
+        group=FACE,
+        slider=(0, 2),
+        by_family=True,
     )
     variant: str = declared(
         Choice(VARIANTS),
         "auto",
         "Variant",
-        "Kind of adapter, where several kinds have identical tensors; auto decides by file name or hash.",
+        "Which variant the adapter is, where its tensors do not show it; auto decides by file name or hash.",
         group=FACE,
         by_family=True,
     )
     passes: str = declared(
-        Choice(tuple(PASSES)), "both", "Pass", "Passes in which the unit is active.", name="pass", group=LAYERS
+        Choice(tuple(PASSES)),
+        "both",
+        "Pass",
+        "Passes of hires fix in which the unit is active.",
+        name="pass",
+        group=LAYERS,
     )
     inner: str = declared(
         Choice(tuple(INNER)),
@@ -260,7 +273,7 @@ class Unit:
         Text(),
         "auto",
         "Image encoder",
-        "CLIP vision file; auto picks a matching one.",
+        "CLIP vision file; auto picks one that matches the adapter.",
         group=REFERENCES,
         plot_cost=0.5,
     )

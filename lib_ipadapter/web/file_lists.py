@@ -15,7 +15,7 @@ from ..weights.adapter_file import AdapterFile
 from ..weights.bases import BASES
 from .adapter_uses import uses_of
 
-DAMAGED, NOT_YET = "damaged", "not in this version yet"
+DAMAGED, NOT_YET = "damaged", "not supported yet"
 """Short reasons why an adapter cannot be used."""
 
 

@@ -147,7 +147,7 @@ REQUESTS: Sequence[Request] = (
     Request(listing(list_encoders), "GET encoders", summary="Image encoder files"),
     Request(listing(list_saved), "GET embeds", summary="Saved references"),
     Request(listing(panel_lists), panel="list"),
-    Request(of_session(rescan), "POST rescan", "rescan", "Look for files again", then=panel_lists),
+    Request(of_session(rescan), "POST rescan", "rescan", "Search for files again", then=panel_lists),
     Request(
         of_session(save_reference),
         route="POST embeds",

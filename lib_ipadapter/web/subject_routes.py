@@ -18,7 +18,7 @@ from ..pictures.image_file import ImageFile, data_url, read_image_file
 from ..unit.field_kinds import Flag, Text
 from ..unit.picture_fields import MAX_PICTURES, read_picture_text
 
-CHECKING = "looking at the pictures"
+CHECKING = "checking the pictures"
 """Text of the progress bar while a subject is saved."""
 
 

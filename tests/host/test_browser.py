@@ -144,7 +144,7 @@ def test_a_broken_file_is_named_and_skipped(page: Any) -> None:
     tick(page)
     broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
     page.set_input_files(f"{PANEL} .ipadapter-left input[type=file]", [broken])
-    page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('broken.png is not a picture')")
+    page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('cannot open broken.png as a picture')")
     assert page.locator(CARD).count() == 0
 
 
@@ -187,7 +187,7 @@ def test_presets_survive_in_the_web_ui(page: Any, webui: WebUI, model: str) -> N
     page.reload()
     page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
     tick(page)
-    page.select_option(f"{PANEL} select[aria-label='Own presets']", "of a test")
+    page.select_option(f"{PANEL} select[aria-label='My presets']", "of a test")
     assert page.input_value(f"{PANEL} [aria-label='Weight type']") == "composition"
     page.once("dialog", lambda dialog: dialog.accept())
     page.click(f"{PANEL} button:text-is('Delete preset')")

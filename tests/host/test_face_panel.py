@@ -61,7 +61,7 @@ def send(page: Any, tab: str) -> Any:
     page.wait_for_selector(f"{panel} .ipadapter-reference")
     page.select_option(f"{panel} select[aria-label=Adapter]", f"{ADAPTER}.safetensors")
     page.click(f"{panel} button:text-is('Send to ControlNet')")
-    page.wait_for_selector(f"{panel} .ipadapter-message:has-text('ControlNet Unit 0 has the picture')", timeout=60000)
+    page.wait_for_selector(f"{panel} .ipadapter-message:has-text('The picture is in ControlNet Unit 0')", timeout=60000)
     shown = page.wait_for_selector(f"#{tab}_controlnet .cnet-input-image-group img[src^=data]")
     assert page.is_checked(f"#{tab}_controlnet .cnet-unit-enabled input >> nth=0")
     return picture_of(shown.get_attribute("src"))

@@ -40,7 +40,7 @@ def draw_region(page: Any) -> None:
 
 
 def name_subject(page: Any) -> None:
-    page.click("button:text-is('Keep references as subject…')")
+    page.click("button:text-is('Save references as subject…')")
     page.wait_for_selector("dialog[open] img")
 
 

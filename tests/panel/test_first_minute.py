@@ -46,7 +46,7 @@ def test_a_picture_is_enough_to_start(page: Any, way: str) -> None:
         page.evaluate(PASTE, PNG)
     else:
         page.evaluate("(url) => ipAdapter.send('txt2img', url)", PNG)
-    page.wait_for_selector(f".ipadapter-message:has-text('{PLUS} was chosen for you.') button:text-is('Undo')")
+    page.wait_for_selector(f".ipadapter-message:has-text('{PLUS} was chosen automatically.') button:text-is('Undo')")
     assert page.is_checked(TICK)
     (unit,) = given(page)
     assert (unit["model"], len(unit["images"])) == (PLUS, 1)
@@ -65,7 +65,7 @@ def test_an_automatic_choice_that_was_undone_is_not_repeated(page: Any) -> None:
     drop(page, "one.png")
     page.click(".ipadapter-message button:text-is('Undo')")
     assert given(page)[0]["model"] == ""
-    assert page.inner_text(NOTE) == "Choose an adapter: without one, the references cannot be used."
+    assert page.inner_text(NOTE) == "Choose an adapter to use the references."
     drop(page, "two.png")
     assert given(page)[0]["model"] == ""
 
@@ -73,10 +73,10 @@ def test_an_automatic_choice_that_was_undone_is_not_repeated(page: Any) -> None:
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        ((), "No adapter for SD1.x was found. Put one into models/ipadapter and press ↻."),
+        ((), "No adapter for SD1.x was found. Put one in models/ipadapter and press ↻."),
         (
             ("ip-adapter_sdxl.safetensors",),
-            "No adapter for SD1.x was found. Put one into models/ipadapter and press ↻.",
+            "No adapter for SD1.x was found. Put one in models/ipadapter and press ↻.",
         ),
         (("ip-adapter-faceid-portrait_sd15.bin",), "needs insightface, which is not installed."),
     ],

@@ -63,7 +63,7 @@ def test_adapters_are_grouped_by_family_with_misfits_last(page: Any) -> None:
     tick(page)
     groups = page.locator("select[aria-label=Adapter] optgroup")
     names = [group.get_attribute("label") for group in groups.all()]
-    assert names == ["Base", "FaceID Plus v2", "FaceID Portrait", "InstantID", "Plus", "Do not fit"]
+    assert names == ["Base", "FaceID Plus v2", "FaceID Portrait", "InstantID", "Plus", "Not compatible"]
     assert groups.last.locator("option").count() == 1
 
 
@@ -114,13 +114,13 @@ def test_own_presets_are_saved_applied_and_deleted(page: Any) -> None:
     page.wait_for_selector('text=Saved as soft, "very".')
     page.click(".ipadapter-tab:has-text('Unit 2')")
     drop(page, "two.png")
-    page.select_option("select[aria-label='Own presets']", 'soft, "very"')
+    page.select_option("select[aria-label='My presets']", 'soft, "very"')
     second = given(page)[1]
     assert (second["model"], second["weight"], len(second["images"])) == (PLUS, 0.35, 1)
     page.once("dialog", lambda dialog: dialog.accept())
     page.click("button:text-is('Delete preset')")
     page.wait_for_selector("text=Deleted soft")
-    assert page.locator("select[aria-label='Own presets']").count() == 0
+    assert page.locator("select[aria-label='My presets']").count() == 0
 
 
 def test_a_unit_can_be_copied_and_reset(page: Any) -> None:
@@ -208,7 +208,7 @@ def test_long_work_shows_its_progress_like_the_web_ui_and_can_be_stopped(page: A
 
     def progress(route: Any) -> None:
         asked.append(route.request.post_data_json["id_task"])
-        route.fulfill(json={"active": True, "textinfo": f"IP-Adapter: looking at the pictures, {len(asked)} of 9"})
+        route.fulfill(json={"active": True, "textinfo": f"IP-Adapter: checking the pictures, {len(asked)} of 9"})
 
     page.route("**/internal/progress", progress)
     page.evaluate(
@@ -219,12 +219,12 @@ def test_long_work_shows_its_progress_like_the_web_ui_and_can_be_stopped(page: A
     choose(page, PLUS)
     drop(page, "a.png")
     unfold(page, "References")
-    page.click("button:text-is('Keep references as subject…')")
-    page.fill("dialog [aria-label='Name of the subject']", "slow")
+    page.click("button:text-is('Save references as subject…')")
+    page.fill("dialog [aria-label='Subject name']", "slow")
     page.click("dialog button:text-is('Save')")
-    page.click(".ipadapter-message:has-text('looking at the pictures, 1 of 9') button:text-is('Stop')")
+    page.click(".ipadapter-message:has-text('checking the pictures, 1 of 9') button:text-is('Stop')")
     assert page.get_attribute("#txt2img_interrupt", "data-stopped") == "yes"
-    page.wait_for_selector("text=looking at the pictures, 2 of 9")
+    page.wait_for_selector("text=checking the pictures, 2 of 9")
     page.wait_for_selector(".ipadapter-message:has-text('Saved as slow.')")
     assert len(set(asked)) == 1
     assert asked[0].startswith("task(ipadapter-")
@@ -307,7 +307,7 @@ def test_every_text_of_the_panel_can_be_translated(page: Any) -> None:
     page.wait_for_selector("dialog[open]")
     assert untranslated(page) == set()
     page.click("dialog button:text-is('«Cancel»')")
-    page.click("button:text-is('«Keep references as subject…»')")
+    page.click("button:text-is('«Save references as subject…»')")
     page.wait_for_selector("dialog[open]")
     assert untranslated(page) == set()
 
@@ -334,14 +334,14 @@ def test_subjects_are_chosen_created_exported_and_imported(page: Any, tmp_path: 
     assert download.value.url.startswith("blob:"), "browsers limit the length of a data: address"
     download.value.save_as(tmp_path / "berta.zip")
     assert (tmp_path / "berta.zip").read_bytes() == b"a zip"
-    page.set_input_files("[aria-label='Zip of a subject']", tmp_path / "berta.zip")
+    page.set_input_files("[aria-label='Subject zip file']", tmp_path / "berta.zip")
     page.wait_for_selector("text=Imported as Clara.")
-    page.click("button:text-is('Take its pictures')")
+    page.click("button:text-is('Load its pictures')")
     page.wait_for_selector(".ipadapter-left .ipadapter-reference")
     unit = given(page)[0]
     assert (unit["subject"], [set(image) for image in unit["images"]]) == ("", [{"image", "weight"}])
-    page.click("button:text-is('Keep references as subject…')")
-    page.fill("dialog [aria-label='Name of the subject']", "Dora")
+    page.click("button:text-is('Save references as subject…')")
+    page.fill("dialog [aria-label='Subject name']", "Dora")
     page.click("dialog button:text-is('Save')")
     page.wait_for_selector("text=Saved as Dora.")
     page.select_option("select[aria-label=Subject]", "Dora")
@@ -363,15 +363,15 @@ def test_references_become_a_subject_that_replaces_them(page: Any) -> None:
     drop_colours(page, "red", "green")
     page.select_option("[aria-label='Crop of reference 2']", "pad")
     unfold(page, "References")
-    page.click("button:text-is('Keep references as subject…')")
+    page.click("button:text-is('Save references as subject…')")
     page.click("dialog button:text-is('Save')")
     assert page.locator("dialog[open]").count() == 1, "it needs a name"
-    page.fill("dialog [aria-label='Name of the subject']", "Emil")
-    page.fill("dialog [aria-label='Notes on the subject']", "a fox, two views")
-    page.fill("dialog [aria-label='Note on picture 1']", "from the left")
+    page.fill("dialog [aria-label='Subject name']", "Emil")
+    page.fill("dialog [aria-label='Subject notes']", "a fox, two views")
+    page.fill("dialog [aria-label='Note for picture 1']", "from the left")
     page.fill("dialog [aria-label='Weight of picture 1']", "0.5")
     page.click("dialog button:text-is('Save')")
-    page.click(".ipadapter-message:has-text('Saved as Emil.') button:text-is('Use it instead')")
+    page.click(".ipadapter-message:has-text('Saved as Emil.') button:text-is('Use the subject instead')")
     unit = given(page)[0]
     assert (unit["subject"], unit["images"]) == ("Emil", [])
     kept = subject(page, "Emil")
@@ -388,18 +388,18 @@ def test_a_subject_can_be_edited(page: Any) -> None:
     choose(page, PLUS)
     drop_colours(page, "red", "green", "blue")
     unfold(page, "References")
-    page.click("button:text-is('Keep references as subject…')")
-    page.fill("dialog [aria-label='Name of the subject']", "Frida")
+    page.click("button:text-is('Save references as subject…')")
+    page.fill("dialog [aria-label='Subject name']", "Frida")
     page.click("dialog button:text-is('Save')")
     page.wait_for_selector("text=Saved as Frida.")
     page.select_option("select[aria-label=Subject]", "Frida")
     page.click("button:text-is('Edit…')")
-    page.fill("dialog [aria-label='Notes on the subject']", "only two")
+    page.fill("dialog [aria-label='Subject notes']", "only two")
     page.click("dialog [aria-label='Remove picture 2']")
     page.select_option("dialog [aria-label='Crop of picture 2']", "top")
-    page.fill("dialog [aria-label='Note on picture 2']", "the sky")
+    page.fill("dialog [aria-label='Note for picture 2']", "the sky")
     page.set_input_files(
-        "dialog [aria-label='More pictures']", {"name": "m.png", "mimeType": "image/png", "buffer": coloured("green")}
+        "dialog [aria-label='Add pictures']", {"name": "m.png", "mimeType": "image/png", "buffer": coloured("green")}
     )
     page.wait_for_selector("dialog img >> nth=2")
     page.click("dialog button:text-is('Replace')")
@@ -415,12 +415,12 @@ def test_a_subject_that_cannot_be_saved_keeps_what_was_typed(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     unfold(page, "References")
-    page.click("button:text-is('Keep references as subject…')")
-    page.fill("dialog [aria-label='Name of the subject']", "a/b")
-    page.fill("dialog [aria-label='Notes on the subject']", "much work")
+    page.click("button:text-is('Save references as subject…')")
+    page.fill("dialog [aria-label='Subject name']", "a/b")
+    page.fill("dialog [aria-label='Subject notes']", "much work")
     page.click("dialog button:text-is('Save')")
     page.wait_for_selector("dialog >> text=name has a slash.")
-    assert page.input_value("dialog [aria-label='Notes on the subject']") == "much work"
+    assert page.input_value("dialog [aria-label='Subject notes']") == "much work"
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="detached")
 

@@ -74,11 +74,11 @@ def test_key_points_can_be_taken_from_another_photo(page: Any) -> None:
     begin(page, "red")
     photo = {"name": "other.png", "mimeType": "image/png", "buffer": coloured("blue")}
     page.set_input_files(f"{BLOCK} input[type=file]", photo)
-    page.wait_for_selector(f"{BLOCK} select[aria-label='Face of the other photo']")
-    page.select_option(f"{BLOCK} select[aria-label='Face of the other photo']", "right")
+    page.wait_for_selector(f"{BLOCK} select[aria-label='Face in the other photo']")
+    page.select_option(f"{BLOCK} select[aria-label='Face in the other photo']", "right")
     press(page, "Draw key points")
     page.wait_for_selector(".ipadapter-message.wrong:has-text('Shows no face on the right.')")
-    page.select_option(f"{BLOCK} select[aria-label='Face of the other photo']", "2")
+    page.select_option(f"{BLOCK} select[aria-label='Face in the other photo']", "2")
     press(page, "Draw key points")
     assert drawn(page).getpixel((384, 256)) == COLOURS["blue"]
     assert len(given(page)[0]["images"]) == 1, "it is no reference"
@@ -97,10 +97,10 @@ def test_the_face_moves_to_a_drawn_box(page: Any) -> None:
     left, upper, right, lower = square(drawn(page, before))
     assert (upper, lower) == pytest.approx((0.2, 0.6), abs=0.02)
     assert (left + right) / 2 == pytest.approx(0.2, abs=0.02)
-    numbers = [float(page.input_value(f"{BLOCK} [aria-label='{name} (%)']")) for name in ("Across", "Down", "Height")]
+    numbers = [float(page.input_value(f"{BLOCK} [aria-label='{name} (%)']")) for name in ("X", "Y", "Height")]
     assert numbers == pytest.approx([20, 40, 40], abs=1)
     before = shown(page)
-    press(page, "As in the photo")
+    press(page, "Reset position")
     assert square(drawn(page, before)) == pytest.approx((0.433, 0.4, 0.566, 0.6), abs=0.01), "in the middle"
 
 
@@ -147,7 +147,7 @@ def test_the_picture_is_sent_to_controlnets_first_empty_unit(page: Any) -> None:
     for number, colour in enumerate(("red", "green")):
         page.select_option(f"{BLOCK} select[aria-label=Photo]", str(number))
         press(page, "Send to ControlNet")
-        page.wait_for_selector(f".ipadapter-message:has-text('ControlNet Unit {number} has the picture')")
+        page.wait_for_selector(f".ipadapter-message:has-text('The picture is in ControlNet Unit {number}')")
         page.wait_for_selector(f".cnet-input-image-group >> nth={number} >> img[src]")
         picture = in_controlnet(page, number)
         assert picture
@@ -157,7 +157,7 @@ def test_the_picture_is_sent_to_controlnets_first_empty_unit(page: Any) -> None:
         assert [ticks.nth(i).is_checked() for i in range(2)] == [True, number == 1]
         assert page.locator(".cnet-input-image-group").nth(number).is_visible(), "it is opened"
     press(page, "Send to ControlNet")
-    page.wait_for_selector(".ipadapter-message.wrong:has-text('Every unit of ControlNet has a picture')")
+    page.wait_for_selector(".ipadapter-message.wrong:has-text('All ControlNet units already have a picture')")
 
 
 def test_without_controlnet_the_picture_cannot_be_sent(page: Any) -> None:

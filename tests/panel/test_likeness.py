@@ -35,7 +35,7 @@ def test_the_table_replaces_the_reports_title_and_other_lines_stay(page: Any) ->
     comment(page, *LINES)
     page.wait_for_selector(TABLE)
     assert rows(page) == [
-        ["Picture", "Unit", "Likeness", "What may help"],
+        ["Picture", "Unit", "Likeness", "Suggestions"],
         ["1", "1", "0.62, 0.31", ""],
         ["1", "2", "no face", "Its weight is 0.3. It ends at 0.5 of the steps."],
         ["2", "1", "no face in its region", "Try another reference, or a prompt."],

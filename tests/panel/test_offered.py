@@ -66,7 +66,7 @@ def test_a_damaged_preset_says_why_and_can_be_deleted(page: Any) -> None:
     page.once("dialog", lambda dialog: dialog.accept())
     page.click("button[aria-label='Delete preset newer']")
     note.wait_for(state="detached")
-    assert page.locator("select[aria-label='Own presets'] option[value=soft]").count() == 1
+    assert page.locator("select[aria-label='My presets'] option[value=soft]").count() == 1
     page.evaluate(ASK, ["delete preset", {"name": "soft"}])
 
 
@@ -75,14 +75,14 @@ def test_a_folder_of_pictures_becomes_a_subject_and_its_files_stay(page: Any) ->
     tick(page)
     unfold(page, "References")
     assert "The folder Dora is not a subject yet. Pictures in it: 1." in page.inner_text(".ipadapter-field.subject")
-    page.click("button[aria-label='Make it a subject: Dora']")
+    page.click("button[aria-label='Convert Dora to a subject']")
     page.wait_for_selector(".ipadapter-message:has-text('Saved as Dora.')")
-    assert page.locator("button[aria-label='Make it a subject: Dora']").count() == 0
+    assert page.locator("button[aria-label='Convert Dora to a subject']").count() == 0
     page.select_option("select[aria-label=Subject]", "Dora")
     page.once("dialog", lambda dialog: dialog.accept())
     page.click("button:text-is('Delete subject')")
     page.wait_for_selector(".ipadapter-message:has-text('Deleted Dora.')")
-    assert "not part of it and stay: 1.png." in page.inner_text(".ipadapter-message")
+    assert "files in its folder were kept: 1.png." in page.inner_text(".ipadapter-message")
 
 
 def test_a_name_of_such_a_folder_adds_its_pictures(page: Any) -> None:
@@ -90,10 +90,10 @@ def test_a_name_of_such_a_folder_adds_its_pictures(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     unfold(page, "References")
-    page.click("button:text-is('Keep references as subject…')")
-    page.fill("input[aria-label='Name of the subject']", "Emil")
+    page.click("button:text-is('Save references as subject…')")
+    page.fill("input[aria-label='Subject name']", "Emil")
     hint = page.inner_text(".ipadapter-dialog .ipadapter-end .ipadapter-note")
-    assert "The folder Emil is there already" in hint
+    assert "A folder named Emil already exists" in hint
     page.click(".ipadapter-dialog button[type=submit]")
     page.wait_for_selector(".ipadapter-message:has-text('Saved as Emil.')")
     pictures = page.evaluate(

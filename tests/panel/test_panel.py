@@ -45,7 +45,7 @@ def test_a_number_out_of_range_is_not_accepted(page: Any) -> None:
     drop(page, "one.png")
     page.fill("input[type=number][aria-label=Weight]", "99")
     page.press("input[type=number][aria-label=Weight]", "Tab")
-    assert page.inner_text(".ipadapter-message.wrong") == "Weight takes numbers from -5 to 5."
+    assert page.inner_text(".ipadapter-message.wrong") == "Weight must be a number from -5 to 5."
     assert page.input_value("input[type=number][aria-label=Weight]") == "1"
     assert given(page)[0]["weight"] == 1
     page.fill("input[type=number][aria-label=Weight]", "0.9")

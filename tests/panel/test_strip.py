@@ -38,9 +38,9 @@ def test_references_are_reordered_by_keys(page: Any) -> None:
 
 def test_references_are_reordered_by_buttons(page: Any) -> None:
     ready(page)
-    page.click("[aria-label='Move Reference 3 to the front']")
+    page.click("[aria-label='Move Reference 3 left']")
     assert colours(page) == ["red", "blue", "green"]
-    assert page.is_disabled("[aria-label='Move Reference 1 to the front']")
+    assert page.is_disabled("[aria-label='Move Reference 1 left']")
 
 
 def test_references_are_reordered_by_dragging(page: Any) -> None:
@@ -55,7 +55,7 @@ def test_references_are_reordered_by_dragging(page: Any) -> None:
 def test_a_moved_reference_keeps_its_weight(page: Any) -> None:
     ready(page)
     page.fill("[aria-label='Weight of reference 1']", "0.4")
-    page.click("[aria-label='Move Reference 1 to the back']")
+    page.click("[aria-label='Move Reference 1 right']")
     assert [image.get("weight", 1) for image in given(page)[0]["images"]] == [1, 0.4, 1]
 
 
@@ -148,7 +148,7 @@ def test_a_reference_can_have_its_own_region(page: Any) -> None:
 def test_a_reference_can_be_cropped_and_restored(page: Any) -> None:
     ready(page, "red")
     whole = given(page)[0]["images"][0]["image"]
-    page.click("[aria-label='Part of reference 1 that counts']")
+    page.click("[aria-label='Part of reference 1 to use']")
     page.click("dialog [title='Left half']")
     page.click("dialog button:text-is('Use')")
     page.wait_for_selector("dialog", state="detached")
@@ -157,7 +157,7 @@ def test_a_reference_can_be_cropped_and_restored(page: Any) -> None:
     picture = picture_of(part)
     assert (picture.mode, picture.size) == ("RGBA", (60, 40))
     assert (picture.getpixel((5, 20)), picture.getpixel((55, 20))[3]) == ((255, 0, 0, 255), 0)
-    page.click("[aria-label='Part of reference 1 that counts']")
+    page.click("[aria-label='Part of reference 1 to use']")
     page.click("dialog button:text-is('Fill')")
     page.click("dialog button:text-is('Use')")
     page.wait_for_selector("dialog", state="detached")
