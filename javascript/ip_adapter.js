@@ -1,12 +1,12 @@
 /* The panel of the IP-Adapter extension. It draws itself from the field table that the server sends, keeps the state of
-   each unit, and writes it as JSON into a text field that the web UI hands to the script.
+   each unit, and writes it as JSON to a text field that the web UI passes to the script.
 
-   The web UI loads the files of this folder in the order of their names: this one first, with what the others share. */
+   The web UI loads this folder's files by name, so this one comes first, with what the others share. */
 
 const ipAdapter = (() => {
     const panels = {};
 
-    /* Return a text in the language of the web UI, with values in the place of {names}. */
+    /* Translate a text to the web UI's language, and fill in its {names}. */
     function say(text, values = {}) {
         const known = typeof getTranslation === "function" && getTranslation(text);
         return (known || text).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
@@ -24,7 +24,7 @@ const ipAdapter = (() => {
         return made;
     }
 
-    /* A part of a drawing. */
+    /* An SVG element. */
     function drawing(kind, attributes = {}, ...children) {
         const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
         for (const [name, value] of Object.entries(attributes)) {
@@ -39,7 +39,7 @@ const ipAdapter = (() => {
         return element("button", {type: "button", className: "ipadapter-button", onclick, ...attributes}, text);
     }
 
-    /* A button that shows a sign instead of a word. */
+    /* A button with a symbol instead of text. */
     function sign(text, title, onclick, attributes = {}) {
         return button(text, onclick, {className: "ipadapter-sign", title, ariaLabel: title, ...attributes});
     }
@@ -54,8 +54,8 @@ const ipAdapter = (() => {
         return element("option", {value, ...attributes}, text);
     }
 
-    /* Older accordions of the web UI open by the mouse alone; their arrow is made a button, for the line around it holds
-       the tick. */
+    /* Accordions of older web UIs open only by mouse, so make their arrow a button. The line around it cannot be one,
+       because it contains the checkbox. */
     function openByKeys(label) {
         if (!label || label.matches("button")) return;
         const arrow = label.querySelector(".icon") || label;

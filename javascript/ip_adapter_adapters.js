@@ -1,4 +1,4 @@
-/* The choice of an adapter: those that fit the loaded checkpoint by kind, and below them the others, with the reason. */
+/* The adapter menu: those that fit the loaded checkpoint by kind, then the others, with the reason why they do not. */
 
 (() => {
     const {element, say, sign, choice, option} = ipAdapter;
@@ -45,7 +45,7 @@
         return select;
     }
 
-    /* Return what there is to do where no adapter is chosen, or "". */
+    /* Return what to do when no adapter is chosen, or "". */
     function whatToDo({files, unit}) {
         if (!files.isListed) return "";
         const fitting = files.models.filter((model) => !model.reason);

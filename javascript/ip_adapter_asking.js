@@ -1,22 +1,22 @@
-/* Requests to the server, through one hidden button: sent one at a time, each with a number that comes back with
-   its answer. */
+/* Requests to the server, through a hidden button. They are sent one at a time, each with a number that its answer
+   repeats. */
 
 (() => {
     const {say} = ipAdapter;
-    const PATIENCE = 60; // seconds until a question counts as lost, as after a restart of the server
-    const LONG = 600; // the same for what the server may have to load models for
+    const PATIENCE = 60; // seconds until a question counts as lost, for example because the server was restarted
+    const LONG = 600; // the same for questions that may make the server load models
     const LONG_QUESTIONS = ["check", "faces", "keypoints", "save", "save subject", "import subject"];
 
     ipAdapter.Asking = class {
         constructor(part) {
             this.part = part;
-            this.waiting = []; // the first one is with the server
+            this.waiting = []; // the first one has been sent
             this.count = 0;
             this.sent = []; // numbers of the questions that gradio took and has not answered
             this.patience = Object.fromEntries(LONG_QUESTIONS.map((what) => [what, LONG]));
         }
 
-        /* Return the server's answer to {do: what, ...more}; one that has nothing but a message says what went wrong. */
+        /* Return the server's answer to {do: what, ...more}; one with nothing but a message is an error. */
         ask(what, more = {}) {
             return new Promise((resolve) => {
                 const id = ++this.count;
@@ -26,14 +26,15 @@
             });
         }
 
-        /* Return the first question, which gradio takes now; it may have been given up a moment ago. */
+        /* Return the first question for gradio to send, or "" if it has just timed out. */
         take() {
             const [asked] = this.waiting;
             this.sent.push(asked?.id);
             return asked ? asked.text : "";
         }
 
-        /* Let gradio take the first question, which it may do only after its answer to one that was given up. */
+        /* Let gradio take the first question. If an earlier one timed out, gradio does so only after answering that
+           one. */
         next() {
             const [asked] = this.waiting;
             if (!asked) return; // it was answered before its turn came
@@ -59,7 +60,7 @@
             asked.resolve(answer);
         }
 
-        /* Take what came from the server. Where it failed, that is an earlier answer once more, or nothing. */
+        /* Handle a text from the server. If the server failed, gradio repeats an earlier answer, or sends nothing. */
         answer(text) {
             const {id, values, ...answer} = text ? JSON.parse(text) : {};
             const failed = !this.sent.includes(id);

@@ -6,12 +6,12 @@
     ipAdapter.Checking = class {
         constructor(panel) {
             this.panel = panel;
-            this.reports = new Map(); // address of a picture -> what the server said of it, and of which settings
-            this.faces = new Map(); // address of a picture -> its faces
-            this.advice = {}; // on the unit as a whole, likewise
+            this.reports = new Map(); // URL of a picture -> the server's report on it, and the settings it was made with
+            this.faces = new Map(); // URL of a picture -> its faces
+            this.advice = {}; // on the whole unit, with the settings it was made with
         }
 
-        /* The settings that a report depends on, apart from the picture. */
+        /* The settings that a report on a picture depends on. */
         settingsOf(picture) {
             const {unit} = this.panel;
             const names = ["model", "encoder", "variant", "crop", "tiles", "enhance", "face"];
@@ -22,12 +22,12 @@
             return this.panel.files.offers("check");
         }
 
-        /* Whether there are reports that were made with other settings. */
+        /* Whether the reports on display were made with other settings. */
         get isOutdated() {
             return this.reports.size > 0 && this.drawn !== this.settingsOf({});
         }
 
-        /* A button, and what was said of the unit as a whole. */
+        /* The button, and the advice on the whole unit. */
         draw() {
             this.drawn = this.settingsOf({});
             if (!this.offered || this.panel.unit.images.length === 0) return [];
@@ -65,7 +65,7 @@
             if (answer.references && this.choosesFaces) await this.findFaces(unit);
         }
 
-        /* Whether the adapter is one for faces, so that a unit says which one of a picture it means. */
+        /* Whether the adapter uses a face, which the unit selects if a picture has several. */
         get choosesFaces() {
             const {files, model} = this.panel;
             return files.offers("faces") && Boolean(model && (model.fields || []).includes("face"));
@@ -79,7 +79,7 @@
             this.panel.view.draw();
         }
 
-        /* Numbered boxes around the faces of a picture; a click says that this one is meant. */
+        /* Numbered boxes around the faces in a picture; clicking one selects it. */
         drawFaces(field, picture) {
             const found = field === "images" && this.choosesFaces && this.faces.get(picture.image);
             if (!found || found.faces.length === 0) return [];
@@ -110,7 +110,7 @@
             this.panel.draw();
         }
 
-        /* The result below a reference that was checked. */
+        /* The report below a reference. */
         drawAdvice(field, picture) {
             const report = field === "images" && this.reports.get(picture.image);
             if (!report || report.settings !== this.settingsOf(picture)) return [];

@@ -1,9 +1,9 @@
 /* ControlNet's units on the page: those of the extension for AUTOMATIC1111's web UI, and those built into Forge and its
-   forks. What takes their picture is gradio's or Forge's own; both have an input for files. */
+   forks. Their picture component is gradio's or Forge's own; both contain a file input. */
 
 (() => {
-    const PICTURE = ".cnet-image"; // gradio 4 gives the class to an element within, too
-    const PATIENCE = 5000; // milliseconds until a unit must have shown what takes its picture
+    const PICTURE = ".cnet-image"; // gradio 4 gives this class to an inner element too
+    const PATIENCE = 5000; // milliseconds that a unit gets to show its picture component
 
     function pictures(tab) {
         const found = gradioApp().querySelectorAll(`#${tab}_controlnet .cnet-input-image-group ${PICTURE}`);
@@ -17,14 +17,14 @@
         );
     }
 
-    /* Return the nearest element around a unit's picture that has what is looked for. */
+    /* Return the element that matches a selector and is nearest to a unit's picture. */
     function around(picture, selector) {
         let part = picture;
         while (part && !part.querySelector(selector)) part = part.parentElement;
         return part && part.querySelector(selector);
     }
 
-    /* Enable a unit, and open all folds and tabs that its picture is in; with Forge each unit is a fold, too. */
+    /* Enable a unit, and open all accordions and tabs around its picture; in Forge, each unit is an accordion too. */
     function show(picture, whole) {
         const enabled = around(picture, ".cnet-unit-enabled input");
         if (!enabled.checked) enabled.click();
@@ -45,12 +45,12 @@
             await new Promise((resolve) => setTimeout(resolve, 50));
     }
 
-    /* In img2img a unit takes the tab's own picture, unless the person wants another one. */
+    /* Tick "Upload independent control image" in img2img, without which a unit uses the tab's picture. */
     async function takeOwnPicture(picture, whole) {
         const tick = around(picture, ".cnet-unit-same_img2img input");
         if (!tick || tick.checked || !whole.contains(tick)) return;
         tick.click();
-        await until(() => picture.offsetParent); // for the server's answer, which empties the unit once more
+        await until(() => picture.offsetParent); // the server's answer clears the unit once more
     }
 
     ipAdapter.hasControlNet = (tab) => pictures(tab).length > 0;

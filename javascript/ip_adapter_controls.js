@@ -1,9 +1,9 @@
-/* The controls of a unit's fields, one way to draw each widget that the field table names. */
+/* The controls of a unit's fields: one method for each widget in the field table. */
 
 (() => {
     const {element, say, button, choice, option} = ipAdapter;
 
-    /* Controls that hold labels or buttons of their own, so that no label may be around them. */
+    /* Widgets that contain labels or buttons, and therefore must not be inside a label. */
     const WHOLE = ["pictures", "mask", "saved-reference", "subject"];
 
     ipAdapter.Controls = class {
@@ -48,7 +48,7 @@
             return ipAdapter.drawRegion(this.panel, control.name, label);
         }
 
-        /* A choice of what was saved, and a way to save this unit's pictures. */
+        /* A menu of saved references, and a button that saves this unit's pictures as one. */
         drawSaved(control, label) {
             const {saved} = this.panel.files;
             const current = this.value(control);
@@ -88,7 +88,7 @@
             return [box, element("small", {}, say(control.help))];
         }
 
-        /* A text; where some words have a meaning, they are offered. */
+        /* A text field, with suggestions if the field has named values. */
         drawText(control, label) {
             const list = `ipadapter_${this.panel.tab}_${control.name}_words`;
             const words = (control.names || []).map((name) => option(name, name));
@@ -104,7 +104,7 @@
             return [text, element("datalist", {id: list}, ...words)];
         }
 
-        /* The attributes and functions of a number's field. */
+        /* The options of `numberField` for a control. */
         numberOf(control, ariaLabel) {
             const {minimum: min, maximum: max, step} = control;
             const {message} = this.panel;
@@ -128,7 +128,7 @@
             return [select];
         }
 
-        /* By place, or by number: a list of ten is enough for a click. */
+        /* By position, or by number; ten numbers are enough for a menu. */
         drawFace(control, label) {
             return this.drawChoice({...control, options: [...control.places, ...Array(10).keys()]}, label);
         }

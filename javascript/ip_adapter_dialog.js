@@ -1,5 +1,5 @@
-/* A window over the page: a title, what stands in it, and two ways out. What is typed, dropped and pasted there is no
-   business of the web UI, which has keys and drops of its own. */
+/* A modal dialog: a title, its content, and buttons to confirm and to cancel. Keys, drops and pastes inside must not
+   reach the web UI, which would act on them. */
 
 (() => {
     const {element, say, button} = ipAdapter;

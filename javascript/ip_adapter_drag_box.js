@@ -1,7 +1,7 @@
 /* A box that is drawn over an element by dragging. */
 
-/* Follow the pointer from where it went `down`, with `box` as what is seen. `done` gets the box as fractions of the
-   element: left, top, right, bottom; `cancelled` is called where the browser takes the pointer away. */
+/* Stretch `box` from where the pointer went `down` to where it moves. `done` gets the box as fractions of the element:
+   left, top, right, bottom; `cancelled` is called if the browser cancels the pointer. */
 ipAdapter.dragBox = (down, root, box, done, cancelled) => {
     if (down.button !== 0) return;
     down.preventDefault();

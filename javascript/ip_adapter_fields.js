@@ -1,8 +1,8 @@
-/* The web UI's text fields, one for each unit, from which the script gets its units. */
+/* The hidden text fields, one per unit, from which the web UI gives the script its units. */
 
 (() => {
-    /* Keep a field's text on the script's side. Nobody sees the field, and to put 30 MB into it takes a browser half a
-       second; gradio reads and writes it through this property. */
+    /* Keep a field's text in a variable instead of the page. The field is hidden, and a browser takes half a second to
+       put 30 MB into it; gradio only uses this property. */
     function keepOutOfThePage(field) {
         if (Object.hasOwn(field, "value")) return;
         let text = field.value;
@@ -30,19 +30,19 @@
             return text === (this.written[index]?.text ?? "");
         }
 
-        /* Return the unit that the web UI put into a field from pasted parameters, or "". */
+        /* Return the unit that the web UI wrote to a field from pasted parameters, or "". */
         pasted(index) {
             const text = this.field(index).value;
             return this.isWritten(index, text) ? "" : text;
         }
 
-        /* Write a unit, given as parts of JSON; none at all where it is not to be sent. */
+        /* Write a unit, given as parts of its JSON; without parts, the field is cleared and the unit is not sent. */
         write(index, parts) {
             const field = this.field(index);
             const before = this.written[index];
             if (before && isSame(parts, before.parts) && this.isWritten(index, field.value)) return;
             const joined = parts.reduce((whole, part) => whole + part, "");
-            // gradio compares the new text with the old one, which is quick only where their lengths differ
+            // gradio compares the new text with the old one, which is fast only if their lengths differ
             const text = joined && joined.length === field.value.length ? `${joined} ` : joined;
             this.written[index] = {text, parts};
             if (field.value === text) return;

@@ -1,23 +1,23 @@
-/* What the server has: adapters, saved references, subjects and presets, and what it can be asked for. */
+/* What the server has: adapters, saved references, subjects and presets; and the requests that it answers. */
 
 ipAdapter.Files = class {
     constructor() {
         this.models = null; // until the server has listed them
         this.saved = [];
         this.subjects = [];
-        this.adoptable = []; // folders with pictures that are no subject yet
+        this.adoptable = []; // folders of pictures that are not a subject yet
         this.presets = {};
-        this.damaged_presets = {}; // by name, with the reason
+        this.damaged_presets = {}; // name -> reason
         this.asks = [];
-        this.base = ""; // of the loaded checkpoint, where it is known
-        this.suited = {}; // a purpose, or "" for none -> adapters for it that can run, the best first
+        this.base = ""; // base model of the loaded checkpoint, if known
+        this.suited = {}; // a purpose, or "" for none -> usable adapters for it, the best first
     }
 
     get isListed() {
         return this.models !== null;
     }
 
-    /* Take what an answer of the server brings. */
+    /* Take over the lists in a server's answer. */
     take(answer) {
         Object.assign(this, answer);
     }

@@ -1,16 +1,15 @@
-/* The web UI's pictures: those in the galleries, and the one that is about to be made. */
+/* The web UI's pictures: those in the galleries, and the size of the next one. */
 
 (() => {
     const {element, say} = ipAdapter;
 
-    /* Return the image that is chosen in a tab's gallery, or the first one, or null. */
+    /* Return the selected image in a tab's gallery, or the first one, or null. */
     function resultOf(tab) {
         const gallery = gradioApp().querySelector(`#${tab}_gallery`);
         return gallery && (gallery.querySelector(".preview img, button.selected img") || gallery.querySelector("img"));
     }
 
-    /* Put a button below each gallery that sends the chosen picture to the unit that is open in the same tab, or in
-       txt2img. */
+    /* Put a button below each gallery that sends the selected picture to the open unit of its tab, or of txt2img. */
     ipAdapter.offerResults = (panels) => {
         for (const tab of ["txt2img", "img2img", "extras"]) {
             const row =
@@ -37,7 +36,7 @@
         }
     };
 
-    /* Return what is known of the picture that a tab is about to make: its size, and a picture of that shape to draw on. */
+    /* Return the size of a tab's next picture, and the `url` of a picture of that shape to draw over, or null. */
     ipAdapter.canvasOfTab = (tab) => {
         const part = (selector) => gradioApp().querySelector(`#${tab}${selector}`);
         const size = (name) => Number((part(`_${name} input[type=number]`) || {}).value) || 512;

@@ -1,4 +1,4 @@
-/* Pictures: from files, addresses and canvases to the data URLs that a unit holds. */
+/* Turns files, URLs and canvases into the data URLs that a unit holds. */
 
 (() => {
     const {element, say, choice, option} = ipAdapter;
@@ -21,13 +21,13 @@
         return [canvas, canvas.getContext("2d", {willReadFrequently: true})];
     }
 
-    /* Return the size in which a picture is kept. */
+    /* Return a size scaled down so that its longer side is at most `side`. */
     function sizeWithin(width, height, side) {
         const scale = Math.min(1, side / Math.max(width, height));
         return [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
     }
 
-    /* Return a drawing as a file; browsers that cannot write WebP write PNG. */
+    /* Return a canvas as a data URL; browsers that cannot write WebP write PNG. */
     async function urlOf(canvas, type = "image/webp") {
         return readAsUrl(await new Promise((resolve) => canvas.toBlob(resolve, type, 0.95)));
     }
@@ -41,7 +41,7 @@
         return urlOf(canvas);
     }
 
-    /* Return what an address of this page shows as a file. */
+    /* Return the content of one of this page's URLs as a file. */
     async function fileAt(url, name = say("this file")) {
         const blob = await (await fetch(url)).blob();
         return new File([blob], name, {type: blob.type});
@@ -53,7 +53,7 @@
         return image;
     }
 
-    /* Return a choice of a picture's own crop. */
+    /* Return a menu for a picture's own crop. */
     function cropOf(picture, crops, ariaLabel, changed) {
         const select = choice(
             [option("", say("same as unit")), ...crops.map((crop) => option(crop))],
@@ -70,7 +70,7 @@
         return select;
     }
 
-    /* Return the picture files that are dropped or pasted; a picture dragged on the page may come as its address. */
+    /* Return dropped or pasted picture files; a picture dragged from this page may come as its URL. */
     async function filesOf(transfer) {
         if (transfer.files.length > 0) return [...transfer.files];
         const url = transfer.getData("text/uri-list").split("\n")[0];

@@ -9,7 +9,7 @@
             this.undecided = new Set(); // units that got their first picture before an adapter was chosen
         }
 
-        /* Return files as data URLs; the message names those that are not pictures. */
+        /* Return files as data URLs; a message names one that is not a picture. */
         async urlsOf(files) {
             const urls = [];
             for (const file of files) {
@@ -26,7 +26,7 @@
             return urls;
         }
 
-        /* Return how many of some more pictures a list has space for; the message says where that is not all. */
+        /* Return how many of `more` pictures a list has space for; a message says if not all fit. */
         space(pictures, more) {
             const {most} = this.panel.spec;
             const space = Math.max(0, most - pictures.length);
@@ -38,7 +38,7 @@
             return Math.min(space, more);
         }
 
-        /* Add files to a list of pictures, as many as it has space for; return whether there were any. */
+        /* Add as many files to a list of pictures as it has space for; return whether any were added. */
         async addTo(pictures, files, place = Infinity) {
             this.panel.message.clear();
             const urls = await this.urlsOf(files);
@@ -47,8 +47,8 @@
             return added.length > 0;
         }
 
-        /* Add files to a field of the open unit, before the picture at `place` or after all others. A picture says that
-           the panel is wanted. */
+        /* Add files to a field of the open unit, before the picture at `place` or at the end. Who adds a picture wants
+           to use it, so tick the panel. */
         async add(field, files, place) {
             const {unit} = this.panel;
             const isFirst = field === "images" && unit.images.length === 0 && unit.model === "";
@@ -59,7 +59,7 @@
             this.chooseAdapters();
         }
 
-        /* Give units with their first picture the best adapter that the server knows for no purpose in particular. */
+        /* Choose the best general adapter for units that got their first picture. */
         chooseAdapters() {
             const {files, state} = this.panel;
             if (!files.isListed) return;
@@ -92,7 +92,7 @@
             this.add(field, [...event.clipboardData.files]);
         }
 
-        /* Use a picture that is shown elsewhere on the page. */
+        /* Add a picture from elsewhere on the page. */
         async send(url) {
             await this.add("images", [await ipAdapter.fileAt(url)]);
         }

@@ -1,4 +1,5 @@
-/* A unit as JSON, without a walk over its pictures: a long text is quoted once, and kept while its owner is in use. */
+/* Writes a unit as JSON without going through its pictures each time: a long text's JSON is made once, and kept as long
+   as its owner exists. */
 
 (() => {
     const LONG = 1000; // characters from which a text's JSON is kept
@@ -19,8 +20,8 @@
         return Array.isArray(value) && typeof value[0] === "object";
     }
 
-    /* Return the parts of an object's JSON, which only have to be joined. A long part is the same text each time, so
-       that two such lists compare at once. `values` may be a copy of their `owner`. */
+    /* Return the parts of an object's JSON, to be joined. A long part is the same string each time, so comparing two
+       lists is fast. `values` may be a copy of their `owner`. */
     function jsonParts(values, owner = values) {
         const short = {};
         const parts = [];

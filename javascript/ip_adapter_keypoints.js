@@ -1,11 +1,11 @@
-/* The picture of a face's five points, for the ControlNet that comes with an adapter: from a reference or another photo,
-   with the face where it is there or where a person wants it. */
+/* The picture of a face's five key points, for the ControlNet that comes with an adapter. The face comes from a
+   reference or another photo, and stays where it is or goes where the user puts it. */
 
 (() => {
     const {element, say, button, choice, option} = ipAdapter;
-    const OTHER = "other"; // the photo that is none of the references
-    const LEAST = 0.02; // height of a face, as a part of the picture's; the server draws none that are smaller
-    const MIDDLE = [0.5, 0.5, 0.5]; // a place of which one number is set
+    const OTHER = "other"; // a photo that is not a reference
+    const LEAST = 0.02; // smallest height of a face that the server draws, as a fraction of the picture's
+    const MIDDLE = [0.5, 0.5, 0.5]; // the other two numbers of a place when one is set
     const NAME = "keypoints.png";
 
     ipAdapter.Keypoints = class {
@@ -20,7 +20,7 @@
             }));
         }
 
-        /* What was chosen for the open unit; `photo` is a reference's number from 0, `place` is x, y and height. */
+        /* The choices for the open unit: `photo` is a reference's number from 0, `place` is x, y and height. */
         get state() {
             return this.states[this.panel.state.current];
         }
@@ -30,7 +30,7 @@
             return files.offers("keypoints") && Boolean(model && model.controlnet);
         }
 
-        /* What the picture depends on, or null where there is no photo. */
+        /* What the picture depends on, or null without a photo. */
         question() {
             const {photo, other, face, place} = this.state;
             const {images, face: ofUnit} = this.panel.unit;
@@ -73,7 +73,7 @@
             ];
         }
 
-        /* Which photo: a reference, with the unit's own face, or another one. */
+        /* The choice of photo: a reference, with the unit's choice of face, or another one. */
         drawPhoto() {
             const {images} = this.panel.unit;
             const {photo, other} = this.state;
@@ -120,7 +120,7 @@
             this.panel.view.draw();
         }
 
-        /* The picture as it will be; a box drawn on it says where the face goes. */
+        /* The picture. A box drawn on it places the face. */
         drawStage() {
             const {drawn} = this.state;
             const {width, height} = ipAdapter.canvasOfTab(this.panel.tab);
@@ -146,7 +146,7 @@
             this.panel.view.draw();
         }
 
-        /* The same in numbers; without them the face is where it is in the photo. */
+        /* The place in numbers; without them, the face stays where it is in the photo. */
         drawPlace() {
             const {place} = this.state;
             const number = (text, index, most) => {

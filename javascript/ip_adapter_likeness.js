@@ -1,5 +1,5 @@
-/* How alike generated faces are to their references, as a table below the gallery, in the place of the lines that the
-   server adds to the web UI's comments. The table's values are asked for. */
+/* The likeness report as a table below the gallery. It replaces the lines that the server adds to the web UI's
+   comments; its values are requested from the server. */
 
 (() => {
     const {element, say} = ipAdapter;
@@ -62,7 +62,7 @@
         for (const {nodes} of gone) nodes.forEach((node) => node.remove());
     }
 
-    /* Comments are new when a generation has ended. */
+    /* New comments appear when a generation ends. */
     async function look(panel, comments) {
         if (seen.has(comments)) return;
         seen.add(comments);

@@ -1,5 +1,6 @@
-/* Masks: which part of a picture counts. They are edited as a shade: black as dense as little counts, so that a picture
-   shows through where it does. A region is the shade on white; a part of a picture is the picture with the shade cut out. */
+/* Masks: which part of a picture is used. They are edited as a shade, which is black over what is not used and
+   transparent over what is, so that the picture shows through. A region is the shade on white; a part of a picture is
+   the picture with the shade cut out. */
 
 (() => {
     const {element, say, button, canvasOf, sizeWithin, loaded, urlOf} = ipAdapter;
@@ -16,9 +17,9 @@
         [() => say("Right third"), [2 / 3, 0, 1, 1]],
     ];
 
-    const originals = new Map(); // a picture of which a part counts -> the whole picture, while the page is open
+    const originals = new Map(); // part of a picture -> the whole picture, while the page is open
 
-    /* Return buttons for the parts that are asked for most; each hands its box to `use`. */
+    /* Return buttons for common regions; each passes its box to `use`. */
     function quickButtons(use) {
         const buttons = QUICK.map(([text, box]) => {
             const [left, top, right, bottom] = box.map((part) => `${part * 100}%`);
@@ -52,7 +53,7 @@
         return canvas.toDataURL("image/png");
     }
 
-    /* Return the shade of a black and white picture: what is black in it counts least, what is transparent not at all. */
+    /* Return the shade of a black and white picture; transparent pixels count as black. */
     function shadeOfMask(image, width, height) {
         const [canvas, context] = canvasOf(width, height);
         context.fillRect(0, 0, width, height);
@@ -81,7 +82,7 @@
         return canvas;
     }
 
-    /* Return whether nothing, or everything, of a shade counts. */
+    /* Return whether a shade covers everything, so that `nothing` is used, or nothing, so that `everything` is. */
     function extent(canvas) {
         const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         let [least, most] = [255, 0];
@@ -89,7 +90,7 @@
         return {nothing: least === 255, everything: most === 0};
     }
 
-    /* Let a person draw where something applies; return the mask, null for everywhere, or undefined for no change. */
+    /* Let the user draw where something applies; return the mask, null for everywhere, or undefined for no change. */
     async function editRegion({root, tab}, title, mask) {
         const {url, width, height} = ipAdapter.canvasOfTab(tab);
         const [wide, high] = sizeWithin(width * SIDE, height * SIDE, SIDE);
@@ -105,7 +106,7 @@
         return canvas.toDataURL("image/png");
     }
 
-    /* Let a person draw which part of a picture counts; return the picture with the rest transparent, or undefined. */
+    /* Let the user draw which part of a picture is used; return the picture with the rest transparent, or undefined. */
     async function editPart(parent, title, url) {
         const image = await loaded(url);
         const whole = originals.get(url) || url;

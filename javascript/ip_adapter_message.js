@@ -1,4 +1,4 @@
-/* The panel's own line: what was done or went wrong, with buttons for what can be done about it. */
+/* The panel's message line: what was done or went wrong, with buttons to act on it. */
 
 ipAdapter.Message = class {
     constructor() {
@@ -7,7 +7,7 @@ ipAdapter.Message = class {
         this.wrong = false;
     }
 
-    /* `acts` are functions by the words on their buttons. */
+    /* `acts` has a function for the label of each button. */
     show(text, wrong = false, acts = {}) {
         Object.assign(this, {text, wrong});
         this.root.classList.toggle("wrong", wrong);

@@ -3,8 +3,8 @@
 (() => {
     const {element, say} = ipAdapter;
 
-    /* Return a field. `value` returns what it shows, `set` takes what is valid, and `report` a sentence where something
-       is not, or "" once that is over. Where the field `isOptional`, an empty one is null. */
+    /* Return a number field. `value` returns the number to show, `set` gets each valid number, and `report` a sentence
+       about an invalid one, or "" once that is resolved. If `isOptional`, an empty field means null. */
     ipAdapter.numberField = ({value, set, report, isOptional = false, ...attributes}) => {
         const {min, max, ariaLabel} = attributes;
         let isReported = false;
@@ -40,7 +40,7 @@
         return field;
     };
 
-    /* Return a field for the weight of a picture among others. */
+    /* Return a field for the weight of a picture relative to others. */
     ipAdapter.weightOf = (picture, ariaLabel, changed, report) =>
         ipAdapter.numberField({
             min: -5,

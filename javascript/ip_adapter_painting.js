@@ -9,8 +9,8 @@
             this.under = under;
             this.shade = new ipAdapter.Shade(canvas);
             this.tool = tool;
-            this.size = 0.12; // of the shorter side
-            this.softness = 0.3; // of the brush's radius
+            this.size = 0.12; // diameter of the brush, as a fraction of the shorter side
+            this.softness = 0.3; // width of the soft edge, as a fraction of the brush's radius
             this.stroke = [];
             this.view = element("canvas", {
                 width: canvas.width,
@@ -86,7 +86,7 @@
             const file = element("input", {
                 type: "file",
                 accept: "image/*",
-                ariaLabel: say("Mask file"),
+                ariaLabel: say("Load from file…"),
                 onchange: take,
             });
             return element("label", {className: "ipadapter-button ipadapter-file"}, say("Load from file…"), file);
@@ -122,7 +122,7 @@
             return (this.size * this.shade.side) / 2;
         }
 
-        /* Pixels of the drawing for each pixel of the screen. */
+        /* Pixels of the canvas per pixel of the screen. */
         get scale() {
             return this.view.width / (this.view.getBoundingClientRect().width || this.view.width);
         }

@@ -1,4 +1,4 @@
-/* The panel of one tab: it joins the state of its units, what the server has, the text fields and the drawing. */
+/* The panel of one tab, which connects the state of its units, the server, the text fields and the view. */
 
 (() => {
     const {say} = ipAdapter;
@@ -32,7 +32,7 @@
             return this.state.open;
         }
 
-        /* The adapter of the open unit, where the server has it. */
+        /* The adapter of the open unit, if the server has it. */
         get model() {
             return this.files.modelOf(this.unit);
         }
@@ -41,13 +41,13 @@
             return gradioApp().querySelector(`#ipadapter_${this.tab}_${name}`);
         }
 
-        /* Draw the open unit, and write what is sent. */
+        /* Draw the open unit, and write the units that are sent. */
         draw() {
             this.view.draw();
             this.write();
         }
 
-        /* Write what is sent of each unit, and show what follows from it. */
+        /* Write the units that are sent, and update what depends on them. */
         write() {
             const isPasted = this.takePasted();
             this.state.all.forEach((_, index) => this.fields.write(index, this.state.jsonParts(index)));
@@ -63,14 +63,14 @@
             return pasted.some(Boolean);
         }
 
-        /* The web UI wrote a pasted unit into its text field; ticking the panel may have taken it already. */
+        /* Take over a pasted unit that the web UI wrote to its text field, unless `write` did so before. */
         restore(index, text) {
             if (index >= this.state.all.length || text === "" || this.fields.isWritten(index, text)) return;
             this.take(index, text);
             this.draw();
         }
 
-        /* What was pasted has settings, but no pictures that are not kept: those are known by their hashes only. */
+        /* Take over a pasted unit. Pictures that are no longer stored are missing: infotext has only their hashes. */
         take(index, text) {
             const {note, ...pasted} = JSON.parse(text);
             this.state.put(index, {...this.state.emptyUnit(), ...pasted});

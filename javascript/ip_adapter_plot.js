@@ -1,5 +1,4 @@
-/* A small plot of a unit's weight at each layer and over the steps. The numbers come from the server: they are the
-   engine's own. */
+/* Small plots of a unit's weight at each layer and over the steps. The numbers are the engine's own. */
 
 (() => {
     const {element, say, drawing} = ipAdapter;

@@ -1,4 +1,4 @@
-/* Settings for a purpose by one click, a person's own settings by name, copies of other units, and the way back. */
+/* Settings for a purpose in one click, the user's presets, copies of other units, and the reset. */
 
 (() => {
     const {element, say, button, choice, option} = ipAdapter;
@@ -36,7 +36,8 @@
             );
         }
 
-        /* What a preset leaves of the unit: its pictures, and its adapter where it names none. */
+        /* Return the unit with a preset's settings; its pictures stay, and so does its adapter if the preset names
+           none. */
         with(values) {
             const {spec, state} = this.panel;
             const reset = Object.fromEntries(spec.settings.map((name) => [name, state.defaults[name]]));
@@ -50,14 +51,14 @@
             return ["model", ...spec.settings].every((name) => expected[name] === sent[name]);
         }
 
-        /* Show which purpose's settings the unit has. */
+        /* Highlight the purpose whose settings the unit has. */
         mark() {
             Object.values(this.panel.spec.intents).forEach(({values}, index) =>
                 this.chips[index].setAttribute("aria-pressed", String(this.isIn(values))),
             );
         }
 
-        /* Take settings, and a `model` for them where the person has chosen none. */
+        /* Apply settings, with `model` as the adapter unless the user has chosen one. */
         take(values, model = "") {
             const {state, unit: before} = this.panel;
             const unit = this.with(values);
@@ -83,7 +84,7 @@
             ];
         }
 
-        /* Presets that cannot be used: each says why, and can be deleted. */
+        /* Presets that cannot be used, each with the reason and a button that deletes it. */
         drawDamaged() {
             return Object.entries(this.panel.files.damaged_presets).map(([name, why]) =>
                 element(
@@ -115,7 +116,7 @@
             if (confirm(say("Delete the preset {name}?", {name}))) this.panel.server.ask("delete preset", {name});
         }
 
-        /* Units of both tabs that have something, by a key and a name. */
+        /* Units of both tabs that are not empty, except the open one. */
         others() {
             return Object.values(ipAdapter.panels)
                 .flatMap((panel) =>

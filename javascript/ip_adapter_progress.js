@@ -1,8 +1,8 @@
-/* The progress of long work on the server. For the web UI it is a task like a generation, with the same progress and the
-   same button that interrupts it. */
+/* The progress of long requests. To the web UI they are tasks like a generation, with the same progress and the same
+   interrupt button. */
 
 (() => {
-    const EVERY = 500; // milliseconds from one look to the next
+    const EVERY = 500; // milliseconds between requests
 
     async function look(task) {
         const body = JSON.stringify({id_task: task, id_live_preview: -1, live_preview: false});
@@ -11,10 +11,10 @@
             headers: {"Content-Type": "application/json"},
             body,
         });
-        return answer.ok ? answer.json() : null; // where no web UI is around the panel, there is none
+        return answer.ok ? answer.json() : null; // without a web UI around the panel there is no such route
     }
 
-    /* Show the progress of a task until the work, a promise, is done. */
+    /* Show the progress of a task until the promise `work` is resolved. */
     ipAdapter.follow = async (task, work, show) => {
         let over = false;
         work.then(() => (over = true));

@@ -1,4 +1,4 @@
-/* The control of a unit's region: by a click, by hand, or from a file. */
+/* The control of a unit's region, which is set with a click, drawn, or loaded from a file. */
 
 (() => {
     const {element, say, button, sign} = ipAdapter;

@@ -1,4 +1,4 @@
-/* What a panel asks of the server, and what it does with the answers. */
+/* A panel's requests to the server, and what it does with the answers. */
 
 (() => {
     const {say} = ipAdapter;
@@ -8,14 +8,14 @@
             this.panel = panel;
         }
 
-        /* Return the server's answer, once what it changes may be drawn. */
+        /* Return the server's answer, once the view may be redrawn. */
         async answerTo(what, more) {
             const answer = await this.panel.asking.ask(what, more);
             await this.panel.view.released;
             return answer;
         }
 
-        /* Ask for something that is answered with lists of what the server has, or with a word on what it did. */
+        /* Make a request that is answered with new lists, a message, or both. */
         async ask(what, more) {
             const {message, kept = [], ...files} = await this.answerTo(what, more);
             this.panel.files.take(files);
@@ -23,13 +23,13 @@
             this.panel.draw();
         }
 
-        /* Say which files of a deleted subject's folder stay. */
+        /* Say which files were kept in a deleted subject's folder. */
         stays(files) {
             if (files.length === 0) return "";
             return ` ${say("Other files in its folder were kept: {files}.", {files: files.join(", ")})}`;
         }
 
-        /* Ask for what takes long, and show how far it is, with a button that ends it. */
+        /* Make a request that takes long, and show its progress with a button that stops it. */
         work(what, more) {
             const {panel} = this;
             panel.message.show(say("Working…"));
@@ -43,7 +43,7 @@
             return work;
         }
 
-        /* Ask which files there are. */
+        /* Get the lists of files. */
         async look(what = "list") {
             await this.ask(what);
             this.panel.intake.chooseAdapters();

@@ -1,8 +1,8 @@
-/* What is painted in the mask editor: a canvas, black as dense as little counts, with its earlier states. */
+/* What the mask editor paints: a canvas that is black over what is not used, and its earlier states. */
 
 (() => {
     const {canvasOf} = ipAdapter;
-    const KEPT = 20; // steps that can be taken back
+    const KEPT = 20; // steps that can be undone
 
     ipAdapter.Shade = class {
         constructor(canvas) {
@@ -32,12 +32,12 @@
             this.context.drawImage(image, 0, 0);
         }
 
-        /* Let everything count. */
+        /* Use everything. */
         clear() {
             this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
         }
 
-        /* Let nothing count. */
+        /* Use nothing. */
         cover() {
             this.context.fillStyle = "black";
             this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
@@ -50,17 +50,17 @@
             this.context.restore();
         }
 
-        /* Let only a box count, given as fractions: left, top, right, bottom. */
+        /* Use only a box, given as fractions: left, top, right, bottom. */
         fillBox([left, top, right, bottom]) {
             const {width, height} = this.canvas;
             this.cover();
             this.context.clearRect(left * width, top * height, (right - left) * width, (bottom - top) * height);
         }
 
-        /* Draw a whole stroke on what was there before it, so that its soft edge is the same all along. */
+        /* Draw the whole stroke on what was there before it, so that its soft edge is even. */
         paint([first, ...rest], {tool, radius, softness}) {
             const {context, canvas} = this;
-            const away = canvas.width * 4; // the line itself is drawn off the canvas, only its shadow is seen
+            const away = canvas.width * 4; // the line itself is drawn off the canvas, so that only its shadow shows
             context.save();
             context.globalCompositeOperation = "copy";
             context.drawImage(this.past[this.past.length - 1], 0, 0);

@@ -1,9 +1,9 @@
-/* A strip of pictures: takes more by drop, paste and choice, and lets them be ordered, weighed, masked and removed. */
+/* A strip of pictures, which can be added, reordered, weighted, masked and removed. */
 
 (() => {
     const {element, say, sign} = ipAdapter;
 
-    const OWN = "application/x-ipadapter"; // marks a picture of a strip among what comes from elsewhere
+    const OWN = "application/x-ipadapter"; // marks what is dragged as a picture of a strip
     let dragged = null; // {panel, pictures, index} while a picture is being dragged
 
     ipAdapter.Strip = class {
@@ -128,7 +128,7 @@
             this.focus(to);
         }
 
-        /* The card of a picture, on a strip that may have been drawn again. */
+        /* Focus the card of a picture, on a strip that may have been drawn again. */
         focus(index) {
             const card =
                 index >= 0 && this.panel.root.querySelector(`[aria-label="${CSS.escape(this.texts.one(index + 1))}"]`);
@@ -184,7 +184,7 @@
             else await this.panel.intake.add(this.field, await ipAdapter.filesOf(event.dataTransfer), place);
         }
 
-        /* Put the picture that is being dragged before another one; it may come from another strip. */
+        /* Insert the dragged picture, which may come from another strip. */
         takeDragged(place) {
             const {pictures, index, panel} = dragged;
             dragged = null;

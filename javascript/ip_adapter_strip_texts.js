@@ -1,4 +1,4 @@
-/* What a strip says of its pictures, by the unit's field that holds them. */
+/* The labels of a strip, by the unit's field that holds its pictures. */
 
 (() => {
     const {say} = ipAdapter;

@@ -33,7 +33,7 @@
                 element("label", {className: "ipadapter-field"}, element("span", {}, say("Notes")), this.notes),
                 this.list,
             );
-            this.dialog.hint.classList.add("wrong"); // nothing else is shown here
+            this.dialog.hint.classList.add("wrong"); // it starts with an error or nothing
             this.draw();
             this.mark();
             if (!(await this.dialog.open(this.panel.root))) return null;
@@ -47,7 +47,7 @@
                 : say("Save");
         }
 
-        /* Say what a name brings with it. */
+        /* Say if there is a folder of the entered name, whose pictures will be added. */
         nameIt() {
             const folder = this.panel.subjects.folder(this.name.value.trim());
             this.dialog.hint.classList.toggle("wrong", !folder);

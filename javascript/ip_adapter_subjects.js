@@ -1,5 +1,5 @@
-/* Subjects: sets of references that the server keeps under a name. A unit names one; here they are made and removed, and
-   carried from one web UI to another as zips. */
+/* Subjects: sets of references that the server stores under a name. A unit names one; here they are also saved, edited,
+   deleted, and moved between web UIs as zips. */
 
 (() => {
     const {element, say, button, choice, option} = ipAdapter;
@@ -14,7 +14,7 @@
         }
 
         get chosen() {
-            const name = this.panel.unit.subject.replace(/ \[[0-9a-f]*\]$/i, ""); // pasted parameters add the hash
+            const name = this.panel.unit.subject.replace(/ \[[0-9a-f]*\]$/i, ""); // pasted parameters have its hash
             return this.all.find((subject) => subject.name === name);
         }
 
@@ -69,7 +69,7 @@
             const file = element("input", {
                 type: "file",
                 accept: ".zip,application/zip",
-                ariaLabel: say("Subject zip file"),
+                ariaLabel: say("Import zip"),
                 onchange: () => this.import(file.files[0]),
             });
             const acts = [
@@ -91,7 +91,7 @@
             ];
         }
 
-        /* Folders of pictures that are no subject yet, each with a button that makes it one. */
+        /* Folders of pictures that are not a subject yet, each with a button that converts it. */
         drawFolders() {
             return this.panel.files.adoptable.map(({name, pictures}) =>
                 element(
@@ -100,7 +100,7 @@
                     say("The folder {name} is not a subject yet. Pictures in it: {n}.", {name, n: pictures}),
                     " ",
                     button(say("Convert to subject"), () => this.adopt(name), {
-                        ariaLabel: say("Convert {name} to a subject", {name}),
+                        ariaLabel: say("Convert to subject: {name}", {name}),
                         title: say("Keep the pictures where they are and write a record next to them"),
                     }),
                 ),
@@ -111,7 +111,7 @@
             this.panel.server.work("save subject", {name, notes: "", pictures: [], overwrite: false, adopt: true});
         }
 
-        /* The folder of this name that is no subject yet, if there is one. */
+        /* Return the folder of this name that is not a subject yet, if there is one. */
         folder(name) {
             return this.panel.files.adoptable.find((each) => each.name === name);
         }
@@ -127,7 +127,7 @@
             return this.all.find((subject) => subject.name.toLowerCase() === name.toLowerCase());
         }
 
-        /* Let a person look over a subject, and save it; return its name, or null. What cannot be saved comes back. */
+        /* Let the user edit and save a subject; return its name, or null. If saving fails, the form opens again. */
         async edit(title, subject, fault = "") {
             const given = await new ipAdapter.SubjectForm(this.panel, subject).open(title, fault);
             if (!given) return null;
@@ -170,7 +170,7 @@
             this.ask("delete subject", {name});
         }
 
-        /* Replace the subject's name in the unit by its pictures, to change them or give them regions. */
+        /* Replace the subject in the unit with its pictures, to edit them or give them regions. */
         async take() {
             const {pictures, message} = await this.panel.server.answerTo("read subject", {name: this.chosen.name});
             if (!pictures) return this.refuse({message});
@@ -187,7 +187,7 @@
             const bytes = Uint8Array.from(atob(zip), (character) => character.charCodeAt(0));
             const href = URL.createObjectURL(new Blob([bytes], {type: "application/zip"}));
             element("a", {href, download: `${name}.zip`}).click();
-            setTimeout(() => URL.revokeObjectURL(href), 60000); // when the browser has taken it for sure
+            setTimeout(() => URL.revokeObjectURL(href), 60000); // enough for the browser to save it
         }
 
         async import(file) {

@@ -1,4 +1,4 @@
-/* The row of tabs, one for each unit, each with its unit in a few words. */
+/* The tabs, one for each unit, with its summary. */
 
 (() => {
     const {element, say} = ipAdapter;
@@ -9,7 +9,7 @@
         return unit.model.replace(/\.\w+$/, "") || say("no adapter");
     }
 
-    /* Return a unit in a few words: adapter, weight, references. */
+    /* Return a unit's summary: adapter, weight, references. */
     ipAdapter.summaryOf = (unit, state) => {
         if (!state.isFilled(unit)) return "";
         const count = unit.images.length;

@@ -1,4 +1,4 @@
-/* The state of a panel: its units, which of them is open, and what of them is sent. */
+/* The state of a panel: its units, which of them is open, and what is sent of them. */
 
 ipAdapter.Units = class {
     constructor(spec, files) {
@@ -7,7 +7,7 @@ ipAdapter.Units = class {
         this.ticked = false;
         this.current = 0;
         this.defaults = Object.fromEntries(spec.controls.map((control) => [control.name, control.default]));
-        this.suggested = new WeakMap(); // a unit -> the adapter that it was given without a choice by the person
+        this.suggested = new WeakMap(); // a unit -> the adapter that was chosen for it automatically
         this.all = Array.from({length: spec.units}, () => this.emptyUnit());
     }
 
@@ -27,7 +27,7 @@ ipAdapter.Units = class {
         return unit.enabled && this.isFilled(unit);
     }
 
-    /* A ticked panel always sends a unit: where all are empty, the first one, so that the server says what is missing. */
+    /* A ticked panel always sends a unit: if all are empty, the first one, so that the server says what is missing. */
     isSent(index) {
         if (!this.ticked) return false;
         return this.isUsed(this.all[index]) || (index === 0 && !this.all.some((unit) => this.isUsed(unit)));
@@ -43,13 +43,13 @@ ipAdapter.Units = class {
         this.suggested.delete(unit);
     }
 
-    /* Return whether the person has chosen a unit's adapter. */
+    /* Return whether the user has chosen a unit's adapter. */
     isChosen(unit) {
         return unit.model !== "" && this.suggested.get(unit) !== unit.model;
     }
 
-    /* A field has a meaning with the values of other fields that its declaration names, and some fields for some
-       adapters only; while an adapter is unknown, they may have one. */
+    /* Return whether a field has an effect. Some need certain values of other fields, some a certain kind of adapter;
+       if the adapter is unknown, they may have one. */
     hasMeaning(control, unit) {
         if (!Object.entries(control.when).every(([name, values]) => values.includes(unit[name]))) return false;
         if (!control.conditional) return true;
@@ -57,23 +57,23 @@ ipAdapter.Units = class {
         return model ? (model.fields || []).includes(control.name) : unit.model !== "";
     }
 
-    /* Return whether other fields have a meaning only with some values of this one. */
+    /* Return whether other fields have an effect only with some values of this one. */
     decides(name) {
         return this.spec.controls.some((control) => name in control.when);
     }
 
-    /* Return what is sent of a unit: fields without a meaning at their defaults. */
+    /* Return a unit as it is sent, with the defaults in fields that have no effect. */
     sent(unit) {
         const idle = this.spec.controls.filter((control) => !this.hasMeaning(control, unit));
         return {...unit, ...Object.fromEntries(idle.map(({name}) => [name, this.defaults[name]])), enabled: true};
     }
 
-    /* Return a unit as parts of JSON, or none where it is not sent. */
+    /* Return the parts of a unit's JSON, or none if it is not sent. */
     jsonParts(index) {
         return this.isSent(index) ? ipAdapter.jsonParts(this.sent(this.all[index]), this.all[index]) : [];
     }
 
-    /* Put another unit in the place of one; return what undoes that. */
+    /* Replace a unit; return a function that undoes it. */
     put(index, unit) {
         const before = this.all[index];
         this.all[index] = unit;

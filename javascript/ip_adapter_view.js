@@ -6,9 +6,9 @@
     ipAdapter.View = class {
         constructor(panel) {
             this.panel = panel;
-            this.opened = new Set(Object.keys(panel.spec.notes)); // a note must not be folded away
+            this.opened = new Set(Object.keys(panel.spec.notes)); // notes must be visible from the start
             this.folds = [];
-            this.released = Promise.resolve(); // once no button of the mouse is held on what is drawn
+            this.released = Promise.resolve(); // resolved when no mouse button is held on the view
             this.body = element("div", {
                 className: "ipadapter-body",
                 id: `ipadapter_${panel.tab}_unit`,
@@ -18,17 +18,17 @@
             panel.root.append(panel.tabs.root, this.body);
         }
 
-        /* What is under a held button stays until it is let go: a click needs the same element at both ends. */
+        /* Keep what is drawn until the mouse button is released: a click needs the same element at both ends. */
         hold(event) {
-            if (event.button !== 0 || event.target.closest("select")) return; // there is no event when the button is let go on a menu
+            if (event.button !== 0 || event.target.closest("select")) return; // releasing the button on a menu sends no event
             this.released = new Promise((resolve) => {
-                const release = () => setTimeout(resolve); // the click comes first
+                const release = () => setTimeout(resolve); // after the click
                 for (const end of ["pointerup", "pointercancel"])
                     addEventListener(end, release, {capture: true, once: true});
             });
         }
 
-        /* Draw the open unit; what had the focus gets it back, known by its label. */
+        /* Draw the open unit; the element with the focused one's label gets the focus. */
         draw() {
             this.noteFolds();
             this.body.setAttribute("aria-label", say("Unit {n}", {n: this.panel.state.current + 1}));
@@ -40,7 +40,7 @@
             if (again) again.focus({preventScroll: true});
         }
 
-        /* Keep what is folded out; an element's own event for that comes too late for a drawing right after it. */
+        /* Remember which groups are open; their toggle event comes too late if they are redrawn at once. */
         noteFolds() {
             for (const {group, fold} of this.folds) fold.open ? this.opened.add(group) : this.opened.delete(group);
         }
@@ -84,7 +84,7 @@
             );
         }
 
-        /* Show what is set, and what for. */
+        /* Mark the purpose and the groups whose settings are in use. */
         mark() {
             this.panel.presets.mark();
             for (const {fold, controls} of this.folds)
@@ -94,7 +94,7 @@
                 );
         }
 
-        /* A fold with less common controls; a mark says that something in it is set. */
+        /* A collapsible group of controls, which is marked if one of them is set. */
         drawGroup(group) {
             const controls = this.panel.state.controlsOf(group);
             const note = this.panel.spec.notes[group];

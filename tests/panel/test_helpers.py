@@ -334,7 +334,7 @@ def test_subjects_are_chosen_created_exported_and_imported(page: Any, tmp_path: 
     assert download.value.url.startswith("blob:"), "browsers limit the length of a data: address"
     download.value.save_as(tmp_path / "berta.zip")
     assert (tmp_path / "berta.zip").read_bytes() == b"a zip"
-    page.set_input_files("[aria-label='Subject zip file']", tmp_path / "berta.zip")
+    page.set_input_files("[aria-label='Import zip']", tmp_path / "berta.zip")
     page.wait_for_selector("text=Imported as Clara.")
     page.click("button:text-is('Load its pictures')")
     page.wait_for_selector(".ipadapter-left .ipadapter-reference")

@@ -75,9 +75,9 @@ def test_a_folder_of_pictures_becomes_a_subject_and_its_files_stay(page: Any) ->
     tick(page)
     unfold(page, "References")
     assert "The folder Dora is not a subject yet. Pictures in it: 1." in page.inner_text(".ipadapter-field.subject")
-    page.click("button[aria-label='Convert Dora to a subject']")
+    page.click("button[aria-label='Convert to subject: Dora']")
     page.wait_for_selector(".ipadapter-message:has-text('Saved as Dora.')")
-    assert page.locator("button[aria-label='Convert Dora to a subject']").count() == 0
+    assert page.locator("button[aria-label='Convert to subject: Dora']").count() == 0
     page.select_option("select[aria-label=Subject]", "Dora")
     page.once("dialog", lambda dialog: dialog.accept())
     page.click("button:text-is('Delete subject')")
