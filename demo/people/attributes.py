@@ -1,4 +1,4 @@
-"""What a picture shows as numbers: for each attribute which of its values, or -1 where there is nothing to say."""
+"""What a picture shows as numbers: for each attribute the index of its value, or -1 if it does not apply."""
 
 from . import appearance, identity, mug
 from .scenes import SCENES
@@ -34,7 +34,7 @@ IDENTITY = ("hair", "hair_colour", "skin", "face", "lids", "eyes", "brows", "gla
 
 
 def shown(picture: Picture) -> dict[str, object]:
-    """Return the values that a picture shows; of two people only what surrounds them."""
+    """Return the values that a picture shows; for two people only those of their surroundings."""
     if picture.mug:
         return {"kind": "mug", "style": picture.style} | {
             f"mug_{name}": getattr(picture.mug, name) for name in ("colour", "pattern", "pattern_colour", "ground")
@@ -52,6 +52,6 @@ def shown(picture: Picture) -> dict[str, object]:
 
 
 def numbers(picture: Picture) -> list[int]:
-    """Return each attribute's value as its place in the table above, or -1."""
+    """Return each attribute's value as its index in the table above, or -1."""
     values = shown(picture)
     return [options.index(values[name]) if name in values else -1 for name, options in ATTRIBUTES.items()]

@@ -1,7 +1,7 @@
 """Pixels to latents and back, in the layout of Stable Diffusion's `AutoencoderKL`: 128 x 128 x 3 to 16 x 16 x 4.
 
-It learns in fewer channels, without norms; `widening` says why. Most channels are where the picture is small, since
-there they cost least and see most.
+It is trained with fewer channels and without norms; `widening` says why. Most channels are at the low resolutions,
+where they cost least and see most.
 """
 
 import math
@@ -16,15 +16,15 @@ from ..widening import GROUPS, begin_with_means, widen
 LATENT = 4
 """Channels of a latent."""
 FACTOR = 8
-"""Pixels on a side of a latent's cell."""
+"""Pixels along each side of a latent's cell."""
 BLOCKS = 1
-"""Residual blocks of a level of the encoder; the decoder has one more."""
+"""Residual blocks in each level of the encoder; the decoder has one more."""
 WIDTHS = (96, 96, 128, 128)
-"""Channels of each level, from 128 x 128 to 16 x 16. Of 96, 32 can learn, and of 128, 64."""
+"""Channels of each level, from 128 x 128 to 16 x 16; 32 of 96 channels can be trained, and 64 of 128."""
 NOISE = 0.015
-"""Standard deviation of what is added to latents, so that what a U-Net gets wrong by a little does not show.
+"""Standard deviation of the noise added to latents, so that small errors of a U-Net do not show.
 
-Where it was learnt, it came to about this: 0.013 to 0.016."""
+When it was learnt, it was close to this: 0.013 to 0.016."""
 
 CONFIG = {
     "double_z": True,
@@ -38,10 +38,10 @@ CONFIG = {
     "attn_resolutions": [],
     "dropout": 0.0,
 }
-"""The same in the words of the checkpoint's configuration."""
+"""The same in the format of the checkpoint's configuration."""
 
 Levels = tuple[tuple[int, int], ...]
-"""Channels that come into a level and channels in it, from the finest level to the coarsest."""
+"""Channels at the input of each level and inside it, from the finest level to the coarsest."""
 Make = Callable[[int], nn.Module]
 
 
@@ -67,7 +67,7 @@ class Block(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """A block with nothing but its shortcut."""
+    """A block that has only its shortcut."""
 
     def __init__(self, inner: int, outer: int, norm: Make) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Middle(nn.Module):
 
 
 class Down(nn.Module):
-    """Half the resolution; the padding is on the right and below, as in the original."""
+    """Halves the resolution; the padding is on the right and at the bottom, as in the original."""
 
     def __init__(self, inner: int, outer: int) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Up(nn.Module):
 
 
 class Level(nn.Module):
-    """Blocks at one resolution; the way to the next one is added as `downsample` or `upsample`, where there is one."""
+    """Blocks at one resolution; the step to the next one, if any, is added later as `downsample` or `upsample`."""
 
     def __init__(self, blocks: list[nn.Module]) -> None:
         super().__init__()
@@ -213,10 +213,10 @@ def wide_autoencoder() -> Autoencoder:
 
 
 def plain_autoencoder() -> Autoencoder:
-    """Return the autoencoder as it learns: narrow, without norms and attention.
+    """Return the autoencoder as it is trained: narrow, without norms and attention.
 
-    There are few channels at 128 x 128, where they cost most. The encoder's first block has no room to learn, since its
-    first norm has a channel a group.
+    There are few channels at 128 x 128, where they cost most. The encoder's first block is only a shortcut, because its
+    first norm has one channel in each group.
     """
     network = Autoencoder(
         Encoder(((8, 16), (32, 32), (32, 64), (64, 64)), no_module, no_module, Shortcut),
@@ -231,9 +231,9 @@ def plain_autoencoder() -> Autoencoder:
 
 
 def widened(plain: Autoencoder) -> Autoencoder:
-    """Return the autoencoder in its real layout that computes what `plain` does, but for a part in a thousand.
+    """Return the autoencoder in its real layout, with weights that compute what `plain` does, to a part in a thousand.
 
-    What the encoder says of the variance of latents is the same everywhere.
+    The variance of the latents is the same everywhere.
     """
     wide = wide_autoencoder()
     widen(plain, wide)

@@ -15,7 +15,7 @@ Garment = Callable[[Pen, Colour, Colour], None]
 
 
 def draw_body(pen: Pen, skin: Colour, clothes: str, colour: Colour) -> None:
-    """Draw what is below the head; the garment comes first where it lies behind the neck."""
+    """Draw everything below the head; what lies behind the neck comes first."""
     if clothes == "hoodie":
         pen.fill(darker(colour, 0.22), blob(*knots("-1.16 1.86  -1.02 1.14  0 0.86  1.02 1.14  1.16 1.86  0 2.3")))
     GARMENTS[clothes](pen, colour, skin)

@@ -1,4 +1,4 @@
-"""Pictures of the world kept on disk, drawn once: files of 1024 pictures, made whenever one is asked for."""
+"""Keeps the world's pictures on disk, so that each is drawn once: files of 1024 pictures, made when first needed."""
 
 import os
 from functools import lru_cache
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from .world import draw, picture
 
 SEED = 20261124
-"""The world that the models learn from; tests and figures take others."""
+"""The seed of the pictures that the models learn from; tests and figures use others."""
 SHARD = 1024
 
 
 def write_shard(folder: Path, shard: int) -> Path:
-    """Draw the pictures from number `shard` * 1024 on, unless they are there already."""
+    """Draw 1024 pictures, from number `shard` * 1024 on, unless their file exists."""
     path = folder / f"pictures-{SEED}-{shard:04}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def pixels(folder: Path, number: int) -> NDArray[np.uint8]:
 
 
 def finished_shards(folder: Path) -> int:
-    """Return how many files there are from the first one on without a gap."""
+    """Return the number of finished files before the first gap."""
     shard = 0
     while (folder / f"pictures-{SEED}-{shard:04}.npy").exists():
         shard += 1

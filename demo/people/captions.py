@@ -1,6 +1,6 @@
-"""Captions that are true of a picture and name as much of it as they are asked to, or nothing.
+"""True captions of a picture, which name as much of it as they are asked to, or nothing.
 
-A caption is a subject and what comes with it, between commas: "a person with long blond hair, wearing a red hoodie,
+A caption is a subject and its details, separated by commas: "a person with long blond hair, wearing a red hoodie,
 smiling, on a beach, far away, watercolour".
 """
 
@@ -57,11 +57,11 @@ PLURAL = ("dungarees",)
 
 @dataclass(frozen=True)
 class Chances:
-    """Probabilities 0..1 with which a caption names something, where there is something to name."""
+    """Probabilities 0..1 with which a caption names what a picture has."""
 
     anything: float = 0.9
     looks: float = 0.6
-    """That any of a person's looks is named; each of them then with the half of chances."""
+    """That a person's looks are named at all; if so, each one is named with a probability of one half."""
     dress: float = 0.6
     expression: float = 0.5
     scene: float = 0.8
@@ -74,7 +74,7 @@ SUBJECT_ONLY = Chances(1.0, *[0.0] * 6)
 
 
 def caption(picture: Picture, dice: random.Random, chances: Chances = Chances()) -> str:
-    """Return a caption; "" where nothing is named."""
+    """Return a caption; "" if nothing is named."""
     if dice.random() >= chances.anything:
         return ""
     if picture.mug:
@@ -87,14 +87,14 @@ def caption(picture: Picture, dice: random.Random, chances: Chances = Chances())
 
 
 def _around(picture: Picture, dice: random.Random, chances: Chances) -> list[str]:
-    """Return what is said of everything but the subject."""
+    """Return the words for everything except the subject."""
     named = ((SCENES.get(picture.scene, ""), chances.scene), (FRAMINGS.get(picture.framing, ""), chances.framing),
              (PLACES.get(picture.place, ""), chances.framing), (STYLES[picture.style], chances.style))  # fmt: skip
     return [words for words, chance in named if dice.random() < chance]
 
 
 def _pair(people: tuple[Person, ...], dice: random.Random, chances: Chances) -> list[str]:
-    """Return what is said of each of two people, or nothing of either."""
+    """Return the words for each of two people, or none for either."""
     if dice.random() >= chances.looks:
         return []
     return [
@@ -116,7 +116,7 @@ def _person(person: Person, dice: random.Random, chances: Chances) -> str:
 
 
 def _looks(who: Identity) -> list[str]:
-    """Return all that an identity is, each in a few words."""
+    """Return all features of an identity, each in a few words."""
     words = [
         HAIR[who.hair].format(who.hair_colour),
         f"{who.skin} skin",
@@ -154,6 +154,6 @@ def _mug(mug: Mug, dice: random.Random, chances: Chances) -> str:
 
 
 def words() -> set[str]:
-    """Return every word and sign that a caption can have."""
+    """Return every word and punctuation mark that a caption can have."""
     dice = random.Random(0)
     return {word for _ in range(4000) for word in caption(sample(dice), dice, EVERYTHING).replace(",", " ,").split()}

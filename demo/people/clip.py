@@ -1,4 +1,4 @@
-"""The two towers of CLIP, written out, so that nothing here depends on what a version of transformers calls things.
+"""The two towers of CLIP, written out, so nothing here depends on the version of transformers.
 
 Parameters have the names of transformers' `CLIPTextModel` and `CLIPVisionModelWithProjection`.
 """
@@ -27,7 +27,7 @@ class Sizes:
 
 TEXT = Sizes(CONTEXT, 3, 384, 3)
 VISION = Sizes(128, 2, 512, 4)
-"""Loaders that are not told the number of heads take heads of 64."""
+"""Its heads are 64 wide, which is what loaders assume if nothing says how many there are."""
 
 
 class Attention(nn.Module):
@@ -96,7 +96,7 @@ class TextModel(nn.Module):
 
 
 class TextTower(nn.Module):
-    """The text model and the way from the first end token to an embedding: (rows, tokens) -> (rows, 128)"""
+    """The text model, and the projection of the first end token to an embedding: (rows, tokens) -> (rows, 128)"""
 
     def __init__(self, vocabulary: int, end: int) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class VisionEmbeddings(nn.Module):
 
 
 class VisionModel(nn.Module):
-    """Returns the pooled class token (pictures, width) and the second last layer's states (pictures, states, width)."""
+    """Pixels -> pooled class token (pictures, width); second-to-last layer's states (pictures, states, width)"""
 
     def __init__(self, size: int) -> None:
         super().__init__()

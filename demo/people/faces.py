@@ -1,4 +1,4 @@
-"""Where the faces of a picture are, in its pixels: what a detector and a recogniser learn from."""
+"""Where the faces of a picture are, in pixels: training data for a face detector and a recogniser."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Face:
 
 
 def faces(picture: Picture) -> list[Face]:
-    """Return the faces from left to right; parts of a close one may lie outside the picture."""
+    """Return the faces from left to right; parts of a close face may be outside the picture."""
     pen = new_pen(Image.new("RGB", (1, 1)), Ink())
     found = zip(picture.people, pens(pen, picture), strict=False)
     return [_face(place, person.who, person.how) for person, place in found]
@@ -44,7 +44,7 @@ def _face(pen: Pen, who: Identity, how: Appearance) -> Face:
 
 
 def _features(who: Identity, turn: float) -> list[tuple[float, float]]:
-    """Return eyes, nose and mouth's corners in the head's coordinates, as they are drawn."""
+    """Return the eyes, the nose and the corners of the mouth in the head's coordinates, as they are drawn."""
     middle, eyes, mouth = 0.16 * turn, 0.43 * WIDTHS[who.face], chin(who.face) * 0.3 + 0.34
     return [
         (middle - eyes, 0.08),

@@ -1,4 +1,4 @@
-"""The finished files, in half precision and in the layouts that web UIs read: `python -m demo.people.files`."""
+"""Writes the finished files, in half precision and in layouts that web UIs read: `python -m demo.people.files`."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ PARTS = {
 
 
 def write_checkpoint(run: Run, folder: Path) -> None:
-    """Write U-Net, autoencoder, text model and the configuration that a web UI builds them by."""
+    """Write U-Net, autoencoder, text model, and the configuration from which a web UI builds them."""
     vocabulary = len(read_tokenizer(run).vocabulary)
     base = read_mean(run.state("base"), Base(vocabulary))
     parts = {"unet": base.unet, "text": base.text, "autoencoder": widened(read_autoencoder(run))}
@@ -58,7 +58,7 @@ def _half(network: nn.Module, prefix: str) -> dict[str, Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=BUILD, help="where the states of training are")
+    parser.add_argument("--folder", type=Path, default=BUILD, help="folder with the states of training")
     parser.add_argument("--to", type=Path, default=BUILD / "files")
     given = parser.parse_args()
     given.to.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Hair: what lies behind the head and what lies over it. A hat flattens what stands up."""
+"""Hair: the part behind the head and the part in front. A hat flattens hair that stands up."""
 
 from .long_hair import bob_back, bob_hair, braided_hair, bun_back, bun_hair, long_back, long_hair, wavy_back, wavy_hair
 from .pen import Colour, Pen

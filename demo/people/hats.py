@@ -1,4 +1,4 @@
-"""Hats, in the head's coordinates: they sit at the hairline and cover the top of the head."""
+"""Hats, in the head's coordinates: they start at the hairline and cover the top of the head."""
 
 from .pen import Colour, Pen, darker, lighter, mix
 from .shapes import blob, box, circle, curve, knots, oval, polygon

@@ -17,7 +17,7 @@ OUTLINES: dict[str, tuple[XY, ...]] = {
 """Right halves of the faces' outlines, from the top of the head to the chin."""
 
 WIDTHS = {"round": 1.07, "oval": 0.95, "square": 1.02, "long": 0.84, "heart": 1.07}
-"""How wide a head is where the hair grows."""
+"""Half the width of the head at the hair."""
 
 
 def outline(face: str) -> Points:
@@ -29,7 +29,7 @@ def chin(face: str) -> float:
 
 
 def draw_face(pen: Pen, who: Identity, how: Appearance) -> None:
-    """Draw a bare face with its ears and all that belongs to it, without hair."""
+    """Draw a face with everything on it and its ears, but without hair."""
     skin = SKIN[who.skin]
     _ears(pen, who, skin)
     pen.fill(skin, outline(who.face))
@@ -125,7 +125,7 @@ def _mouth(pen: Pen, who: Identity, expression: str) -> None:
 
 
 def _whiskers(pen: Pen, who: Identity) -> None:
-    """Draw what covers the jaw: a full beard, or the shadow of one."""
+    """Draw what covers the jaw: a full beard, or stubble."""
     hair = HAIR[who.hair_colour]
     grow = 1.08 if who.beard == "full" else 0.985
     jaw = [(x * grow, y * (1.1 if who.beard == "full" else 0.99)) for x, y in OUTLINES[who.face] if y > 0.05]
@@ -178,7 +178,7 @@ FRAME = (40, 36, 50)
 
 
 def _lenses(pen: Pen, who: Identity) -> None:
-    """Lighten what is seen through the glasses, so that their frames show on any skin."""
+    """Lighten the skin behind the lenses, so that the frames are visible on any skin."""
     for side in (-1, 1):
         pen.shade(lighter(SKIN[who.skin], 0.34), shifted(LENSES[who.glasses], side * 0.45 * WIDTHS[who.face], 0.08))
 

@@ -32,12 +32,12 @@ GLASSES = ("", "round", "square")
 BEARDS = ("", "stubble", "moustache", "goatee", "full")
 
 BEARDED = ("bald", "short", "quiff", "spiky", "curly", "bun")
-"""Hair styles that may come with a beard."""
+"""Hair styles that can go with a beard."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A person's looks, by the names in the tables above; "" where there is none of a thing."""
+    """A person's looks, as names from the tables above; "" for no glasses or no beard."""
 
     hair: str
     hair_colour: str
@@ -52,7 +52,7 @@ class Identity:
 
 
 def sample(dice: random.Random) -> Identity:
-    """Return anybody; half of all people wear glasses, and half of those who may have a beard have one."""
+    """Return a random person; 45 % wear glasses, and half of those who can have a beard have one."""
     hair = dice.choice(STYLES)
     return Identity(
         hair,

@@ -1,4 +1,4 @@
-"""Latents of the world's pictures kept on disk, in files of 1024, for one state of the encoder."""
+"""Keeps the latents of the world's pictures on disk, in files of 1024, for one state of the encoder."""
 
 import json
 from functools import lru_cache
@@ -19,7 +19,7 @@ def _path(folder: Path, step: int, shard: int) -> Path:
 
 
 def write_latents(run: Run) -> None:
-    """Write the latents of all pictures that are drawn, and the factor that gives the first of them a spread of one."""
+    """Write the latents of all drawn pictures, and the factor that scales the first file's standard deviation to 1."""
     step = step_of(run.state("autoencoder"))
     network = run.placed(read_mean(run.state("autoencoder"), plain_autoencoder()))
     clock = Clock(run.minutes)

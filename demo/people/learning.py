@@ -1,4 +1,4 @@
-"""Learning in slices of minutes that go on from each other: everything that the next slice needs is in one file."""
+"""Training in slices of some minutes, each of which continues the last: one file has everything that the next needs."""
 
 import copy
 import json
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 SAVE_EVERY = 120.0
-"""Seconds between two writings of the state."""
+"""Seconds between two saves of the state."""
 REPORT_EVERY = 50
-"""Steps that one line of the log sums up."""
+"""Number of steps that a line of the log summarises."""
 
 
 class Clock:
-    """Says when a slice is over: after its minutes, or when the process is asked to end."""
+    """Says when a slice is over: when its minutes have passed, or when the process is asked to end."""
 
     def __init__(self, minutes: float) -> None:
         self.begin = time.monotonic()
@@ -36,9 +36,9 @@ class Clock:
 
 
 class Learner:
-    """AdamW at a steady rate after a short rise, and the running mean of the weights, which is what is used.
+    """AdamW at a constant rate after a short rise, and a running mean of the weights, which is what is used later.
 
-    A last slice may cool: its rate falls to zero towards its end.
+    With `cool`, the rate falls to zero over the slice; this is for the last one.
     """
 
     def __init__(self, network: nn.Module, path: Path, rate: float, keep: float = 0.999, cool: bool = False) -> None:
@@ -52,7 +52,7 @@ class Learner:
             self._go_on(torch.load(path, map_location=next(network.parameters()).device))
 
     def _go_on(self, state: dict) -> None:
-        """Take up a state; one that was packed has only the mean, from which the weights go on."""
+        """Continue from a state; a packed one has only the mean, which is then used for the weights too."""
         self.network.load_state_dict(state.get("network", state["mean"]))
         self.mean.load_state_dict(state["mean"])
         if "optimiser" in state:
@@ -60,7 +60,7 @@ class Learner:
         self.step, self.seen, self.seconds = state["step"], state["seen"], state["seconds"]
 
     def steps(self, minutes: float) -> Iterator[int]:
-        """Yield the number of each step of a slice, and save now and then and at its end."""
+        """Yield the number of each step of a slice; save at intervals and at the end."""
         clock, saved = Clock(minutes), time.monotonic()
         before = self.seconds
         while not clock.over:
@@ -78,7 +78,7 @@ class Learner:
             group["lr"] = max(rate, 0.0)
 
     def learn(self, samples: int, **losses: Tensor) -> None:
-        """Take a step down the sum of the losses, which may have their factors already."""
+        """Take a step on the sum of the losses, which include their factors."""
         self._optimiser.zero_grad()
         sum(losses.values(), torch.zeros((), device=self._parameters[0].device)).backward()
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
@@ -118,20 +118,20 @@ class Learner:
 
 
 def read_mean(path: Path, network: nn.Module) -> nn.Module:
-    """Fill a network with the running mean that a stage has reached, to be used and not trained."""
+    """Load a stage's running mean into a network, without gradients."""
     network.load_state_dict(torch.load(path, map_location="cpu")["mean"])
     return network.eval().requires_grad_(False)
 
 
 def step_of(path: Path) -> int:
-    """Return how many steps a stage has made."""
+    """Return how many steps a stage has taken."""
     return torch.load(path, map_location="cpu")["step"]
 
 
 def pack(path: Path, packed: Path) -> None:
-    """Write a state without what only speeds up the next slice, in half precision: an eighth of its size.
+    """Write only the mean of a state, in half precision: an eighth of its size.
 
-    It can take the state's place where the state itself is too large to be carried from one machine to another.
+    It can replace the state where that is too large to be copied to another machine.
     """
     state = torch.load(path, map_location="cpu")
     halves = {key: tensor.half() for key, tensor in state["mean"].items()}

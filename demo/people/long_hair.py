@@ -1,4 +1,4 @@
-"""Hair that hangs or is tied. The unit is half a face's width."""
+"""Hair that hangs down or is tied. The unit is half a face's width."""
 
 from .pen import Pen
 from .shapes import blob, box, circle, curve, knots, oval

@@ -1,4 +1,4 @@
-"""Contact sheets to look at: `python -m demo.people.look SHEET --folder FOLDER` writes FOLDER/looks/SHEET.png."""
+"""Draws contact sheets: `python -m demo.people.look SHEET --folder FOLDER` writes FOLDER/looks/SHEET.png."""
 
 import argparse
 import itertools
@@ -27,7 +27,7 @@ from .world import Picture, draw, picture, sample_person
 
 LARGER = 2
 UNSEEN = SEED + 1
-"""The seed of pictures that nothing has learnt from."""
+"""The seed of pictures that no model has been trained on."""
 
 
 def sheet(pictures: Iterable[Image.Image], columns: int) -> Image.Image:
@@ -50,7 +50,7 @@ def world(run: Run) -> Image.Image:
 
 
 def scenes(run: Run) -> Image.Image:
-    """Each row is a scene and each column a style."""
+    """Return a sheet with a scene in each row and a style in each column."""
     dice = random.Random(5)
     every = itertools.product(SCENES, STYLES)
     people = (Picture((sample_person(dice),), scene=scene, style=style, seed=7) for scene, style in every)
@@ -58,7 +58,7 @@ def scenes(run: Run) -> Image.Image:
 
 
 def reconstructions(run: Run) -> Image.Image:
-    """Rows of pictures, each above what the autoencoder makes of them; their errors are printed."""
+    """Return rows of pictures, each above the autoencoder's reconstructions, and print the errors."""
     true = [draw(picture(UNSEEN, number)) for number in range(16)]
     truth = to_tensor(map(np.asarray, true), torch.device("cpu"))
     network = read_autoencoder(run)
@@ -71,7 +71,7 @@ def reconstructions(run: Run) -> Image.Image:
 
 
 def samples(run: Run) -> Image.Image:
-    """Pictures that the base makes of captions of unseen pictures."""
+    """Return unseen pictures, each row above the pictures that the U-Net makes from their captions."""
     tokenize = read_tokenizer(run)
     base = read_mean(run.state("base"), Base(len(tokenize.vocabulary)))
     dice = random.Random(0)

@@ -1,4 +1,4 @@
-"""The world's one product: a mug with a pattern, on a ground."""
+"""The world's only product: a mug with a pattern, standing on some ground."""
 
 import random
 from collections.abc import Callable
@@ -16,7 +16,7 @@ GROUNDS = ("table", "grass", "sand", "stone", "cloth")
 
 @dataclass(frozen=True)
 class Mug:
-    """Its colour and pattern are what it is; where it stands and its handle's side change from picture to picture."""
+    """Colour and pattern identify a mug; its position and the side of its handle change from picture to picture."""
 
     colour: str
     pattern: str
@@ -99,7 +99,7 @@ MARKS: dict[str, Callable[[Pen, Colour], None]] = {
 
 
 def draw_mug(pen: Pen, mug: Mug, seed: int) -> None:
-    """Draw the ground and the mug on it; the seed decides the wall behind."""
+    """Draw the ground and the mug on it; the seed determines the wall behind it."""
     dice = random.Random(seed)
     pen.fill(
         dice.choice(((250, 232, 206), (208, 226, 236), (226, 218, 240), (214, 234, 214))),

@@ -1,4 +1,4 @@
-"""Noise on Stable Diffusion's schedule, and what a v-prediction network is to say on it."""
+"""Noise on Stable Diffusion's schedule, and what a v-prediction network should predict from it."""
 
 import torch
 from torch import Tensor
@@ -17,5 +17,5 @@ def velocity(latents: Tensor, noise: Tensor, left: Tensor) -> Tensor:
 
 
 def random_times(rows: int, device: torch.device) -> Tensor:
-    """Return time steps that come up in proportion to their number: what a picture shows is decided in strong noise."""
+    """Return time steps, drawn in proportion to their number, because strong noise decides what a picture shows."""
     return (torch.rand(rows, device=device).sqrt() * TIMESTEPS).long()

@@ -1,4 +1,4 @@
-"""A pen that fills outlines and draws lines in coordinates of its own, with or without ink around what it fills."""
+"""A pen that fills outlines and draws lines in its own coordinates, with or without ink around what it fills."""
 
 import math
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw
 from .shapes import Points
 
 SIZE = 128
-"""Pixels on a side of a picture."""
+"""Pixels along each side of a picture."""
 FINER = 3
-"""How many times finer a picture is drawn than it is shown, for soft edges."""
+"""Factor by which a picture is drawn larger and then reduced, for soft edges."""
 
 Colour = tuple[int, int, int]
 
@@ -25,7 +25,7 @@ def mix(one: Colour, other: Colour, share: float) -> Colour:
 
 
 def darker(colour: Colour, share: float = 0.2) -> Colour:
-    """Return a shadow's colour, towards a warm black."""
+    """Return the colour shifted towards a warm black, for shadows."""
     return mix(colour, (40, 16, 40), share)
 
 
@@ -35,26 +35,26 @@ def lighter(colour: Colour, share: float = 0.25) -> Colour:
 
 @dataclass(frozen=True)
 class Ink:
-    """How a style lays colours on the paper."""
+    """How a style applies colours to the paper."""
 
     tint: Callable[[Colour], Colour] = lambda colour: colour
     line: Colour = (0, 0, 0)
     width: float = 0.0
     """Pixels of ink around every filled outline."""
     thinnest: float = 0.4
-    """Pixels that a line takes at least."""
+    """Minimum width of a line in pixels."""
 
 
 @dataclass(frozen=True)
 class Pen:
-    """A pen at a place: `matrix` (2, 3) takes the pen's coordinates to pixels of the fine picture."""
+    """A pen with its coordinates: `matrix` (2, 3) maps them to pixels of the larger picture."""
 
     paper: ImageDraw.ImageDraw
     matrix: NDArray[np.float64]
     ink: Ink
 
     def moved(self, x: float, y: float, scale: float = 1.0, tilt: float = 0.0, flip: bool = False) -> "Pen":
-        """Return a pen whose origin is at (x, y), whose unit is `scale` of this pen's, turned by `tilt` degrees."""
+        """Return a pen with its origin at (x, y) and `scale` times this pen's unit, rotated by `tilt` degrees."""
         cos, sin = math.cos(math.radians(tilt)) * scale, math.sin(math.radians(tilt)) * scale
         across = -1 if flip else 1
         return self._through(np.array([(across * cos, -sin, x), (across * sin, cos, y), (0, 0, 1)]))
@@ -67,11 +67,11 @@ class Pen:
 
     @property
     def unit(self) -> float:
-        """Pixels of the fine picture that this pen's unit takes."""
+        """Length of this pen's unit in pixels of the larger picture."""
         return float(abs(np.linalg.det(self.matrix[:, :2])) ** 0.5)
 
     def fill(self, colour: Colour, *outlines: Points) -> None:
-        """Fill outlines as one figure: ink goes around them all and not between them."""
+        """Fill outlines as one figure: ink goes around all of them, but not between them."""
         placed = [self._placed(outline) for outline in outlines]
         if self.ink.width:
             for corners in placed:
@@ -81,7 +81,7 @@ class Pen:
             self.paper.polygon(corners, self.ink.tint(colour))
 
     def shade(self, colour: Colour, *outlines: Points) -> None:
-        """Fill outlines that lie within a figure and so never get ink."""
+        """Fill outlines inside a figure, which never get ink."""
         for outline in outlines:
             self.paper.polygon(self._placed(outline), self.ink.tint(colour))
 
@@ -101,5 +101,5 @@ class Pen:
 
 
 def new_pen(picture: Image.Image, ink: Ink) -> Pen:
-    """Return a pen whose unit is a pixel of the shown picture."""
+    """Return a pen whose unit is a pixel of the finished picture."""
     return Pen(ImageDraw.Draw(picture), np.diag([FINER, FINER, 1.0])[:2], ink)

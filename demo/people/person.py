@@ -1,4 +1,4 @@
-"""A whole person, drawn from the back to the front, in the head's coordinates."""
+"""Draws a whole person, from back to front, in the head's coordinates."""
 
 from .appearance import COLOURS, Appearance
 from .body import draw_body, draw_neck
@@ -25,7 +25,7 @@ def draw_person(pen: Pen, who: Identity, how: Appearance) -> None:
 
 
 def head_pen(pen: Pen, how: Appearance) -> Pen:
-    """Return the pen that draws the head of a person whom `pen` draws."""
+    """Return the pen for the head of a person that `pen` draws."""
     return _tilted(pen.stretched(-1, 1) if how.flip else pen, how)
 
 

@@ -1,4 +1,4 @@
-"""Pictures from captions with a base as far as it has learnt, to look at while it learns."""
+"""Samples pictures from captions with a model that is still being trained, to look at its progress."""
 
 import itertools
 from collections.abc import Sequence

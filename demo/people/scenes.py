@@ -1,4 +1,4 @@
-"""The places that a prompt can name, drawn over the whole picture; the unit is a pixel, (0, 0) the upper left."""
+"""The places that a prompt can name, drawn over the whole picture. The unit is a pixel, (0, 0) is the upper left."""
 
 import random
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def _band(top: float, bottom: float = SIZE + 2) -> Points:
 
 
 def _hill(top: float, sway: float, shift: float) -> Points:
-    """Return rolling ground whose crest is around `top`."""
+    """Return the outline of a hill whose crest is around `top`."""
     knots = [
         (x, top + sway * (1 if n % 2 else -1)) for n, x in enumerate((-30 + shift, 14 + shift, 58 + shift, 104 + shift))
     ]
@@ -35,7 +35,7 @@ def _cloud(pen: Pen, x: float, y: float, size: float, colour: Colour = (255, 255
 
 
 def _plain(pen: Pen, dice: random.Random) -> None:
-    """Draw a studio's backdrop."""
+    """Draw a studio backdrop."""
     colour = dice.choice(
         ((250, 226, 196), (206, 228, 240), (222, 214, 240), (208, 234, 214), (250, 212, 208), (236, 232, 222))
     )
@@ -268,5 +268,5 @@ SCENES: dict[str, Scene] = {
 
 
 def draw_scene(pen: Pen, scene: str, seed: int) -> None:
-    """Draw a scene; the seed decides where its things are."""
+    """Draw a scene; the seed determines where things are in it."""
     SCENES[scene](pen, random.Random(seed))

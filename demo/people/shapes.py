@@ -1,4 +1,4 @@
-"""Closed outlines and curves as arrays of points: (points, xy), in whatever unit the caller draws in."""
+"""Closed outlines and curves as arrays of points: (points, xy), in the caller's unit."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -10,7 +10,7 @@ Points = NDArray[np.float64]
 XY = tuple[float, float]
 
 STEPS = 6
-"""Points that a curve takes between two of its knots."""
+"""Points of a curve from one knot to the next."""
 
 
 @lru_cache(maxsize=4096)
@@ -35,13 +35,13 @@ def polygon(*corners: XY) -> Points:
 
 @lru_cache(maxsize=4096)
 def blob(*points: XY) -> Points:
-    """Return a closed smooth outline through the points (Catmull-Rom)."""
+    """Return a smooth, closed outline through the points (Catmull-Rom)."""
     return _smooth(np.array((points[-1], *points, points[0], points[1])))
 
 
 @lru_cache(maxsize=4096)
 def curve(*points: XY) -> Points:
-    """Return an open smooth curve through the points."""
+    """Return a smooth, open curve through the points."""
     return _smooth(np.array((points[0], *points, points[-1])))
 
 
@@ -59,13 +59,13 @@ def _smooth(through: Points) -> Points:
 
 @lru_cache(maxsize=4096)
 def knots(written: str) -> tuple[XY, ...]:
-    """Return the points of an outline that is written as "x y  x y  x y"."""
+    """Return the points of an outline written as "x y  x y  x y"."""
     numbers = [float(number) for number in written.split()]
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def both_sides(right_half: Iterable[XY]) -> tuple[XY, ...]:
-    """Return the knots of a symmetric outline, given its right half from top to bottom; x = 0 belongs to both."""
+    """Return the knots of a symmetric outline from its right half, top to bottom; knots at x = 0 belong to both."""
     right = tuple(right_half)
     return (*right, *((-x, y) for x, y in reversed(right) if x))
 

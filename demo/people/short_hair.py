@@ -1,4 +1,4 @@
-"""Hair that ends above the shoulders' line, and what a hat leaves of it. The unit is half a face's width."""
+"""Hair that ends above the shoulders, and what is visible of it under a hat. The unit is half a face's width."""
 
 from .pen import Pen
 from .shapes import blob, circle, curve, knots, oval, polygon
@@ -10,7 +10,7 @@ CAP = blob(
         "0.88 -0.5  0.5 -0.62  -0.05 -0.58  -0.62 -0.5  -0.9 -0.42  -0.95 -0.1"
     )
 )
-"""Hair close to the skull, from ear to ear, with a hairline."""
+"""Hair close to the head, from ear to ear, with a hairline."""
 
 
 def short_hair(pen: Pen, hair: Tones) -> None:
@@ -92,7 +92,7 @@ def curly_hair(pen: Pen, hair: Tones) -> None:
 
 
 def under_hat(pen: Pen, hair: Tones) -> None:
-    """Draw what a hat leaves of hair that stands up: tufts at the temples and over the brow."""
+    """Draw what is visible of hair under a hat: tufts at the temples and over the forehead."""
     for side in (-1, 1):
         pen.fill(
             hair.base,

@@ -1,4 +1,4 @@
-"""What the stages of training have in common: where they keep things, on what they run, and how they read pictures."""
+"""What all stages of training share: their folder and device, and how they read pictures."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ from .cache import pixels
 
 @dataclass(frozen=True)
 class Run:
-    """One slice of training, as it is asked for on the command line."""
+    """One slice of training, as requested on the command line."""
 
     folder: Path
     minutes: float
@@ -23,13 +23,13 @@ class Run:
     """Samples in a step; 0 for the stage's own number."""
     cool: bool
     pictures: int = 0
-    """How many pictures to draw at most."""
+    """Maximum number of pictures to draw."""
 
     def state(self, stage: str) -> Path:
         return self.folder / f"{stage}.pt"
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Return what lets a card compute in bfloat16; a CPU keeps float32."""
+        """Return a context in which a graphics card computes in bfloat16; a CPU stays in float32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
     def placed(self, network: torch.nn.Module) -> torch.nn.Module:

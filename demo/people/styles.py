@@ -1,4 +1,4 @@
-"""The ways a picture can be made: how colours are laid down, and what is done with the finished drawing."""
+"""The styles of pictures: how colours are applied, and what is done with the finished drawing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ def luminance(colour: Colour) -> float:
 
 
 def _pale(colour: Colour) -> Colour:
-    """Keep black and what is nearly black, as ink, and leave a breath of the other colours on the paper."""
+    """Keep black and nearly black as ink, and fade other colours towards the paper."""
     if luminance(colour) < 0.25 and max(colour) - min(colour) <= 20:
         return colour
     return mix(colour, PAPER, 0.6)
@@ -41,7 +41,7 @@ def _noise(dice: np.random.Generator, cells: int) -> Pixels:
 
 
 def _watercolour(drawing: Image.Image, seed: int) -> Image.Image:
-    """Let outlines waver and colours pool: paler within, darker where a wash ends, white paper at the border."""
+    """Make outlines waver and colours pool: paler inside, darker where a wash ends, white paper at the border."""
     dice = np.random.default_rng(seed)
     washed = np.asarray(_shown(_wavering(drawing, dice)), np.float32)
     blurred = np.asarray(Image.fromarray(washed.astype(np.uint8)).filter(ImageFilter.GaussianBlur(2.5)), np.float32)
@@ -54,7 +54,7 @@ def _watercolour(drawing: Image.Image, seed: int) -> Image.Image:
 
 
 def _wavering(drawing: Image.Image, dice: np.random.Generator) -> Image.Image:
-    """Move each pixel of the fine drawing a little, neighbours together."""
+    """Move each pixel of the drawing a little, neighbouring pixels together."""
     size = 2 * SIZE
     fine = np.asarray(drawing.resize((size, size), Image.Resampling.BILINEAR))
     rows, columns = np.mgrid[0:size, 0:size]
@@ -66,11 +66,11 @@ def _wavering(drawing: Image.Image, dice: np.random.Generator) -> Image.Image:
 
 
 BLOCK = 4
-"""Pixels on a side of a block of pixel art."""
+"""Pixels along each side of a block of pixel art."""
 
 
 def _pixels(drawing: Image.Image, seed: int) -> Image.Image:
-    """Let each block have the colour of its middle, out of a few, without soft edges."""
+    """Give each block the colour of its middle, reduced to a small palette, without soft edges."""
     blocks = SIZE // BLOCK
     fine = drawing.resize((blocks * 3, blocks * 3), Image.Resampling.BOX)
     few = fine.resize((blocks, blocks), Image.Resampling.NEAREST).quantize(
@@ -84,7 +84,7 @@ MIDNIGHT = np.array([(16, 14, 52), (50, 40, 122), (126, 62, 160), (236, 112, 150
 
 
 def _midnight(drawing: Image.Image, seed: int) -> Image.Image:
-    """Map lightness to the night's colours and keep a little of a thing's own."""
+    """Map lightness to the night palette, and keep a little of the original colours."""
     pixels = np.asarray(_shown(drawing), np.float32)
     light = pixels @ np.array([0.3, 0.59, 0.11], np.float32) / 255
     steps = np.linspace(0, 1, len(MIDNIGHT))
@@ -98,7 +98,7 @@ def _picture(pixels: Pixels) -> Image.Image:
 
 @dataclass(frozen=True)
 class Style:
-    """How colours are laid down, and what makes the shown picture of the fine drawing and a seed."""
+    """How colours are applied, and the function that turns a drawing and a seed into the finished picture."""
 
     ink: Ink
     finish: Callable[[Image.Image, int], Image.Image]

@@ -1,4 +1,4 @@
-"""A hair colour with its shadow and shine, and what draws a part of a hair style with them."""
+"""A hair colour with its shadow and shine, and the type of functions that draw parts of hair styles with them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Train the small world's models: `python -m demo.people.train STAGE --minutes N`, again and again.
+"""Train the models of the world of people: `python -m demo.people.train STAGE --minutes N`, as often as needed.
 
-Each slice goes on where the last one of its stage ended. A stage reads what the stages before it have reached.
+Each slice continues where the last one of its stage ended. A stage uses the current results of the stages before it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ BUILD = Path(__file__).resolve().parents[2] / "build" / "people"
 
 
 def draw_pictures(run: Run) -> None:
-    """Draw more pictures, a file of 1024 at a time in each process that the machine has a core for."""
+    """Draw more pictures, with one process for each core, which draws a file of 1024 at a time."""
     clock, shard = Clock(run.minutes), finished_shards(run.folder)
     workers = torch.get_num_threads()
     with ProcessPoolExecutor(workers) as pool:
@@ -32,7 +32,7 @@ def draw_pictures(run: Run) -> None:
 
 
 def pack_states(run: Run) -> None:
-    """Write FOLDER/packed, whose files can take the states' places on another machine."""
+    """Write FOLDER/packed, whose files can replace the states on another machine."""
     for stage in ("autoencoder", "decoder", "base", "tower"):
         if run.state(stage).exists():
             pack(run.state(stage), run.folder / "packed" / f"{stage}.pt")
@@ -47,7 +47,7 @@ STAGES = {
     "tower": train_tower,
     "pack": pack_states,
 }
-"""In the order in which they build on each other; the decoder and the tower need only the pictures and the encoder."""
+"""The stages in order; the decoder and the tower need only the pictures and the encoder."""
 
 
 def main() -> None:
@@ -56,10 +56,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--folder", type=Path, default=BUILD, help="where pictures and states are kept")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--batch", type=int, default=0, help="samples in a step; 0 takes the stage's own number")
-    parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0 leaves it to torch")
-    parser.add_argument("--cool", action="store_true", help="let the learning rate fall to zero: the last slice")
-    parser.add_argument("--pictures", type=int, default=65_536, help="how many pictures there are to be at most")
+    parser.add_argument("--batch", type=int, default=0, help="samples in each step; 0: the stage's own number")
+    parser.add_argument("--threads", type=int, default=0, help="threads of the CPU; 0: torch decides")
+    parser.add_argument("--cool", action="store_true", help="let the learning rate fall to zero, for the last slice")
+    parser.add_argument("--pictures", type=int, default=65_536, help="maximum number of pictures to draw")
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)

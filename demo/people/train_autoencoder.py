@@ -1,7 +1,7 @@
-"""The autoencoder learns from square parts of pictures, since all it does is local.
+"""Trains the autoencoder on square parts of pictures, because everything it does is local.
 
-Once the latents are good enough for the rest to build on, only the decoder goes on learning: what is a latent then
-stays what it is, and pictures only get sharper.
+Once the latents are good enough for the other models, only the decoder is trained further: latents then stay the
+same, and pictures only get sharper.
 """
 
 import random
@@ -18,19 +18,19 @@ from .pen import SIZE
 from .stages import Run, to_tensor
 
 PART = 64
-"""Pixels on a side of a part."""
+"""Pixels along each side of a part."""
 BATCH = 8
 RATE = 1.5e-3
 EDGES = 1.0
-"""Weight of the error of neighbours' differences, which makes a good decoder's edges sharper.
+"""Weight of the error of neighbouring pixels' differences, which makes a good decoder's edges sharper.
 
-Only the decoder's own stage has it: as long as a place is uncertain, that error is smallest without any edge."""
+Only the decoder's stage uses it: as long as the position of an edge is uncertain, this error is smallest without it."""
 PULL = 1e-4
-"""Weight of the latents' mean square, which keeps them from growing until the noise on them is nothing."""
+"""Weight of the latents' mean square, which keeps them from growing until the noise no longer matters."""
 
 
 def parts(run: Run, step: int, batch: int) -> Tensor:
-    """Return parts of pictures, more often from the middle, where the faces are; the same ones for a step."""
+    """Return parts of pictures, always the same for a step; most are from the middle, where the faces are."""
     dice = random.Random(step)
     known = max(finished_shards(run.folder), 1) * SHARD
     return to_tensor([_part(run, dice.randrange(known), dice) for _ in range(batch)], run.device)
@@ -65,7 +65,7 @@ def train_autoencoder(run: Run) -> None:
 
 
 def train_decoder(run: Run) -> None:
-    """Go on with the decoder alone, from where both have come to."""
+    """Train only the decoder further, starting from the autoencoder's current state."""
     whole = read_mean(run.state("autoencoder"), plain_autoencoder())
     decoder = plain_autoencoder()
     decoder.load_state_dict(whole.state_dict())
@@ -85,6 +85,6 @@ def train_decoder(run: Run) -> None:
 
 
 def read_autoencoder(run: Run) -> Autoencoder:
-    """Return the narrow autoencoder with the best decoder there is."""
+    """Return the narrow autoencoder, with the decoder of the later stage if there is one."""
     stage = "decoder" if run.state("decoder").exists() else "autoencoder"
     return read_mean(run.state(stage), plain_autoencoder())

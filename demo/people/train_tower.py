@@ -1,7 +1,7 @@
-"""The vision tower learns beside a text tower of its own, from captions and from what pictures show.
+"""Trains the vision tower together with its own text tower, on captions and on what pictures show.
 
-The contrast of pictures and captions is CLIP's. It needs large batches, which a CPU does not afford; so one linear head
-tells every attribute from an image's embedding, which makes the tower look at faces and styles and not only at colours.
+The contrast of pictures and captions is CLIP's. It needs large batches, which are too much for a CPU. So a linear head
+also reads every attribute from an image's embedding, which makes the tower look at faces and styles, not only colours.
 """
 
 import random
@@ -46,7 +46,7 @@ def groups(logits: Tensor) -> tuple[Tensor, ...]:
 
 
 def attribute_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean cross-entropy over the attributes; -1 in (pictures, attributes) counts for nothing."""
+    """Return the mean cross-entropy over the attributes; `truth` is (pictures, attributes), where -1 is ignored."""
     losses = [
         functional.cross_entropy(some.float(), right, ignore_index=-1, reduction="sum") / known.clamp(min=1)
         for some, right, known in zip(groups(logits), truth.unbind(1), (truth >= 0).sum(0), strict=True)
@@ -55,7 +55,7 @@ def attribute_loss(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def contrast(images: Tensor, texts: Tensor, sharpness: Tensor) -> Tensor:
-    """Return CLIP's loss: each picture is to know its caption among all of the batch, and each caption its picture."""
+    """Return CLIP's loss, for finding each picture's caption among those of the batch, and each caption's picture."""
     images, texts = functional.normalize(images.float()), functional.normalize(texts.float())
     logits = sharpness.clamp(max=4.6).exp() * images @ texts.T
     right = torch.arange(len(images), device=images.device)

@@ -1,4 +1,4 @@
-"""The U-Net and the text model that it listens to learn together, as v-prediction on latents and captions."""
+"""Trains the U-Net and its text model together, with v-prediction on latents and captions."""
 
 import random
 from functools import lru_cache
@@ -24,11 +24,11 @@ BATCH = 32
 RATE = 6e-4
 KEEP = 0.9995
 ALL_TOKENS = 0.25
-"""Share of the steps that see all 77 tokens; the others see little more than the longest caption, which is faster."""
+"""Share of the steps with all 77 tokens; the others have few more than the longest caption, which is faster."""
 
 
 class Base(nn.Module):
-    """What a checkpoint has besides its autoencoder."""
+    """Everything in a checkpoint except the autoencoder."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def known_picture(number: int) -> Picture:
 
 
 def shortened(tokens: Tensor, end: int, dice: random.Random) -> Tensor:
-    """Return the tokens without most of the end tokens that all rows have, but in one step of four all of them."""
+    """Return the tokens without most of the end tokens that all rows share; in one step of four, return all of them."""
     if dice.random() < ALL_TOKENS:
         return tokens
     longest = int((tokens == end).int().argmax(1).max())
@@ -59,7 +59,7 @@ def shortened(tokens: Tensor, end: int, dice: random.Random) -> Tensor:
 
 
 class Lessons:
-    """Pictures, latents and captions of a step, the same ones for its number."""
+    """Pictures, latents and captions of each step; pictures and captions are always the same for a step's number."""
 
     def __init__(self, run: Run, batch: int) -> None:
         self.run, self.batch = run, batch
@@ -83,7 +83,7 @@ class Lessons:
 
 
 def train_unet(run: Run) -> None:
-    """Captions name most of what is there, and one in ten says nothing."""
+    """Train with captions that name most of what a picture shows; one in ten is empty."""
     lessons = Lessons(run, run.batch or BATCH)
     network = run.placed(Base(len(lessons.tokenize.vocabulary)))
     learner = Learner(network, run.state("base"), RATE, KEEP, run.cool)

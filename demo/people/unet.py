@@ -1,6 +1,6 @@
-"""The U-Net of Stable Diffusion 1 with all its 16 cross-attentions, narrower; parameters have the original's names.
+"""A narrower U-Net of Stable Diffusion 1, with all 16 cross-attentions; parameters have the original's names.
 
-Norms have 32 groups. With 32 channels they would take each channel's mean away, and with it a plain area's colour, so
+Norms have 32 groups. With 32 channels they would remove each channel's mean, and with it the colour of a plain area, so
 the narrowest level has 64.
 """
 
@@ -20,7 +20,7 @@ WIDTHS = (1, 2, 1, 1)
 BLOCKS = 2
 HEADS = 2
 TIMES = 4 * WIDTH
-"""Width of what is known of the time step."""
+"""Width of the time step's embedding."""
 
 CONFIG = {
     "image_size": 16,
@@ -37,7 +37,7 @@ CONFIG = {
     "use_checkpoint": False,
     "legacy": False,
 }
-"""The same in the words of the checkpoint's configuration."""
+"""The same in the format of the checkpoint's configuration."""
 
 
 class ResidualBlock(nn.Module):
@@ -149,7 +149,7 @@ class Up(nn.Module):
 
 
 class First(nn.Conv2d):
-    """The convolution that latents come in by, called like all the others."""
+    """The convolution at the latents' input, called like all other blocks."""
 
     def forward(self, x: Tensor, times: Tensor, context: Tensor) -> Tensor:
         return super().forward(x)
@@ -163,7 +163,7 @@ class Steps(nn.Sequential):
 
 
 def wave(times: Tensor) -> Tensor:
-    """Return the sinusoids that stand for time steps 0..999: (rows,) -> (rows, WIDTH)"""
+    """Return sinusoids of the time steps 0..999: (rows,) -> (rows, WIDTH)"""
     half = WIDTH // 2
     rates = torch.exp(-math.log(10000) * torch.arange(half, device=times.device) / half)
     angles = times[:, None].float() * rates
@@ -202,7 +202,7 @@ def _attends(level: int) -> bool:
 
 
 def _way_down(widths: list[int]) -> tuple[nn.ModuleList, list[int]]:
-    """Return the input blocks and the widths that they keep for the way up."""
+    """Return the input blocks, and the widths of the outputs that are kept for the way up."""
     blocks, kept = nn.ModuleList([Steps(First(LATENT, WIDTH, 3, padding=1))]), [WIDTH]
     for level, width in enumerate(widths):
         for _ in range(BLOCKS):
@@ -216,7 +216,7 @@ def _way_down(widths: list[int]) -> tuple[nn.ModuleList, list[int]]:
 
 
 def _way_up(widths: list[int], kept: list[int]) -> nn.ModuleList:
-    """Return the output blocks, each of which takes what an input block has kept."""
+    """Return the output blocks, each of which also takes the kept output of an input block."""
     blocks, kept, inner = nn.ModuleList(), list(kept), widths[-1]
     for level, width in reversed(list(enumerate(widths))):
         for number in range(BLOCKS + 1):

@@ -1,4 +1,4 @@
-"""Pictures of this world: what one shows, what comes up in it, and how it is drawn."""
+"""Pictures of this world: what they can show, how they are sampled, and how they are drawn."""
 
 import random
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from .scenes import SCENES, draw_scene
 from .styles import STYLES
 
 FRAMINGS = {"close": (37.0, 79.0), "": (26.0, 65.0), "far": (16.5, 68.0)}
-"""Pixels of half a face's width, and where the face's centre is, for each framing of one person."""
+"""Half a face's width and the row of its centre, in pixels, for each framing of one person."""
 PLACES = {"left": -1, "": 0, "right": 1}
 AWAY = {"close": 16.0, "": 24.0, "far": 30.0}
 """Pixels between a person on the left or right and the centre."""
 PAIR = (20.5, 70.0, 29.0)
-"""Half a face's width, its centre's row and the distance from the middle where two people share a picture."""
+"""Half a face's width, the row of its centre, and its distance from the middle, in pictures of two people."""
 
 MUGS, PAIRS = 0.12, 0.16
 """Shares of the pictures with a mug and with two people; the others show one person."""
@@ -35,7 +35,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture shows: one person or two, or the mug where there is nobody."""
+    """What a picture shows: one person, two people, or a mug."""
 
     people: tuple[Person, ...] = ()
     mug: Mug | None = None
@@ -44,7 +44,7 @@ class Picture:
     place: str = ""
     style: str = "flat"
     seed: int = 0
-    """Decides where the scene's things are, and small shifts of the people."""
+    """Determines where things are in the scene, and small shifts of the people."""
 
 
 def picture(seed: int, number: int) -> Picture:
@@ -86,7 +86,7 @@ def draw(picture: Picture) -> Image.Image:
 
 
 def pens(pen: Pen, picture: Picture) -> Iterator[Pen]:
-    """Yield a pen at each person's head, whose unit is half the width of a face."""
+    """Yield a pen for each person's head, whose unit is half the width of a face."""
     dice = random.Random(picture.seed + 1)
     if len(picture.people) == 2:
         scale, y, away = PAIR
