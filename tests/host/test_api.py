@@ -68,7 +68,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "set combine to concat",
     ),
     "a face for what sees pictures": ({"face": 1}, "face", "has no effect with"),
-    "pictures and saved ones": ({"embeds": "anna"}, "embeds", "in the place of images"),
+    "pictures and saved ones": ({"embeds": "anna"}, "embeds", "replaces images"),
     "nothing saved under a name": ({"embeds": "../anna", "images": []}, "embeds", "was not found"),
 }
 

@@ -301,10 +301,10 @@ def test_a_region_of_a_picture_in_tiles_is_refused(webui: WebUI, files: Files, s
 
 
 def test_demofusion_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
-    """It samples in its own way and notifies no script."""
+    """It does its own sampling and notifies no script."""
     generate = asked(webui, Case(TILED, {"demofusion": DEMOFUSION}, {"width": 128, "height": 128, "steps": 2}))
     plain = generate(on=False)
-    with pytest.raises(RefusedError, match=r"422.*something samples in its own way, as DemoFusion"):
+    with pytest.raises(RefusedError, match=r"422.*something does its own sampling, as DemoFusion"):
         generate({"model": files.adapter(sd), "images": [reference(1)]})
     assert generate(on=False) - plain == 0
 
@@ -359,7 +359,7 @@ def test_it_works_on_a_compiled_unet(webui: WebUI, files: Files, sd: Path) -> No
 def test_a_script_that_samples_by_itself_is_refused(webui: WebUI, files: Files, sd: Path) -> None:
     args = ["", True, True, "a cat", "", True, 4, True, 1.0, 0.0, False]
     generate = asked(webui, Case(BUILT_IN, {}, selected("img2img alternative test", *args)))
-    with pytest.raises(RefusedError, match=r"422.*samples in its own way"):
+    with pytest.raises(RefusedError, match=r"422.*does its own sampling"):
         generate({"model": files.adapter(sd), "images": [reference(1)]})
 
 
