@@ -1,9 +1,11 @@
 """Settings before any test module is imported, the order of the tests, and shared fixtures."""
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hub as own_hub  # before anything imports huggingface_hub, which must know this hub alone
 import pytest
 from known_skips import pytest_addoption, pytest_make_collect_report, pytest_runtest_makereport
 
@@ -77,3 +79,22 @@ def session(host: Any) -> Any:
     from lib_ipadapter.engine.session import Session
 
     return Session(host)
+
+
+@pytest.fixture(scope="session")
+def _hub() -> Iterator[Any]:
+    with own_hub.Hub().running() as running:
+        yield running
+
+
+@pytest.fixture
+def hub(_hub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A hub without files, the only one that this process and its children know."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    assert constants.ENDPOINT == own_hub.ENDPOINT
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    _hub.clear()
+    return _hub

@@ -86,3 +86,11 @@ def brief(value: object) -> str:
     if value is None or isinstance(value, (int, float, str)):
         return json.dumps(value, ensure_ascii=not str(value).isprintable())
     return {"list": "a list", "tuple": "a list", "dict": "an object"}.get(kind := type(value).__name__, kind)
+
+
+def readable_size(size: int) -> str:
+    """Return a number of bytes for a message, such as "2.5 GB"."""
+    for unit, one in (("GB", 1e9), ("MB", 1e6)):
+        if size >= one:
+            return f"{size / one:.1f} {unit}"
+    return f"{size / 1e3:.0f} KB"

@@ -1,6 +1,7 @@
 """Files on disk: their identity, their digest, and atomic writes."""
 
 import hashlib
+import os
 import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -54,3 +55,18 @@ def written_whole(path: Path) -> Generator[Path, None, None]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def publish(part: Path, target: Path) -> bool:
+    """Rename a finished file, never over an existing one; return whether it was done. Raises `OSError`."""
+    try:
+        os.link(part, target)  # fails where there is one, unlike a rename on most systems
+    except (FileExistsError, FileNotFoundError):
+        return False
+    except OSError:  # a file system without links
+        if os.path.lexists(target):
+            return False
+        part.rename(target)
+    else:
+        part.unlink()
+    return True
