@@ -156,7 +156,7 @@
                     max: most,
                     step: "any",
                     ariaLabel: text,
-                    placeholder: say("as in photo"),
+                    placeholder: say("auto"),
                     value: place ? Math.round(place[index] * 1000) / 10 : "",
                     onchange: () => {
                         if (!input.validity.valid || input.value === "") return;

@@ -25,7 +25,7 @@
             });
             this.dialog = new ipAdapter.Dialog(
                 title,
-                say("Use"),
+                say("Apply"),
                 say("Bright areas are used, dark areas are ignored."),
                 {
                     onkeydown: (event) => this.key(event),

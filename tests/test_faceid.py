@@ -267,7 +267,7 @@ REFUSED = {
     "a variant it cannot be": (unit("faceid", variant="v2"), "variant does not fit: faceid.bin is a FaceID adapter"),
     "an encoder": (unit("faceid", encoder="tower"), "encoder is not used by faceid.bin"),
     "a LoRA that is missing": (unit("alone", lora_weight=0.5), "alone_lora.safetensors was not found next to it"),
-    "all and each": (unit("faceid", face="all", unfold=True), "face and unfold cannot go together"),
+    "all and each": (unit("faceid", face="all", unfold=True), "face cannot be combined with unfold"),
 }
 
 

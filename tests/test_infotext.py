@@ -198,7 +198,7 @@ OLD_CONTROLNETS = (
 def test_controlnets_parameters_are_offered_as_a_unit(line: str, more: dict) -> None:
     parameters = {"Steps": "4", "ControlNet 0": "Module: canny, Model: control_canny, Weight: 1", "ControlNet 1": line}
     (unit,) = restored_units(parameters, nothing).values()
-    assert unit.pop("note") == "Restored from ControlNet's infotext, which has no pictures: choose the reference."
+    assert unit.pop("note") == "Restored from ControlNet's infotext, which has no pictures: add the references again."
     model = {"model": "ip-adapter_sd15 [6a3f6166]", "weight": 0.7, "crop": "squash"}
     assert unit == model | {"start": 0.1, "end": 0.9} | more
 

@@ -240,7 +240,7 @@ def test_composition_references_take_the_regions_separately(host, session) -> No
 
 REFUSED = {
     "merged": ({"region": "left to right", "combine": "average"}, "region gives each reference its own region: set"),
-    "one each": ({"region": "left half | right half", "unfold": True}, "which cannot go together with unfold"),
+    "one each": ({"region": "left half | right half", "unfold": True}, "which cannot be combined with unfold"),
     "too many": ({"region": "left half | right half"}, "names 2 places, but images shows one reference or face"),
     "too few": (
         {"region": "left half | right half", "images": [photo(1), photo(2), photo(3)]},

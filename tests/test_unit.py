@@ -356,7 +356,7 @@ def test_points_are_read_as_written_without_surrounding_space(name: str, text: s
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name in POINTS for text in POINTS_REFUSED[name]])
 def test_points_lie_within_their_range(name: str, text: str) -> None:
-    within = {"layers": "a whole number from 0 to 15", "curve": "a number from 0 to 1"}[name]
+    within = {"layers": "different whole numbers from 0 to 15", "curve": "rising numbers from 0 to 1"}[name]
     refused({"enabled": False, name: text}, field=name, says=(within, "from -5 to 5", json.dumps(text)))
 
 
@@ -385,9 +385,9 @@ def test_points_have_a_maximum_length(name: str) -> None:
 def test_layers_can_be_in_any_order_and_the_points_of_a_curve_must_rise() -> None:
     """The contract's own example of layers does not rise."""
     assert read_unit(LEAST | {"layers": "6:1, 3:0.5"}).layers == "6:1, 3:0.5"
-    refused(LEAST | {"layers": "6:1, 3:0.5, 6:2"}, field="layers", says=("none twice",))
-    refused(LEAST | {"curve": "0.6:1, 0.3:0.5"}, field="curve", says=("rising", "none twice"))
-    refused(LEAST | {"curve": "0.3:1, 0.6:0, 0.6:1"}, field="curve", says=("rising", "none twice"))
+    refused(LEAST | {"layers": "6:1, 3:0.5, 6:2"}, field="layers", says=("different whole numbers",))
+    refused(LEAST | {"curve": "0.6:1, 0.3:0.5"}, field="curve", says=("rising numbers",))
+    refused(LEAST | {"curve": "0.3:1, 0.6:0, 0.6:1"}, field="curve", says=("rising numbers",))
     assert "rising" not in refused(LEAST | {"layers": "6"}, field="layers").sentence
 
 
@@ -566,7 +566,7 @@ def test_tiles_contradict_merging(combine: str) -> None:
 def test_tiles_contradict_one_each() -> None:
     for combine in CHOICES["combine"]:
         given_unit = LEAST | {"images": TWO, "tiles": True, "unfold": True, "combine": combine}
-        error = refused(given_unit, field="tiles", says=("unfold", "switch one off"))
+        error = refused(given_unit, field="tiles", says=("unfold", "Turn one of them off"))
         assert error.value is True
 
 

@@ -215,7 +215,7 @@ def _of_saved(unit: Unit, saved: SavedReference) -> list[PreparedReference]:
             how = "in tiles; switch tiles on" if picture.places else "without tiles; switch tiles off"
             raise UnitError("tiles", unit.tiles, f'does not match "{saved.name}", which was saved {how}.')
     if unit.tiles and unit.combine != "concat" and len(saved.pictures) > 1:
-        raise UnitError("tiles", True, "cannot merge references: set combine to concat.")
+        raise UnitError("tiles", True, "cannot be used when references are merged: set combine to concat.")
     squares = (SavedInput(saved.digest, index) for index in itertools.count())
     return [
         PreparedReference(tuple(itertools.islice(squares, picture.squares)), picture.weight, places=picture.places)

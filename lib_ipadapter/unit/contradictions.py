@@ -35,18 +35,18 @@ def _noise_without_type(unit: Unit) -> UnitError | None:
 
 def _noise_without_pictures(unit: Unit) -> UnitError | None:
     wrong = unit.noise and unit.embeds and not unit.negative_images
-    why = "is made from pictures, which a saved reference does not have; give negative_images."
+    why = "is made from pictures, which a saved reference does not have. Add negative_images, or set noise to 0."
     return UnitError("noise", unit.noise, why) if wrong else None
 
 
 def _tiles_and_unfold(unit: Unit) -> UnitError | None:
     wrong = unit.tiles and unit.unfold
-    return UnitError("tiles", True, "and unfold cannot go together; switch one off.") if wrong else None
+    return UnitError("tiles", True, "cannot be combined with unfold. Turn one of them off.") if wrong else None
 
 
 def _all_faces_and_unfold(unit: Unit) -> UnitError | None:
     wrong = unit.face == "all" and unit.unfold
-    why = "and unfold cannot go together: pictures may have different numbers of faces."
+    why = "cannot be combined with unfold: pictures may differ in number of faces. Choose one face, or turn unfold off."
     return UnitError("face", "all", why) if wrong else None
 
 
@@ -60,7 +60,8 @@ def _divided_and_merged(unit: Unit) -> UnitError | None:
 
 def _divided_and_unfold(unit: Unit) -> UnitError | None:
     wrong = read_places(unit.region).divide and unit.unfold
-    return UnitError("region", unit.region, f"{DIVIDED}, which cannot go together with unfold.") if wrong else None
+    why = f"{DIVIDED}, which cannot be combined with unfold. Give one region, or turn unfold off."
+    return UnitError("region", unit.region, why) if wrong else None
 
 
 OF_UNIT: Sequence[Callable[[Unit], UnitError | None]] = (
@@ -89,7 +90,8 @@ def _masked_negative(unit: Unit, name: str) -> UnitError | None:
 
 def _tiles_and_merged(unit: Unit, name: str) -> UnitError | None:
     wrong = unit.tiles and _merged(unit, name)
-    return UnitError("tiles", True, "cannot merge references: set combine to concat.") if wrong else None
+    why = "cannot be used when references are merged: set combine to concat."
+    return UnitError("tiles", True, why) if wrong else None
 
 
 def _masked_and_merged(unit: Unit, name: str) -> UnitError | None:
@@ -100,7 +102,7 @@ def _masked_and_merged(unit: Unit, name: str) -> UnitError | None:
 
 def _masked_and_unfold(unit: Unit, name: str) -> UnitError | None:
     masked = _masked(unit, name)
-    why = "and unfold cannot go together: each reference already has its own picture."
+    why = "cannot be combined with unfold: each reference has its own picture. Remove the mask, or turn unfold off."
     return UnitError(masked, "a picture", why) if masked and unit.unfold else None
 
 

@@ -262,15 +262,15 @@ class Points(Text):
     last: float
     names: tuple[str, ...] = ()
 
-    allowed: ClassVar[str] = "a number from {first:g} to {last:g} each time, rising, none twice"
+    allowed: ClassVar[str] = "rising numbers from {first:g} to {last:g}"
     example: ClassVar[str] = "0:1, 0.4:1, 0.6:0"
 
     def read(self, field: str, value: Any) -> str:
         text = super().read(field, value).strip()
         if text in self.names or self._fits(text):
             return text
-        each = self.allowed.format(first=self.first, last=self.last)
-        allowed = f"must be pairs such as {self.example}: {each}, and a value from -5 to 5"
+        places = self.allowed.format(first=self.first, last=self.last)
+        allowed = f"must be pairs such as {self.example}: {places}, each with a value from -5 to 5"
         if self.names:
             allowed += f"; or one of {', '.join(self.names)}"
         raise UnitError(field, text, f"{allowed}; not {brief(text)}.")
@@ -290,7 +290,7 @@ class Points(Text):
 class LayerPoints(Points):
     """A list of pairs `layer:value`, in any order."""
 
-    allowed: ClassVar[str] = "a whole number from {first:g} to {last:g} each time, none twice"
+    allowed: ClassVar[str] = "different whole numbers from {first:g} to {last:g}"
     example: ClassVar[str] = "6:1, 3:0.5"
 
     def _ordered(self, places: list[float]) -> bool:

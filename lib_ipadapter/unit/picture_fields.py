@@ -141,7 +141,7 @@ def read_weights(field: str, text: str, count: int) -> list[float]:
     An empty text means 1 for all. Raises `UnitError` for any other text, and for more weights than pictures.
     """
     entries = text.split(",") if text.strip() else ["1"]
-    allowed = f"must be numbers such as 1, 0.5: one for each of the {count} pictures or, at the end, for all others"
+    allowed = f"must be numbers such as 1, 0.5: at most {count}, one per picture, where the last is for all others too"
     if len(entries) > count:
         raise UnitError(field, text, f"{allowed}; not {len(entries)}.")
     try:

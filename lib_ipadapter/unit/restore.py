@@ -104,4 +104,4 @@ def controlnets_unit(text: str) -> dict[str, Any] | None:
         read = {name: FIELDS[name].kind.read(name, value) for name, value in unit.items()}
     except (UnitError, ValueError):
         return None
-    return read | {"note": "Restored from ControlNet's infotext, which has no pictures: choose the reference."}
+    return read | {"note": "Restored from ControlNet's infotext, which has no pictures: add the references again."}

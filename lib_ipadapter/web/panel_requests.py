@@ -22,7 +22,7 @@ def panel_answer(session: Session, text: str, report: LikenessReport | None = No
         asked = _object_in(text)
         do, number = asked.pop("do", None), asked.pop("id", None)
         if not isinstance(do, str) or do not in PANEL:
-            raise IPAdapterError(f"Unknown request {brief(do)}; known are {', '.join(PANEL)}. Reload the page.")
+            raise IPAdapterError(f"Unknown request {brief(do)}: expected one of {', '.join(PANEL)}. Reload the page.")
         answer = _answered(Server(session, report), PANEL[do], asked)
     except IPAdapterError as error:
         answer = {"message": str(error)}

@@ -133,7 +133,7 @@ PICTURES = (
 ZIPPED = "An object: `zip` in base64, `name` for another name, `overwrite`, `adopt`"
 PICTURE = "An object: `image`, and optionally `model`, the adapter whose face models are used"
 UNIT = "An object: `unit`, whose pictures are checked"
-UNITS = "An object: `units`, as in the script's args; any text may stand for a picture"
+UNITS = "An object: `units`, as in the script's args; any text can stand in for a picture"
 POINTS = "An object: `image`, `width`, `height`, and optionally `face` and `place` [x, y, height]"
 
 REQUESTS: Sequence[Request] = (
@@ -197,7 +197,7 @@ REQUESTS: Sequence[Request] = (
         of_session(import_subject),
         route="POST subjects/import",
         panel="import subject",
-        summary="Save the subject in a zip",
+        summary="Save the subject from a zip",
         body=ZIPPED,
         done=IMPORTED,
         then=list_subjects,
@@ -213,14 +213,14 @@ REQUESTS: Sequence[Request] = (
         of_session(check),
         route="POST check",
         panel="check",
-        summary="Measure a unit's pictures, show what the models see of them, and advise",
+        summary="Measure a unit's pictures, show what the models see of them, and give advice",
         body=UNIT,
     ),
     Request(
         of_session(ready),
         route="POST ready",
         panel="ready",
-        summary="Whether units would run, why not, and what repairs it",
+        summary="Whether units would run and, if not, why and what repairs it",
         body=UNITS,
     ),
     Request(

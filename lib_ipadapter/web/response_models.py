@@ -36,7 +36,7 @@ class Adapter(BaseModel):
     variant_by: str | None = Field(None, description="How the variant was determined: hash, name, or default.")
     controlnet: bool | None = Field(None, description="Whether it comes with a ControlNet for key points.")
     unit_fields: list[str] | None = Field(
-        None, alias="fields", description="Fields of a unit that only some families use, this one among them."
+        None, alias="fields", description="Fields of a unit that this family uses and some others do not."
     )  # pydantic 1 uses the name fields itself
     uses: list[str] | None = Field(
         None, description="What it was trained for: general, face, composition, style or likeness."
@@ -72,7 +72,7 @@ class Zip(BaseModel):
 class SubjectPicture(BaseModel):
     image: str = Field(description="A data URL: a thumbnail in lists, the whole file when one subject is read.")
     weight: float = Field(description="Its weight among the others.")
-    crop: str | None = Field(None, description="How it is cropped, if not as the unit says.")
+    crop: str | None = Field(None, description="Its own crop, used instead of the unit's.")
     note: str = Field(description="The user's note.")
 
 
@@ -87,7 +87,7 @@ class Subject(BaseModel):
 
 
 class Folder(BaseModel):
-    """A folder of pictures that is no subject yet; saving a subject of its name with `adopt` makes it one."""
+    """A folder of pictures that is not a subject yet; saving a subject under its name with `adopt` converts it."""
 
     name: str = Field(description="Name of the folder.")
     pictures: int = Field(description="Number of picture files in it.")
@@ -95,7 +95,7 @@ class Folder(BaseModel):
 
 class Subjects(BaseModel):
     subjects: list[Subject] = Field(description="Sorted by name, damaged ones last.")
-    adoptable: list[Folder] = Field(description="Folders of pictures that are no subject yet, sorted by name.")
+    adoptable: list[Folder] = Field(description="Folders of pictures that are not subjects yet, sorted by name.")
 
 
 class Saved(BaseModel):
@@ -168,12 +168,12 @@ class Keypoints(BaseModel):
 
 
 class Finding(BaseModel):
-    sentence: str = Field(description="What is wrong and what to do, as the refusal of a generation says it.")
+    sentence: str = Field(description="What is wrong and what to do, as in the error that stops a generation.")
     stops: bool = Field(description="Whether the unit cannot run; otherwise only its result will be poor.")
     field: str = Field(description="The unit's field that it is about; empty if it is about none in particular.")
     repair: dict[str, Any] | None = Field(
         None,
-        description="What mends it: do (choose adapter, set, get, install faces) and what that needs, if anything can.",
+        description="What repairs it, if anything: do (choose adapter, set, get, install faces) and what that needs.",
     )
 
 
@@ -181,7 +181,7 @@ class UnitReadiness(BaseModel):
     unit: int = Field(description="Number of the unit, from 1.")
     state: str = Field(description="ready, poor, stops or off.")
     findings: list[Finding] = Field(description="What is wrong with it, most important first.")
-    pictures: int = Field(description="Pictures that it was given.")
+    pictures: int = Field(description="Number of pictures that it was given.")
 
 
 class Readiness(BaseModel):

@@ -174,7 +174,7 @@ def test_a_result_becomes_a_reference_with_a_region_that_is_drawn(page: Any, mod
     page.mouse.move(box["x"] + 200, box["y"] + 100, steps=5)
     page.mouse.up()
     page.screenshot(path=PICTURES / "web-ui-editor.png")
-    page.click("dialog button:text-is('Use')")
+    page.click("dialog button:text-is('Apply')")
     assert re.search(r"References: \w{12}, Region: \w{12}", generate(page))
 
 

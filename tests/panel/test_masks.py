@@ -26,7 +26,7 @@ def open_editor(page: Any) -> None:
 
 def use(page: Any) -> Image.Image | None:
     """Press Use, and return the region that the script is given."""
-    page.click("dialog button:text-is('Use')")
+    page.click("dialog button:text-is('Apply')")
     page.wait_for_selector("dialog", state="detached")
     mask = given(page)[0]["mask"]
     return mask and picture_of(mask).convert("L")

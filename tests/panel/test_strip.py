@@ -131,7 +131,7 @@ def test_a_reference_can_have_its_own_region(page: Any) -> None:
     ready(page, "red", "green")
     page.click("[aria-label='Region of reference 2']")
     page.click("dialog [title='Right half']")
-    page.click("dialog button:text-is('Use')")
+    page.click("dialog button:text-is('Apply')")
     page.wait_for_selector(".ipadapter-region")
     first, second = given(page)[0]["images"]
     mask = picture_of(second["mask"]).convert("L")
@@ -140,7 +140,7 @@ def test_a_reference_can_have_its_own_region(page: Any) -> None:
     assert "mask" not in first
     page.click("[aria-label='Region of reference 2']")
     page.click("dialog button:text-is('Fill')")
-    page.click("dialog button:text-is('Use')")
+    page.click("dialog button:text-is('Apply')")
     page.wait_for_selector(".ipadapter-region", state="detached")
     assert "mask" not in given(page)[0]["images"][1]
 
@@ -150,7 +150,7 @@ def test_a_reference_can_be_cropped_and_restored(page: Any) -> None:
     whole = given(page)[0]["images"][0]["image"]
     page.click("[aria-label='Part of reference 1 to use']")
     page.click("dialog [title='Left half']")
-    page.click("dialog button:text-is('Use')")
+    page.click("dialog button:text-is('Apply')")
     page.wait_for_selector("dialog", state="detached")
     part = given(page)[0]["images"][0]["image"]
     assert part.startswith("data:image/png;")
@@ -159,6 +159,6 @@ def test_a_reference_can_be_cropped_and_restored(page: Any) -> None:
     assert (picture.getpixel((5, 20)), picture.getpixel((55, 20))[3]) == ((255, 0, 0, 255), 0)
     page.click("[aria-label='Part of reference 1 to use']")
     page.click("dialog button:text-is('Fill')")
-    page.click("dialog button:text-is('Use')")
+    page.click("dialog button:text-is('Apply')")
     page.wait_for_selector("dialog", state="detached")
     assert given(page)[0]["images"][0]["image"] == whole
