@@ -15,17 +15,26 @@ from pathlib import Path
 NEEDED = {"open_clip": "open_clip_torch", "safetensors": "safetensors", "einops": "einops"}
 """Packages by import name. All web UIs tested have all but the first."""
 
+ONNXRUNTIME = {"onnxruntime": "onnxruntime"}
+"""Runs face models on the CPU."""
+
+ONNXRUNTIME_FOR_CUDA = {
+    (11, 8): "onnxruntime-gpu>=1.17,<1.19",
+    (12, 9): "onnxruntime-gpu>=1.19,<1.27",
+    (13, 9): "onnxruntime-gpu>=1.27",
+}
+"""Packages that also run them on a graphics card, by the major versions of CUDA and cuDNN, whose libraries torch loads.
+PyPI has none for CUDA 12 with cuDNN 8, which torch 2.1.2 brings. Source: what each package's CUDA library links to."""
+
 NEEDED_FOR_FACES = {
     "onnx": "onnx",
-    "onnxruntime": "onnxruntime",
     "cv2": "opencv-python-headless",
     "skimage": "scikit-image",
     "scipy": "scipy",
     "tqdm": "tqdm",
     "requests": "requests",
 }
-"""Packages that insightface imports, by import name: onnxruntime-gpu is also imported as onnxruntime, and every opencv
-package as cv2."""
+"""Packages that insightface imports beside onnxruntime, by import name. Every opencv package is imported as cv2."""
 
 ALONE = {"insightface": "insightface==1.0.1"}
 """Installed without dependencies, because it requires a particular opencv package, and two opencv packages in one
@@ -35,6 +44,10 @@ ALONE_BESIDE_PROTOBUF_3 = {"onnx": "onnx==1.14.1"}
 """Requires protobuf 3.20.2, but works with the 3.20.0 that AUTOMATIC1111's web UI pins."""
 
 SETTING = "ipadapter_install_faces"
+
+BUILT = "--only-binary :all:"
+"""pip's option for packages that need no compiler."""
+NO_FACES = "FaceID adapters cannot run"
 
 
 def missing(needed: Mapping[str, str]) -> list[str]:
@@ -58,31 +71,55 @@ def constraints() -> str:
     return "".join(f"{name}=={version}\n" for name, version in sorted(there.items()))
 
 
-def install(packages: list[str], consequence: str, option: str = "") -> None:
-    """Install the packages with the web UI's launcher, which uses its package index and pip options."""
+def install(packages: list[str], consequence: str, option: str = "") -> bool:
+    """Install the packages with the web UI's launcher, which uses its package index and pip options; return success."""
     import launch
 
-    names = " ".join(packages)
+    names = ", ".join(packages)
+    quoted = " ".join(f'"{package}"' for package in packages)  # a shell would take < and > for files
     with tempfile.TemporaryDirectory() as folder:
         pins = Path(folder, "constraints.txt")
         pins.write_text(constraints(), encoding="utf-8")
         try:
-            launch.run_pip(f'install {option} --constraint "{pins}" {names}', "requirements of IP-Adapter")
+            launch.run_pip(f'install {option} --constraint "{pins}" {quoted}', "requirements of IP-Adapter")
         except RuntimeError as error:
             print(
                 f"IP-Adapter: {names} could not be installed without changing the web UI's packages, so nothing was "
                 f"changed; {consequence} until it is installed. Output of pip: {str(error)[-600:]}",
                 file=sys.stderr,
             )
+            return False
+    return True
+
+
+def cuda_and_cudnn() -> tuple[int, int]:
+    """Return the major versions of CUDA and cuDNN that torch uses, or zeros where it uses no NVIDIA card."""
+    try:
+        import torch
+    except ImportError:
+        return 0, 0
+    if not torch.version.cuda or not torch.cuda.is_available():
+        return 0, 0
+    cudnn = torch.backends.cudnn.version() or 0  # 8902 is 8.9.2, and 90100 is 9.1.0
+    return int(torch.version.cuda.split(".")[0]), cudnn // (1000 if cudnn < 10000 else 10000)
+
+
+def install_onnxruntime() -> None:
+    """Install the package for the graphics card where torch uses one, otherwise that for the CPU; never both."""
+    if missing(ONNXRUNTIME):
+        for_cuda = ONNXRUNTIME_FOR_CUDA.get(cuda_and_cudnn())
+        if not (for_cuda and install([for_cuda], "face models run on the CPU", BUILT)):
+            install(missing(ONNXRUNTIME), NO_FACES, BUILT)
 
 
 def install_for_faces() -> None:
     """Install packages for FaceID adapters; those in `ALONE` without their dependencies."""
+    install_onnxruntime()
     alone = ALONE | (ALONE_BESIDE_PROTOBUF_3 if has_protobuf_3() else {})
     together = {name: package for name, package in NEEDED_FOR_FACES.items() if name not in alone}
-    for needed, option in ((together, "--only-binary :all:"), (alone, "--only-binary :all: --no-deps")):
+    for needed, option in ((together, BUILT), (alone, f"{BUILT} --no-deps")):
         if packages := missing(needed):
-            install(packages, "FaceID adapters cannot run", option)
+            install(packages, NO_FACES, option)
 
 
 def has_protobuf_3() -> bool:

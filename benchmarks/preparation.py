@@ -87,6 +87,7 @@ def measure() -> dict[str, Any]:
             folders=lambda: Folders((folder,), (folder,)),
             compute_device=lambda: torch.device("cpu"),
             compute_dtype=lambda: torch.float32,
+            face_device=lambda: torch.device("cpu"),
             free_memory=lambda needed: None,
             unconditional=lambda: "mean",
         )

@@ -95,6 +95,9 @@ class Demo:
     def compute_dtype(self) -> torch.dtype:
         return self.model.signal_left.dtype
 
+    def face_device(self) -> torch.device:
+        return self.compute_device()
+
     def unconditional(self) -> str:
         return "mean"
 

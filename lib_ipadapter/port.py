@@ -212,6 +212,10 @@ class Host(Reporter, Protocol):
         """Return the dtype for encoders on that device."""
         ...
 
+    def face_device(self) -> torch.device:
+        """Return the device for face models."""
+        ...
+
     def unconditional(self) -> str:
         """Return the unconditional picture without a negative reference: "mean" or "black"."""
         ...

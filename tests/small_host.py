@@ -96,6 +96,9 @@ class SmallHost:
     def compute_dtype(self) -> torch.dtype:
         return torch.float32
 
+    def face_device(self) -> torch.device:
+        return self.compute_device()
+
     def free_memory(self, needed: int) -> None: ...
 
     def unconditional(self) -> str:

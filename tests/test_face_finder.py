@@ -286,8 +286,12 @@ def test_without_cuda_the_cpu_is_used_and_logged_once(models: Path, monkeypatch,
 
     monkeypatch.setattr(counted.models, "find", failing)
     finder = finder_in(models, "cuda")
+    assert finder.warnings == ()
     for i in range(3):
         assert finder.faces_in(draw_faces((320, 320, 200 + i)), BUFFALO)
+    (warning,) = finder.warnings
+    assert warning.startswith("The face models ran on the CPU: ")
+    assert why in warning
     assert len(caplog.records) == 1
     assert "face models run on the CPU" in caplog.text
     assert why in caplog.text

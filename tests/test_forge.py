@@ -392,6 +392,9 @@ def test_encoders_use_forges_device_and_dtype(forge, modules) -> None:
     assert modules.memory.freed == []
     modules.memory.device = torch.device("cuda", 1)
     assert (forge.compute_device(), forge.compute_dtype()) == (torch.device("cuda", 1), torch.float16)
+    assert forge.face_device() == torch.device("cuda", 1)
+    modules.shared.opts.data["ipadapter_face_device"] = "CPU"
+    assert forge.face_device() == torch.device("cpu")
     forge.free_memory(5)
     assert modules.memory.freed == [(1005, torch.device("cuda", 1))]
 

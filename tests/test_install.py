@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -122,3 +123,67 @@ def test_packages_for_faces_are_installed_only_if_the_setting_asks_for_it(python
     code = "from insightface.model_zoo import get_model; from insightface.utils.face_align import norm_crop"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+PACKAGE_OF_TORCH = [
+    ("2.1.2, CUDA 11.8, cuDNN 8.7", '"11.8"', 8700, "onnxruntime-gpu>=1.17,<1.19"),
+    ("2.1.2, CUDA 12.1, cuDNN 8.9", '"12.1"', 8902, "onnxruntime"),
+    ("2.6, CUDA 12.4, cuDNN 9.1", '"12.4"', 90100, "onnxruntime-gpu>=1.19,<1.27"),
+    ("2.11, CUDA 13.0, cuDNN 9.13", '"13.0"', 91300, "onnxruntime-gpu>=1.27"),
+    ("for AMD", "None", None, "onnxruntime"),
+    ("without cuDNN", '"12.4"', None, "onnxruntime"),
+]
+
+
+@pytest.mark.parametrize(
+    ("torch", "cuda", "cudnn", "expected"), PACKAGE_OF_TORCH, ids=[row[0] for row in PACKAGE_OF_TORCH]
+)
+@pytest.mark.parametrize("card", [True, False])
+def test_onnxruntime_is_the_one_that_runs_with_torchs_cuda(tmp_path, torch, cuda, cudnn, expected, card) -> None:
+    installed = commands_of(tmp_path, cuda, cudnn, card)
+    (onnxruntime,) = (each for each in installed if "onnxruntime" in each)
+    assert packages_in(onnxruntime) == [expected if card else "onnxruntime"]
+
+
+def test_without_a_package_for_the_card_it_runs_on_the_cpu(tmp_path) -> None:
+    installed = commands_of(tmp_path, '"12.4"', 90100, True, fails="onnxruntime-gpu")
+    named = [packages_in(each) for each in installed if "onnxruntime" in each]
+    assert named == [["onnxruntime-gpu>=1.19,<1.27"], ["onnxruntime"]]
+
+
+@pytest.mark.parametrize("kind", ["onnxruntime", "onnxruntime_gpu"])
+def test_an_installed_onnxruntime_stays_and_none_comes_beside_it(tmp_path, kind: str) -> None:
+    """Both packages write the folder onnxruntime, so a second one breaks the first."""
+    (tmp_path / "onnxruntime").mkdir()
+    (info := tmp_path / f"{kind}-1.17.1.dist-info").mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {kind.replace('_', '-')}\nVersion: 1.17.1\n")
+    assert not [each for each in commands_of(tmp_path, '"12.4"', 90100, True) if "onnxruntime" in each]
+
+
+def commands_of(folder: Path, cuda: str, cudnn: int | None, card: bool, fails: str = "nothing fails") -> list[str]:
+    """Return the commands for pip of a web UI with this torch, whose user wants packages for faces."""
+    (folder / "config.json").write_text('{"ipadapter_install_faces": true}')
+    (folder / "launch.py").write_text(
+        "import types\n"
+        f"args = types.SimpleNamespace(ui_settings_file={str(folder / 'config.json')!r})\n"
+        "def run_pip(command, desc):\n"
+        f"    open({str(folder / 'commands')!r}, 'a').write(command + '\\n')\n"
+        f"    if {fails!r} in command: raise RuntimeError('no such package')\n"
+    )
+    (folder / "torch.py").write_text(
+        "import types\n"
+        f"version = types.SimpleNamespace(cuda={cuda})\n"
+        f"cuda = types.SimpleNamespace(is_available=lambda: {card})\n"
+        f"backends = types.SimpleNamespace(cudnn=types.SimpleNamespace(version=lambda: {cudnn}))\n"
+    )
+    code = f"import sys; sys.path[:0] = [{str(folder)!r}]; import runpy; runpy.run_path({str(ROOT / 'install.py')!r})"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return (folder / "commands").read_text().splitlines()
+
+
+def packages_in(command: str) -> list[str]:
+    """Return the packages in a command, read as a shell reads it."""
+    words = shlex.split(command)
+    assert words[0] == "install"
+    return words[words.index("--constraint") + 2 :]

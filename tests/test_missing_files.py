@@ -120,6 +120,17 @@ def test_a_missing_lora_is_refused_if_requested_and_otherwise_a_warning(files, u
     assert prepare(files, unet, "faceid-lora", lora_weight=0.7).lora
 
 
+def test_face_models_that_fall_back_to_the_cpu_are_named_where_they_were_used(files, unet, monkeypatch) -> None:
+    monkeypatch.setattr(SmallHost, "face_device", lambda _: torch.device("cuda"))  # the tests' onnxruntime has no CUDA
+    preparation = Session(SmallHost(files, unet)).preparation
+    unit = read_unit({"model": "portrait", "images": [FACE]})
+    (warning,) = preparation.prepare(unit, unet).warnings
+    assert warning.startswith("The face models ran on the CPU: the installed onnxruntime has no CUDA support")
+    assert preparation.prepare(unit, unet).warnings == ()
+    monkeypatch.setattr(SmallHost, "face_device", lambda _: torch.device("cpu"))
+    assert Session(SmallHost(files, unet)).preparation.prepare(unit, unet).warnings == ()
+
+
 # Several references of one person
 
 

@@ -105,7 +105,7 @@ class Preparation:
         self.host = host
         self.files = ModelFiles(host.folders)
         self.pictures = ImageCache()
-        self.faces = FaceFinder(lambda: host.folders().faces, host.compute_device)
+        self.faces = FaceFinder(lambda: host.folders().faces, host.face_device)
         self._saving = threading.Lock()
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
@@ -238,7 +238,7 @@ class Preparation:
         made = keys_and_values(tensors, adapter.layout, tokens, settings.device, sets)
         if encoded.settings != settings:
             return made, (f"Not enough device memory for {encoder.path.name}; it ran on the CPU." if encoder else "",)
-        return self._keys_values.keep(key, made), ()
+        return self._keys_values.keep(key, made), self.faces.warnings if family.face_embedding else ()
 
     def missing_lora(self, unit: Unit, adapter: AdapterFile) -> str:
         """Return a warning that the adapter's LoRA is missing, or "" if it is there or the unit does not use it.

@@ -52,7 +52,7 @@ def choose(field: str, faces: Sequence[Face], which: str | int) -> Sequence[Face
 class SharedModels:
     """The face models in use: each pack is loaded once, used by one thread at a time, and dropped when idle.
 
-    They run on CUDA where the encoders do and onnxruntime can, otherwise on the CPU.
+    They run on CUDA where the host wants it and onnxruntime can, otherwise on the CPU.
     """
 
     def __init__(self, device: Callable[[], torch.device]) -> None:
@@ -61,6 +61,12 @@ class SharedModels:
         self._loaded: dict[tuple[object, ...], FaceModels] = {}
         self._timer: threading.Timer | None = None
         self._cpu_because = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why they run on the CPU, where the host wants CUDA."""
+        wanted = self._cpu_because and self._device().type == "cuda"
+        return (f"The face models ran on the CPU: {self._cpu_because}.",) if wanted else ()
 
     def find(self, picture: Image.Image, paths: tuple[Path, Path]) -> tuple[Face, ...]:
         """Return the faces in an RGB picture, the largest first."""
@@ -119,6 +125,11 @@ class FaceFinder:
         self._folders = folders
         self._models = SharedModels(device)
         self._found: Cache[tuple[Face, ...]] = Cache(FACES_LIMIT, lambda faces: max(1, len(faces)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What made finding faces slower than it could be."""
+        return self._models.warnings
 
     def faces_of(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
         """Return the faces in a picture file, the largest first; empty where none were found.

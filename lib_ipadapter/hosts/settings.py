@@ -47,6 +47,12 @@ SETTINGS: Mapping[str, Setting] = {
         "Forge",
         choices=("mean", "black"),
     ),
+    "ipadapter_face_device": Setting(
+        "auto",
+        "Where face models run",
+        "auto: on an NVIDIA card if onnxruntime-gpu is installed, otherwise on the CPU",
+        choices=("auto", "CPU"),
+    ),
     "ipadapter_kept_references": Setting(
         256,
         "Disk space for references that infotext can restore (MB)",

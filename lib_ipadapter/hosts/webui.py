@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from modules import call_queue, paths_internal, shared
 from modules import progress as tasks
 
@@ -19,6 +20,9 @@ from .sampling import Pass
 
 UNCONDITIONAL = "ipadapter_unconditional"
 """Setting: the unconditional picture without a negative reference."""
+
+FACE_DEVICE = "ipadapter_face_device"
+"""Setting: whether face models run on the encoders' device or on the CPU."""
 
 KEPT = "ipadapter_kept_references"
 """Setting: mebibytes of stored references, which infotext can restore; 0 for none."""
@@ -76,6 +80,13 @@ class WebUI:
 
     def unconditional(self) -> str:
         return shared.opts.data.get(UNCONDITIONAL, "mean")
+
+    def compute_device(self) -> torch.device:
+        """Return the device for encoders."""
+        raise NotImplementedError
+
+    def face_device(self) -> torch.device:
+        return torch.device("cpu") if shared.opts.data.get(FACE_DEVICE) == "CPU" else self.compute_device()
 
     def report_settings(self, p: Any) -> ReportSettings:
         likeness = shared.opts.data.get(LIKENESS, False) and not is_inner(p)
