@@ -15,6 +15,7 @@ from lib_ipadapter.port import Folders
 from lib_ipadapter.unit.presets import INTENTS
 from lib_ipadapter.web.adapter_uses import FAMILY_USES
 from lib_ipadapter.weights.bases import BASES
+from lib_ipadapter.weights.bases import ENCODERS as BASE_ENCODERS
 from lib_ipadapter.weights.families import FAMILIES
 from lib_ipadapter.weights.loras import partner
 
@@ -22,7 +23,19 @@ CATALOGUE = read_catalogue()
 FILES = CATALOGUE.files
 ADAPTERS = [file for file in FILES if file.folder == "adapters"]
 RUNNING = {family.name: family for family in FAMILIES if family.projector}
-MAY_BE_EMPTY = {"repository", "url", "family", "variant", "base", "use", "needs", "instead_of", "subfolder", "extract"}
+MAY_BE_EMPTY = {
+    "repository",
+    "url",
+    "family",
+    "variant",
+    "base",
+    "use",
+    "encoder",
+    "needs",
+    "instead_of",
+    "subfolder",
+    "extract",
+}
 FAMILIES_WITHOUT_FILE: dict[str, str] = {}
 """Families that run, but have no published file in the catalogue, and why."""
 
@@ -58,6 +71,7 @@ def test_every_entry_has_all_its_fields(file: PublishedFile) -> None:
     assert file.help.endswith(".")
     assert file.bytes > 1 << 20
     assert file.sources >= 1
+    assert (file.encoder in BASE_ENCODERS.values()) == (file.folder == "encoders")
     assert type(file.exact) is type(file.commercial) is bool
 
 

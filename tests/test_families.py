@@ -35,7 +35,7 @@ from lib_ipadapter.weights.adapter_file import AdapterFile, canonical, checked_a
 from lib_ipadapter.weights.families import FAMILIES
 from lib_ipadapter.weights.family import FACE, Family
 from lib_ipadapter.weights.projectors import FacePlusV2Projector
-from lib_ipadapter.weights.recognition import identify_variant, recognise
+from lib_ipadapter.weights.recognition import recognise
 
 RUNS = ("base", "plus", "full-face", "faceid", "faceid-plus", "portrait", "face-resampler")
 RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in RUNS]
@@ -214,19 +214,6 @@ def test_files_with_identical_tensors_are_distinguished_by_name(
     shapes = {key: shape for key, shape in PUBLISHED[published].shapes.items() if "_lora" not in key}
     found = open_adapter(sparse(tmp_path / name, shapes, "F16")).recognised
     assert (found.variant.name, found.variant_by) == (variant, by)
-
-
-def test_files_with_an_unknown_name_are_distinguished_by_hash() -> None:
-    for family in FAMILIES:
-        for variant in family.variants:
-            for digest in variant.digests:
-                assert identify_variant(family.variants, "renamed.bin", lambda digest=digest: digest) == (
-                    variant,
-                    "hash",
-                )
-    digests = [digest for family in FAMILIES for variant in family.variants for digest in variant.digests]
-    assert len(set(digests)) == len(digests) == 5
-    assert all(len(digest) == 64 and int(digest, 16) for digest in digests)
 
 
 def test_the_users_choice_of_variant_has_priority(tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ import os
 import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 from .errors import IPAdapterError
 
 
-def file_identity(path: Path) -> tuple[object, ...]:
+def file_identity(path: Path) -> tuple[Path, int, int]:
     """Return a key for a file and its current content: path, modification time and size."""
     try:
         state = path.stat()
@@ -27,12 +26,6 @@ def sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-@lru_cache(maxsize=64)
-def sha256_once(path: Path, identity: tuple[object, ...]) -> str:
-    """Return a file's SHA-256, cached by its `file_identity`, because a large file takes seconds."""
-    return sha256(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -144,6 +144,10 @@ class Preparation:
         """Return the unit's adapter, as the variant that the unit chooses."""
         return self.files.adapter(unit.model).as_variant(unit.variant)
 
+    def adapter_as_known(self, unit: Unit) -> AdapterFile:
+        """Return the unit's adapter as `adapter` does, but without waiting for the hash of its file."""
+        return self.files.adapter_as_known(unit.model).as_variant(unit.variant)
+
     def plan(self, unit: Unit, adapter: AdapterFile) -> TokenPlan:
         """Return the plan of a unit whose references are pictures. Finds faces, but encodes nothing."""
         return self._plan(unit, adapter, None, self.pictures_of_subject(unit))

@@ -65,6 +65,8 @@ class PublishedFile:
     """Base model, as in `weights/bases.py`; empty for any."""
     use: str
     """What an adapter was trained for: general, face, composition, style or likeness; empty for other files."""
+    encoder: str
+    """Architecture of an image encoder, as in `weights/bases.py`; empty for other files."""
     needs: tuple[str, ...]
     """Names of the files that it needs."""
     instead_of: str

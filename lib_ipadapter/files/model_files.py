@@ -4,6 +4,7 @@ import difflib
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -15,6 +16,9 @@ from ..weights.adapter_file import AdapterFile, open_adapter
 from ..weights.bases import ENCODERS
 from ..weights.clip_vision import EncoderFile, open_encoder
 from ..weights.loras import partner
+from .catalogue import Catalogue, read_catalogue
+from .digests import Digests
+from .known_files import FileCheck, KnownFiles
 from .saved_embeds import EXTENSIONS as SAVED_EXTENSIONS
 from .saved_embeds import SavedReference, open_saved
 from .subjects import Subjects
@@ -115,21 +119,49 @@ class FileIndex(Generic[Opened]):
 class ModelFiles:
     """All adapter and encoder files, saved references and subjects of a user."""
 
-    def __init__(self, folders: Callable[[], Folders]) -> None:
-        self._folders = folders
-        self.adapters = FileIndex(lambda: folders().adapters, open_adapter)
+    def __init__(self, folders: Callable[[], Folders], catalogue: Callable[[], Catalogue] = read_catalogue) -> None:
+        self.folders = folders
+        self.digests = Digests(lambda: folders().digests)
+        self.known = KnownFiles(catalogue, self.digests)
+        self.adapters = FileIndex(lambda: folders().adapters, partial(open_adapter, digest_of=self.digests.of))
         self.encoders = FileIndex(lambda: folders().encoders, open_encoder)
         self.loras = FileIndex(lambda: folders().loras, lambda path: path)
+        self.controlnets = FileIndex(lambda: folders().controlnets, lambda path: path)
+        self.faces = FileIndex(lambda: folders().faces, lambda path: path, (".onnx",))
         self.saved = FileIndex(lambda: folders().saved, open_saved, SAVED_EXTENSIONS)
         self.subjects = Subjects(lambda: folders().subjects)
 
     def rescan(self) -> None:
-        for index in (self.adapters, self.encoders, self.loras, self.saved):
+        for index in (self.adapters, self.encoders, self.loras, self.controlnets, self.faces, self.saved):
             index.rescan()
 
     def adapter(self, name: str) -> AdapterFile:
-        """Return the adapter called `name`: a file name, with or without folder, extension and ` [hash]`."""
-        return self.adapters.open(self.adapters.choose("model", name))
+        """Return the adapter called `name`: a file name, with or without folder, extension and ` [hash]`.
+
+        Where only the file's hash shows its variant, this waits for it; `adapter_as_known` does not.
+        """
+        found = self.adapter_as_known(name)
+        if found.recognised.variant_by == "default":
+            found = found.known_as(self._variant(self.known.checked(found.path)))
+        return found
+
+    def adapter_as_known(self, name: str) -> AdapterFile:
+        """Return the adapter called `name` as `adapter` does, but with the variant that is known now."""
+        return self._as_known(self.adapters.open(self.adapters.choose("model", name)))
+
+    def all_adapters(self) -> tuple[dict[str, AdapterFile], dict[str, str]]:
+        """Return all adapters by name, with the variant that is known now, and the error of each damaged one."""
+        opened, damaged = self.adapters.all()
+        return {name: self._as_known(adapter) for name, adapter in opened.items()}, damaged
+
+    def _as_known(self, adapter: AdapterFile) -> AdapterFile:
+        if not adapter.recognised.family.variants:
+            return adapter
+        return adapter.known_as(self._variant(self.known.check(adapter.path)))
+
+    @staticmethod
+    def _variant(check: FileCheck) -> str:
+        return check.published.variant if check.published else ""
 
     def check_encoder(self, name: str) -> None:
         """Raise `UnitError` for a name that is neither `auto` nor an encoder's."""
@@ -160,7 +192,7 @@ class ModelFiles:
             needed = adapter.recognised.image_encoder
             raise IPAdapterError(
                 f"{adapter.path.name} needs the image encoder {needed}, but no file with it was found. Put one "
-                f"(.safetensors, .bin or .pth) into {self._folders().encoders[0]} and press refresh."
+                f"(.safetensors, .bin or .pth) into {self.folders().encoders[0]} and press refresh."
             )
         return min(fitting, key=lambda encoder: encoder.image_size)
 
@@ -188,7 +220,7 @@ class ModelFiles:
         Raises `UnitError` for an invalid file name and, without `overwrite`, for a name that is taken.
         """
         refuse_name(name)
-        folders = self._folders().saved
+        folders = self.folders().saved
         if not folders:
             raise IPAdapterError("There is no folder for saved references.")
         self.saved.rescan()

@@ -90,7 +90,7 @@ def state_of(unit: Unit, findings: list[Finding]) -> str:
 def findings_of(session: Session, unit: Unit) -> Iterator[Finding]:
     """Yield all that is wrong with an enabled unit; where its adapter cannot be read, nothing else is known."""
     try:
-        adapter = session.preparation.adapter(unit)
+        adapter = session.preparation.adapter_as_known(unit)
     except IPAdapterError as error:
         yield _of_error(error, CHOOSE_ADAPTER)
         return
@@ -140,10 +140,16 @@ def _face_packages(looked: Looked) -> Finding | None:
 
 
 def _face_models(looked: Looked) -> Finding | None:
-    pack = looked.adapter.recognised.pack
-    folders = looked.preparation.host.folders().faces
+    if not _sees_faces(looked):
+        return None
+    pack, known = looked.adapter.recognised.pack, looked.preparation.files.known
     get = {"do": "get", "pack": pack}
-    return _refused(lambda: model_paths(PACKS[pack], folders), lambda _: get) if _sees_faces(looked) else None
+    try:
+        paths = model_paths(PACKS[pack], looked.preparation.host.folders().faces)
+    except IPAdapterError as error:
+        return _of_error(error, get)
+    other = next((check for path in paths if (check := known.check(path)).lookalike), None)
+    return Finding(f"{other.sentence} The likeness will be wrong.", stops=False, repair=get) if other else None
 
 
 def _lora(looked: Looked) -> Finding | None:

@@ -8,6 +8,7 @@ from ..base.json_objects import read_object
 from ..engine.compatibility import LoadedNetwork, loaded_network, mismatch
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths
+from ..files.known_files import FileCheck
 from ..files.saved_embeds import SavedReference
 from ..unit.field_kinds import Flag, Text
 from ..unit.read_args import read_own_unit
@@ -56,8 +57,9 @@ def list_adapters(session: Session) -> list[dict[str, Any]]:
     """Return all adapter files, those that fit the loaded checkpoint first; damaged ones with their error."""
     unet = session.host.loaded_unet()
     loaded = None if unet is None else loaded_network(unet)
-    opened, damaged = session.preparation.files.adapters.all()
+    opened, damaged = session.preparation.files.all_adapters()
     listed = [_adapter_entry(session, name, adapter, loaded) for name, adapter in opened.items()]
+    session.preparation.files.known.want(adapter.path for adapter in opened.values())
     listed += [{"name": name, "reason": fault, "short": DAMAGED} for name, fault in damaged.items()]
     return sorted(listed, key=lambda entry: (bool(entry["reason"]), entry["name"].lower()))
 
@@ -74,8 +76,10 @@ def loaded_base(session: Session) -> str:
 def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: LoadedNetwork | None) -> dict[str, Any]:
     found = adapter.recognised
     reason = mismatch(adapter, loaded) if loaded else ""
+    check = session.preparation.files.known.check(adapter.path)
     return {
         "name": name,
+        **_published(check),
         **found.facts,
         "variant": found.variant.name if found.variant else "",
         "variant_by": found.variant_by,
@@ -85,24 +89,29 @@ def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: Lo
         "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
         "short": f"for {found.base}" if found.runs else NOT_YET,
-        **({"note": "", "missing": False} if reason else _encoder_note(session, adapter)),
+        **({"note": "", "missing": False} if reason else _encoder_note(session, adapter, check)),
     }
 
 
-def _encoder_note(session: Session, adapter: AdapterFile) -> dict[str, Any]:
+def _published(check: FileCheck) -> dict[str, Any]:
+    """Return which published file a file is, and its hash, each None while it is not known."""
+    return {"sha256": check.sha256 or None, "published": check.published.name if check.published else None}
+
+
+def _encoder_note(session: Session, adapter: AdapterFile, check: FileCheck) -> dict[str, Any]:
     """Return a note on an adapter's kind, how a variant was determined, and its encoders, or on what is missing."""
     library, found = session.preparation.files, adapter.recognised
     try:
         encoder = library.encoder_for(adapter, "auto")
         if found.family.face_embedding:
-            model_paths(PACKS[found.pack], session.host.folders().faces)
+            library.known.want(model_paths(PACKS[found.pack], session.host.folders().faces))
     except IPAdapterError as error:
         return {"note": error.sentence, "missing": True}
     sees = [f"face models {found.pack}"] if found.family.face_embedding else []
     sees += [f"image encoder {encoder.path.name}"] if encoder else []
     found_by = {"name": " by its name", "hash": " by its hash", "default": " by default"}.get(found.variant_by, "")
     note = f"{found.title.split(' (')[0].removeprefix('an ').removeprefix('a ')}{found_by}, {', '.join(sees)}"
-    return {"note": note, "missing": False}
+    return {"note": f"{note}. {check.sentence}" if check.sentence else note, "missing": False}
 
 
 def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -112,7 +121,8 @@ def usable(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def list_encoders(session: Session) -> list[dict[str, Any]]:
     """Return all image encoder files."""
-    opened, damaged = session.preparation.files.encoders.all()
+    files = session.preparation.files
+    opened, damaged = files.encoders.all()
     listed: list[dict[str, Any]] = [
         {
             "name": name,
@@ -120,8 +130,10 @@ def list_encoders(session: Session) -> list[dict[str, Any]]:
             "image_size": encoder.image_size,
             "width": encoder.width,
             "projection": encoder.projection,
+            **_published(files.known.check(encoder.path)),
             "reason": "",
         }
         for name, encoder in opened.items()
     ]
+    files.known.want(encoder.path for encoder in opened.values())
     return listed + [{"name": name, "reason": fault} for name, fault in damaged.items()]

@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+DIGEST = "SHA-256 of the file, in hexadecimal; null while it is not known, because a large file takes seconds."
+PUBLISHED = "Name of the published file that it is, whatever it is called here; null for others and while not known."
+
 
 class Version(BaseModel):
     version: str = Field(description="Version of the extension.")
@@ -38,6 +41,8 @@ class Adapter(BaseModel):
     unit_fields: list[str] | None = Field(
         None, alias="fields", description="Fields of a unit that this family uses and some others do not."
     )  # pydantic 1 uses the name fields itself
+    sha256: str | None = Field(None, description=DIGEST)
+    published: str | None = Field(None, description=PUBLISHED)
     uses: list[str] | None = Field(
         None, description="What it was trained for: general, face, composition, style or likeness."
     )
@@ -55,6 +60,8 @@ class Encoder(BaseModel):
     image_size: int | None = Field(None, description="Side of its square input in pixels.")
     width: int | None = Field(None, description="Width of its hidden states.")
     projection: int | None = Field(None, description="Width of its embedding.")
+    sha256: str | None = Field(None, description=DIGEST)
+    published: str | None = Field(None, description=PUBLISHED)
 
 
 class Deleted(BaseModel):

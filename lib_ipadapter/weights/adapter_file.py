@@ -1,15 +1,16 @@
 """Opens an adapter file: recognises it, checks its tensors against its projector and U-Net, and reads them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..base.errors import IPAdapterError, UnitError
-from ..base.files import file_identity, sha256, sha256_once
+from ..base.files import file_identity, sha256
 from ..networks.unet_sites import Layout, layout_of_count, sites
+from .family import Variant
 from .lora_layers import lora_shapes, rows
 from .recognition import Recognised, identify_variant, recognise
 from .shapes import Shape, Shapes
@@ -43,6 +44,8 @@ class AdapterFile:
     """The U-Net architecture that it has keys and values for; None where it cannot run."""
     reason: str
     """Why it cannot run on any U-Net, as a sentence that starts with the file's name; empty where it can."""
+    digest_of: Callable[[Path], str] = sha256
+    """Returns a file's SHA-256, in hexadecimal."""
 
     @property
     def layout(self) -> Layout:
@@ -57,8 +60,8 @@ class AdapterFile:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file, in hexadecimal, computed once until the file changes."""
-        return sha256_once(self.path, self.identity[:3])
+        """SHA-256 of the file, in hexadecimal. Computing it takes seconds for a large file."""
+        return self.digest_of(self.path)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the file's tensors by canonical key, as memory maps in the file's dtypes."""
@@ -67,7 +70,7 @@ class AdapterFile:
         return tensors
 
     def as_variant(self, name: str) -> "AdapterFile":
-        """Return the same file as the variant called `name`; `auto` keeps the recognised one.
+        """Return the same file as the variant that a unit calls `name`; `auto` keeps the recognised one.
 
         Raises `UnitError` where its family has no such variant.
         """
@@ -79,14 +82,19 @@ class AdapterFile:
             known = ", ".join(["auto", *(variant.name for variant in variants)])
             why = f"does not fit: {self.path.name} is {self.recognised.family.title}; choose one of {known}."
             raise UnitError("variant", name, why)
-        return replace(
-            self,
-            recognised=replace(self.recognised, variant=variant, variant_by="unit"),
-            identity=(*self.identity, name),
-        )
+        return self._with_variant(variant, "unit")
+
+    def known_as(self, name: str) -> "AdapterFile":
+        """Return the same file as the variant `name` of its family, which its hash has shown; "" changes nothing."""
+        variant = next((variant for variant in self.recognised.family.variants if variant.name == name), None)
+        return self._with_variant(variant, "hash") if variant else self
+
+    def _with_variant(self, variant: Variant, by: str) -> "AdapterFile":
+        recognised = replace(self.recognised, variant=variant, variant_by=by)
+        return replace(self, recognised=recognised, identity=(*self.identity, variant.name))
 
 
-def open_adapter(path: Path) -> AdapterFile:
+def open_adapter(path: Path, digest_of: Callable[[Path], str] = sha256) -> AdapterFile:
     """Recognise the adapter at `path` from its header; raises `IPAdapterError` with the file's name."""
     identity = file_identity(path)  # before reading, so that a change while reading gives another identity
     shapes = {canonical(key): shape for key, shape in read_shapes(path).items()}
@@ -96,9 +104,9 @@ def open_adapter(path: Path) -> AdapterFile:
     except IPAdapterError as error:
         raise type(error)(f"{path.name} {error.sentence}") from None
     if found.family.variants:
-        variant, by = identify_variant(found.family.variants, path.name, partial(sha256, path))
+        variant, by = identify_variant(found.family.variants, path.name)
         found = replace(found, variant=variant, variant_by=by)
-    return checked_adapter(path, found, shapes, identity)
+    return replace(checked_adapter(path, found, shapes, identity), digest_of=digest_of)
 
 
 def checked_adapter(path: Path, found: Recognised, shapes: Shapes, identity: tuple[object, ...]) -> AdapterFile:

@@ -33,41 +33,14 @@ from .projectors import (
 from .shapes import Shapes
 
 FACE_PLUS_VARIANTS = (
-    Variant(
-        "v2",
-        "a FaceID Plus v2 adapter",
-        ("plusv2",),
-        (
-            "26d0d86a1d60d6cc811d3b8862178b461e1eeb651e6fe2b72ba17aa95411e313",  # SD1.5
-            "c6945d82b543700cc3ccbb98d363b837e9c596281607857c74b713a876daf5fb",  # SDXL
-        ),
-        settings=("structure_weight",),
-    ),
-    Variant(
-        "v1",
-        "a FaceID Plus v1 adapter",
-        ("faceidplus",),
-        ("252fb53e0d018489d9e7f9b9e2001a52ff700e491894011ada7cfb471e0fadf2",),
-        projector=FacePlusProjector,
-    ),
+    Variant("v2", "a FaceID Plus v2 adapter", ("plusv2",), settings=("structure_weight",)),
+    Variant("v1", "a FaceID Plus v1 adapter", ("faceidplus",), projector=FacePlusProjector),
 )
 """v2 adds the tokens from the CLIP image to those from the face embedding; v1, which is rare, replaces them."""
 
 FACE_RESAMPLER_VARIANTS = (
-    Variant(
-        "InstantID",
-        "an InstantID adapter",
-        ("instantid",),
-        ("02b3618e36d803784166660520098089a81388e61a93ef8002aa79a5b1c546e1",),
-        controlnet=True,
-    ),
-    Variant(
-        "unnorm",
-        "a FaceID Portrait unnorm adapter",
-        ("unnorm",),
-        ("220bb86e205393a3d0411631cb473caddbf35fd371be2905ca9008818170db55",),
-        pack=BUFFALO,
-    ),
+    Variant("InstantID", "an InstantID adapter", ("instantid",), controlnet=True),
+    Variant("unnorm", "a FaceID Portrait unnorm adapter", ("unnorm",), pack=BUFFALO),
 )
 """Their face embeddings come from different models. InstantID's file is published as `ip-adapter.bin`.
 

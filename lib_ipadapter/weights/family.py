@@ -38,8 +38,6 @@ class Variant:
     title: str
     words: tuple[str, ...]
     """Parts of the names of such files; only letters and digits are compared."""
-    digests: tuple[str, ...]
-    """SHA-256 of the published files."""
     settings: tuple[str, ...] = ()
     """Fields of a unit that its projector takes as arguments."""
     pack: str = ""
@@ -84,7 +82,8 @@ class Family:
     projector: ProjectorClass | None = None
     """The projector's class; None for families that are recognised but not supported yet."""
     variants: tuple[Variant, ...] = ()
-    """Possible variants; the first is assumed if neither the name nor the hash of a file is known."""
+    """Possible variants; the first is assumed if neither the name nor the hash of a file is known. Hashes are in the
+    catalogue of published files."""
     fields: tuple[str, ...] = ()
     """Fields of a unit that only some families use, this one among them."""
     face_embedding: str = ""

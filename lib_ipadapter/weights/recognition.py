@@ -1,7 +1,7 @@
 """Recognises an IP-Adapter file from its keys and shapes, regardless of its name."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -71,19 +71,16 @@ class Recognised:
         return self.projector is not None
 
 
-def identify_variant(variants: Sequence[Variant], name: str, digest: Callable[[], str]) -> tuple[Variant, str]:
-    """Return a file's variant and how it was determined: by its name, else by its SHA-256.
+def identify_variant(variants: Sequence[Variant], name: str) -> tuple[Variant, str]:
+    """Return a file's variant as its name shows it, or the first one, and how it was determined.
 
-    The name is tried first, because hashing a file takes seconds. Published files whose name does not show the variant
-    are known by their hash.
+    Published files are known by their hash besides, whatever they are called (`files/known_files.py`).
     """
     plain = "".join(filter(str.isalnum, name.lower()))
     for variant in variants:
         if any(word in plain for word in variant.words):
             return variant, "name"
-    known = digest()
-    found = next((variant for variant in variants if known in variant.digests), None)
-    return (found, "hash") if found else (variants[0], "default")
+    return variants[0], "default"
 
 
 def recognise(shapes: Shapes) -> Recognised:

@@ -1,0 +1,88 @@
+"""Checks which published files are installed, under any name, and whether they are right."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import IPAdapterError
+from ..faces.insightface_models import PACKS, model_paths
+from .catalogue import PublishedFile
+from .known_files import DIFFERENT, PUBLISHED, UNCHECKED, FileCheck, other_content
+from .model_files import FileIndex, ModelFiles
+
+MISSING, THERE = "missing", "there"
+"""States of a published file, besides `UNCHECKED` and `DIFFERENT`."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Whether a published file is installed."""
+
+    state: str
+    path: Path | None = None
+    """Where it is; for an archive, the folder of its members."""
+    sentence: str = ""
+    """How the file there differs from the published one; empty where it does not."""
+
+
+def installed(files: ModelFiles) -> dict[str, Installed]:
+    """Return the state of each published file by its name, as far as it is known without hashing anything."""
+    found = {
+        folder: {path: files.known.check(path) for path in index.paths()} for folder, index in _indexes(files).items()
+    }
+    return {
+        file.name: _archive(files, file) if file.extract else _file(files, file, found[file.folder])
+        for file in files.known.catalogue.files
+    }
+
+
+def verify(files: ModelFiles, names: Collection[str] = ()) -> None:
+    """Have the installed ones of these published files hashed in the background; no names mean all."""
+    asked = [file for file in files.known.catalogue.files if not names or file.name in names]
+    for folder, index in _indexes(files).items():
+        own = [file for file in asked if file.folder == folder]
+        files.known.want(path for path in index.paths() if any(files.known.may_be(path, file) for file in own))
+
+
+def _indexes(files: ModelFiles) -> dict[str, FileIndex[Any]]:
+    """Return the files below each kind of folder, by the names of the fields of `port.Folders`."""
+    return {
+        "adapters": files.adapters,
+        "encoders": files.encoders,
+        "loras": files.loras,
+        "controlnets": files.controlnets,
+        "faces": files.faces,
+    }
+
+
+def _file(files: ModelFiles, file: PublishedFile, checks: Mapping[Path, FileCheck]) -> Installed:
+    for path, check in checks.items():
+        if check.published is file:
+            return Installed(THERE, path)
+    for path, check in checks.items():
+        if check.state == UNCHECKED and files.known.may_be(path, file):
+            return Installed(UNCHECKED, path)
+    if file.encoder and (path := _other_encoder(files, file)):
+        return Installed(THERE, path)
+    for path, check in checks.items():
+        if path.name.lower() == file.name.lower():
+            return Installed(DIFFERENT, path, check.sentence or other_content(path))
+    return Installed(MISSING)
+
+
+def _other_encoder(files: ModelFiles, file: PublishedFile) -> Path | None:
+    """Return a file that is published otherwise, but has the same image encoder, for example with its text encoder."""
+    opened, _ = files.encoders.all()
+    published = {each.path: files.known.check(each.path).published for each in opened.values()}
+    return next((each.path for each in opened.values() if each.name == file.encoder and not published[each.path]), None)
+
+
+def _archive(files: ModelFiles, file: PublishedFile) -> Installed:
+    try:
+        paths = model_paths(PACKS[file.subfolder], files.folders().faces)
+    except IPAdapterError:
+        return Installed(MISSING)
+    checks = [files.known.check_member(path, member) for path, member in zip(paths, file.extract, strict=True)]
+    worst = next(each for state in (DIFFERENT, UNCHECKED, PUBLISHED) for each in checks if each.state == state)
+    return Installed(THERE if worst.state == PUBLISHED else worst.state, paths[0].parent, worst.sentence)
