@@ -9,7 +9,6 @@ from lib_ipadapter.base.errors import IPAdapterError, UnitError
 from lib_ipadapter.unit.presets import INTENTS, MAX_BYTES, MAX_PRESETS, SETTINGS, Presets, settings_of
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.unit.unit import FIELDS
-from lib_ipadapter.weights.families import FAMILIES
 
 UNIT = {
     "enabled": True,
@@ -141,11 +140,9 @@ def test_the_number_of_presets_is_limited(presets: Presets) -> None:
 
 
 def test_intents_are_settings_that_differ_from_the_defaults() -> None:
-    families = {family.name for family in FAMILIES if family.projector}
     for name, intent in INTENTS.items():
         read_unit({**intent.values, "enabled": False})
         assert settings_of(intent.values) == intent.values, name
-        assert set(intent.families) <= families
     assert len({json.dumps(intent.values, sort_keys=True) for intent in INTENTS.values()}) == len(INTENTS)
 
 

@@ -29,43 +29,34 @@ class Intent:
     help: str
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Values that differ from the defaults."""
-    families: tuple[str, ...] = ()
-    """Suitable adapter families, the best first."""
     uses: tuple[str, ...] = ("general",)
-    """Suitable training purposes of adapters, the best first (`web/adapter_uses.py`); compared before `families`."""
+    """What suitable adapters were trained for, the best first (`web/adapter_uses.py`)."""
 
-
-FACES = ("faceid-plus", "faceid", "portrait", "full-face")
 
 INTENTS: Mapping[str, Intent] = {
     "Subject": Intent(
         "Puts the subject of the references into the scene that the prompt describes.",
         {"weight": 0.7},
-        ("plus", "base", "full-face"),
         ("general", "face"),
     ),
     "Face": Intent(
         "Keeps a person's likeness; the prompt describes the rest.",
         {"weight": 0.8},
-        (*FACES, "plus"),
         ("likeness", "face"),
     ),
     "Style": Intent(
         "Takes colours, light and technique from the references, not their content.",
         {"weight_type": "style transfer", "crop": "pad"},
-        ("plus", "base"),
         ("style", "general"),
     ),
     "Composition": Intent(
         "Takes the layout of the reference, not its look.",
         {"weight_type": "composition", "crop": "squash"},
-        ("plus", "base"),
         ("composition", "general"),
     ),
     "Style and composition": Intent(
         "Takes both style and layout; the prompt describes the content.",
         {"weight_type": "style and composition", "crop": "squash"},
-        ("plus", "base"),
     ),
 }
 """The layers for style and composition are InstantStyle's (Wang et al. 2024, section 3.2). A weight below 1 leaves the

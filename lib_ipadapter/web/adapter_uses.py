@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
+from ..files.catalogue import Catalogue, PublishedFile
 from ..unit.presets import INTENTS, Intent
 
 GENERAL, FACE, COMPOSITION, STYLE, LIKENESS = "general", "face", "composition", "style", "likeness"
@@ -31,30 +33,51 @@ WORD_USES: Mapping[str, str] = {"composition": COMPOSITION, "style": STYLE, "fac
 """Words in the names of published files that differ from their family's general adapter only in training, such as
 ip-adapter-plus-face_sd15 and ip_plus_composition_sd15, so their tensors do not show it."""
 
-NO_PURPOSE = Intent("", families=("plus", "base"))
+NO_PURPOSE = Intent("")
 """Used when the user has not chosen a purpose."""
 
 
-def uses_of(family: str, name: str) -> list[str]:
-    """Return what an adapter was trained for, by its family and, for identical tensors, by words in its name."""
+def uses_of(family: str, name: str, published: PublishedFile | None = None) -> list[str]:
+    """Return what an adapter was trained for.
+
+    For published files the catalogue says it; for others their family and, where tensors are identical, words in the
+    name.
+    """
+    if published and published.use:
+        return [published.use]
     use = FAMILY_USES.get(family)
     words = set(re.split(r"[^a-z]+", name.lower()))
     named = [each for word, each in WORD_USES.items() if word in words] if use == GENERAL else []
     return named or ([use] if use else [])
 
 
-def suited(models: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def suited(models: Sequence[Mapping[str, Any]], catalogue: Catalogue) -> dict[str, list[str]]:
     """Return the names of usable adapters for each purpose, and for "" (no purpose), the best first."""
     ready = [model for model in models if not model["reason"] and not model["missing"]]
-    return {purpose: _best(ready, intent) for purpose, intent in {"": NO_PURPOSE, **INTENTS}.items()}
+    return {purpose: _best(ready, intent, catalogue) for purpose, intent in {"": NO_PURPOSE, **INTENTS}.items()}
 
 
-def _best(ready: Sequence[Mapping[str, Any]], intent: Intent) -> list[str]:
-    """Return names sorted by the purpose's uses, then by its families, then as in the list."""
+def _best(ready: Sequence[Mapping[str, Any]], intent: Intent, catalogue: Catalogue) -> list[str]:
+    """Return names sorted by the purpose's uses, then by their place in the catalogue, then as in the list."""
     ranked = [
-        (intent.uses.index(use), intent.families.index(model["family"]), place, model["name"])
+        (intent.uses.index(use), _place(model, use, catalogue), place, model["name"])
         for place, model in enumerate(ready)
         for use in model["uses"]
-        if use in intent.uses and model["family"] in intent.families
+        if use in intent.uses
     ]
     return list(dict.fromkeys(name for *_, name in sorted(ranked)))
+
+
+def _place(model: Mapping[str, Any], use: str, catalogue: Catalogue) -> float:
+    """Return an adapter's place in the catalogue, which has the better choice first.
+
+    A file that is not known by its content has the place of the published one of its name, else a place behind the best
+    one of the same family, use and base.
+    """
+    name = model.get("published") or PurePosixPath(model["name"]).name
+    kind = (model["family"], use, model["base"])
+    for place, file in enumerate(catalogue.files):
+        if file.name == name:
+            return place
+    alike = (place + 0.5 for place, file in enumerate(catalogue.files) if (file.family, file.use, file.base) == kind)
+    return next(alike, len(catalogue.files))

@@ -85,7 +85,7 @@ def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: Lo
         "variant_by": found.variant_by,
         "controlnet": found.controlnet,
         "fields": list(found.family.fields),
-        "uses": uses_of(found.family.name, name),
+        "uses": uses_of(found.family.name, name, check.published),
         "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
         "short": f"for {found.base}" if found.runs else NOT_YET,

@@ -88,7 +88,7 @@ def panel_lists(session: Session) -> dict[str, Any]:
     models = list_adapters(session)
     lists: dict[str, Any] = {
         "models": models,
-        "suited": suited(models),
+        "suited": suited(models, session.preparation.files.known.catalogue),
         "base": loaded_base(session),
         "saved": list_saved(session),
         "asks": list(PANEL),

@@ -20,6 +20,7 @@ from PIL import Image
 
 from demo.frame import framed_panel
 from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.files.catalogue import read_catalogue
 from lib_ipadapter.networks.unet_sites import SD, SDXL
 from lib_ipadapter.pictures.image_file import picture_url
 from lib_ipadapter.unit.presets import Presets
@@ -188,7 +189,12 @@ class Server:
         return json.dumps({**answer, "id": number})
 
     def files(self, _asked: dict[str, Any]) -> dict[str, Any]:
-        lists = {"models": self.models, "suited": suited(self.models), "base": "SD1.x", "saved": self.saved}
+        lists = {
+            "models": self.models,
+            "suited": suited(self.models, read_catalogue()),
+            "base": "SD1.x",
+            "saved": self.saved,
+        }
         return {**lists, **self.listed_presets(), "asks": list(self.does)}
 
     def listed_presets(self) -> dict[str, Any]:
