@@ -1,36 +1,79 @@
-"""`python -m lib_ipadapter inspect FILE... [--json]`: describe adapter files from their headers."""
+"""The command line: `python -m lib_ipadapter inspect FILE...` and `verify [FOLDER...]`."""
 
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .base.errors import IPAdapterError
 from .base.files import sha256
+from .files.catalogue import read_catalogue
+from .files.digests import Digests
+from .files.known_files import DIFFERENT, PUBLISHED, UNKNOWN, FileCheck, KnownFiles
+from .files.verify import checks_of
 from .weights.adapter_file import open_adapter
+
+MODELS = Path(__file__).parents[3] / "models"
+"""The web UI's folder of models, where this is installed as an extension."""
+
+WORDS = {PUBLISHED: "right", DIFFERENT: "different", UNKNOWN: "unknown"}
+"""What `verify` prints for the state of a file."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 1 if any file is not a readable adapter."""
+    """Run the command line; returns 1 if a file is not a readable adapter, or not the published one."""
     parser = argparse.ArgumentParser(prog="python -m lib_ipadapter")
-    inspect = parser.add_subparsers(required=True).add_parser("inspect", help="describe adapter files")
+    commands = parser.add_subparsers(required=True)
+    inspect = commands.add_parser("inspect", help="describe adapter files")
     inspect.add_argument("files", nargs="+", type=Path, metavar="FILE")
     inspect.add_argument("--json", action="store_true", help="print a JSON list, one object per file")
+    inspect.set_defaults(run=_inspect)
+    verify = commands.add_parser("verify", help="compare files with the published ones of the same name or content")
+    verify.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="default: the web UI's models")
+    verify.add_argument("--all", action="store_true", help="also print the files that are not in the catalogue")
+    verify.set_defaults(run=_verify)
     options = parser.parse_args(arguments)
+    return options.run(options)
+
+
+def _inspect(options: argparse.Namespace) -> int:
     found = [describe(path) for path in options.files]
-    print(json.dumps(found, indent=2) if options.json else "\n\n".join(map(_as_text, found)))  # noqa: T201
+    _print(json.dumps(found, indent=2) if options.json else "\n\n".join(map(_as_text, found)))
     return int(any("error" in each for each in found))
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """Print a line for each file that has a published name or content; returns 1 if any is different."""
+    folders = options.folders or [MODELS]
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if missing:
+        _print(f"There is no folder {' or '.join(missing)}. Name the folders with your models.")
+        return 1
+    counts = Counter[str]()
+    for path, check in checks_of(folders, KnownFiles(read_catalogue, Digests(lambda: None))):
+        counts[check.state] += 1
+        if check.state != UNKNOWN or options.all:
+            _print(f"{WORDS[check.state]:9}  {path}  {_remark(check)}".rstrip())
+    _print(", ".join(f"{counts[state]} {word}" for state, word in WORDS.items()))
+    return int(bool(counts[DIFFERENT]))
+
+
+def _remark(check: FileCheck) -> str:
+    return f"({check.published.title})" if check.published else check.sentence
 
 
 def describe(path: Path) -> dict[str, Any]:
     """Return the properties of an adapter file, or its name and the `error` for any other file."""
     try:
-        found = open_adapter(path).recognised
+        adapter = open_adapter(path)
         digest = sha256(path)
     except IPAdapterError as error:
         return {"file": str(path), "error": error.sentence}
+    published = read_catalogue().by_sha256.get(digest)
+    found = adapter.known_as(published.variant if published else "").recognised
     return {
         "file": str(path),
         **found.facts,
@@ -41,6 +84,10 @@ def describe(path: Path) -> dict[str, Any]:
 
 def _as_text(found: dict[str, Any]) -> str:
     return "\n".join(f"{name:12} {value}" for name, value in found.items())
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m lib_ipadapter inspect`: the facts of each file, as text and as JSON, and never a traceback."""
+"""`python -m lib_ipadapter`: the facts of files and whether they are the published ones, and never a traceback."""
 
 import hashlib
 import json
@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from makers import adapter_tensors, save
 from published import PUBLISHED, sparse
+from small_catalogue import entry, small, write
 
+from lib_ipadapter import __main__ as command
 from lib_ipadapter.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -98,6 +100,71 @@ def test_a_wrong_command_line_shows_the_usage(arguments: list[str], capsys: pyte
         main(arguments)
     assert stopped.value.code == 2
     assert "usage: python -m lib_ipadapter" in capsys.readouterr().err
+
+
+@pytest.fixture
+def models(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a published file under another name, another file under its name, and one that is unknown."""
+    tensors = adapter_tensors(widths=(2, 3, 4), context_dim=2048, width=1024)
+    published = save(tensors, adapter.with_name("ip-adapter.safetensors"))
+    catalogue = write(small([entry(published, title="A published file", variant="v1")]), adapter.with_name("c.json"))
+    monkeypatch.setattr(command, "read_catalogue", lambda: catalogue)
+    folder = adapter.with_name("models")
+    (folder / "sub").mkdir(parents=True)
+    published.rename(folder / "sub" / "renamed.safetensors")
+    (folder / "ip-adapter.safetensors").write_bytes(b"something else")
+    (folder / "own.onnx").write_bytes(b"unknown")
+    return folder
+
+
+def test_verify_tells_what_each_file_is(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(models), "--all"]) == 1
+    *lines, counts = capsys.readouterr().out.splitlines()
+    assert [line.split(None, 1)[0] for line in sorted(lines)] == ["different", "right", "unknown"]
+    different, right, unknown = sorted(lines)
+    assert str(models / "ip-adapter.safetensors") in different
+    assert different.endswith("is not the published file of this name: its content is different.")
+    assert right.endswith("renamed.safetensors  (A published file)")
+    assert unknown.endswith("own.onnx")
+    assert counts == "1 right, 1 different, 1 unknown"
+
+
+def test_verify_succeeds_where_nothing_is_different(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(models / "sub")]) == 0
+    (models / "ip-adapter.safetensors").unlink()
+    assert main(["verify", str(models)]) == 0
+    assert "own.onnx" not in capsys.readouterr().out, "files that are not in the catalogue are only counted"
+
+
+def test_verify_looks_in_the_web_uis_models_without_a_folder(
+    models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ROOT.parents[1] / "models" == command.MODELS, "as an extension, below extensions"
+    monkeypatch.setattr(command, "MODELS", models)
+    assert main(["verify"]) == 1
+    assert "1 right" in capsys.readouterr().out
+    monkeypatch.setattr(command, "MODELS", models / "gone")
+    assert main(["verify"]) == 1
+    assert "There is no folder" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_read_is_not_right(
+    models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lib_ipadapter.files.digests.sha256", refuse)
+    assert main(["verify", str(models / "sub")]) == 1
+    assert "renamed.safetensors cannot be read: Permission denied." in capsys.readouterr().out
+
+
+def test_inspect_knows_a_variant_by_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = PUBLISHED["ip-adapter-faceid-portrait_sdxl_unnorm"].shapes
+    path = sparse(tmp_path / "ip-adapter.safetensors", shapes)
+    monkeypatch.setattr(command, "sha256", lambda _: "220bb86e205393a3d0411631cb473caddbf35fd371be2905ca9008818170db55")
+    found = command.describe(path)
+    assert (found["variant"], found["variant_by"]) == ("unnorm", "hash")
 
 
 def run(*files: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "review": "base networks pictures unit port weights faces files engine",
     "web": "base networks pictures unit port weights faces files engine review",
     "hosts": "base pictures unit port",
-    "__main__": "base weights",
+    "__main__": "base weights files",
 }
 """Which folder may import which others; every folder may import itself."""
 

@@ -50,18 +50,19 @@ class KnownFiles:
 
     def check(self, path: Path) -> FileCheck:
         """Return what a file is, as far as it is known now."""
-        digest = self.digests.known(path)
+        return self._check(path, self.digests.known(path))
+
+    def checked(self, path: Path) -> FileCheck:
+        """Return what a file is, after hashing it where only that tells; raises `IPAdapterError` if unreadable."""
+        found = self.check(path)
+        return self._check(path, self.digests.of(path)) if found.state == UNCHECKED else found
+
+    def _check(self, path: Path, digest: str) -> FileCheck:
         if published := self.catalogue.by_sha256.get(digest):
             return FileCheck(PUBLISHED, digest, published)
         if not digest and _fits(path, self._sizes):
             return FileCheck(UNCHECKED)
         return self._unpublished(path, digest)
-
-    def checked(self, path: Path) -> FileCheck:
-        """Return what a file is, after hashing it where only that tells; raises `IPAdapterError` if unreadable."""
-        if self.check(path).state == UNCHECKED:
-            self.digests.of(path)
-        return self.check(path)
 
     def check_member(self, path: Path, member: Member) -> FileCheck:
         """Return whether a file is this member of a published archive, as far as it is known now."""

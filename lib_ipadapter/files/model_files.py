@@ -26,6 +26,7 @@ from .subjects import Subjects
 log = logging.getLogger(__name__)
 
 EXTENSIONS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+FACE_EXTENSIONS = (".onnx",)
 
 Opened = TypeVar("Opened")
 
@@ -127,7 +128,7 @@ class ModelFiles:
         self.encoders = FileIndex(lambda: folders().encoders, open_encoder)
         self.loras = FileIndex(lambda: folders().loras, lambda path: path)
         self.controlnets = FileIndex(lambda: folders().controlnets, lambda path: path)
-        self.faces = FileIndex(lambda: folders().faces, lambda path: path, (".onnx",))
+        self.faces = FileIndex(lambda: folders().faces, lambda path: path, FACE_EXTENSIONS)
         self.saved = FileIndex(lambda: folders().saved, open_saved, SAVED_EXTENSIONS)
         self.subjects = Subjects(lambda: folders().subjects)
 

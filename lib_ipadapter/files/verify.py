@@ -1,6 +1,6 @@
 """Checks which published files are installed, under any name, and whether they are right."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 from ..base.errors import IPAdapterError
 from ..faces.insightface_models import PACKS, model_paths
 from .catalogue import PublishedFile
-from .known_files import DIFFERENT, PUBLISHED, UNCHECKED, FileCheck, other_content
-from .model_files import FileIndex, ModelFiles
+from .known_files import DIFFERENT, PUBLISHED, UNCHECKED, FileCheck, KnownFiles, other_content
+from .model_files import EXTENSIONS, FACE_EXTENSIONS, FileIndex, ModelFiles
 
 MISSING, THERE = "missing", "there"
 """States of a published file, besides `UNCHECKED` and `DIFFERENT`."""
@@ -43,6 +43,18 @@ def verify(files: ModelFiles, names: Collection[str] = ()) -> None:
     for folder, index in _indexes(files).items():
         own = [file for file in asked if file.folder == folder]
         files.known.want(path for path in index.paths() if any(files.known.may_be(path, file) for file in own))
+
+
+def checks_of(folders: Sequence[Path], known: KnownFiles) -> Iterator[tuple[Path, FileCheck]]:
+    """Yield each model file below some folders with what it is, after hashing it where only that tells.
+
+    A file that cannot be read counts as different, with the reason.
+    """
+    for path in FileIndex(lambda: folders, lambda path: path, (*EXTENSIONS, *FACE_EXTENSIONS)).paths():
+        try:
+            yield path, known.checked(path)
+        except IPAdapterError as error:
+            yield path, FileCheck(DIFFERENT, sentence=error.sentence)
 
 
 def _indexes(files: ModelFiles) -> dict[str, FileIndex[Any]]:
