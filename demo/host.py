@@ -87,6 +87,9 @@ class Demo:
     def free_memory(self, needed: int) -> None:
         """There is no low-memory mode."""
 
+    def downloads_refused(self) -> str:
+        return "This host does not download models."
+
     # How encoders run
 
     def compute_device(self) -> torch.device:

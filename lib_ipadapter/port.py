@@ -204,6 +204,10 @@ class Host(Reporter, Protocol):
         """Free `needed` bytes on the device for an encoder, for example by moving models to the CPU."""
         ...
 
+    def downloads_refused(self) -> str:
+        """Return why models must not be downloaded, or "" if they may be."""
+        ...
+
     # How encoders run
 
     def compute_device(self) -> torch.device:

@@ -35,8 +35,8 @@ def host():
 
 @functools.cache
 def session():
-    """Return the session, created on first use; Reload UI creates a new one."""
-    return module("engine.session").Session(host())
+    """Return the session, created on first use; Reload UI creates a new one, and downloads go on."""
+    return module("engine.session").Session(host(), module("files.download_queue").process_queue())
 
 
 @functools.cache

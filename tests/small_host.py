@@ -84,10 +84,11 @@ class SmallHost:
         self.limits = CacheLimits()
         self.progress: list[tuple[str, int, int]] = []
         self.interrupted_at = 0
+        self.no_downloads = ""
 
     def folders(self) -> Folders:
         own = self.folder
-        one = {name: (own / name,) for name in ("saved", "faces", "loras", "subjects")}
+        one = {name: (own / name,) for name in ("saved", "faces", "loras", "subjects", "controlnets")}
         return Folders((own,), (own,), presets=own / "presets.json", **one)
 
     def compute_device(self) -> torch.device:
@@ -119,6 +120,9 @@ class SmallHost:
     def loaded_unet(self) -> nn.Module | None:
         return self.unet
 
+    def downloads_refused(self) -> str:
+        return self.no_downloads
+
     def exclusive(self, task: str = "") -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
@@ -130,7 +134,7 @@ class SmallHost:
     def http_error(self, error: IPAdapterError) -> Exception:
         from fastapi import HTTPException
 
-        return HTTPException(422, str(error))
+        return HTTPException(error.status, str(error))
 
     @contextlib.contextmanager
     def stop_on_error(self, p: Any, unit: int | None = None) -> Iterator[None]:

@@ -8,12 +8,15 @@ MAX_SAID = 60
 
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
-STATUS = 422
-"""HTTP status of errors that a client can fix."""
+TITLES = {422: "Unprocessable Entity", 403: "Forbidden"}
+"""HTTP statuses of errors, with their names."""
 
 
 class IPAdapterError(Exception):
     """A sentence for the user: what was expected, what was found, why, and what to do."""
+
+    status = 422
+    """HTTP status; by default that of errors that a client can fix."""
 
     unit: int | None = None
     """Number of the unit that cannot run, counted from 1, where it is known."""
@@ -39,12 +42,18 @@ class IPAdapterError(Exception):
         """Return the error as an RFC 7807 problem, a JSON object, with the unit's number and the remedy."""
         return {
             "type": "about:blank",
-            "title": "Unprocessable Entity",
-            "status": STATUS,
+            "title": TITLES[self.status],
+            "status": self.status,
             "detail": str(self),
             "unit": self.unit,
             "remedy": self.remedy,
         }
+
+
+class ForbiddenError(IPAdapterError):
+    """Something is switched off here."""
+
+    status = 403
 
 
 class UnrecognisedError(IPAdapterError):

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..base.errors import IPAdapterError
 from ..base.version import VERSION
+from ..files.download_queue import DownloadQueue
 from ..files.reference_store import ReferenceStore
 from ..port import Host
 from ..unit.infotext import Circumstances, describe, unit_key, without_units
@@ -22,8 +23,9 @@ log = logging.getLogger(__name__)
 class Session:
     """What the script's methods do, for any host. Lives as long as the web UI; generations share its caches."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, downloads: DownloadQueue | None = None) -> None:
         self.host = host
+        self.downloads = downloads or DownloadQueue()
         self.preparation = Preparation(host)
         self.references = ReferenceStore(host.reference_store)
         self.presets = Presets(lambda: host.folders().presets)

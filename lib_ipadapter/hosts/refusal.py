@@ -9,7 +9,7 @@ import torch
 from fastapi import HTTPException
 from modules import shared
 
-from ..base.errors import STATUS, IPAdapterError
+from ..base.errors import IPAdapterError
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Refusal(HTTPException):
     """Stops a generation with a message: the API returns the status, the page shows the text."""
 
     def __init__(self, error: IPAdapterError) -> None:
-        super().__init__(STATUS, str(error))
+        super().__init__(error.status, str(error))
         self.body = error.problem()
 
     def __str__(self) -> str:

@@ -40,6 +40,11 @@ SETTINGS: Mapping[str, Setting] = {
         "Additional folder for saved references and subjects",
         "new ones are saved here; those in the web UI's models folder can still be used",
     ),
+    "ipadapter_downloads": Setting(
+        True,
+        "Allow downloads of models",
+        "by a click in Get models, or through the API; nothing is ever downloaded otherwise",
+    ),
     "ipadapter_unconditional": Setting(
         "mean",
         "Image for the negative prompt when a unit has no negative reference",

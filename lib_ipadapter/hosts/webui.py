@@ -33,6 +33,9 @@ LIKENESS = "ipadapter_likeness"
 LIKENESS_LOG = "ipadapter_likeness_log"
 """Setting: format of the log file for each run."""
 
+DOWNLOADS = "ipadapter_downloads"
+"""Setting: whether models may be downloaded."""
+
 FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
 """Settings: mebibytes of encoder outputs, and of image keys and values, in the memory caches."""
 
@@ -49,12 +52,12 @@ class WebUI:
         controlnets = sorted(Path(paths_internal.extensions_dir).glob("*controlnet*"))
         annotators = [*_chosen("control_net_modules_path", "controlnet_annotator_models_path")]
         annotators += [extension / "annotator" / "downloads" for extension in controlnets]
-        networks = [models / "ControlNet", *_chosen("control_net_models_path", "controlnet_dir")]
+        networks = [*_chosen("control_net_models_path", "controlnet_dir"), models / "ControlNet"]
         networks += [extension / "models" for extension in controlnets]
         adapters = [models / "ipadapter", *networks]
         encoders = [models / "clip_vision", models / "ipadapter", models / "ControlNetPreprocessor"]
         encoders += [*_chosen("", "controlnet_preprocessor_models_dir"), *(path / "clip_vision" for path in annotators)]
-        own = _chosen("ipadapter_folder", "")
+        own = _chosen("ipadapter_folder", "ipadapter_dir")
         faces = [folder / "insightface" / "models" for folder in (models, *annotators, *own)]
         faces.append(Path.home() / ".insightface" / "models")
         kept = [*_chosen("ipadapter_kept_folder", ""), models]
@@ -70,6 +73,24 @@ class WebUI:
             controlnets=tuple(networks),
             digests=Path(shared.data_path, "cache", "ipadapter-hashes.json"),
         )
+
+    def downloads_refused(self) -> str:
+        """Follow the web UI's rule for installing extensions (modules/shared_cmd_options.py, modules/ui_extensions.py).
+
+        A log-in to its page is enough besides, because then not everybody can ask for a download.
+        """
+        flags = shared.cmd_opts
+        if getattr(flags, "ipadapter_no_download", False):
+            return "Downloads of models are off: the web UI was started with --ipadapter-no-download."
+        if not shared.opts.data.get(DOWNLOADS, True):
+            return "Downloads of models are off in Settings, IP-Adapter."
+        login = getattr(flags, "gradio_auth", None) or getattr(flags, "gradio_auth_path", None)
+        if getattr(flags, "disable_extension_access", False) and not login:
+            return (
+                "Downloads of models are off, because others can open this web UI without a log-in. Start it with "
+                "--gradio-auth, or with --enable-insecure-extension-access, which also lets them install extensions."
+            )
+        return ""
 
     def reference_store(self) -> ReferenceStoreConfig:
         folder = Path(shared.data_path, "cache", "ipadapter-references")
