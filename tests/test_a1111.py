@@ -9,6 +9,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -450,6 +451,52 @@ def test_files_are_looked_for_where_users_keep_them(a1111, modules, tmp_path) ->
     assert models / "Lora" in found.loras
     assert found.faces[0] == models / "insightface" / "models"
     assert extension / "annotator" / "downloads" / "insightface" / "models" in found.faces
+
+
+def test_a_flag_and_a_setting_add_folders_which_are_the_first(a1111, modules, tmp_path) -> None:
+    modules.shared.cmd_opts.ipadapter_dir = "by-flag"
+    modules.shared.opts.data["ipadapter_folder"] = "by-setting"
+    found = a1111.folders()
+    assert found.adapters[:2] == found.encoders[:2] == (tmp_path / "by-setting", tmp_path / "by-flag")
+
+
+def test_controlnets_go_where_controlnet_looks_for_them(a1111, modules, tmp_path) -> None:
+    assert a1111.folders().controlnets[0] == tmp_path / "models" / "ControlNet"
+    modules.shared.cmd_opts.controlnet_dir = "chosen"  # Forge looks only there
+    assert a1111.folders().controlnets[:2] == (tmp_path / "chosen", tmp_path / "models" / "ControlNet")
+
+
+@pytest.mark.parametrize(
+    ("flags", "option", "reason"),
+    [
+        ({}, None, ""),
+        ({}, True, ""),
+        ({}, False, "in Settings"),
+        ({"ipadapter_no_download": True}, True, "--ipadapter-no-download"),
+        ({"disable_extension_access": True}, True, "without a log-in"),
+        ({"disable_extension_access": True, "gradio_auth": "me:secret"}, True, ""),
+        ({"disable_extension_access": True, "gradio_auth_path": "logins"}, True, ""),
+        ({"disable_extension_access": True, "api_auth": "me:secret"}, True, "without a log-in"),  # the page is open
+        ({"disable_extension_access": True, "gradio_auth": "me:secret"}, False, "in Settings"),
+    ],
+)
+def test_downloads_follow_the_web_uis_rule_for_extensions(a1111, modules, flags, option, reason) -> None:
+    vars(modules.shared.cmd_opts).update(flags)
+    if option is not None:
+        modules.shared.opts.data["ipadapter_downloads"] = option
+    found = a1111.downloads_refused()
+    assert reason in found
+    assert bool(found) == bool(reason)
+
+
+def test_the_flags_are_named_as_they_are_read() -> None:
+    import runpy
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser()
+    runpy.run_path(str(Path(__file__).resolve().parents[1] / "preload.py"))["preload"](parser)
+    assert vars(parser.parse_args([])) == {"ipadapter_dir": None, "ipadapter_no_download": False}
+    assert parser.parse_args(["--ipadapter-no-download", "--ipadapter-dir", "x"]).ipadapter_dir == "x"
 
 
 def test_files_are_saved_in_the_chosen_folder_and_found_in_both(a1111, modules, tmp_path) -> None:

@@ -56,6 +56,7 @@ def published(name: str = "a.safetensors", content: bytes = CONTENT, **more: Any
         "base": "SD1.x",
         "use": "general",
         "needs": (),
+        "encoder": "",
         "instead_of": "",
         "folder": "adapters",
         "subfolder": "",

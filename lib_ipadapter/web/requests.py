@@ -16,6 +16,7 @@ from ..unit.read_args import read_own_unit
 from ..unit.schedule_plot import plotted
 from ..unit.unit import schema
 from .adapter_uses import suited
+from .catalogue_routes import list_catalogue, list_downloads, start_downloads, stop_downloads, verify_files
 from .file_lists import list_adapters, list_encoders, list_saved, loaded_base, save_reference
 from .keypoints import keypoints
 from .subject_routes import (
@@ -57,6 +58,8 @@ class Request:
     """Summary of the route in the API documentation."""
     body: str = ""
     """Description of the route's body; empty if it has none."""
+    base: str = ""
+    """Description of the route's parameter `base`; empty if it has none."""
     done: str = ""
     """Message of the panel after success."""
     then: Callable[[Session], Mapping[str, Any]] | None = None
@@ -134,6 +137,8 @@ ZIPPED = "An object: `zip` in base64, `name` for another name, `overwrite`, `ado
 PICTURE = "An object: `image`, and optionally `model`, the adapter whose face models are used"
 UNIT = "An object: `unit`, whose pictures are checked"
 UNITS = "An object: `units`, as in the script's args; any text can stand in for a picture"
+BASE = "Base model, such as SD1.x; only files and bundles for it are listed"
+FILES = "An object: `files`, a list of names in the catalogue"
 POINTS = "An object: `image`, `width`, `height`, and optionally `face` and `place` [x, y, height]"
 
 REQUESTS: Sequence[Request] = (
@@ -229,6 +234,35 @@ REQUESTS: Sequence[Request] = (
         panel="keypoints",
         summary="Draw a face's key points, for InstantID's ControlNet",
         body=POINTS,
+    ),
+    Request(
+        of_session(list_catalogue),
+        route="GET catalogue",
+        panel="catalogue",
+        summary="Published files, whether they are installed, and whether they can be downloaded here",
+        base=BASE,
+    ),
+    Request(listing(list_downloads), "GET downloads", "downloads", "How far each download is"),
+    Request(
+        of_session(start_downloads),
+        route="POST downloads",
+        panel="get files",
+        summary="Download published files",
+        body=FILES,
+    ),
+    Request(
+        of_session(stop_downloads),
+        route="POST downloads/stop",
+        panel="stop files",
+        summary="Stop downloads; what is there of them is kept",
+        body=f"{FILES}; without it, all are stopped",
+    ),
+    Request(
+        of_session(verify_files),
+        route="POST verify",
+        panel="verify",
+        summary="Begin to compare installed files with the published ones; the catalogue has the results",
+        body=f"{FILES}; without it, all are compared",
     ),
     Request(likeness, panel="likeness"),
 )

@@ -195,6 +195,65 @@ class Readiness(BaseModel):
     units: list[UnitReadiness]
 
 
+class Allowed(BaseModel):
+    allowed: bool
+    reason: str = Field(description="Why models cannot be downloaded here; empty if they can.")
+
+
+class Bundle(BaseModel):
+    """Files for a purpose on one base model."""
+
+    name: str
+    base: str
+    help: str
+    files: list[str] = Field(description="Names of its files, with all that they need.")
+
+
+class Published(BaseModel):
+    """A published file."""
+
+    name: str = Field(description="Its file name, for requests too.")
+    title: str = Field(description="Its name for people.")
+    help: str = Field(description="What it is for.")
+    page: str = Field(description="Address of the page to read about it.")
+    bytes: int
+    licence: str
+    commercial: bool = Field(description="Whether the licence clearly allows commercial use.")
+    family: str = Field(description="Family of an adapter; empty for other files.")
+    variant: str = Field(description="Variant of the family; empty where it has none.")
+    base: str = Field(description="Base model that it is for; empty for any.")
+    use: str = Field(description="What an adapter was trained for: general, face, composition, style or likeness.")
+    encoder: str = Field(description="Architecture of an image encoder; empty for other files.")
+    needs: list[str] = Field(description="Names of the files that it needs.")
+    instead_of: str = Field(description="Name of the file that it can replace, or empty.")
+    folder: str = Field(description="Where it is put.")
+    state: str = Field(description="missing, there, unchecked (not hashed yet) or different (not the published file).")
+    there_as: str = Field(description="Where it was found, or empty.")
+    sentence: str = Field(description="How the file there differs from the published one; empty where it does not.")
+
+
+class Catalogue(BaseModel):
+    downloads: Allowed
+    bundles: list[Bundle]
+    files: list[Published]
+    free: dict[str, int] = Field(description="Bytes that are free, by folder.")
+
+
+class Download(BaseModel):
+    name: str = Field(description="Name of the file.")
+    title: str = Field(description="Its name for people.")
+    state: str = Field(description="waiting, running, checking, done, stopped or failed.")
+    done: int = Field(description="Bytes that are there.")
+    bytes: int
+    speed: int = Field(description="Bytes per second; 0 while nothing is fetched.")
+    seconds_left: int | None = Field(description="None while nothing is fetched.")
+    error: str = Field(description="Why it failed, and what to do; empty if it did not.")
+
+
+class Downloads(BaseModel):
+    files: list[Download] = Field(description="In the order in which they were asked for.")
+
+
 MODELS: Mapping[str, Any] = {
     "GET version": Version,
     "GET schema": dict[str, Any],
@@ -213,5 +272,10 @@ MODELS: Mapping[str, Any] = {
     "POST check": Checked,
     "POST ready": Readiness,
     "POST keypoints": Keypoints,
+    "GET catalogue": Catalogue,
+    "GET downloads": Downloads,
+    "POST downloads": Downloads,
+    "POST downloads/stop": Downloads,
+    "POST verify": Catalogue,
 }
 """What each route answers, by method and path as in the table of requests."""

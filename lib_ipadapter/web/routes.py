@@ -17,7 +17,7 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
             method, name = request.route.split()
             app.add_api_route(
                 f"/ipadapter/{name}",
-                _with_body(server, request) if request.body else _without_body(server, request),
+                _endpoint(server, request),
                 methods=[method],
                 dependencies=guards,
                 tags=["IP-Adapter"],
@@ -28,18 +28,21 @@ def add_routes(app: Any, session: Session, guards: Sequence[Any]) -> None:
             )
 
 
-def _without_body(server: Server, request: Request) -> Callable[[], Any]:
-    return lambda: request.answer(server, {})
-
-
-def _with_body(server: Server, request: Request) -> Callable[[Any], Any]:
-    from fastapi import Body
+def _endpoint(server: Server, request: Request) -> Callable[..., Any]:
+    """Return the function for a route, whose arguments are what FastAPI reads from a request."""
+    from fastapi import Body, Query
 
     # Accepts any body, because FastAPI's own validation fails for a body that is neither JSON nor text.
-    def answer(asked: Any = Body(description=request.body)) -> Any:  # noqa: B008
+    def with_body(asked: Any = Body(description=request.body)) -> Any:  # noqa: B008
         try:
             return request.answer(server, asked)
         except IPAdapterError as error:
             raise server.session.host.http_error(error) from error
 
-    return answer
+    def with_base(base: str = Query("", description=request.base)) -> Any:
+        return with_body({"base": base})
+
+    def with_nothing() -> Any:
+        return with_body({})
+
+    return with_body if request.body else with_base if request.base else with_nothing

@@ -1,0 +1,279 @@
+"""The routes about published files: what there is, getting it, stopping, and that no request does harm."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub import Hub
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_host import CONTEXT, SmallHost, ask, save_files
+from test_downloads import archive, names, published, serve
+from unets import ldm_unet
+
+fastapi = pytest.importorskip("fastapi")
+pytest.importorskip("httpx")
+
+from fastapi.testclient import TestClient  # noqa: E402
+from jsonschema import Draft7Validator  # noqa: E402
+
+from lib_ipadapter.engine.session import Session  # noqa: E402
+from lib_ipadapter.files.catalogue import Bundle, Catalogue, PublishedFile  # noqa: E402
+from lib_ipadapter.web.routes import add_routes  # noqa: E402
+
+FILES = (
+    published("plus.safetensors", b"plus" * 50_000),
+    published("xl.safetensors", b"xl" * 50_000, base="SDXL"),
+    published("H.safetensors", b"H" * 200_000, folder="encoders", base="", needs=("plus.safetensors",)),
+)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> SmallHost:
+    save_files(tmp_path)
+    return SmallHost(tmp_path, ldm_unet(context_dim=CONTEXT))
+
+
+def with_catalogue(host: SmallHost, *files: PublishedFile) -> Session:
+    session = Session(host)
+    bundles = (Bundle("Style", "SD1.x", "h", ("plus.safetensors",)), Bundle("Style", "SDXL", "h", ("xl.safetensors",)))
+    session.preparation.files.known.catalogue = Catalogue(files, bundles, ())
+    return session
+
+
+@pytest.fixture
+def session(host: SmallHost, hub: Hub) -> Session:
+    for file in FILES:
+        content = {"p": b"plus", "x": b"xl", "H": b"H"}[file.name[0]]
+        serve(hub, file, content * (file.bytes // len(content)))
+    return with_catalogue(host, *FILES)
+
+
+def client_of(session: Session) -> TestClient:
+    app = fastapi.FastAPI()
+    add_routes(app, session, [])
+    return TestClient(app)
+
+
+@pytest.fixture
+def client(session: Session) -> TestClient:
+    return client_of(session)
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def downloads(client: TestClient) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in client.get("/ipadapter/downloads").json()["files"]}
+
+
+def states(client: TestClient, **asked: str) -> dict[str, str]:
+    found = client.get("/ipadapter/catalogue", params=asked).json()
+    return {each["name"]: each["state"] for each in found["files"]}
+
+
+def get(client: TestClient, *wanted: str) -> dict[str, dict[str, Any]]:
+    """Ask for files, and return the downloads once they are over."""
+    answer = client.post("/ipadapter/downloads", json={"files": list(wanted)})
+    assert answer.status_code == 200, answer.text
+    until(lambda: not {each["state"] for each in downloads(client).values()} & {"waiting", "running", "checking"})
+    return downloads(client)
+
+
+def test_the_catalogue_has_what_is_there_and_what_is_not(client: TestClient, host: SmallHost) -> None:
+    found = client.get("/ipadapter/catalogue").json()
+    assert found["downloads"] == {"allowed": True, "reason": ""}
+    assert [each["name"] for each in found["bundles"]] == ["Style", "Style"]
+    assert {each["state"] for each in found["files"]} == {"missing"}
+    plus, _, encoder = found["files"]
+    assert plus["title"] == FILES[0].title
+    assert plus["page"].startswith("http")
+    assert plus["folder"] == host.folder.as_posix()
+    assert encoder["needs"] == ["plus.safetensors"]
+    assert found["free"][plus["folder"]] > 0
+
+
+def test_the_catalogue_of_a_base_has_what_fits_any_base_too(client: TestClient) -> None:
+    assert list(states(client, base="SD1.x")) == ["plus.safetensors", "H.safetensors"]
+    assert list(states(client, base="SDXL")) == ["xl.safetensors", "H.safetensors"]
+    assert list(states(client, base="none")) == ["H.safetensors"]
+    found = client.get("/ipadapter/catalogue", params={"base": "SDXL"}).json()
+    assert [each["files"] for each in found["bundles"]] == [["xl.safetensors"]]
+
+
+def test_folders_below_the_web_uis_own_are_shown_from_there(
+    client: TestClient, host: SmallHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(host.folder.parent)
+    found = client.get("/ipadapter/catalogue").json()
+    assert found["files"][0]["folder"] == host.folder.name
+
+
+def test_files_come_in_the_order_asked_for_and_are_listed_at_once(client: TestClient, session: Session) -> None:
+    found = get(client, "xl.safetensors", "plus.safetensors")
+    assert list(found) == ["xl.safetensors", "plus.safetensors"]
+    assert {each["state"] for each in found.values()} == {"done"}
+    assert found["xl.safetensors"]["done"] == found["xl.safetensors"]["bytes"] == FILES[1].bytes
+    assert states(client) == {
+        "plus.safetensors": "there",  # known by its hash, without reading the file once more
+        "xl.safetensors": "there",
+        "H.safetensors": "missing",
+    }
+    (plus, *_) = client.get("/ipadapter/catalogue").json()["files"]
+    assert Path(plus["there_as"]).name == "plus.safetensors"
+
+
+def test_a_failure_has_its_sentence(client: TestClient, hub: Hub) -> None:
+    hub.files.clear()
+    found = get(client, "plus.safetensors")["plus.safetensors"]
+    assert found["state"] == "failed"
+    assert "no longer at" in found["error"]
+
+
+def test_a_stop_keeps_what_is_there(client: TestClient, host: SmallHost, hub: Hub) -> None:
+    hub.sleep = lambda: time.sleep(0.05)
+    client.post("/ipadapter/downloads", json={"files": ["plus.safetensors", "xl.safetensors"]})
+    until(lambda: downloads(client)["plus.safetensors"]["done"])
+    one = client.post("/ipadapter/downloads/stop", json={"files": ["xl.safetensors"]}).json()["files"]
+    assert [each["state"] for each in one][1] == "stopped"
+    every = client.post("/ipadapter/downloads/stop", json={}).json()["files"]
+    assert {each["state"] for each in every} == {"stopped"}
+    until(lambda: not [each for each in names(host.folder) if each == "xl.safetensors"])
+    hub.sleep = lambda: None
+    found = get(client, "plus.safetensors")
+    assert found["plus.safetensors"]["state"] == "done"
+    assert hub.ranges()[-1].startswith("bytes=")
+
+
+def test_verify_hashes_what_is_there(client: TestClient, host: SmallHost) -> None:
+    (host.folder / "plus.safetensors").write_bytes(b"plus" * 50_000)
+    (host.folder / "xl.safetensors").write_bytes(b"yl" * 50_000)
+    assert states(client)["plus.safetensors"] == "unchecked"
+    checking = client.post("/ipadapter/verify", json={"files": []})
+    assert {each["name"]: each["state"] for each in checking.json()["files"]}["plus.safetensors"] == "unchecked"
+    assert client.post("/ipadapter/verify", json={}).status_code == 200
+    until(lambda: "unchecked" not in states(client).values())
+    assert states(client) == {"plus.safetensors": "there", "xl.safetensors": "different", "H.safetensors": "missing"}
+
+
+def test_a_pack_is_unpacked_where_faces_are_looked_for(host: SmallHost, hub: Hub) -> None:
+    pack = replace(archive(hub, det_10g=b"1" * 5000, w600k_r50=b"2" * 7000), subfolder="buffalo_l")
+    client = client_of(with_catalogue(host, pack))
+    assert get(client, "pack.zip")["pack.zip"]["state"] == "done"
+    assert states(client) == {"pack.zip": "there"}
+    assert names(host.folder / "faces") == ["buffalo_l/det_10g.onnx", "buffalo_l/w600k_r50.onnx"]
+
+
+def test_downloads_that_are_off_are_forbidden_with_the_reason(client: TestClient, host: SmallHost, hub: Hub) -> None:
+    host.no_downloads = "Downloads are off."
+    answer = client.post("/ipadapter/downloads", json={"files": ["plus.safetensors"]})
+    assert answer.status_code == 403
+    assert "Downloads are off." in answer.text
+    assert client.get("/ipadapter/catalogue").json()["downloads"] == {"allowed": False, "reason": "Downloads are off."}
+    assert client.post("/ipadapter/downloads/stop", json={}).json() == {"files": []}
+    assert not hub.asked
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "must be a list"),
+        ({"files": []}, "must be a list"),
+        ({"files": "plus.safetensors"}, "must be a list"),
+        ({"files": ["plus.safetensor"]}, "Did you mean plus.safetensors"),
+        ({"files": ["../plus.safetensors"]}, "no published file"),
+        ({"files": [["plus.safetensors"]]}, "no published file"),
+        ({"files": [None]}, "no published file"),
+        ({"names": []}, "unknown field"),
+        ([], "must be an object"),
+    ],
+)
+def test_a_request_for_anything_else_is_refused(client: TestClient, hub: Hub, body: Any, said: str) -> None:
+    answer = client.post("/ipadapter/downloads", json=body)
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert not hub.asked
+
+
+def test_the_panels_channel_gives_the_same_answers(session: Session, client: TestClient, host: SmallHost) -> None:
+    by_route = client.get("/ipadapter/catalogue?base=SDXL").json()
+    assert {**ask(session, "catalogue", base="SDXL"), "free": 0} == {**by_route, "free": 0}  # which changes meanwhile
+    assert ask(session, "downloads") == {"files": []}
+    assert ask(session, "stop files", files=[]) == {"files": []}
+    assert len(ask(session, "verify")["files"]) == len(FILES)
+    assert "no published file" in ask(session, "get files", files=["x"])["message"]
+    host.no_downloads = "Downloads are off."
+    assert "Downloads are off." in ask(session, "get files", files=["plus.safetensors"])["message"]
+
+
+def test_answers_match_their_description(client: TestClient) -> None:
+    get(client, "plus.safetensors")
+    described = client.get("/openapi.json").json()
+    for method, name in (
+        ("get", "catalogue"),
+        ("get", "downloads"),
+        ("post", "downloads"),
+        ("post", "downloads/stop"),
+        ("post", "verify"),
+    ):
+        body = {"files": ["plus.safetensors"]} if method == "post" else None
+        answer = client.request(method, f"/ipadapter/{name}", json=body)
+        assert answer.status_code == 200
+        operation = described["paths"][f"/ipadapter/{name}"][method]
+        of = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        shown = without_null(answer.json())  # pydantic 1 does not describe it
+        Draft7Validator({**of, "components": described["components"]}).validate(shown)
+        for each in answer.json()["files"]:
+            model = "Published" if "help" in each else "Download"
+            assert set(each) == set(described["components"]["schemas"][model]["properties"])
+
+
+def without_null(answer: Any) -> Any:
+    for each in answer["files"]:
+        if "seconds_left" in each:
+            each["seconds_left"] = each["seconds_left"] or 0
+    return answer
+
+
+def test_a_thousand_random_requests_do_no_harm(session: Session, client: TestClient, host: SmallHost) -> None:
+    """None is a server error, none is answered with a file outside the folders, and none writes outside them."""
+    host.no_downloads = ""
+    before = names(host.folder.parent)
+    wanted = st.sampled_from(["../plus.safetensors", "/etc/passwd", "plus", "", "H.safetensors/..", "nul", "\0"])
+    values = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9) | wanted,
+        lambda some: (
+            st.lists(some, max_size=3)
+            | st.dictionaries(st.sampled_from(["files", "base", "x"]) | st.text(max_size=5), some, max_size=3)
+        ),
+    )
+    bodies = st.binary(max_size=40) | values.map(lambda value: json.dumps(value).encode())
+    bodies |= st.lists(values, max_size=3).map(lambda files: json.dumps({"files": files}).encode())
+    paths = ["catalogue", "downloads", "downloads/stop", "verify", "downloads/", "downloads/..", "downloads/%2e%2e"]
+    sent = 0
+
+    @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD"]) | st.just("POST"),
+        st.sampled_from(paths),
+        st.dictionaries(st.sampled_from(["base", "files"]), st.text(max_size=9), max_size=2),
+        bodies,
+    )
+    def send(method: str, path: str, query: dict[str, str], body: bytes) -> None:
+        nonlocal sent
+        sent += 1
+        query = {name: value.encode("utf-8", "replace").decode() for name, value in query.items()}
+        assert client.request(method, f"/ipadapter/{path}", params=query, content=body).status_code < 500
+
+    send()
+    assert sent >= 1000
+    assert names(host.folder.parent) == before
+    assert session.downloads.progress() == []
