@@ -35,6 +35,15 @@ def texts_of_intents() -> set[str]:
     return set(INTENTS) | {intent.help for intent in INTENTS.values()}
 
 
+def texts_of_the_catalogue() -> set[str]:
+    """Return what is said about published files and bundles of them."""
+    from lib_ipadapter.files.catalogue import read_catalogue
+
+    catalogue = read_catalogue()
+    files = {text for file in catalogue.files for text in (file.title, file.help)}
+    return files | {text for bundle in catalogue.bundles for text in (bundle.name, bundle.help)}
+
+
 def texts_of_settings() -> set[str]:
     """Return the labels and explanations of the settings."""
     from lib_ipadapter.hosts.settings import SECTION, SETTINGS
@@ -65,6 +74,7 @@ SOURCES = (
     texts_of_fields,
     texts_of_groups,
     texts_of_intents,
+    texts_of_the_catalogue,
     texts_of_settings,
     texts_of_the_browser,
     texts_of_the_server,

@@ -20,6 +20,8 @@ def test_texts_of_every_kind_are_found() -> None:
         "style transfer",  # a choice
         "Layers and steps",  # a fold
         "Number of units",  # a setting
+        "Pictures and style",  # a bundle of files
+        "Plus, general, SD 1.5",  # a published file
         "(info adds one line per generation, with the time and memory its units took)",  # as the web UI shows it
         "Choose an adapter",  # the browser's
         "It has low contrast: use a picture with better lighting.",  # the server's
