@@ -1,4 +1,4 @@
-"""The command line: `python -m lib_ipadapter inspect FILE...` and `verify [FOLDER...]`."""
+"""The command line: `python -m lib_ipadapter inspect FILE...`, `verify [FOLDER...]` and `get NAME... --to FOLDER`."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from .base.errors import IPAdapterError
 from .base.files import sha256
 from .files.catalogue import read_catalogue
 from .files.digests import Digests
+from .files.get_command import chosen, get, list_files
 from .files.known_files import DIFFERENT, PUBLISHED, UNKNOWN, FileCheck, KnownFiles
 from .files.verify import checks_of
 from .weights.adapter_file import open_adapter
@@ -35,7 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verify.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="default: the web UI's models")
     verify.add_argument("--all", action="store_true", help="also print the files that are not in the catalogue")
     verify.set_defaults(run=_verify)
+    getting = commands.add_parser("get", help="download published files")
+    getting.add_argument("names", nargs="*", metavar="NAME", help="as --list shows them")
+    getting.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="where to put them; packs of face models get their own"
+    )
+    getting.add_argument("--needs", action="store_true", help="also get what they need")
+    getting.add_argument("--list", action="store_true", help="print what there is, with sizes and licences")
+    getting.set_defaults(run=_get)
     options = parser.parse_args(arguments)
+    if options.run is _get and not options.list and not (options.names and options.to):
+        getting.error("give --list, or names and --to")
     return options.run(options)
 
 
@@ -59,6 +70,21 @@ def _verify(options: argparse.Namespace) -> int:
             _print(f"{WORDS[check.state]:9}  {path}  {_remark(check)}".rstrip())
     _print(", ".join(f"{counts[state]} {word}" for state, word in WORDS.items()))
     return int(bool(counts[DIFFERENT]))
+
+
+def _get(options: argparse.Namespace) -> int:
+    """Download published files; returns 1 if any is not there in the end."""
+    catalogue = read_catalogue()
+    if options.list:
+        list_files(catalogue, _print)
+        return 0
+    try:
+        return int(not get(chosen(catalogue, options.names, options.needs), options.to, _print, sys.stdout))
+    except IPAdapterError as error:
+        _print(error.sentence)
+    except KeyboardInterrupt:
+        _print("Stopped. What is there is kept; the same command goes on from there.")
+    return 1
 
 
 def _remark(check: FileCheck) -> str:

@@ -1,6 +1,7 @@
 """`python -m lib_ipadapter`: the facts of files and whether they are the published ones, and never a traceback."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -8,12 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hub import Hub
 from makers import adapter_tensors, save
 from published import PUBLISHED, sparse
 from small_catalogue import entry, small, write
+from test_downloads import names, published, serve
 
 from lib_ipadapter import __main__ as command
 from lib_ipadapter.__main__ import main
+from lib_ipadapter.files.catalogue import Catalogue
+from lib_ipadapter.files.get_command import get
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,7 +99,10 @@ def test_an_error_is_one_line_of_text(bad: list[Path], capsys: pytest.CaptureFix
     assert [[line.split()[0] for line in block.splitlines()] for block in blocks] == [["file", "error"]] * len(bad)
 
 
-@pytest.mark.parametrize("arguments", [[], ["inspect"], ["inspect", "--yaml", "a"], ["convert", "a"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["inspect"], ["inspect", "--yaml", "a"], ["convert", "a"], ["get"], ["get", "a.bin"], ["get", "--to", "x"]],
+)
 def test_a_wrong_command_line_shows_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -185,6 +193,77 @@ def test_it_runs_as_a_module_from_the_repository(adapter: Path, bad: list[Path])
     assert "Traceback" not in done.stderr  # older torch may warn about its own modules
     assert "ViT-H/14" in done.stdout
     assert "\\u6a21\\u578b.bin" in done.stdout
+
+
+# get
+
+
+@pytest.fixture
+def published_here(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    """A catalogue of two files that a hub of our own has; the second one needs the first."""
+    files = (published("a.bin"), published("b.bin", needs=("a.bin",), licence="research", commercial=False))
+    for file in files:
+        serve(hub, file)
+    catalogue = Catalogue(files, (), ())
+    monkeypatch.setattr(command, "read_catalogue", lambda: catalogue)
+    return catalogue
+
+
+def test_get_downloads_into_the_folder(
+    published_here: Catalogue, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["get", "b.bin", "--to", str(tmp_path / "new")]) == 0
+    assert names(tmp_path) == ["new/b.bin"]
+    said = capsys.readouterr().out
+    assert "b.bin, 1.0 MB, research, commercial use not clearly allowed: http" in said
+    assert "These need a.bin too" in said
+    assert main(["get", "b.bin", "--to", str(tmp_path / "new"), "--needs"]) == 0
+    assert names(tmp_path) == ["new/a.bin", "new/b.bin"]
+    assert "These need" not in capsys.readouterr().out
+
+
+def test_get_says_what_fails_and_goes_on(
+    published_here: Catalogue, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del hub.files["owner/repo/models/b.bin"]
+    assert main(["get", "b.bin", "a.bin", "--to", str(tmp_path)]) == 1
+    assert "b.bin is no longer at" in capsys.readouterr().out
+    assert names(tmp_path) == ["a.bin"]
+    assert main(["get", "c.bin", "--to", str(tmp_path)]) == 1
+    assert "c.bin is not in the catalogue." in capsys.readouterr().out
+
+
+def test_get_lists_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["get", "--list"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert len(listed) == len(command.read_catalogue().files)
+    assert any("ip-adapter_sd15.safetensors" in line and "44.6 MB" in line and "Apache-2.0" in line for line in listed)
+    assert any("faceid" in line and "(non-commercial research)" in line for line in listed)
+
+
+def test_get_shows_how_far_it_is_in_a_terminal_only(published_here: Catalogue, tmp_path: Path) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    (file, _), lines = published_here.files, list[str]()
+    terminal, pipe = Terminal(), io.StringIO()
+    assert get([file], tmp_path / "one", lines.append, terminal)
+    assert get([file], tmp_path / "other", lines.append, pipe)
+    assert "100%, 1.0 MB of 1.0 MB fetched" in terminal.getvalue()
+    assert not pipe.getvalue()
+    assert lines[1] == f"is in {tmp_path / 'one'}"
+
+
+def test_an_interrupted_get_says_that_it_goes_on(
+    published_here: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lib_ipadapter.files.get_command.download", interrupted)
+    assert main(["get", "a.bin", "--to", str(tmp_path)]) == 1
+    assert "goes on from there" in capsys.readouterr().out
 
 
 def test_the_library_is_not_a_regular_package() -> None:

@@ -1,0 +1,75 @@
+"""The command line's `get`: lists the catalogue, and downloads files of it into one folder."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from ..base.errors import IPAdapterError, readable_size
+from ..base.file_names import close_names
+from .catalogue import Catalogue, PublishedFile
+from .downloads import CHECKING, download
+
+Say = Callable[[str], None]
+"""Prints a line."""
+
+INTERVAL = 0.5
+"""Seconds between two changes of the progress line."""
+
+
+def list_files(catalogue: Catalogue, say: Say) -> None:
+    """Print a line for each published file."""
+    for file in catalogue.files:
+        say(f"{file.name:50} {readable_size(file.bytes):>8}  {file.title} ({_licence(file)})")
+
+
+def chosen(catalogue: Catalogue, names: Sequence[str], needs: bool) -> list[PublishedFile]:
+    """Return the files of these names, and with `needs` those that they need; raises `IPAdapterError` for another."""
+    for name in names:
+        if name not in catalogue.by_name:
+            raise IPAdapterError(
+                f"{name} is not in the catalogue.{close_names(name, catalogue.by_name)} --list shows what is."
+            )
+    return catalogue.with_needs(names) if needs else [catalogue.by_name[name] for name in dict.fromkeys(names)]
+
+
+def get(files: Sequence[PublishedFile], folder: Path, say: Say, terminal: TextIO) -> bool:
+    """Download files into a folder, packs into their own below it; return whether all are there in the end."""
+    failed = 0
+    for file in files:
+        say(f"{file.name}, {readable_size(file.bytes)}, {_licence(file)}: {file.page}")
+        try:
+            download(file, folder, ProgressLine(terminal))
+            say(f"is in {folder / file.subfolder}")
+        except IPAdapterError as error:
+            failed += 1
+            say(error.sentence)
+    missing = {need for file in files for need in file.needs} - {file.name for file in files}
+    if missing:
+        say(f"These need {', '.join(sorted(missing))} too: get them with --needs, unless you have them.")
+    return not failed
+
+
+class ProgressLine:
+    """Shows how far a download is in the last line of a terminal, and nothing elsewhere. A `downloads.Watcher`."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+        self._next = 0.0
+
+    def report(self, state: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self._terminal.isatty() and (now >= self._next or done == total):
+            self._next = now + INTERVAL
+            what = "checked" if state == CHECKING else "fetched"
+            line = f"{done / total:4.0%}, {readable_size(done)} of {readable_size(total)} {what}"
+            self._terminal.write(f"\r{line:60}\r")
+            self._terminal.flush()
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def _licence(file: PublishedFile) -> str:
+    clear = file.commercial or "non-commercial" in file.licence
+    return file.licence if clear else f"{file.licence}, commercial use not clearly allowed"
