@@ -37,8 +37,7 @@ KINDS = (
 NOTES = {
     "encoders": "One encoder serves all adapters that need it. Any CLIP file with the same vision tower will do.",
     "faces": "Unzip an archive to a folder of its name. Only two of its files are used, a detector and a recogniser.",
-    "loras": "The published FaceID files contain their LoRA. Only copies without it need one of these, next to the adapter "
-    "or in the folder of LoRAs.",
+    "loras": "The published FaceID files contain their LoRA. Only copies without it need one of these.",
 }
 
 

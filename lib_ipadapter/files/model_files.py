@@ -188,7 +188,11 @@ class ModelFiles:
             return None
         if name != "auto":
             return self._named_encoder(adapter, name)
-        fitting = [encoder for encoder in self.encoders.all()[0].values() if _fits(encoder, adapter)]
+        return self.encoder_among(self.encoders.all()[0].values(), adapter)
+
+    def encoder_among(self, encoders: Iterable[EncoderFile], adapter: AdapterFile) -> EncoderFile:
+        """Return the one of these encoders that an adapter takes; raises `IPAdapterError` where none fits."""
+        fitting = [encoder for encoder in encoders if _fits(encoder, adapter)]
         if not fitting:
             needed = adapter.recognised.image_encoder
             raise IPAdapterError(

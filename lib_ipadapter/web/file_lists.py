@@ -14,6 +14,7 @@ from ..unit.field_kinds import Flag, Text
 from ..unit.read_args import read_own_unit
 from ..weights.adapter_file import AdapterFile
 from ..weights.bases import BASES
+from ..weights.clip_vision import EncoderFile
 from .adapter_uses import uses_of
 
 DAMAGED, NOT_YET = "damaged", "not supported yet"
@@ -57,9 +58,11 @@ def list_adapters(session: Session) -> list[dict[str, Any]]:
     """Return all adapter files, those that fit the loaded checkpoint first; damaged ones with their error."""
     unet = session.host.loaded_unet()
     loaded = None if unet is None else loaded_network(unet)
-    opened, damaged = session.preparation.files.all_adapters()
-    listed = [_adapter_entry(session, name, adapter, loaded) for name, adapter in opened.items()]
-    session.preparation.files.known.want(adapter.path for adapter in opened.values())
+    files = session.preparation.files
+    opened, damaged = files.all_adapters()
+    encoders = list(files.encoders.all()[0].values())
+    listed = [_adapter_entry(session, name, adapter, loaded, encoders) for name, adapter in opened.items()]
+    files.known.want(adapter.path for adapter in opened.values())
     listed += [{"name": name, "reason": fault, "short": DAMAGED} for name, fault in damaged.items()]
     return sorted(listed, key=lambda entry: (bool(entry["reason"]), entry["name"].lower()))
 
@@ -73,7 +76,9 @@ def loaded_base(session: Session) -> str:
     return BASES.get((loaded.context_dim, len(loaded.widths)), loaded.base)
 
 
-def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: LoadedNetwork | None) -> dict[str, Any]:
+def _adapter_entry(
+    session: Session, name: str, adapter: AdapterFile, loaded: LoadedNetwork | None, encoders: Sequence[EncoderFile]
+) -> dict[str, Any]:
     found = adapter.recognised
     reason = mismatch(adapter, loaded) if loaded else ""
     check = session.preparation.files.known.check(adapter.path)
@@ -89,7 +94,7 @@ def _adapter_entry(session: Session, name: str, adapter: AdapterFile, loaded: Lo
         "title": found.title.split(" (")[0].removeprefix("an ").removeprefix("a ").removesuffix(" adapter"),
         "reason": reason,
         "short": f"for {found.base}" if found.runs else NOT_YET,
-        **({"note": "", "missing": False} if reason else _encoder_note(session, adapter, check)),
+        **({"note": "", "missing": False} if reason else _encoder_note(session, adapter, check, encoders)),
     }
 
 
@@ -98,11 +103,13 @@ def _published(check: FileCheck) -> dict[str, Any]:
     return {"sha256": check.sha256 or None, "published": check.published.name if check.published else None}
 
 
-def _encoder_note(session: Session, adapter: AdapterFile, check: FileCheck) -> dict[str, Any]:
+def _encoder_note(
+    session: Session, adapter: AdapterFile, check: FileCheck, encoders: Sequence[EncoderFile]
+) -> dict[str, Any]:
     """Return a note on an adapter's kind, how a variant was determined, and its encoders, or on what is missing."""
     library, found = session.preparation.files, adapter.recognised
     try:
-        encoder = library.encoder_for(adapter, "auto")
+        encoder = library.encoder_among(encoders, adapter) if found.width else None
         if found.family.face_embedding:
             library.known.want(model_paths(PACKS[found.pack], session.host.folders().faces))
     except IPAdapterError as error:
