@@ -1,7 +1,7 @@
 /* The adapter menu: those that fit the loaded checkpoint by kind, then the others, with the reason why they do not. */
 
 (() => {
-    const {element, say, sign, choice, option} = ipAdapter;
+    const {element, say, button, sign, choice, option} = ipAdapter;
 
     function drawOption(model) {
         const warned = model.missing ? `⚠ ${model.name}` : model.name;
@@ -56,8 +56,23 @@
     }
 
     function noneFits(base) {
-        if (!base) return say("No adapter was found. Put one in models/ipadapter and press ↻.");
-        return say("No adapter for {base} was found. Put one in models/ipadapter and press ↻.", {base});
+        const what = base ? say("No adapter for {base} was found.", {base}) : say("No adapter was found.");
+        return `${what} ${say("Get one here, or put one in models/ipadapter and press ↻.")}`;
+    }
+
+    function isNoneFitting({isListed, models}) {
+        return isListed && models.every((model) => model.reason);
+    }
+
+    /* The way to get adapters, which stands out where none fits. */
+    function drawGet({files, getModels}) {
+        if (!files.offers("catalogue")) return [];
+        return [
+            button(say("Get models…"), () => getModels.open(), {
+                className: `ipadapter-button${isNoneFitting(files) ? " primary" : ""}`,
+                title: say("Get adapters, image encoders and face models"),
+            }),
+        ];
     }
 
     function drawNote({model, ...panel}) {
@@ -74,7 +89,7 @@
             "div",
             {className: "ipadapter-field"},
             element("span", {}, say("Adapter")),
-            element("div", {className: "ipadapter-row"}, drawSelect(panel), refresh),
+            element("div", {className: "ipadapter-row"}, drawSelect(panel), refresh, ...drawGet(panel)),
             drawNote({files, unit, model}),
         );
     };

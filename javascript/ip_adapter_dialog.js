@@ -9,21 +9,17 @@
         constructor(title, use, hint, attributes, ...parts) {
             this.use = element("button", {type: "submit", value: "use", className: "ipadapter-button primary"}, use);
             this.hint = element("span", {className: "ipadapter-note", role: "status"}, hint);
+            this.title = element("h3", {}, title);
+            this.cancel = button(say("Cancel"), () => this.root.close());
             this.root = element(
                 "dialog",
                 {className: "ipadapter-dialog", ariaLabel: title},
                 element(
                     "form",
                     {method: "dialog"},
-                    element("h3", {}, title),
+                    this.title,
                     ...parts,
-                    element(
-                        "div",
-                        {className: "ipadapter-end"},
-                        this.hint,
-                        button(say("Cancel"), () => this.root.close()),
-                        this.use,
-                    ),
+                    element("div", {className: "ipadapter-end"}, this.hint, this.cancel, this.use),
                 ),
             );
             const own = {

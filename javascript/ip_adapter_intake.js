@@ -65,8 +65,9 @@
             if (!files.isListed) return;
             const name = files.best();
             const units = [...this.undecided].filter((unit) => state.all.includes(unit) && unit.model === "");
+            if (!name) return; // one may come
             this.undecided.clear();
-            if (name && units.length) this.choose(units, name);
+            if (units.length) this.choose(units, name);
         }
 
         choose(units, name) {

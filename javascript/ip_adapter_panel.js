@@ -22,6 +22,8 @@
             this.presets = new ipAdapter.Presets(this);
             this.subjects = new ipAdapter.Subjects(this);
             this.tabs = new ipAdapter.Tabs(this);
+            this.getModels = new ipAdapter.GetModels(this);
+            this.downloadLine = new ipAdapter.DownloadLine(this);
             this.view = new ipAdapter.View(this);
             root.addEventListener("paste", (event) => this.intake.paste(event));
             this.draw();

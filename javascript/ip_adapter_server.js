@@ -47,6 +47,7 @@
         async look(what = "list") {
             await this.ask(what);
             this.panel.intake.chooseAdapters();
+            ipAdapter.downloads.find();
             if (this.panel.files.offers("subjects")) await this.ask("subjects");
         }
 

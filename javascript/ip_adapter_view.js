@@ -15,7 +15,7 @@
                 role: "tabpanel",
             });
             this.body.addEventListener("pointerdown", (event) => this.hold(event));
-            panel.root.append(panel.tabs.root, this.body);
+            panel.root.append(panel.downloadLine.root, panel.tabs.root, this.body);
         }
 
         /* Keep what is drawn until the mouse button is released: a click needs the same element at both ends. */

@@ -29,6 +29,7 @@ from lib_ipadapter.unit.schedule_plot import plotted
 from lib_ipadapter.web.adapter_uses import suited, uses_of
 
 from .controlnet import draw_controlnet
+from .downloads import Downloads
 
 MODELS: list[dict[str, Any]] = [
     {
@@ -155,6 +156,7 @@ class Server:
         self.subjects = {"Berta": {"notes": "", "pictures": [{"image": PNG, "weight": 1.0, "note": "from afar"}]}}
         self.folders: dict[str, list[dict[str, Any]]] = {}
         self.adopted: dict[str, list[str]] = {}
+        self.downloads = Downloads(self.bring)
         self.does: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "list": self.files,
             "rescan": self.files,
@@ -177,6 +179,7 @@ class Server:
             "delete subject": self.delete_subject,
             "export subject": lambda asked: {"name": asked["name"], "zip": base64.b64encode(b"a zip").decode()},
             "import subject": self.import_subject,
+            **self.downloads.does,
         }
 
     def answer(self, text: str) -> str:
@@ -218,6 +221,11 @@ class Server:
         """From now on list only the adapters of these names."""
         self.models = [model for model in MODELS if model["name"] in asked["names"]]
         return {}
+
+    def bring(self, name: str) -> None:
+        """List a file that was fetched, where it is one of the adapters."""
+        names = {name, *(model["name"] for model in self.models)}
+        self.models = [model for model in MODELS if model["name"] in names]
 
     def likeness(self, _asked: dict[str, Any]) -> dict[str, Any]:
         return LIKENESS

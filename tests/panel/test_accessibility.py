@@ -44,11 +44,26 @@ def name_subject(page: Any) -> None:
     page.wait_for_selector("dialog[open] img")
 
 
+def get_models(page: Any) -> None:
+    page.evaluate("ipAdapter.panels.txt2img.asking.ask('set downloads', {held: true, states: {}})")
+    page.click("button:text-is('Get models…')")
+    page.click("dialog[open] button[value=use]")
+    page.wait_for_selector("dialog[open] .ipadapter-fetching >> nth=1")
+    page.check("dialog [aria-label='FaceID Plus v2, likeness, SD 1.5'] input")
+    page.click("dialog summary")
+
+
+def see_downloads(page: Any) -> None:
+    page.wait_for_selector(".ipadapter-downloading:not([hidden])")
+
+
 PLACES: Mapping[Callable[[Any], None], str] = {
     wait_until_idle: ".ipadapter-panel",
     check_pictures: ".ipadapter-panel",
     draw_region: ".ipadapter-dialog",
     name_subject: ".ipadapter-dialog",
+    get_models: ".ipadapter-dialog",
+    see_downloads: ".ipadapter-downloading",
 }
 """What opens a part of the page, and where that part is."""
 
@@ -57,6 +72,7 @@ def open_all(page: Any) -> None:
     """Let the panel show pictures, a face adapter, a region, and every group of controls."""
     page.set_viewport_size({"width": 1100, "height": 1600})
     page.evaluate("ipAdapter.panels.txt2img.asking.ask('damage', {entries: {newer: {weight: 99}}})")
+    page.evaluate("ipAdapter.panels.txt2img.asking.ask('set downloads', {})")
     page.evaluate("ipAdapter.panels.txt2img.asking.ask('put folder', {name: 'Dora'})")
     tick(page)
     drop(page, "one.png", "two.png")
@@ -78,5 +94,6 @@ def test_axe_finds_no_violation(browser: Any, address: str, theme: str) -> None:
             found += page.evaluate(RUN, [place, LEVELS])
             if "dialog" in place:
                 page.screenshot(path=PICTURES / f"accessibility-{theme}-{open_it.__name__}.png")
-                page.click("dialog button:text-is('Cancel')")
+                page.click("dialog .ipadapter-end button:not(.primary)")
+        page.evaluate("ipAdapter.panels.txt2img.asking.ask('set downloads', {})")
         assert "\n".join(found) == ""

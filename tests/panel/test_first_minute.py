@@ -73,10 +73,10 @@ def test_an_automatic_choice_that_was_undone_is_not_repeated(page: Any) -> None:
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        ((), "No adapter for SD1.x was found. Put one in models/ipadapter and press ↻."),
+        ((), "No adapter for SD1.x was found. Get one here, or put one in models/ipadapter and press ↻."),
         (
             ("ip-adapter_sdxl.safetensors",),
-            "No adapter for SD1.x was found. Put one in models/ipadapter and press ↻.",
+            "No adapter for SD1.x was found. Get one here, or put one in models/ipadapter and press ↻.",
         ),
         (("ip-adapter-faceid-portrait_sd15.bin",), "needs insightface, which is not installed."),
     ],

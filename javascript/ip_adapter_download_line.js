@@ -1,0 +1,55 @@
+/* One thin line above the units that shows how far the downloads are, and opens their dialog. */
+
+(() => {
+    const {element, say} = ipAdapter;
+
+    function sum(files, name) {
+        return files.reduce((all, file) => all + file[name], 0);
+    }
+
+    /* Return the time until all is there, or null where nobody knows. */
+    function secondsLeft(files) {
+        const speed = sum(files, "speed");
+        return speed ? (ipAdapter.bytesOf(files) - sum(files, "done")) / speed : null;
+    }
+
+    function wordsOf(files) {
+        const seconds = secondsLeft(files);
+        const what =
+            files.length === 1
+                ? say("Getting {title}", {title: files[0].title})
+                : say("Getting {n} files", {n: files.length});
+        const percent = `${Math.floor((100 * sum(files, "done")) / ipAdapter.bytesOf(files))} %`;
+        return [what, percent, ...(seconds === null ? [] : [ipAdapter.timeLeft(seconds)])].join(" · ");
+    }
+
+    ipAdapter.DownloadLine = class {
+        constructor(panel) {
+            this.bar = new ipAdapter.Bar(say("Progress of the downloads"));
+            this.words = element("span");
+            const open = () => panel.getModels.open();
+            const about = element(
+                "button",
+                {type: "button", onclick: open, title: say("Show the downloads")},
+                this.words,
+            );
+            this.root = element("div", {className: "ipadapter-downloading", hidden: true}, this.bar.root, about);
+            ipAdapter.downloads.watchers.add(() => this.mark());
+        }
+
+        /* Show what is under way, or that something could not be fetched. */
+        mark() {
+            const {underWay, files} = ipAdapter.downloads;
+            const failed = files.filter(({state}) => state === "failed");
+            this.root.hidden = underWay.length + failed.length === 0;
+            this.root.classList.toggle("wrong", underWay.length === 0);
+            this.bar.root.hidden = underWay.length === 0;
+            if (underWay.length) {
+                this.bar.show(sum(underWay, "done"), ipAdapter.bytesOf(underWay));
+                this.words.textContent = wordsOf(underWay);
+            } else if (failed.length) {
+                this.words.textContent = say("{title} could not be fetched.", {title: failed[0].title});
+            }
+        }
+    };
+})();

@@ -1,0 +1,78 @@
+/* What the server is fetching: one state for all panels and their dialogs. The server is asked each second while
+   something is on its way, and not at all otherwise. */
+
+(() => {
+    const EVERY = 1000; // milliseconds from one question to the next
+    const UNDER_WAY = ["waiting", "running", "checking"];
+
+    function isUnderWay({state}) {
+        return UNDER_WAY.includes(state);
+    }
+
+    ipAdapter.Downloads = class {
+        constructor() {
+            this.files = []; // as the server tells them, in the order in which they were asked for
+            this.watchers = new Set(); // functions that are called when something has changed
+        }
+
+        /* Any panel can ask; all get the same answer. */
+        get panel() {
+            return Object.values(ipAdapter.panels)[0];
+        }
+
+        get underWay() {
+            return this.files.filter(isUnderWay);
+        }
+
+        of(name) {
+            return this.files.find((file) => file.name === name);
+        }
+
+        /* See once after the page was loaded whether something is on its way. */
+        async find() {
+            if (this.isFound || !this.panel.files.offers("downloads")) return;
+            this.isFound = true;
+            await this.ask("downloads");
+        }
+
+        get(files) {
+            return this.ask("get files", {files});
+        }
+
+        stop(files) {
+            return this.ask("stop files", {files});
+        }
+
+        /* Return what went wrong, or "". */
+        async ask(what, more) {
+            const {files, message = ""} = await this.panel.asking.ask(what, more);
+            if (files) await this.take(files);
+            this.goOn();
+            return files ? "" : message;
+        }
+
+        goOn() {
+            clearTimeout(this.timer);
+            if (this.underWay.length) this.timer = setTimeout(() => this.ask("downloads"), EVERY);
+        }
+
+        async take(files) {
+            const ended = this.underWay.filter(({name}) =>
+                files.some((file) => file.name === name && file.state === "done"),
+            );
+            this.files = files.map((file) => ({...file, title: ipAdapter.say(file.title)}));
+            if (ended.length) await this.refresh();
+            for (const watch of this.watchers) watch(ended.length > 0);
+        }
+
+        /* Let all panels list the files again; the server looks for new ones once. */
+        async refresh() {
+            const [first, ...others] = Object.values(ipAdapter.panels).filter(({state}) => state.ticked);
+            await (first || this.panel).server.look("rescan");
+            for (const panel of others) await panel.server.look();
+        }
+    };
+
+    ipAdapter.isUnderWay = isUnderWay;
+    ipAdapter.downloads = new ipAdapter.Downloads();
+})();

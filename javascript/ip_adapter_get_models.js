@@ -1,0 +1,185 @@
+/* The dialog that gets published files: which are fetched, on which terms, and how large they are. */
+
+(() => {
+    const {element, say, button, choice: select, option} = ipAdapter;
+    const EVERY = 2000; // milliseconds from one look at files that are being verified to the next
+
+    function labelOf(part) {
+        return part.getAttribute("aria-label") || part.textContent;
+    }
+
+    /* Return what is to be fetched in words, or what it lacks space for. */
+    function sumOf(files, [small], free, size) {
+        if (files.length === 0) return "";
+        if (small) {
+            const values = {folder: small, free: ipAdapter.sizeOf(free[small])};
+            return say("There is not enough space in {folder}: {free} are free.", values);
+        }
+        const least = Math.min(...files.map(({folder}) => free[folder] ?? Infinity));
+        const sum =
+            files.length === 1 ? say("1 file, {size}.", {size}) : say("{n} files, {size}.", {n: files.length, size});
+        return Number.isFinite(least) ? `${sum} ${say("{free} are free.", {free: ipAdapter.sizeOf(least)})}` : sum;
+    }
+
+    ipAdapter.GetModels = class {
+        constructor(panel) {
+            this.panel = panel;
+            this.head = element("div", {className: "ipadapter-row"});
+            this.body = element("div", {className: "ipadapter-models-list", tabIndex: 0, role: "group"});
+            this.body.setAttribute("aria-label", say("Files"));
+            this.terms = element("div", {className: "ipadapter-agree"});
+            this.agreed = ""; // the files whose terms the person keeps to
+        }
+
+        /* Let the person get files: those of these `names` are ticked, or what a beginner needs. */
+        async open(names = []) {
+            if (this.dialog) return;
+            const fault = await this.look();
+            if (fault) return this.panel.message.show(fault, true);
+            this.choose(names);
+            this.list = new ipAdapter.ModelList(this.choice, () => this.draw());
+            this.dialog = this.makeDialog();
+            const watch = (isNew) => this.follow(isNew);
+            ipAdapter.downloads.watchers.add(watch);
+            this.draw();
+            await this.dialog.open(this.panel.root);
+            ipAdapter.downloads.watchers.delete(watch);
+            this.dialog = null;
+        }
+
+        /* Ask for the catalogue; return what went wrong, or "". */
+        async look() {
+            const answer = await this.panel.asking.ask("catalogue", {base: ""});
+            if (!answer.files) return answer.message;
+            this.downloads = answer.downloads;
+            this.choice ? this.choice.update(answer) : (this.choice = new ipAdapter.ModelChoice(answer));
+            return "";
+        }
+
+        choose(names) {
+            const {choice, panel} = this;
+            choice.wanted.clear();
+            const unfinished = ipAdapter.downloads.files.filter(({state}) => state !== "done");
+            const [first] = choice.list(names).filter(({base}) => base);
+            this.base = first ? first.base : panel.files.base || choice.bases[0];
+            choice.declined.clear();
+            choice.want([...names, ...unfinished.map(({name}) => name)]);
+            if (choice.wanted.size === 0) choice.suggest(this.base);
+        }
+
+        makeDialog() {
+            const onsubmit = (event) => {
+                event.preventDefault();
+                this.get();
+            };
+            const parts = [this.head, this.body, this.terms];
+            const dialog = new ipAdapter.Dialog(say("Get models"), "", "", {onsubmit}, ...parts);
+            dialog.root.classList.add("ipadapter-models");
+            dialog.cancel.textContent = say("Close");
+            return dialog;
+        }
+
+        async get() {
+            const names = this.choice.toGet.map(({name}) => name);
+            if (names.length === 0) return;
+            this.dialog.use.disabled = true;
+            const fault = await ipAdapter.downloads.get(names);
+            if (this.dialog) this.draw(fault);
+        }
+
+        /* Follow the downloads; where a file has arrived, the catalogue says so. */
+        async follow(isNew) {
+            if (isNew) await this.look();
+            if (!this.dialog) return;
+            if (isNew || this.shape() !== this.drawn) this.draw();
+            else this.list.mark();
+        }
+
+        /* What the rows depend on, apart from how far they are. */
+        shape() {
+            return JSON.stringify(ipAdapter.downloads.files.map(({name, state}) => [name, state]));
+        }
+
+        /* Draw all; what had the focus gets it back, known by its label. */
+        draw(fault = "") {
+            const {root, title} = this.dialog;
+            const held = root.contains(document.activeElement) && labelOf(document.activeElement);
+            this.drawn = this.shape();
+            this.head.replaceChildren(title, this.drawBases(), ...this.drawVerify());
+            this.body.replaceChildren(...this.drawRefusal(), ...this.list.draw(this.base, this.downloads.allowed));
+            this.drawTerms();
+            this.drawEnd(fault);
+            const parts = [...root.querySelectorAll("input, button, select")];
+            const again = held && parts.find((part) => labelOf(part) === held);
+            if (again) again.focus({preventScroll: true});
+        }
+
+        drawBases() {
+            const loaded = this.panel.files.base;
+            const bases = [...new Set([this.base, ...this.choice.bases])].sort();
+            const options = bases.map((base) => option(base, base === loaded ? say("{base} (loaded)", {base}) : base));
+            const field = select(options, this.base, {
+                ariaLabel: say("For checkpoints made from"),
+                onchange: () => {
+                    this.base = field.value;
+                    this.draw();
+                },
+            });
+            return field;
+        }
+
+        drawVerify() {
+            const isThere = [...this.choice.files.values()].some((file) => !this.choice.isMissing(file));
+            if (!isThere || !this.panel.files.offers("verify")) return [];
+            const title = say("Compare the files that are there with the published ones");
+            return [button(say("Verify"), () => this.verify(), {title})];
+        }
+
+        async verify() {
+            const {message} = await this.panel.asking.ask("verify");
+            while (this.dialog && !(await this.look())) {
+                this.draw(message);
+                if (![...this.choice.files.values()].some(({state}) => state === "unchecked")) break;
+                await new Promise((resolve) => setTimeout(resolve, EVERY));
+            }
+        }
+
+        drawRefusal() {
+            const {allowed, reason} = this.downloads;
+            if (allowed) return [];
+            const hint = say("Get the files from their pages, and put them into the folders named beside them.");
+            return [element("p", {className: "ipadapter-note wrong"}, `${reason} ${hint}`)];
+        }
+
+        /* The titles of what is to be fetched and must not be used commercially. */
+        get restricted() {
+            const files = this.choice.toGet.filter(({commercial}) => !commercial);
+            return files.map(({title}) => title).join("; ");
+        }
+
+        drawTerms() {
+            const titles = this.restricted;
+            const isShown = titles && this.downloads.allowed;
+            const tick = element("input", {type: "checkbox", checked: this.agreed === titles});
+            tick.addEventListener("change", () => {
+                this.agreed = tick.checked ? titles : "";
+                this.drawEnd();
+            });
+            const sentence = say("For non-commercial use only: {titles}. I keep to that.", {titles});
+            this.terms.replaceChildren(...(isShown ? [element("label", {}, tick, element("span", {}, sentence))] : []));
+        }
+
+        /* The sum before the click, and the button. */
+        drawEnd(fault = "") {
+            const {toGet, tooSmall, free} = this.choice;
+            const {use, hint} = this.dialog;
+            const size = ipAdapter.sizeOf(ipAdapter.bytesOf(toGet));
+            const isRefused = this.restricted !== "" && this.agreed !== this.restricted;
+            use.hidden = !this.downloads.allowed;
+            use.textContent = toGet.length ? say("Get {size}", {size}) : say("Get");
+            use.disabled = toGet.length === 0 || tooSmall.length > 0 || isRefused;
+            hint.classList.toggle("wrong", Boolean(fault) || tooSmall.length > 0);
+            this.dialog.show(fault || (use.hidden ? "" : sumOf(toGet, tooSmall, free, size)));
+        }
+    };
+})();

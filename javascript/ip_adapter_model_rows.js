@@ -1,0 +1,120 @@
+/* One published file in the dialog that gets models: what it is, whether it is there, and how far it is. */
+
+(() => {
+    const {element, say, button} = ipAdapter;
+
+    const STATES = {
+        there: () => [say("there"), "✓"],
+        unchecked: () => [say("there"), "✓"],
+        different: () => [say("another file"), "⚠"],
+    };
+    const ACTS = {
+        stopped: () => [say("Go on"), say("Go on with {title}")],
+        failed: () => [say("Try again"), say("Try again to get {title}")],
+    };
+
+    /* Return how far a download is, in words. */
+    function wordsOf({state, done, bytes, speed, seconds_left: seconds, error}) {
+        const parts = {
+            waiting: () => [say("Waiting for its turn")],
+            running: () => [
+                ipAdapter.partOf(done, bytes),
+                speed ? say("{size} a second", {size: ipAdapter.sizeOf(speed)}) : "",
+                seconds === null ? "" : ipAdapter.timeLeft(seconds),
+            ],
+            checking: () => [say("Checking it…")],
+            stopped: () => [say("Stopped at {part}", {part: ipAdapter.partOf(done, bytes)})],
+            failed: () => [error],
+        };
+        return parts[state]().filter(Boolean).join(" · ");
+    }
+
+    /* A bar of what is there of a whole. */
+    ipAdapter.Bar = class {
+        constructor(ariaLabel) {
+            this.part = element("span");
+            const range = {role: "progressbar", ariaValueMin: 0, ariaValueMax: 100};
+            this.root = element("div", {className: "ipadapter-bar", ariaLabel, ...range}, this.part);
+        }
+
+        show(done, bytes) {
+            const percent = bytes ? Math.floor((done / bytes) * 100) : 0;
+            this.part.style.width = `${percent}%`;
+            this.root.setAttribute("aria-valuenow", percent);
+        }
+    };
+
+    ipAdapter.ModelRow = class {
+        /* `tick` is what chooses the file, or null; `about` is a sentence on it. */
+        constructor(file, tick, about) {
+            Object.assign(this, {file, tick, about});
+        }
+
+        get download() {
+            const download = ipAdapter.downloads.of(this.file.name);
+            return download && download.state !== "done" ? download : null;
+        }
+
+        draw() {
+            const {file, tick} = this;
+            const [words, mark] = STATES[file.state]?.() || ["", ""];
+            const title = element(tick ? "label" : "span", {className: "ipadapter-title"}, file.title);
+            if (tick) title.htmlFor = tick.id;
+            return element(
+                "div",
+                {className: "ipadapter-model", role: "group", ariaLabel: file.title, title: file.there_as || file.name},
+                tick || element("span", {ariaHidden: "true"}, mark),
+                title,
+                element("output", {}, [ipAdapter.sizeOf(file.bytes), words].filter(Boolean).join(" · ")),
+                element("div", {className: "ipadapter-about"}, element("span", {}, this.about), this.drawFacts()),
+                ...this.drawTrouble(),
+                ...this.drawDownload(),
+            );
+        }
+
+        /* Its licence, its folder, and the page with more on it. */
+        drawFacts() {
+            const {licence, commercial, folder, page, title} = this.file;
+            const attributes = {
+                href: page,
+                target: "_blank",
+                rel: "noopener",
+                ariaLabel: say("Page of {title}", {title}),
+            };
+            const restricted = element("strong", {}, say("non-commercial"));
+            const allowed = commercial || licence.includes("non-commercial") ? [licence] : [licence, " · ", restricted];
+            return element("span", {}, ...allowed, " · ", folder, " · ", element("a", attributes, say("Page")));
+        }
+
+        drawTrouble() {
+            if (this.file.state !== "different") return [];
+            return [element("p", {className: "ipadapter-note wrong"}, this.file.sentence)];
+        }
+
+        drawDownload() {
+            if (!this.download) return [];
+            this.bar = new ipAdapter.Bar(say("Progress of {title}", {title: this.file.title}));
+            this.words = element("span", {className: this.download.state === "failed" ? "wrong" : ""});
+            this.mark();
+            return [element("div", {className: "ipadapter-fetching"}, this.bar.root, this.words, this.drawAct())];
+        }
+
+        drawAct() {
+            const {name, title} = this.file;
+            const {downloads} = ipAdapter;
+            if (ipAdapter.isUnderWay(this.download)) {
+                return button(say("Stop"), () => downloads.stop([name]), {ariaLabel: say("Stop {title}", {title})});
+            }
+            const [word, ariaLabel] = ACTS[this.download.state]();
+            return button(word, () => downloads.get([name]), {ariaLabel: ariaLabel.replace("{title}", title)});
+        }
+
+        /* Show how far it is. */
+        mark() {
+            const {download} = this;
+            if (!download || !this.bar) return;
+            this.bar.show(download.done, download.bytes);
+            this.words.textContent = wordsOf(download);
+        }
+    };
+})();
