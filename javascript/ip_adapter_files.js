@@ -1,5 +1,7 @@
 /* What the server has: adapters, saved references, subjects and presets; and the requests that it answers. */
 
+ipAdapter.FOR_NEW_UNITS = "Default"; // the preset whose settings new units begin with
+
 ipAdapter.Files = class {
     constructor() {
         this.models = null; // until the server has listed them
@@ -20,6 +22,12 @@ ipAdapter.Files = class {
     /* Take over the lists in a server's answer. */
     take(answer) {
         Object.assign(this, answer);
+    }
+
+    /* The settings of new units. Their adapter is chosen when they get their first picture. */
+    get newSettings() {
+        const {model, ...settings} = this.presets[ipAdapter.FOR_NEW_UNITS] || {};
+        return settings;
     }
 
     offers(what) {

@@ -16,6 +16,9 @@
                     title: say(help),
                 }),
             );
+            this.forNew = button(say("Use for new units"), () => this.saveAs(ipAdapter.FOR_NEW_UNITS, this.settings), {
+                title: say("New units and Reset begin with these settings, kept as the preset Default"),
+            });
             this.mark();
             return element(
                 "div",
@@ -51,8 +54,9 @@
             return ["model", ...spec.settings].every((name) => expected[name] === sent[name]);
         }
 
-        /* Highlight the purpose whose settings the unit has. */
+        /* Highlight the purpose whose settings the unit has, and offer its settings if new units have others. */
         mark() {
+            this.forNew.disabled = this.isIn(this.panel.files.newSettings);
             Object.values(this.panel.spec.intents).forEach(({values}, index) =>
                 this.chips[index].setAttribute("aria-pressed", String(this.isIn(values))),
             );
@@ -80,6 +84,7 @@
                 button(say("Save as preset…"), () => this.save(), {
                     title: say("Save these settings and the adapter under a name, without the pictures"),
                 }),
+                this.forNew,
                 ...(current ? [button(say("Delete preset"), () => this.delete(current))] : []),
             ];
         }
@@ -102,14 +107,20 @@
             );
         }
 
+        get settings() {
+            const {spec, unit} = this.panel;
+            return Object.fromEntries(spec.settings.map((setting) => [setting, unit[setting]]));
+        }
+
         save() {
             const name = (prompt(say("Preset name")) || "").trim();
-            if (!name) return;
+            if (name) this.saveAs(name, {model: this.panel.unit.model, ...this.settings});
+        }
+
+        saveAs(name, unit) {
             const overwrite = name in this.panel.files.presets;
             if (overwrite && !confirm(say("Replace the preset {name}?", {name}))) return;
-            const {model, ...unit} = this.panel.unit;
-            const settings = Object.fromEntries(this.panel.spec.settings.map((setting) => [setting, unit[setting]]));
-            this.panel.server.ask("save preset", {name, unit: {model, ...settings}, overwrite});
+            this.panel.server.ask("save preset", {name, unit, overwrite});
         }
 
         delete(name) {
@@ -147,7 +158,7 @@
         }
 
         reset() {
-            this.panel.replace(this.panel.state.emptyUnit(), say("Unit reset."));
+            this.panel.replace(this.panel.state.newUnit(), say("Unit reset."));
         }
     };
 })();

@@ -19,6 +19,7 @@
         async ask(what, more) {
             const {message, kept = [], ...files} = await this.answerTo(what, more);
             this.panel.files.take(files);
+            this.panel.state.renew();
             if (message) this.panel.message.show(message + this.stays(kept), Object.keys(files).length === 0);
             this.panel.draw();
         }

@@ -8,11 +8,26 @@ ipAdapter.Units = class {
         this.current = 0;
         this.defaults = Object.fromEntries(spec.controls.map((control) => [control.name, control.default]));
         this.suggested = new WeakMap(); // a unit -> the adapter that was chosen for it automatically
-        this.all = Array.from({length: spec.units}, () => this.emptyUnit());
+        this.untouched = new WeakMap(); // a new unit -> its JSON
+        this.all = Array.from({length: spec.units}, () => this.newUnit());
     }
 
+    /* A unit with the default of every field, as the API has them. */
     emptyUnit() {
         return {enabled: true, model: "", images: [], ...structuredClone(this.defaults)};
+    }
+
+    /* A unit as the user wants new ones. */
+    newUnit() {
+        const unit = {...this.emptyUnit(), ...structuredClone(this.files.newSettings)};
+        this.untouched.set(unit, JSON.stringify(unit));
+        return unit;
+    }
+
+    /* Make the units that nobody has touched like new ones. */
+    renew() {
+        const isUntouched = (unit) => !this.isFilled(unit) && this.untouched.get(unit) === JSON.stringify(unit);
+        this.all = this.all.map((unit) => (isUntouched(unit) ? this.newUnit() : unit));
     }
 
     get open() {

@@ -123,6 +123,30 @@ def test_own_presets_are_saved_applied_and_deleted(page: Any) -> None:
     assert page.locator("select[aria-label='My presets']").count() == 0
 
 
+def test_new_units_begin_with_the_settings_chosen_for_them(page: Any) -> None:
+    weight = "input[type=number][aria-label=Weight]"
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    page.fill(weight, "0.35")
+    page.click("button:text-is('Use for new units')")
+    page.wait_for_selector("text=Saved as Default.")
+    assert page.is_disabled("button:text-is('Use for new units')")
+    page.click(".ipadapter-tab:has-text('Unit 2')")
+    assert page.input_value(weight) == "0.35"
+    page.evaluate("ipAdapter.restore('txt2img', 1, JSON.stringify({model: 'a', end: 0.5}))")
+    assert page.input_value(weight) == "1", "what a picture was made with has the API's defaults"
+    page.click("button:text-is('Reset')")
+    assert page.input_value(weight) == "0.35"
+    page.fill(weight, "0.7")
+    page.click(".ipadapter-tab:has-text('Unit 3')")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("button:text-is('Delete preset')")
+    page.wait_for_selector("text=Deleted Default.")
+    weights = page.evaluate("ipAdapter.panels.txt2img.state.all.map(({weight}) => weight)")
+    assert weights == [0.35, 0.7, 1, 1, 1]
+
+
 def test_a_unit_can_be_copied_and_reset(page: Any) -> None:
     tick(page)
     assert page.locator("[aria-label='Copy from another unit']").count() == 0, "there is none"
