@@ -44,6 +44,8 @@ class HubFile:
     content: bytes
     etag: str = ""
     """What the hub says in `X-Linked-Etag`; by default the truth."""
+    revision: str = REVISION
+    """The only one that it is found at."""
     token: str = ""
     """The access token that it takes."""
     ranges: bool = True
@@ -105,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(307, {"Location": f"/{path.replace(found[1], self.hub.moved[key]) if found else ''}"})
             return
         file = self.hub.files.get(key)
-        if file is None or found is None or found[2] != REVISION:
+        if file is None or found is None or found[2] != file.revision:
             self.answer(404, {"X-Error-Code": "EntryNotFound"})
             return
         given = self.headers.get("Authorization")
@@ -114,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         headers = {
             "Location": f"{self.hub.cdn}/{key}?Signature=x",
-            "X-Repo-Commit": REVISION,
+            "X-Repo-Commit": file.revision,
             "X-Linked-Etag": f'"{file.etag or hashlib.sha256(file.content).hexdigest()}"',
             "X-Linked-Size": str(len(file.content)),
         }

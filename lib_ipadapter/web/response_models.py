@@ -246,7 +246,7 @@ class Download(BaseModel):
     done: int = Field(description="Bytes that are there.")
     bytes: int
     speed: int = Field(description="Bytes per second; 0 while nothing is fetched.")
-    seconds_left: int | None = Field(description="None while nothing is fetched.")
+    seconds_left: int | None = Field(None, description="Null while nothing is fetched.")
     error: str = Field(description="Why it failed, and what to do; empty if it did not.")
 
 
