@@ -1,6 +1,7 @@
 """The routes about published files: what there is, getting it, stopping, and that no request does harm."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -154,15 +155,22 @@ def test_a_stop_keeps_what_is_there(client: TestClient, host: SmallHost, hub: Hu
     assert hub.ranges()[-1].startswith("bytes=")
 
 
-def test_verify_hashes_what_is_there(client: TestClient, host: SmallHost) -> None:
-    (host.folder / "plus.safetensors").write_bytes(b"plus" * 50_000)
+def test_what_is_there_is_hashed_once_and_anew_by_verify(client: TestClient, host: SmallHost) -> None:
+    plus = host.folder / "plus.safetensors"
+    plus.write_bytes(b"plus" * 50_000)
     (host.folder / "xl.safetensors").write_bytes(b"yl" * 50_000)
     assert states(client)["plus.safetensors"] == "unchecked"
-    checking = client.post("/ipadapter/verify", json={"files": []})
-    assert {each["name"]: each["state"] for each in checking.json()["files"]}["plus.safetensors"] == "unchecked"
-    assert client.post("/ipadapter/verify", json={}).status_code == 200
     until(lambda: "unchecked" not in states(client).values())
     assert states(client) == {"plus.safetensors": "there", "xl.safetensors": "different", "H.safetensors": "missing"}
+    time_of = plus.stat()
+    plus.write_bytes(b"mine" * 50_000)
+    os.utime(plus, ns=(time_of.st_atime_ns, time_of.st_mtime_ns))
+    assert client.post("/ipadapter/verify", json={"files": []}).status_code == 200
+    assert states(client)["plus.safetensors"] == "there", "damage does not show in the size and the time"
+    checking = client.post("/ipadapter/verify", json={})
+    assert {each["name"]: each["state"] for each in checking.json()["files"]}["plus.safetensors"] == "unchecked"
+    until(lambda: "unchecked" not in states(client).values())
+    assert states(client)["plus.safetensors"] == "different"
 
 
 def test_a_pack_is_unpacked_where_faces_are_looked_for(host: SmallHost, hub: Hub) -> None:

@@ -93,6 +93,15 @@ def test_wanted_digests_are_computed_in_the_background_one_after_the_other(
     assert finished(digests, tmp_path / "later.bin"), "the thread starts again"
 
 
+def test_a_forgotten_digest_is_computed_again(file: Path, kept: Path, counted: list[Path]) -> None:
+    digests = Digests(lambda: kept)
+    digests.of(file)
+    digests.forget([file, file.with_name("unknown")])
+    assert digests.known(file) == Digests(lambda: kept).known(file) == ""
+    assert digests.of(file) == DIGEST
+    assert counted == [file, file]
+
+
 def test_wanting_does_not_wait(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go = threading.Event()
     monkeypatch.setattr(module, "sha256", lambda path: str(go.wait(20)) and DIGEST)

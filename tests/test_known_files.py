@@ -1,6 +1,7 @@
 """A file is known by its content whatever it is called, and a published name with other content is told."""
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -243,16 +244,31 @@ def test_an_encoder_that_is_published_otherwise_counts(place: Place, monkeypatch
     assert installed(place.files)["encoder.safetensors"] == Installed("there", path)
 
 
-def test_verifying_hashes_what_may_be_one_of_the_files(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verifying_hashes_anew_what_may_be_one_of_the_files(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = put(place.root / "adapters" / "a.bin", ADAPTER)
     put(place.root / "adapters" / "b.bin", b"unlike all of them")
     detector = put(place.root / "faces" / "antelopev2" / "scrfd_10g_bnkps.onnx", DETECTOR)
     wanted: list[Path] = []
     monkeypatch.setattr(Digests, "want", lambda _, paths: wanted.extend(paths))
-    verify(place.files, ["adapter.bin"])
+    files = place.files
+    for path in (adapter, detector):
+        files.digests.of(path)
+    verify(files, ["adapter.bin"])
     assert wanted == [adapter]
-    verify(place.files)
+    assert [bool(files.digests.known(path)) for path in (adapter, detector)] == [False, True]
+    verify(files)
     assert wanted == [adapter, adapter, detector]
+    assert not files.digests.known(detector)
+
+
+def test_a_file_that_only_has_the_size_of_a_published_one_passes_for_it_until_it_is_hashed(place: Place) -> None:
+    put(place.root / "adapters" / "own.bin", b"another")
+    files = place.files
+    assert installed(files)["adapter.bin"].state == "unchecked"
+    for thread in threading.enumerate():
+        if thread.name == "IP-Adapter digests":
+            thread.join(20)
+    assert installed(files)["adapter.bin"].state == "missing"
 
 
 def test_the_catalogue_is_read_when_first_needed() -> None:

@@ -64,6 +64,12 @@ class Digests:
                 self._thread = threading.Thread(target=self._work, name="IP-Adapter digests", daemon=True)
                 self._thread.start()
 
+    def forget(self, paths: Iterable[Path]) -> None:
+        """Forget the digests of these files, so that they are computed anew, which notices damage to a disk too."""
+        gone = {_key(path) for path in paths}
+        with self._lock:
+            self._save({key: kept for key, kept in self._merged().items() if key not in gone})
+
     def is_wanted(self, path: Path) -> bool:
         """Return whether a file's digest is being computed, or will be."""
         return path in self._wanted
@@ -101,13 +107,20 @@ class Digests:
 
     def _keep(self, path: Path, identity: tuple[Path, int, int], digest: str) -> None:
         with self._lock:
-            entries = self._entries()
-            entries.pop(_key(path), None)
-            entries[_key(path)] = Kept(identity[1], identity[2], digest)
-            where = self._where()
-            if where:
-                self._kept = entries = dict(list((_read(where) | entries).items())[-LIMIT:])
-                _write(where, entries)
+            entries = self._merged()
+            entries.pop(_key(path), None)  # so that it goes behind the others, which are older
+            self._save({**entries, _key(path): Kept(identity[1], identity[2], digest)})
+
+    def _merged(self) -> dict[str, Kept]:
+        """Return the known digests with those that another process has kept meanwhile."""
+        where = self._where()
+        return (_read(where) if where else {}) | self._entries()
+
+    def _save(self, entries: dict[str, Kept]) -> None:
+        self._kept = dict(list(entries.items())[-LIMIT:])
+        where = self._where()
+        if where:
+            _write(where, self._kept)
 
     def _entries(self) -> dict[str, Kept]:
         with self._lock:

@@ -27,10 +27,14 @@ class Installed:
 
 
 def installed(files: ModelFiles) -> dict[str, Installed]:
-    """Return the state of each published file by its name, as far as it is known without hashing anything."""
+    """Return the state of each published file by its name, as far as it is known now.
+
+    Files that only have the size of one are hashed in the background, so that they do not pass for it for long.
+    """
     found = {
         folder: {path: files.known.check(path) for path in index.paths()} for folder, index in _indexes(files).items()
     }
+    files.digests.want(path for checks in found.values() for path, check in checks.items() if check.state == UNCHECKED)
     return {
         file.name: _archive(files, file) if file.extract else _file(files, file, found[file.folder])
         for file in files.known.catalogue.files
@@ -38,11 +42,13 @@ def installed(files: ModelFiles) -> dict[str, Installed]:
 
 
 def verify(files: ModelFiles, names: Collection[str] = ()) -> None:
-    """Have the installed ones of these published files hashed in the background; no names mean all."""
+    """Have the installed ones of these published files hashed anew in the background; no names mean all."""
     asked = [file for file in files.known.catalogue.files if not names or file.name in names]
     for folder, index in _indexes(files).items():
         own = [file for file in asked if file.folder == folder]
-        files.known.want(path for path in index.paths() if any(files.known.may_be(path, file) for file in own))
+        paths = [path for path in index.paths() if any(files.known.may_be(path, file) for file in own)]
+        files.digests.forget(paths)
+        files.digests.want(paths)
 
 
 def checks_of(folders: Sequence[Path], known: KnownFiles) -> Iterator[tuple[Path, FileCheck]]:
