@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-NEEDED = {"open_clip": "open_clip_torch", "safetensors": "safetensors", "einops": "einops"}
+NEEDED = {"open_clip": "open_clip_torch", "safetensors": "safetensors", "einops": "einops", "requests": "requests"}
 """Packages by import name. All web UIs tested have all but the first."""
 
 ONNXRUNTIME = {"onnxruntime": "onnxruntime"}

@@ -180,6 +180,9 @@ class Server(ThreadingHTTPServer):
             self.server_activate()
         self.hub, self.role = hub, role
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients here break connections on purpose."""
+
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"

@@ -212,6 +212,15 @@ def test_a_request_for_anything_else_is_refused(client: TestClient, hub: Hub, bo
     assert not hub.asked
 
 
+def test_a_page_of_another_site_cannot_start_a_download(client: TestClient, hub: Hub) -> None:
+    """Without asking this server first, a browser sends only forms and plain text for it."""
+    body = json.dumps({"files": ["plus.safetensors"]})
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        answer = client.post("/ipadapter/downloads", content=body, headers={"content-type": kind})
+        assert 400 <= answer.status_code < 500, kind
+    assert downloads(client) == {}
+
+
 def test_the_panels_channel_gives_the_same_answers(session: Session, client: TestClient, host: SmallHost) -> None:
     by_route = client.get("/ipadapter/catalogue?base=SDXL").json()
     assert {**ask(session, "catalogue", base="SDXL"), "free": 0} == {**by_route, "free": 0}  # which changes meanwhile

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hub import ENDPOINT, REVISION, Hub, HubFile, cut, stall, status
 
 from lib_ipadapter.base.errors import IPAdapterError
@@ -220,6 +221,26 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(hub: Hub, tmp_path: Path) ->
     file = published(url="http://127.0.0.1:1/a.safetensors", repository="")
     assert "127.0.0.1:1" in refused(file, tmp_path)
     assert not names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (requests.exceptions.SSLError, "the certificate of "),
+        (requests.exceptions.ProxyError, "the proxy to "),
+        (requests.exceptions.ConnectTimeout, "sent nothing for a while"),
+        (requests.exceptions.ConnectionError, "the connection to "),
+    ],
+)
+def test_what_failed_is_said_plainly(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error, said) -> None:
+    def fail(_self: object, request: requests.PreparedRequest, **_: object) -> None:
+        raise error("<objects>", request=request)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", fail)
+    sentence = refused(published(), tmp_path)
+    assert said in sentence
+    assert ENDPOINT.removeprefix("http://") in sentence
+    assert "<objects>" not in sentence
 
 
 def test_a_stop_keeps_what_is_there(hub: Hub, tmp_path: Path) -> None:

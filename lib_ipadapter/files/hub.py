@@ -35,6 +35,13 @@ SHA256 = re.compile(r'(?:W/)?"?([0-9a-f]{64})"?')
 RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 """The header Content-Range: the first byte, and the size of the whole."""
 
+REASONS = (
+    (requests.exceptions.SSLError, "the certificate of {host} is not valid for this computer"),
+    (requests.exceptions.ProxyError, "the proxy to {host} does not answer"),
+    (requests.exceptions.Timeout, "{host} sent nothing for a while"),
+)
+"""What failed, for errors that say more than that the connection did."""
+
 
 class TryAgainError(Exception):
     """The connection or the server failed in a way that may pass."""
@@ -208,10 +215,9 @@ def _may_pass() -> Generator[None, None, None]:
 
 def _short(error: requests.RequestException) -> str:
     """Return what failed, without the objects that requests shows with it."""
-    if isinstance(error, requests.Timeout):
-        return "nothing came for a while"
     host = _host(str(error.request.url)) if error.request is not None else "the server"
-    return f"the connection to {host} failed"
+    what = next((what for kind, what in REASONS if isinstance(error, kind)), "the connection to {host} failed")
+    return what.format(host=host)
 
 
 def _host(address: str) -> str:

@@ -14,6 +14,7 @@ from ..engine.session import Session
 from ..files.catalogue import PublishedFile
 from ..files.download_queue import Order, Progress
 from ..files.verify import Installed, installed, verify
+from ..port import Folders
 from ..unit.field_kinds import Text
 
 COPIED = (
@@ -29,7 +30,8 @@ def list_catalogue(session: Session, asked: Any) -> dict[str, Any]:
     catalogue, states = session.preparation.files.known.catalogue, installed(session.preparation.files)
     files = [file for file in catalogue.files if not base or file.base in ("", base)]
     reason = session.host.downloads_refused()
-    folders = {folder / file.subfolder for file in files if (folder := _folder(session, file))}
+    folders = session.host.folders()
+    places = {file.name: folder / file.subfolder for file in files if (folder := first_folder(folders, file))}
     return {
         "downloads": {"allowed": not reason, "reason": reason},
         "bundles": [
@@ -37,8 +39,8 @@ def list_catalogue(session: Session, asked: Any) -> dict[str, Any]:
             for each in catalogue.bundles
             if not base or each.base == base
         ],
-        "files": [_entry(session, file, states[file.name]) for file in files],
-        "free": {shown(folder): _free(folder) for folder in folders},
+        "files": [_entry(file, states[file.name], places.get(file.name)) for file in files],
+        "free": {shown(place): _free(place) for place in set(places.values())},
     }
 
 
@@ -54,7 +56,8 @@ def start_downloads(session: Session, asked: Any) -> dict[str, Any]:
     files = _files(session, asked)
     if not files:
         raise UnitError("files", None, "must be a list of names of published files.")
-    session.downloads.add([_order(session, file) for file in files])
+    folders = session.host.folders()
+    session.downloads.add([_order(session, file, first_folder(folders, file)) for file in files])
     return list_downloads(session)
 
 
@@ -87,8 +90,8 @@ def _files(session: Session, asked: Any) -> list[PublishedFile] | None:
     return [known.by_name[name] for name in dict.fromkeys(names)]
 
 
-def _order(session: Session, file: PublishedFile) -> Order:
-    folder, library = _folder(session, file), session.preparation.files
+def _order(session: Session, file: PublishedFile, folder: Path | None) -> Order:
+    library = session.preparation.files
     if folder is None:
         raise IPAdapterError(f"There is no folder for {file.name} here.")
 
@@ -100,17 +103,16 @@ def _order(session: Session, file: PublishedFile) -> Order:
     return Order(file, folder, arrived)
 
 
-def _folder(session: Session, file: PublishedFile) -> Path | None:
+def first_folder(folders: Folders, file: PublishedFile) -> Path | None:
     """Return the folder that a file goes into, above its own subfolder, or None where the host has none of its kind."""
-    return next(iter(getattr(session.host.folders(), file.folder)), None)
+    return next(iter(getattr(folders, file.folder)), None)
 
 
-def _entry(session: Session, file: PublishedFile, found: Installed) -> dict[str, Any]:
-    folder = _folder(session, file)
+def _entry(file: PublishedFile, found: Installed, place: Path | None) -> dict[str, Any]:
     return {
         **{name: getattr(file, name) for name in COPIED},
         "needs": list(file.needs),
-        "folder": shown(folder / file.subfolder) if folder else "",
+        "folder": shown(place) if place else "",
         "state": found.state,
         "there_as": shown(found.path) if found.path else "",
         "sentence": found.sentence,
