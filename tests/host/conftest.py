@@ -84,6 +84,7 @@ def started(
     *extensions: Path,
     flags: str = "",
     settings: Mapping[str, Any] = MappingProxyType({}),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[WebUI]:
     """Run the web UI in a folder with these files and extensions; it writes into the folder `kept`.
 
@@ -105,7 +106,7 @@ def started(
     flags += f" --ui-settings-file {kept_settings} --ui-config-file {layout} --lora-dir {files.loras} "
     flags += os.environ.get("IP_ADAPTER_HOST_FLAGS", "")
     with linked(folder, *extensions):
-        server = WebUI(folder, python, flags, kept / "log.txt")
+        server = WebUI(folder, python, flags, kept / "log.txt", variables)
         try:
             yield server
         finally:

@@ -11,9 +11,10 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,9 @@ class RefusedError(Exception):
 class WebUI:
     """A running web UI."""
 
-    def __init__(self, folder: Path, python: str, flags: str, log: Path) -> None:
+    def __init__(
+        self, folder: Path, python: str, flags: str, log: Path, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.folder, self.kind = folder, kind_of(folder)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -141,6 +144,7 @@ class WebUI:
             "TRANSFORMERS_OFFLINE": "1",
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
+            **variables,
         }
         environment.pop("PYTHONPATH", None)
         self.log = log
