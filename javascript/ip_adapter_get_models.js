@@ -173,13 +173,13 @@
         drawEnd(fault = "") {
             const {toGet, tooSmall, free} = this.choice;
             const {use, hint} = this.dialog;
-            const size = ipAdapter.sizeOf(ipAdapter.bytesOf(toGet));
+            const bytes = ipAdapter.bytesOf(toGet);
             const isRefused = this.restricted !== "" && this.agreed !== this.restricted;
             use.hidden = !this.downloads.allowed;
-            use.textContent = toGet.length ? say("Get {size}", {size}) : say("Get");
+            use.textContent = bytes ? say("Get {size}", {size: ipAdapter.sizeOf(bytes)}) : say("Get");
             use.disabled = toGet.length === 0 || tooSmall.length > 0 || isRefused;
             hint.classList.toggle("wrong", Boolean(fault) || tooSmall.length > 0);
-            this.dialog.show(fault || (use.hidden ? "" : sumOf(toGet, tooSmall, free, size)));
+            this.dialog.show(fault || (use.hidden ? "" : sumOf(toGet, tooSmall, free, ipAdapter.sizeOf(bytes))));
         }
     };
 })();

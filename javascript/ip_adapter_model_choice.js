@@ -82,8 +82,9 @@
             return isAdapter(file) ? this.wanted.has(file.name) : !this.declined.has(file.name);
         }
 
+        /* A file that is elsewhere still needs its place, but no download. */
         isMissing({state}) {
-            return state === "missing";
+            return ["missing", "elsewhere"].includes(state);
         }
 
         /* Return whether a file can be wanted now. */

@@ -6,6 +6,7 @@
     const STATES = {
         there: () => [say("there"), "✓"],
         unchecked: () => [say("there"), "✓"],
+        elsewhere: ({there_as: path}) => [say("no download: it is here as {path}", {path}), ""],
         different: () => [say("another file"), "⚠"],
     };
     const ACTS = {
@@ -57,7 +58,7 @@
 
         draw() {
             const {file, tick} = this;
-            const [words, mark] = STATES[file.state]?.() || ["", ""];
+            const [words, mark] = STATES[file.state]?.(file) || ["", ""];
             const title = element(tick ? "label" : "span", {className: "ipadapter-title"}, file.title);
             if (tick) title.htmlFor = tick.id;
             return element(

@@ -15,8 +15,9 @@
 
     ipAdapter.sizeOf = (bytes) => `${numberIn(bytes, unitOf(bytes))} ${UNITS[unitOf(bytes)]}`;
 
-    /* Return the size of files together. */
-    ipAdapter.bytesOf = (files) => files.reduce((sum, {bytes}) => sum + bytes, 0);
+    /* Return how much there is to download of files together. */
+    ipAdapter.bytesOf = (files) =>
+        files.filter(({state}) => state !== "elsewhere").reduce((sum, {bytes}) => sum + bytes, 0);
 
     /* Return how much there is of a whole, in the unit of the whole. */
     ipAdapter.partOf = (bytes, whole) =>

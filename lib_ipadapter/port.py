@@ -36,6 +36,8 @@ class Folders:
     """Folders with subjects; new ones are written into the first."""
     controlnets: tuple[Path, ...] = ()
     """Folders of ControlNet's models."""
+    models: tuple[Path, ...] = ()
+    """Folders that hold all models, among which published files may have other places and names."""
     digests: Path | None = None
     """File of the known hashes of files, or None to keep them until the end of the process."""
 

@@ -1,5 +1,6 @@
 """The routes about published files: what there is, getting it, stopping, and that no request does harm."""
 
+import errno
 import json
 import os
 import time
@@ -179,6 +180,57 @@ def test_a_pack_is_unpacked_where_faces_are_looked_for(host: SmallHost, hub: Hub
     assert get(client, "pack.zip")["pack.zip"]["state"] == "done"
     assert states(client) == {"pack.zip": "there"}
     assert names(host.folder / "faces") == ["buffalo_l/det_10g.onnx", "buffalo_l/w600k_r50.onnx"]
+
+
+@pytest.fixture
+def elsewhere(host: SmallHost, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A published file that the user has under another name, in a folder where it is not looked for."""
+    folder = tmp_path.parent / f"{tmp_path.name}-models"
+    folders = replace(host.folders(), models=(folder,))
+    monkeypatch.setattr(host, "folders", lambda: folders)
+    (folder / "Lora").mkdir(parents=True)
+    path = folder / "Lora" / "my own name.safetensors"
+    path.write_bytes(b"xl" * 50_000)
+    (folder / "Lora" / "as long.safetensors").write_bytes(b"lx" * 50_000)
+    return path
+
+
+def test_a_file_that_is_elsewhere_is_used_without_a_download(elsewhere: Path, client, host, hub: Hub) -> None:
+    states(client)
+    until(lambda: states(client)["xl.safetensors"] == "elsewhere")
+    entries = {each["name"]: each for each in client.get("/ipadapter/catalogue").json()["files"]}
+    assert entries["xl.safetensors"]["there_as"] == elsewhere.as_posix()
+    assert get(client, "xl.safetensors")["xl.safetensors"]["state"] == "done"
+    assert states(client)["xl.safetensors"] == "there"
+    place = host.folder / "xl.safetensors"
+    assert place.samefile(elsewhere)
+    assert not hub.asked
+    elsewhere.unlink()
+    assert place.read_bytes() == b"xl" * 50_000, "a hard link stays"
+
+
+def test_on_another_disk_it_is_a_symbolic_link(elsewhere: Path, client, host, monkeypatch) -> None:
+    monkeypatch.setattr(os, "link", not_here)
+    states(client)
+    until(lambda: states(client)["xl.safetensors"] == "elsewhere")
+    get(client, "xl.safetensors")
+    assert (host.folder / "xl.safetensors").resolve() == elsewhere.resolve()
+
+
+def test_where_no_link_can_be_made_a_sentence_says_where_it_is(elsewhere: Path, client, host, monkeypatch) -> None:
+    monkeypatch.setattr(os, "link", not_here)
+    monkeypatch.setattr(os, "symlink", not_here)
+    states(client)
+    until(lambda: states(client)["xl.safetensors"] == "elsewhere")
+    failed = get(client, "xl.safetensors")["xl.safetensors"]
+    assert failed["state"] == "failed"
+    assert str(elsewhere) in failed["error"]
+    assert "Copy or move it there." in failed["error"]
+    assert not (host.folder / "xl.safetensors").exists()
+
+
+def not_here(*_args: object) -> None:
+    raise OSError(errno.EXDEV, "another disk")
 
 
 def test_downloads_that_are_off_are_forbidden_with_the_reason(client: TestClient, host: SmallHost, hub: Hub) -> None:

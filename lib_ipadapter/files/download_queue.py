@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..base.errors import IPAdapterError
 from .catalogue import PublishedFile
-from .downloads import CHECKING, RUNNING, WAITING, StoppedError, download
+from .downloads import CHECKING, RUNNING, WAITING, StoppedError, download, link
 
 DONE, STOPPED, FAILED = "done", "stopped", "failed"
 """States of a download that is over."""
@@ -30,6 +30,8 @@ class Order(NamedTuple):
     """Where it belongs; the file's own subfolder is below."""
     then: Callable[[], None]
     """Called when it is there."""
+    there: Path | None = None
+    """Where it is already, so that a link does."""
 
 
 class Mark(NamedTuple):
@@ -76,7 +78,7 @@ class Entry:
         """Download the file; an error becomes the entry's own."""
         try:
             if not self._stopping.is_set():
-                download(self.order.file, self.order.folder, self)
+                self._get(self.order)
                 self.order.then()
                 self.state, self._done = DONE, self._bytes
         except StoppedError:
@@ -86,6 +88,12 @@ class Entry:
         finally:
             if self.under_way:
                 self.state, self.error = FAILED, UNEXPECTED
+
+    def _get(self, order: Order) -> None:
+        if order.there:
+            link(order.file, order.there, order.folder, self)
+        else:
+            download(order.file, order.folder, self)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Protocol
@@ -70,6 +70,30 @@ def download(file: PublishedFile, folder: Path, watcher: Watcher) -> None:
                 return
             elif publish(part, place / file.name):
                 return
+
+
+def link(file: PublishedFile, there: Path, folder: Path, watcher: Watcher) -> None:
+    """Give a published file that is elsewhere its place below `folder` too, without a copy, or do nothing if it has it.
+
+    No existing file is overwritten. Raises `IPAdapterError` where no link can be made.
+    """
+    refuse_name(file.name)
+    place = folder / file.subfolder
+    with _disk_errors(place):
+        place.mkdir(parents=True, exist_ok=True)
+        if missing_files(file, place, watcher) and not _linked(there, place / file.name):
+            raise IPAdapterError(
+                f"{file.name} is already here as {there}, but no link to it can be made in {place}. "
+                "Copy or move it there."
+            )
+
+
+def _linked(there: Path, target: Path) -> bool:
+    for make in (os.link, os.symlink):  # the second one reaches another disk
+        with suppress(OSError):
+            make(there.absolute(), target)
+            return True
+    return False
 
 
 def missing_files(file: PublishedFile, place: Path, watcher: Watcher) -> list[Member]:

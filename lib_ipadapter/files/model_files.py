@@ -129,11 +129,13 @@ class ModelFiles:
         self.loras = FileIndex(lambda: folders().loras, lambda path: path)
         self.controlnets = FileIndex(lambda: folders().controlnets, lambda path: path)
         self.faces = FileIndex(lambda: folders().faces, lambda path: path, FACE_EXTENSIONS)
+        self.everything = FileIndex(lambda: folders().models, lambda path: path, (*EXTENSIONS, *FACE_EXTENSIONS))
         self.saved = FileIndex(lambda: folders().saved, open_saved, SAVED_EXTENSIONS)
         self.subjects = Subjects(lambda: folders().subjects)
 
     def rescan(self) -> None:
-        for index in (self.adapters, self.encoders, self.loras, self.controlnets, self.faces, self.saved):
+        shown = (self.adapters, self.encoders, self.saved)
+        for index in (*shown, self.loras, self.controlnets, self.faces, self.everything):
             index.rescan()
 
     def adapter(self, name: str) -> AdapterFile:

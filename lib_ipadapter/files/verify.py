@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from .catalogue import PublishedFile
 from .known_files import DIFFERENT, PUBLISHED, UNCHECKED, FileCheck, KnownFiles, other_content
 from .model_files import EXTENSIONS, FACE_EXTENSIONS, FileIndex, ModelFiles
 
-MISSING, THERE = "missing", "there"
-"""States of a published file, besides `UNCHECKED` and `DIFFERENT`."""
+MISSING, ELSEWHERE, THERE = "missing", "elsewhere", "there"
+"""States of a published file, besides `UNCHECKED` and `DIFFERENT`. Elsewhere is a folder where it is not looked for."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,17 @@ def installed(files: ModelFiles) -> dict[str, Installed]:
     found = {
         folder: {path: files.known.check(path) for path in index.paths()} for folder, index in _indexes(files).items()
     }
-    files.digests.want(path for checks in found.values() for path, check in checks.items() if check.state == UNCHECKED)
+    files.known.want([*chain(*found.values()), *files.everything.paths()])
     return {
         file.name: _archive(files, file) if file.extract else _file(files, file, found[file.folder])
         for file in files.known.catalogue.files
     }
+
+
+def elsewhere(files: ModelFiles, file: PublishedFile) -> Path | None:
+    """Return where a published file is among all models, as far as it is known now, or None."""
+    paths = files.everything.paths()
+    return next((path for path in paths if files.known.check(path).published is file), None)
 
 
 def verify(files: ModelFiles, names: Collection[str] = ()) -> None:
@@ -86,7 +93,8 @@ def _file(files: ModelFiles, file: PublishedFile, checks: Mapping[Path, FileChec
     for path, check in checks.items():
         if path.name.lower() == file.name.lower():
             return Installed(DIFFERENT, path, check.sentence or other_content(path))
-    return Installed(MISSING)
+    path = elsewhere(files, file)
+    return Installed(ELSEWHERE, path) if path else Installed(MISSING)
 
 
 def _other_encoder(files: ModelFiles, file: PublishedFile) -> Path | None:

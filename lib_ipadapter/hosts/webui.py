@@ -71,6 +71,7 @@ class WebUI:
             presets=Path(shared.data_path, "ipadapter-presets.json"),
             subjects=tuple(folder / "ipadapter_subjects" for folder in kept),
             controlnets=tuple(networks),
+            models=(models,),
             digests=Path(shared.data_path, "cache", "ipadapter-hashes.json"),
         )
 

@@ -13,7 +13,7 @@ from ..base.json_objects import read_object
 from ..engine.session import Session
 from ..files.catalogue import PublishedFile
 from ..files.download_queue import Order, Progress
-from ..files.verify import Installed, installed, verify
+from ..files.verify import Installed, elsewhere, installed, verify
 from ..port import Folders
 from ..unit.field_kinds import Text
 
@@ -50,7 +50,10 @@ def list_downloads(session: Session) -> dict[str, Any]:
 
 
 def start_downloads(session: Session, asked: Any) -> dict[str, Any]:
-    """Download the published `files`, given by their names, into the first folder of their kind."""
+    """Download the published `files`, given by their names, into the first folder of their kind.
+
+    A file that is known to be among the user's models already is linked there instead.
+    """
     if reason := session.host.downloads_refused():
         raise ForbiddenError(reason)
     files = _files(session, asked)
@@ -100,7 +103,7 @@ def _order(session: Session, file: PublishedFile, folder: Path | None) -> Order:
             library.digests.record(folder / file.subfolder / each.name, each.sha256)
         library.rescan()
 
-    return Order(file, folder, arrived)
+    return Order(file, folder, arrived, elsewhere(library, file))
 
 
 def first_folder(folders: Folders, file: PublishedFile) -> Path | None:

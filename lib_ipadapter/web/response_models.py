@@ -227,7 +227,10 @@ class Published(BaseModel):
     needs: list[str] = Field(description="Names of the files that it needs.")
     instead_of: str = Field(description="Name of the file that it can replace, or empty.")
     folder: str = Field(description="Where it is put.")
-    state: str = Field(description="missing, there, unchecked (not hashed yet) or different (not the published file).")
+    state: str = Field(
+        description="missing, elsewhere (in a folder where it is not looked for), there, "
+        "unchecked (not hashed yet) or different (not the published file)."
+    )
     there_as: str = Field(description="Where it was found, or empty.")
     sentence: str = Field(description="How the file there differs from the published one; empty where it does not.")
 

@@ -77,6 +77,8 @@ class Downloads:
     def set(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Start anew: with the `states` of files, the space in folders, and `fails`, files that cannot be fetched."""
         self.files = [{**each, "state": asked.get("states", {}).get(each["name"], "missing")} for each in FILES]
+        for each in self.files:
+            each["there_as"] = "models/Lora/mine.safetensors" if each["state"] == "elsewhere" else ""
         self.free = {each["folder"]: 118_000_000_000 for each in FILES} | asked.get("free", {})
         self.allowed, self.fails = asked.get("allowed", True), asked.get("fails", [])
         self.queue: list[dict[str, Any]] = []

@@ -76,6 +76,14 @@ def test_each_file_is_shown_once_and_what_is_there_is_not_fetched(page: Any) -> 
     assert sum_of(page) == "3 files, 496 MB. 118 GB are free."
 
 
+def test_a_file_that_is_elsewhere_is_taken_from_there_without_a_download(page: Any) -> None:
+    downloads(page, states={VIT_H: "elsewhere"})
+    open_dialog(page)
+    assert "no download: it is here as models/Lora/mine.safetensors" in row(page, "ViT-H, image encoder").inner_text()
+    assert sum_of(page) == "2 files, 98 MB. 118 GB are free."
+    assert page.inner_text(GET) == "Get 98 MB"
+
+
 def test_what_comes_along_can_be_left_out(page: Any) -> None:
     open_dialog(page)
     row(page, "ViT-H, image encoder").locator("input").uncheck()
