@@ -186,7 +186,7 @@ def test_lookalikes_have_a_name_of_the_catalogue_and_other_bytes() -> None:
         assert each.what.startswith(("the ", "a ", "an "))
 
 
-@pytest.mark.parametrize("base", {file.base for file in ADAPTERS})
+@pytest.mark.parametrize("base", sorted({file.base for file in ADAPTERS}))
 def test_bundles_are_whole_and_the_smallest_is_first(base: str) -> None:
     bundles = [bundle for bundle in CATALOGUE.bundles if bundle.base == base]
     assert bundles[0].name == "Pictures and style"
