@@ -85,12 +85,14 @@
         const refresh = sign("↻", say("Search for files again"), () => panel.server.look("rescan"));
         refresh.setAttribute("aria-label", say("Refresh"));
         const {files, unit, model} = panel;
+        const note = drawNote({files, unit, model});
         return element(
             "div",
             {className: "ipadapter-field"},
             element("span", {}, say("Adapter")),
             element("div", {className: "ipadapter-row"}, drawSelect(panel), refresh, ...drawGet(panel)),
-            drawNote({files, unit, model}),
+            note,
+            panel.readiness.below(note),
         );
     };
 })();

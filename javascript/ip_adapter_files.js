@@ -5,6 +5,7 @@ ipAdapter.FOR_NEW_UNITS = "Default"; // the preset whose settings new units begi
 ipAdapter.Files = class {
     constructor() {
         this.models = null; // until the server has listed them
+        this.version = 0; // of the list of adapters
         this.saved = [];
         this.subjects = [];
         this.adoptable = []; // folders of pictures that are not a subject yet
@@ -22,6 +23,7 @@ ipAdapter.Files = class {
     /* Take over the lists in a server's answer. */
     take(answer) {
         Object.assign(this, answer);
+        if ("models" in answer) this.version += 1;
     }
 
     /* The settings of new units. Their adapter is chosen when they get their first picture. */
@@ -36,6 +38,21 @@ ipAdapter.Files = class {
 
     modelOf(unit) {
         return (this.models || []).find((model) => model.name === unit.model);
+    }
+
+    /* Return an adapter that can run and was made for the same use as another one, or undefined. */
+    instead(name) {
+        const before = (this.models || []).find((model) => model.name === name);
+        const uses = before?.uses || ["general"];
+        const names = [...new Set(Object.values(this.suited).flat())];
+        const usable = names.map((each) => this.models.find((model) => model.name === each));
+        const alike = usable.filter((model) => model.name !== name && model.uses.some((use) => uses.includes(use)));
+        return alike.find((model) => model.family === before?.family) || alike[0];
+    }
+
+    /* Return what a person calls an adapter. */
+    titleOf({name}) {
+        return name;
     }
 
     /* Return the name of the best adapter for a purpose, or "". */

@@ -21,6 +21,7 @@
             this.plot = new ipAdapter.Plot(this);
             this.presets = new ipAdapter.Presets(this);
             this.subjects = new ipAdapter.Subjects(this);
+            this.readiness = new ipAdapter.Readiness(this);
             this.tabs = new ipAdapter.Tabs(this);
             this.getModels = new ipAdapter.GetModels(this);
             this.downloadLine = new ipAdapter.DownloadLine(this);
@@ -57,6 +58,7 @@
             this.tabs.draw();
             this.view.mark();
             this.plot.refresh();
+            this.readiness.refresh();
         }
 
         takePasted() {

@@ -52,7 +52,7 @@
                     onclick: () => this.panel.open(index),
                     ondragenter: () => this.panel.open(index),
                 },
-                element("span", {}, say("Unit {n}", {n: index + 1})),
+                element("span", {}, say("Unit {n}", {n: index + 1}), this.panel.readiness.drawSign(unit)),
                 element("small", {}, summary),
             );
         }

@@ -88,7 +88,13 @@ def test_a_missing_encoder_can_be_got(session, tmp_path) -> None:
 def test_missing_face_models_can_be_got(session, folder, monkeypatch) -> None:
     monkeypatch.setattr(insightface_models, "find_spec", lambda name: True)
     models, lora = readiness_of(session, model="faceid")["findings"]
-    assert models["repair"] == {"do": "get", "pack": "buffalo_l"}
+    assert models["repair"] == {
+        "do": "get",
+        "pack": "buffalo_l",
+        "files": ["buffalo_l.zip"],
+        "title": "Face models buffalo_l",
+        "bytes": 288621354,
+    }
     assert "buffalo_l" in models["sentence"]
     assert lora["repair"] == {"do": "get", "lora": "faceid_lora.safetensors"}
 

@@ -115,7 +115,7 @@ def _unseen_compositions(looked: Looked) -> Finding | None:
 def _encoder(looked: Looked) -> Finding | None:
     def repair(error: IPAdapterError) -> Mapping[str, Any]:
         named = isinstance(error, UnitError)  # otherwise none that fits was found
-        return CHOOSE_ENCODER if named else {"do": "get", "encoder": looked.adapter.recognised.image_encoder}
+        return CHOOSE_ENCODER if named else _get(looked, encoder=looked.adapter.recognised.image_encoder)
 
     return _refused(lambda: looked.preparation.files.encoder_for(looked.adapter, looked.unit.encoder), repair)
 
@@ -143,7 +143,7 @@ def _face_models(looked: Looked) -> Finding | None:
     if not _sees_faces(looked):
         return None
     pack, known = looked.adapter.recognised.pack, looked.preparation.files.known
-    get = {"do": "get", "pack": pack}
+    get = _get(looked, pack=pack)
     try:
         paths = model_paths(PACKS[pack], looked.preparation.host.folders().faces)
     except IPAdapterError as error:
@@ -153,7 +153,7 @@ def _face_models(looked: Looked) -> Finding | None:
 
 
 def _lora(looked: Looked) -> Finding | None:
-    get = {"do": "get", "lora": f"{partner(looked.adapter.path)}.safetensors"}
+    get = _get(looked, lora=f"{partner(looked.adapter.path)}.safetensors")
     try:
         missing = looked.preparation.missing_lora(looked.unit, looked.adapter)
     except UnitError as error:
@@ -172,6 +172,22 @@ CHECKS: tuple[Callable[[Looked], Finding | None], ...] = (
     _lora,
 )
 """What a unit whose adapter fits the checkpoint is checked for, in the order in which it is reported."""
+
+
+def _get(looked: Looked, encoder: str = "", pack: str = "", lora: str = "") -> Mapping[str, Any]:
+    """Return the repair that gets one of these, with the published `files` to get, where they are known."""
+    asked = {"encoder": encoder, "pack": pack, "lora": lora}
+    found = next(
+        (
+            file
+            for file in looked.preparation.files.known.catalogue.files
+            if not file.instead_of
+            and ((encoder and file.encoder == encoder) or (pack and file.subfolder == pack) or file.name == lora)
+        ),
+        None,
+    )
+    published = {"files": [found.name], "title": found.title, "bytes": found.bytes} if found else {}
+    return {"do": "get", **{kind: name for kind, name in asked.items() if name}, **published}
 
 
 def _sees_faces(looked: Looked) -> bool:

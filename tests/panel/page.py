@@ -30,6 +30,7 @@ from lib_ipadapter.web.adapter_uses import suited, uses_of
 
 from .controlnet import draw_controlnet
 from .downloads import Downloads
+from .readiness import Readiness
 
 MODELS: list[dict[str, Any]] = [
     {
@@ -180,6 +181,7 @@ class Server:
             "export subject": lambda asked: {"name": asked["name"], "zip": base64.b64encode(b"a zip").decode()},
             "import subject": self.import_subject,
             **self.downloads.does,
+            **Readiness(MODELS).does,
         }
 
     def answer(self, text: str) -> str:

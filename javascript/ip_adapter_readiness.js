@@ -1,0 +1,140 @@
+/* Whether each unit would run: one question for all of them a moment after a change, a sign on each tab, and in the
+   open unit the sentences, each with the button that repairs it. Generate itself is never held back. */
+
+(() => {
+    const {element, say, button} = ipAdapter;
+    const PAUSE = 300; // milliseconds without a change before the server is asked
+    const STATES = {
+        ready: () => say("ready"),
+        poor: () => say("will run, but poorly"),
+        stops: () => say("will stop Generate"),
+        off: () => say("not used"),
+    };
+
+    /* Pictures are long, and the server does not look at them here. */
+    function withoutPictures(key, value) {
+        return typeof value === "string" && value.startsWith("data:") ? "picture" : value;
+    }
+
+    ipAdapter.Readiness = class {
+        constructor(panel) {
+            this.panel = panel;
+            this.root = element("div", {className: "ipadapter-findings", role: "status"});
+            this.found = new WeakMap(); // a unit -> what the server said of it
+            this.asked = "";
+        }
+
+        /* Ask soon, where a unit with something in it will be sent. */
+        refresh() {
+            const {state, files} = this.panel;
+            clearTimeout(this.timer);
+            if (!state.ticked || !files.offers("ready") || !state.all.some((unit) => state.isUsed(unit))) return;
+            this.timer = setTimeout(() => this.ask(), PAUSE);
+        }
+
+        /* What is sent of each unit in use, and null for the others, which keeps their numbers. */
+        question() {
+            const {state} = this.panel;
+            const units = state.all.map((unit) => (state.isUsed(unit) ? state.sent(unit) : null));
+            return JSON.stringify(units, withoutPictures);
+        }
+
+        async ask() {
+            const text = this.question();
+            const key = `${this.panel.files.version} ${text}`;
+            if (key === this.asked || this.isAsking) return;
+            const units = [...this.panel.state.all];
+            this.asked = key;
+            this.isAsking = true;
+            const answer = await this.panel.server.answerTo("ready", {units: JSON.parse(text)});
+            this.isAsking = false;
+            for (const each of answer.units || []) this.found.set(units[each.unit - 1], each);
+            this.panel.tabs.draw();
+            this.draw();
+            this.refresh(); // it may have changed meanwhile
+        }
+
+        /* Return the state of a unit, or "" while none is known. */
+        stateOf(unit) {
+            const {state} = this.panel;
+            if (!state.isFilled(unit)) return "";
+            if (!unit.enabled) return "off";
+            return this.found.get(unit)?.state || "";
+        }
+
+        drawSign(unit) {
+            const state = this.stateOf(unit);
+            if (!state) return null;
+            const ariaLabel = STATES[state]();
+            return element("span", {className: `ipadapter-state ${state}`, role: "img", ariaLabel, title: ariaLabel});
+        }
+
+        /* Return what is wrong with the open unit, apart from what an empty one shows by itself. */
+        get findings() {
+            const {unit, state} = this.panel;
+            if (!state.isUsed(unit) || unit.model === "") return [];
+            return this.found.get(unit)?.findings || [];
+        }
+
+        /* Take the note on the adapter that stands above, and must not say the same. */
+        below(note) {
+            this.note = note;
+            this.draw();
+            return this.root;
+        }
+
+        draw() {
+            const {findings} = this;
+            if (this.note) this.note.hidden = findings.some(({sentence}) => sentence === this.note.textContent);
+            const lines = findings.map((finding) => this.drawFinding(finding));
+            if (lines.map((line) => line.textContent).join("") === this.root.textContent) return; // nothing to read out
+            this.root.replaceChildren(...lines);
+        }
+
+        drawFinding({sentence, stops, field, repair}) {
+            const isEmpty = field === "images" && this.panel.unit.images.length === 0;
+            const text = isEmpty ? say("Add a picture, or choose a subject.") : sentence;
+            const className = `ipadapter-note${stops && !isEmpty ? " wrong" : ""}`;
+            return element("p", {className}, text, ...this.drawRepair(repair || {}));
+        }
+
+        drawRepair(repair) {
+            const repairs = {
+                "choose adapter": () => this.drawOther(),
+                get: () => this.drawGet(repair),
+                set: () => this.drawSet(repair),
+            };
+            return repairs[repair.do]?.() || [];
+        }
+
+        /* Another adapter for the same use, or the way to get one. */
+        drawOther() {
+            const {panel} = this;
+            const other = panel.files.instead(panel.unit.model);
+            if (!other) return this.drawGet({});
+            const take = () => {
+                panel.state.choose(panel.unit, other.name);
+                panel.draw();
+            };
+            return [" ", button(say("Use {name}", {name: panel.files.titleOf(other)}), take)];
+        }
+
+        drawGet({files = [], title, bytes}) {
+            if (!this.panel.files.offers("catalogue")) return [];
+            const values = {title: title && say(title), size: title && ipAdapter.sizeOf(bytes)};
+            const words = title ? say("Get {title}, {size}…", values) : say("Get models…");
+            return [" ", button(words, () => this.panel.getModels.open(files))];
+        }
+
+        drawSet({field, value}) {
+            const control = this.panel.state.control(field);
+            if (!control) return [];
+            const set = () => {
+                this.panel.unit[field] = value;
+                this.panel.draw();
+            };
+            const values = {field: say(control.label), value: say(String(value)) || say("nothing")};
+            return [" ", button(say("Set {field} to {value}", values), set)];
+        }
+    };
+})();

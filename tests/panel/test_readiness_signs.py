@@ -1,0 +1,141 @@
+"""Readiness in a real browser: a sign on each tab, the sentences, and the buttons that repair what they say."""
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
+    pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
+
+from .actions import choose, drop, given, tick, unfold
+from .served import PICTURES, needs_chromium, opened
+
+pytestmark = needs_chromium
+
+BASE, PLUS, FACE_ID = (
+    "ip-adapter_sd15.safetensors",
+    "ip-adapter-plus_sd15.safetensors",
+    "ip-adapter-faceid-plusv2_sd15.bin",
+)
+PORTRAIT, SDXL = "ip-adapter-faceid-portrait_sd15.bin", "ip-adapter_sdxl.safetensors"
+FINDINGS = ".ipadapter-findings"
+
+
+def times_asked(page: Any) -> int:
+    return page.evaluate("ipAdapter.panels.txt2img.asking.ask('times asked').then(({times}) => times)")
+
+
+def wait_for_sign(page: Any, unit: int, state: str) -> None:
+    page.wait_for_selector(f".ipadapter-tab:has-text('Unit {unit}') [role=img][aria-label='{state}']")
+
+
+def take(page: Any, model: str) -> None:
+    """Let the open unit have an adapter that cannot be chosen in the list."""
+    page.evaluate(
+        "(model) => {const {state} = ipAdapter.panels.txt2img; state.choose(state.open, model);"
+        "ipAdapter.panels.txt2img.draw()}",
+        model,
+    )
+
+
+def test_each_tab_has_a_sign_of_its_units_state(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    wait_for_sign(page, 1, "ready")
+    assert page.inner_text(FINDINGS) == ""
+    page.click(".ipadapter-tab:has-text('Unit 2')")
+    drop(page, "two.png")
+    choose(page, PORTRAIT)
+    wait_for_sign(page, 2, "will stop Generate")
+    wait_for_sign(page, 1, "ready")
+    page.uncheck("label:has-text('Enable this unit') input")
+    wait_for_sign(page, 2, "not used")
+    assert page.locator(".ipadapter-tab:has-text('Unit 3') [role=img]").count() == 0
+
+
+def test_a_sentence_is_said_once_with_the_button_that_gets_the_file(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PORTRAIT)
+    sentence = "needs insightface, which is not installed."
+    page.wait_for_selector(f"{FINDINGS} >> text={sentence}")
+    assert page.locator(f".ipadapter-right .ipadapter-note:has-text('{sentence}'):visible").count() == 1
+    assert page.locator("#generate").is_enabled()
+    page.screenshot(path=PICTURES / "readiness.png")
+    page.click(f"{FINDINGS} button:text-is('Get ViT-H, 2.5 GB…')")
+    page.wait_for_selector("dialog[open] .ipadapter-model[aria-label='ViT-H, image encoder'] input:checked")
+    page.keyboard.press("Escape")
+
+
+def test_an_adapter_that_does_not_fit_is_replaced_by_one_for_the_same_use(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    take(page, SDXL)
+    page.wait_for_selector(f"{FINDINGS} .wrong:has-text('is for SDXL')")
+    page.click(f"{FINDINGS} button:has-text('Use ')")
+    wait_for_sign(page, 1, "ready")
+    assert given(page)[0]["model"] == BASE, "it is of the same family too"
+
+
+def test_a_setting_without_effect_is_set_back(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    unfold(page, "References")
+    page.fill("input[type=number][aria-label=Enhance]", "2")
+    choose(page, FACE_ID)
+    page.click(f"{FINDINGS} button:text-is('Set Enhance to 1')")
+    wait_for_sign(page, 1, "ready")
+    assert given(page)[0]["enhance"] == 1
+
+
+def test_what_only_makes_the_result_worse_has_a_weaker_sign(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, FACE_ID)
+    page.fill("input[type=number][aria-label=Weight]", "1.2")
+    wait_for_sign(page, 1, "will run, but poorly")
+    assert page.locator(f"{FINDINGS} .wrong").count() == 0
+
+
+def test_what_an_empty_unit_needs_is_said_in_the_words_of_the_panel(page: Any) -> None:
+    tick(page)
+    choose(page, PLUS)
+    page.wait_for_selector(f"{FINDINGS} >> text=Add a picture, or choose a subject.")
+
+
+def test_the_server_is_asked_once_for_many_changes_and_never_while_nothing_is_used(page: Any) -> None:
+    before = times_asked(page)
+    tick(page)
+    page.fill("input[type=number][aria-label=Weight]", "0.5")
+    page.wait_for_timeout(1000)
+    assert times_asked(page) == before, "no unit has anything in it"
+    drop(page, "one.png")
+    wait_for_sign(page, 1, "ready")
+    before = times_asked(page)
+    page.evaluate("for (let i = 1; i <= 20; i++) ipAdapter.panels.txt2img.set('weight', i / 20 - 2)")
+    page.wait_for_timeout(1500)
+    assert times_asked(page) == before + 1
+    page.uncheck("#ipadapter_txt2img-checkbox input")
+    page.evaluate("ipAdapter.panels.txt2img.set('weight', 1)")
+    page.wait_for_timeout(1000)
+    assert times_asked(page) == before + 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_signs_can_be_told_apart(browser: Any, address: str, theme: str) -> None:
+    with opened(browser, f"{address}?__theme={theme}", f"readiness-{theme}") as page:
+        for unit, model in enumerate((PLUS, PORTRAIT, FACE_ID, BASE), 1):
+            tick(page)
+            page.click(f".ipadapter-tab:has-text('Unit {unit}')")
+            drop(page, f"{unit}.png")
+            choose(page, model)
+        page.uncheck("label:has-text('Enable this unit') input")
+        page.click(".ipadapter-tab:has-text('Unit 3')")
+        page.fill("input[type=number][aria-label=Weight]", "1.2")
+        wait_for_sign(page, 3, "will run, but poorly")
+        drawn = "(sign) => getComputedStyle(sign, '::after').content"
+        signs = [each.evaluate(drawn) for each in page.locator(".ipadapter-state").all()]
+        assert len(set(signs)) == 4
