@@ -25,15 +25,8 @@
 
     ipAdapter.DownloadLine = class {
         constructor(panel) {
-            this.bar = new ipAdapter.Bar(say("Progress of the downloads"));
-            this.words = element("span");
-            const open = () => panel.getModels.open();
-            const about = element(
-                "button",
-                {type: "button", onclick: open, title: say("Show the downloads")},
-                this.words,
-            );
-            this.root = element("div", {className: "ipadapter-downloading", hidden: true}, this.bar.root, about);
+            this.panel = panel;
+            this.root = element("div", {className: "ipadapter-downloading", hidden: true});
             ipAdapter.downloads.watchers.add(() => this.mark());
         }
 
@@ -42,14 +35,22 @@
             const {underWay, files} = ipAdapter.downloads;
             const failed = files.filter(({state}) => state === "failed");
             this.root.hidden = underWay.length + failed.length === 0;
+            if (this.root.hidden) return;
+            if (!this.words) this.draw();
             this.root.classList.toggle("wrong", underWay.length === 0);
             this.bar.root.hidden = underWay.length === 0;
-            if (underWay.length) {
-                this.bar.show(sum(underWay, "done"), ipAdapter.bytesOf(underWay));
-                this.words.textContent = wordsOf(underWay);
-            } else if (failed.length) {
-                this.words.textContent = say("{title} could not be fetched.", {title: failed[0].title});
-            }
+            this.bar.show(sum(underWay, "done"), ipAdapter.bytesOf(underWay));
+            this.words.textContent = underWay.length
+                ? wordsOf(underWay)
+                : say("{title} could not be fetched.", {title: failed[0].title});
+        }
+
+        draw() {
+            this.bar = new ipAdapter.Bar(say("Progress of the downloads"));
+            this.words = element("span");
+            const onclick = () => this.panel.getModels.open();
+            const open = element("button", {type: "button", onclick, title: say("Show the downloads")}, this.words);
+            this.root.replaceChildren(this.bar.root, open);
         }
     };
 })();
