@@ -3,17 +3,22 @@
 (() => {
     const {element, say, button, sign, choice, option} = ipAdapter;
 
-    function drawOption(model) {
-        const warned = model.missing ? `⚠ ${model.name}` : model.name;
-        const text = model.reason ? `${model.name} (${say(model.short)})` : warned;
-        return option(model.name, text, {disabled: Boolean(model.reason), title: model.reason || model.note});
+    /* Return the file's name before a text, where the menu shows another name. */
+    function withFile({name}, title, text) {
+        return title === name ? text : [name, text].filter(Boolean).join(": ");
     }
 
-    function drawGroup(label, models) {
-        return models.length ? [element("optgroup", {label}, ...models.map(drawOption))] : [];
+    function drawOption(files, model) {
+        const name = files.titleOf(model);
+        const warned = model.missing ? `⚠ ${name}` : name;
+        const text = model.reason ? `${name} (${say(model.short)})` : warned;
+        const title = withFile(model, name, model.reason || model.note);
+        return option(model.name, text, {disabled: Boolean(model.reason), title});
     }
 
-    function drawGroups(models) {
+    function drawGroups(files, models) {
+        const drawGroup = (label, members) =>
+            members.length ? [element("optgroup", {label}, ...members.map((model) => drawOption(files, model)))] : [];
         const fitting = models.filter((model) => !model.reason);
         const kinds = [...new Set(fitting.map((model) => model.title))].sort((one, other) => one.localeCompare(other));
         return [
@@ -33,12 +38,14 @@
     function drawSelect(panel) {
         const {files, unit, model} = panel;
         const first = files.isListed ? say("Choose an adapter") : say("Searching for adapters…");
-        const options = [option("", first), ...drawGroups(files.models || [])];
+        const options = [option("", first), ...drawGroups(files, files.models || [])];
         if (unit.model && !model) options.push(option(unit.model, unit.model));
         const select = choice(options, unit.model, {
+            className: "ipadapter-adapters",
             ariaLabel: say("Adapter"),
             onchange: () => {
                 panel.state.choose(unit, select.value);
+                panel.message.clear();
                 panel.draw();
             },
         });
@@ -60,26 +67,38 @@
         return `${what} ${say("Get one here, or put one in models/ipadapter and press ↻.")}`;
     }
 
-    function isNoneFitting({isListed, models}) {
-        return isListed && models.every((model) => model.reason);
+    function isNoneReady({isListed, models}) {
+        return isListed && models.every((model) => model.reason || model.missing);
     }
 
-    /* The way to get adapters, which stands out where none fits. */
+    /* The way to get adapters, which stands out where none can run. */
     function drawGet({files, getModels}) {
         if (!files.offers("catalogue")) return [];
         return [
             button(say("Get models…"), () => getModels.open(), {
-                className: `ipadapter-button${isNoneFitting(files) ? " primary" : ""}`,
+                className: `ipadapter-button${isNoneReady(files) ? " primary" : ""}`,
                 title: say("Get adapters, image encoders and face models"),
             }),
         ];
     }
 
+    /* Return what is to be known of the chosen adapter. */
+    function aboutIt({model, files}) {
+        return model.reason || (model.missing ? model.note : withFile(model, files.titleOf(model), model.note));
+    }
+
     function drawNote({model, ...panel}) {
-        const text = model ? model.reason || model.note : whatToDo(panel);
+        const text = model ? aboutIt({model, ...panel}) : whatToDo(panel);
         const isWrong = model ? model.reason || model.missing : text;
         return element("p", {className: `ipadapter-note${isWrong ? " wrong" : ""}`}, text);
     }
+
+    /* Open the menu, as far as the browser lets it be opened. */
+    ipAdapter.showAdapters = (panel) => {
+        const select = panel.root.querySelector(".ipadapter-adapters");
+        select.focus();
+        if (select.showPicker) select.showPicker();
+    };
 
     ipAdapter.drawAdapters = (panel) => {
         const refresh = sign("↻", say("Search for files again"), () => panel.server.look("rescan"));

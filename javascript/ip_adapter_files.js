@@ -13,6 +13,7 @@ ipAdapter.Files = class {
         this.damaged_presets = {}; // name -> reason
         this.asks = [];
         this.base = ""; // base model of the loaded checkpoint, if known
+        this.titles = {}; // of adapters that are published ones, by their names
         this.suited = {}; // a purpose, or "" for none -> usable adapters for it, the best first
     }
 
@@ -50,9 +51,15 @@ ipAdapter.Files = class {
         return alike.find((model) => model.family === before?.family) || alike[0];
     }
 
-    /* Return what a person calls an adapter. */
+    isUsable(name) {
+        return Object.values(this.suited).flat().includes(name);
+    }
+
+    /* Return what people call an adapter: the title of the published file, where it is the only copy of that. */
     titleOf({name}) {
-        return name;
+        const title = this.titles[name];
+        const isOnly = Object.values(this.titles).filter((other) => other === title).length === 1;
+        return title && isOnly ? ipAdapter.say(title) : name;
     }
 
     /* Return the name of the best adapter for a purpose, or "". */

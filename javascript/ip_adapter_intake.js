@@ -71,19 +71,12 @@
         }
 
         choose(units, name) {
-            const {state} = this.panel;
-            const setAll = (model) => {
-                for (const unit of units) state.suggest(unit, model);
-                this.panel.message.clear();
-                this.panel.draw();
-            };
-            const {text, wrong} = this.panel.message;
-            setAll(name);
-            if (wrong) this.panel.message.show(text, wrong);
-            else
-                this.panel.message.show(say("{name} was chosen automatically.", {name}), false, {
-                    [say("Undo")]: () => setAll(""),
-                });
+            const {state, files, message} = this.panel;
+            for (const unit of units) state.suggest(unit, name);
+            this.panel.draw();
+            if (message.wrong) return;
+            const text = say("{name} was chosen automatically.", {name: files.titleOf({name})});
+            message.show(text, false, {[say("Change")]: () => ipAdapter.showAdapters(this.panel)});
         }
 
         paste(event, field = "images") {

@@ -59,10 +59,12 @@
             return this.list([...this.wanted]);
         }
 
-        /* Want what a beginner needs: the first file of a base, where it has none yet. */
+        /* Want what a beginner needs, where no adapter of a base can run: the rest of one that is there, or the first. */
         suggest(base) {
             const all = this.adaptersOf(base);
-            if (all.length && all.every((file) => this.isMissing(file))) this.wanted.add(all[0].name);
+            const there = all.filter((file) => !this.isMissing(file));
+            const canRun = (file) => this.needsOf([file]).every((need) => !this.isMissing(need));
+            if (all.length && !there.some(canRun)) this.want([(there[0] || all[0]).name]);
         }
 
         want(names) {

@@ -21,6 +21,7 @@
             this.plot = new ipAdapter.Plot(this);
             this.presets = new ipAdapter.Presets(this);
             this.subjects = new ipAdapter.Subjects(this);
+            this.following = new ipAdapter.Following(this);
             this.readiness = new ipAdapter.Readiness(this);
             this.tabs = new ipAdapter.Tabs(this);
             this.getModels = new ipAdapter.GetModels(this);
@@ -77,7 +78,7 @@
         /* Take over a pasted unit. Pictures that are no longer stored are missing: infotext has only their hashes. */
         take(index, text) {
             const {note, ...pasted} = JSON.parse(text);
-            this.state.put(index, {...this.state.emptyUnit(), ...pasted});
+            this.state.paste(index, pasted);
             this.message.show(note || "", true);
         }
 

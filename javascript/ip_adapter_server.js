@@ -47,6 +47,7 @@
         /* Get the lists of files. */
         async look(what = "list") {
             await this.ask(what);
+            this.panel.following.follow();
             this.panel.intake.chooseAdapters();
             ipAdapter.downloads.find();
             if (this.panel.files.offers("subjects")) await this.ask("subjects");

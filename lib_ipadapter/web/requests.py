@@ -88,10 +88,13 @@ def plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def panel_lists(session: Session) -> dict[str, Any]:
     """Return the files and presets that a panel offers, and the requests that it can make."""
-    models = list_adapters(session)
+    models, catalogue = list_adapters(session), session.preparation.files.known.catalogue
     lists: dict[str, Any] = {
         "models": models,
-        "suited": suited(models, session.preparation.files.known.catalogue),
+        "titles": {
+            model["name"]: catalogue.by_name[model["published"]].title for model in models if model.get("published")
+        },
+        "suited": suited(models, catalogue),
         "base": loaded_base(session),
         "saved": list_saved(session),
         "asks": list(PANEL),

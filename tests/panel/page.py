@@ -102,6 +102,9 @@ for model in MODELS:
     model["uses"] = uses_of(model["family"], model["name"])
 
 
+TITLES = {"ip-adapter-faceid-plusv2_sd15.bin": "FaceID Plus v2, likeness, SD 1.5"}
+"""Adapters that are known to be published ones."""
+
 TITLE = "Likeness of faces to the references of IP-Adapter units."
 LIKENESS: dict[str, Any] = {
     "title": TITLE,
@@ -148,7 +151,7 @@ class Server:
     """Answers the panel: presets and plots come from the library, everything else only looks like it."""
 
     def __init__(self, folder: str) -> None:
-        self.models = MODELS
+        self.models, self.base = MODELS, "SD1.x"
         self.preset_file = Path(folder, "presets.json")
         self.presets = Presets(lambda: self.preset_file)
         self.saved: list[dict[str, Any]] = [
@@ -171,6 +174,7 @@ class Server:
             "have": self.have,
             "likeness": self.likeness,
             "damage": self.damage,
+            "load": self.load,
             "put folder": self.put_folder,
             "save preset": lambda asked: self.presets_after("Saved as {name}.", self.presets.save(asked)),
             "delete preset": lambda asked: self.presets_after("Deleted {name}.", self.presets.delete(asked)),
@@ -181,7 +185,7 @@ class Server:
             "export subject": lambda asked: {"name": asked["name"], "zip": base64.b64encode(b"a zip").decode()},
             "import subject": self.import_subject,
             **self.downloads.does,
-            **Readiness(MODELS).does,
+            **Readiness(lambda: self.models).does,
         }
 
     def answer(self, text: str) -> str:
@@ -196,8 +200,9 @@ class Server:
     def files(self, _asked: dict[str, Any]) -> dict[str, Any]:
         lists = {
             "models": self.models,
+            "titles": {model["name"]: TITLES[model["name"]] for model in self.models if model["name"] in TITLES},
             "suited": suited(self.models, read_catalogue()),
-            "base": "SD1.x",
+            "base": self.base,
             "saved": self.saved,
         }
         return {**lists, **self.listed_presets(), "asks": list(self.does)}
@@ -228,6 +233,16 @@ class Server:
         """List a file that was fetched, where it is one of the adapters."""
         names = {name, *(model["name"] for model in self.models)}
         self.models = [model for model in MODELS if model["name"] in names]
+
+    def load(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Load a checkpoint made from another base; `MODELS` itself is for one made from SD1.x."""
+        self.base = asked["base"]
+        loaded = f"but the loaded checkpoint is {self.base}."
+        self.models = MODELS
+        if self.base != "SD1.x":
+            reasons = {True: "", False: loaded}
+            self.models = [{**model, "reason": reasons[model["base"] == self.base]} for model in MODELS]
+        return {}
 
     def likeness(self, _asked: dict[str, Any]) -> dict[str, Any]:
         return LIKENESS

@@ -1,5 +1,6 @@
 """What the library says of units before they run, as it looks: its own module needs torch."""
 
+from collections.abc import Callable
 from typing import Any
 
 from lib_ipadapter.base.errors import UnitError
@@ -11,8 +12,8 @@ from .downloads import VIT_H
 class Readiness:
     """Answers for the units of the page's adapters, and counts how often it was asked."""
 
-    def __init__(self, models: list[dict[str, Any]]) -> None:
-        self.models = {model["name"]: model for model in models}
+    def __init__(self, models: Callable[[], list[dict[str, Any]]]) -> None:
+        self.models = models
         self.asked = 0
         self.does = {"ready": self.ready, "times asked": lambda _: {"times": self.asked}}
 
@@ -31,7 +32,8 @@ class Readiness:
             read_unit(unit)
         except UnitError as error:
             return [finding(error.sentence, field=error.field)]
-        model = self.models.get(unit["model"], {"reason": f"There is no adapter {unit['model']}."})
+        unknown = {"reason": f"There is no adapter {unit['model']}."}
+        model = next((each for each in self.models() if each["name"] == unit["model"]), unknown)
         if model["reason"]:
             return [finding(model["reason"], field="model", repair={"do": "choose adapter"})]
         found = []

@@ -46,7 +46,7 @@ def test_a_picture_is_enough_to_start(page: Any, way: str) -> None:
         page.evaluate(PASTE, PNG)
     else:
         page.evaluate("(url) => ipAdapter.send('txt2img', url)", PNG)
-    page.wait_for_selector(f".ipadapter-message:has-text('{PLUS} was chosen automatically.') button:text-is('Undo')")
+    page.wait_for_selector(f".ipadapter-message:has-text('{PLUS} was chosen automatically.') button:text-is('Change')")
     assert page.is_checked(TICK)
     (unit,) = given(page)
     assert (unit["model"], len(unit["images"])) == (PLUS, 1)
@@ -60,10 +60,14 @@ def test_a_chosen_adapter_is_not_replaced(page: Any) -> None:
     assert page.inner_text(".ipadapter-message") == ""
 
 
-def test_an_automatic_choice_that_was_undone_is_not_repeated(page: Any) -> None:
+def test_an_automatic_choice_can_be_changed_and_is_not_repeated(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
-    page.click(".ipadapter-message button:text-is('Undo')")
+    page.click(".ipadapter-message button:text-is('Change')")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Adapter"
+    page.keyboard.press("Escape")
+    page.select_option("select[aria-label=Adapter]", "")
+    assert page.inner_text(".ipadapter-message") == ""
     assert given(page)[0]["model"] == ""
     assert page.inner_text(NOTE) == "Choose an adapter to use the references."
     drop(page, "two.png")

@@ -306,7 +306,7 @@ READ = """() => {
     return found.filter((text) => text && text.trim());
 }"""
 NOT_TRANSLATED = re.compile(
-    r"[\d\W_]*|\S+\.(safetensors|bin)|⚠ .*|anna.*|Berta|Clara|slow|(FaceID )?Plus.*|Base|Portrait|.*Portrait"
+    r"[\d\W_]*|\S+\.(safetensors|bin)(: .*)?|⚠ .*|anna.*|Berta|Clara|slow|(FaceID )?Plus.*|Base|Portrait|.*Portrait"
     r"|base.*|InstantID"
     r"|txt2img .*|.* is for SDXL.*|needs insightface.*|[\d:., ;]*feather [\d.]+"
     r"|linear (in|out)|cosine (in|out)|(left|right|top|bottom|middle).*"
