@@ -168,8 +168,7 @@ def test_what_is_there_is_hashed_once_and_anew_by_verify(client: TestClient, hos
     os.utime(plus, ns=(time_of.st_atime_ns, time_of.st_mtime_ns))
     assert client.post("/ipadapter/verify", json={"files": []}).status_code == 200
     assert states(client)["plus.safetensors"] == "there", "damage does not show in the size and the time"
-    checking = client.post("/ipadapter/verify", json={})
-    assert {each["name"]: each["state"] for each in checking.json()["files"]}["plus.safetensors"] == "unchecked"
+    assert client.post("/ipadapter/verify", json={}).status_code == 200
     until(lambda: "unchecked" not in states(client).values())
     assert states(client)["plus.safetensors"] == "different"
 

@@ -115,7 +115,7 @@ def test_a_stop_is_at_once_and_what_is_there_is_gone_on_with(
 
 def test_a_stop_ends_the_waiting_for_another_attempt(hub: Hub, queue: DownloadQueue, tmp_path: Path) -> None:
     file = published()
-    serve(hub, file, faults=[status(503, Retry_After="600")])
+    serve(hub, file, faults=[status(503, Retry_After="100")])
     queue.add([order(file, tmp_path)])
     until(lambda: hub.ranges())
     time.sleep(0.1)

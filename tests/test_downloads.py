@@ -217,6 +217,13 @@ def test_it_gives_up_with_a_sentence_and_keeps_what_is_there(hub: Hub, tmp_path:
     assert names(tmp_path) == ["a.safetensors"]
 
 
+def test_a_server_that_asks_to_wait_for_long_is_not_waited_for(hub: Hub, tmp_path: Path) -> None:
+    file, watcher = published(), Watcher()
+    serve(hub, file, faults=[status(429, Retry_After="3600")])
+    assert "HTTP 429 and asks to wait 3600 seconds" in refused(file, tmp_path, watcher)
+    assert not watcher.waited
+
+
 def test_a_hub_that_cannot_be_reached_is_a_sentence(hub: Hub, tmp_path: Path) -> None:
     file = published(url="http://127.0.0.1:1/a.safetensors", repository="")
     assert "127.0.0.1:1" in refused(file, tmp_path)

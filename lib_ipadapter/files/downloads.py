@@ -23,6 +23,8 @@ from .hub import Stream, TryAgainError, opened
 
 MAX_FAILURES = 6
 """Attempts in a row that fetch nothing, until it fails: with the waiting between them, about a minute."""
+MAX_WAIT = 120
+"""Seconds that a server may ask to wait; if it asks for more, it fails."""
 
 WAITING, RUNNING, CHECKING = "waiting", "running", "checking"
 """States of a download that is not over."""
@@ -181,7 +183,7 @@ def _fetch(file: PublishedFile, part: Part, place: Path, watcher: Watcher) -> No
             return
         except TryAgainError as error:
             failures = 1 if part.size > before else failures + 1
-            if failures > MAX_FAILURES:
+            if failures > MAX_FAILURES or error.wait > MAX_WAIT:
                 raise IPAdapterError(
                     f"{file.name} could not be fetched: {error}. What is there of it is kept; start again later, and "
                     "it goes on from there."

@@ -166,7 +166,9 @@ def _refuse(file: PublishedFile, response: requests.Response) -> None:
         return
     if status in BUSY or status >= 500:
         wait = response.headers.get("retry-after", "")
-        raise TryAgainError(f"{host} answered with HTTP {status}", int(wait) if wait.isdecimal() else 0)
+        seconds = int(wait) if wait.isdecimal() else 0
+        asks = f" and asks to wait {seconds} seconds" if seconds else ""
+        raise TryAgainError(f"{host} answered with HTTP {status}{asks}", seconds)
     if status in NOT_ALLOWED and not file.url:
         raise IPAdapterError(
             f"{host} gives {file.name} only to users who may have it (HTTP {status}). Log in at {file.page}, accept "
