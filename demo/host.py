@@ -109,6 +109,9 @@ class Demo:
     def sampling_unet(self, p: Generation) -> nn.Module:
         return self.model.unet
 
+    def checkpoint_name(self) -> str:
+        return ""
+
     def loaded_unet(self) -> nn.Module:
         return self.model.unet
 

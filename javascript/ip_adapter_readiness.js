@@ -22,6 +22,15 @@
             this.root = element("div", {className: "ipadapter-findings", role: "status"});
             this.found = new WeakMap(); // a unit -> what the server said of it
             this.asked = "";
+            gradioApp().addEventListener("input", ({target}) => {
+                if (target.closest(`#${panel.tab}_cfg_scale`)) this.refresh();
+            });
+        }
+
+        /* The web UI's CFG scale, or null where it has none. */
+        get cfgScale() {
+            const field = gradioApp().querySelector(`#${this.panel.tab}_cfg_scale input[type=number]`);
+            return field && field.value !== "" ? Number(field.value) : null;
         }
 
         /* Ask soon, where a unit with something in it will be sent. */
@@ -36,7 +45,7 @@
         question() {
             const {state} = this.panel;
             const units = state.all.map((unit) => (state.isUsed(unit) ? state.sent(unit) : null));
-            return JSON.stringify(units, withoutPictures);
+            return JSON.stringify({units, cfg_scale: this.cfgScale}, withoutPictures);
         }
 
         async ask() {
@@ -46,7 +55,7 @@
             const units = [...this.panel.state.all];
             this.asked = key;
             this.isAsking = true;
-            const answer = await this.panel.server.answerTo("ready", {units: JSON.parse(text)});
+            const answer = await this.panel.server.answerTo("ready", JSON.parse(text));
             this.isAsking = false;
             for (const each of answer.units || []) this.found.set(units[each.unit - 1], each);
             this.panel.tabs.draw();
@@ -100,17 +109,17 @@
 
         drawRepair(repair) {
             const repairs = {
-                "choose adapter": () => this.drawOther(),
+                "choose adapter": () => this.drawOther(repair),
                 get: () => this.drawGet(repair),
                 set: () => this.drawSet(repair),
             };
             return repairs[repair.do]?.() || [];
         }
 
-        /* Another adapter for the same use, or the way to get one. */
-        drawOther() {
+        /* The adapter of this name, or another one for the same use, or the way to get one. */
+        drawOther({name: model}) {
             const {panel} = this;
-            const other = panel.files.instead(panel.unit.model);
+            const other = model ? panel.files.modelOf({model}) : panel.files.instead(panel.unit.model);
             if (!other) return this.drawGet({});
             const take = () => {
                 panel.state.choose(panel.unit, other.name);

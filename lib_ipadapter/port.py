@@ -234,6 +234,10 @@ class Host(Reporter, Protocol):
         """Return the U-Net that will sample `p`; raises `IPAdapterError` if something else runs instead of it."""
         ...
 
+    def checkpoint_name(self) -> str:
+        """Return the selected checkpoint's file name, which may have a folder and a hash, or "" where none is known."""
+        ...
+
     def loaded_unet(self) -> torch.nn.Module | None:
         """Return the loaded checkpoint's U-Net, or None if none is loaded yet; never loads one."""
         ...

@@ -85,6 +85,7 @@ class SmallHost:
         self.progress: list[tuple[str, int, int]] = []
         self.interrupted_at = 0
         self.no_downloads = ""
+        self.checkpoint = ""
 
     def folders(self) -> Folders:
         own = self.folder
@@ -116,6 +117,9 @@ class SmallHost:
 
     def sampling_unet(self, p: Any) -> nn.Module:
         return self.unet
+
+    def checkpoint_name(self) -> str:
+        return self.checkpoint
 
     def loaded_unet(self) -> nn.Module | None:
         return self.unet

@@ -1,15 +1,19 @@
 """Readiness: each state of a unit, the sentence of the refusal, and the repair."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from makers import adapter_tensors, save
-from small_host import CONTEXT, WIDTHS, Processing, ask, unit
+from small_host import CONTEXT, FEATURES, WIDTHS, Processing, SmallHost, ask, save_files, unit
 
+from lib_ipadapter.base.files import sha256
+from lib_ipadapter.engine.session import Session
 from lib_ipadapter.faces import insightface_models
-from lib_ipadapter.networks.unet_sites import SD
+from lib_ipadapter.files.catalogue import Catalogue
+from lib_ipadapter.networks.unet_sites import SD, SDXL
 from lib_ipadapter.review import readiness
 from lib_ipadapter.review.readiness import CHOOSE_ADAPTER, CHOOSE_ENCODER
 
@@ -123,3 +127,72 @@ def test_without_a_loaded_checkpoint_only_the_files_are_looked_at(session, host,
 def test_what_is_no_list_of_units_is_refused_with_a_sentence(session) -> None:
     assert "must hold unit objects" in ask(session, "ready", units=7)["message"]
     assert "is an unknown field" in ask(session, "ready", unit=unit())["message"]
+
+
+def weak(session: Any, **more: Any) -> list[dict[str, Any]]:
+    """Return the findings of a unit that runs."""
+    entry = readiness_of(session, **more)
+    assert entry["state"] == ("poor" if entry["findings"] else "ready")
+    return entry["findings"]
+
+
+@pytest.fixture
+def sdxl(tmp_path: Path) -> Any:
+    """A session with an SDXL checkpoint, whose U-Net is not loaded yet."""
+    save_files(tmp_path)
+    host = SmallHost(tmp_path, None)
+    return Session(host)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "kind"),
+    [
+        ("ponyDiffusionV6XL.safetensors [67ab2fd8ec]", "Pony"),
+        ("anime/NoobAI-XL-v1.1.safetensors", "NoobAI"),
+        (r"anime\hassakuXLIllustrious_v2.safetensors", "Illustrious"),
+        ("sd_xl_base_1.0.safetensors [31e35c80fc]", ""),
+        ("pony/sd_xl_base_1.0.safetensors", ""),
+        ("", ""),
+    ],
+)
+def test_an_sdxl_adapter_is_weak_on_models_trained_far_from_sdxl(sdxl, checkpoint: str, kind: str) -> None:
+    sdxl.host.checkpoint = checkpoint
+    found = weak(sdxl, model="sdxl")
+    assert [f"looks like a {kind} model" in each["sentence"] for each in found] == ([True] if kind else [])
+
+
+def test_a_noobai_model_is_offered_its_own_adapter(sdxl) -> None:
+    name = "noobIPAMARK1_mark1.safetensors"
+    sdxl.host.checkpoint = "noob.safetensors"
+    (finding,) = weak(sdxl, model="sdxl")
+    assert finding["repair"]["do"] == "get"
+    assert finding["repair"]["files"] == [name]
+    files = sdxl.preparation.files
+    path = save(adapter_tensors("base", SDXL, (64, 128), 32, FEATURES, seed=1), sdxl.host.folder / "mine.safetensors")
+    files.known.catalogue = with_hash(files.known.catalogue, name, sha256(path), path.stat().st_size)
+    files.digests.record(path, sha256(path))
+    files.rescan()
+    (finding,) = weak(sdxl, model="sdxl")
+    assert finding["repair"] == {"do": "choose adapter", "name": "mine.safetensors"}
+    assert weak(sdxl, model="mine") == []
+
+
+def with_hash(catalogue: Catalogue, name: str, digest: str, size: int) -> Catalogue:
+    """Return a catalogue in which a file has another hash and size."""
+    changed = replace(catalogue.by_name[name], sha256=digest, bytes=size)
+    return replace(catalogue, files=tuple(changed if file.name == name else file for file in catalogue.files))
+
+
+def test_what_acts_through_the_unconditional_pass_is_weak_at_cfg_1(session) -> None:
+    def found(cfg_scale: float | None, **more: Any) -> list[str]:
+        (entry,) = ask(session, "ready", units=[unit(**more)], cfg_scale=cfg_scale)["units"]
+        return [each["field"] for each in entry["findings"]]
+
+    for changes, field in (
+        ({"weight_type": "style transfer precise"}, "weight_type"),
+        ({"weight_type": "composition precise"}, "weight_type"),
+        ({"negative_images": ["x"]}, "negative_images"),
+    ):
+        assert found(1, **changes) == [field]
+        assert found(1.5, **changes) == found(None, **changes) == []
+    assert found(1, weight_type="style transfer") == []

@@ -111,6 +111,9 @@ class WebUI:
     def face_device(self) -> torch.device:
         return torch.device("cpu") if shared.opts.data.get(FACE_DEVICE) == "CPU" else self.compute_device()
 
+    def checkpoint_name(self) -> str:
+        return shared.opts.data.get("sd_model_checkpoint") or ""
+
     def report_settings(self, p: Any) -> ReportSettings:
         likeness = shared.opts.data.get(LIKENESS, False) and not is_inner(p)
         folder = Path(shared.data_path, "log", "ipadapter-likeness")

@@ -19,10 +19,12 @@ from ..engine.compatibility import (
 from ..engine.prepare import Preparation
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths, refuse_missing_packages
+from ..unit.field_kinds import OptionalNumber
 from ..unit.read_args import given_units, read_unit
 from ..unit.unit import FIELDS, PICTURE_FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
 from ..weights.loras import partner
+from .poor_results import Generation, weaknesses
 
 READY, POOR, STOPS, OFF = "ready", "poor", "stops", "off"
 """States of a unit: runs; runs, but its result will be worse than it could be; stops the generation; is not used."""
@@ -30,6 +32,9 @@ READY, POOR, STOPS, OFF = "ready", "poor", "stops", "off"
 CHOOSE_ADAPTER: Mapping[str, Any] = {"do": "choose adapter"}
 CHOOSE_ENCODER: Mapping[str, Any] = {"do": "set", "field": "encoder", "value": "auto"}
 INSTALL_FACES: Mapping[str, Any] = {"do": "install faces"}
+
+
+CFG_SCALE = OptionalNumber(0, 100)
 
 
 class Finding(NamedTuple):
@@ -52,24 +57,29 @@ class Looked:
     unit: Unit
     adapter: AdapterFile
     preparation: Preparation
+    generation: Generation
 
 
 def ready(session: Session, asked: Any) -> dict[str, Any]:
     """Return for each of `units`, given as in a script's args, its state and what is wrong with it.
 
-    A picture is not looked at, so any text may stand for one. Raises `IPAdapterError` for what is no list of units.
+    Pictures are not decoded, so any text can stand in for one. `cfg_scale` is that of the generation, or null. Raises
+    `IPAdapterError` for anything but a list of units.
     """
-    given = given_units([read_object("The request", asked, ("units",)).get("units")])
-    return {"units": [_entry(session, number, each) for number, each in given.items()]}
+    request = read_object("The request", asked, ("units", "cfg_scale"))
+    cfg_scale = CFG_SCALE.read("cfg_scale", request.get("cfg_scale"))
+    generation = Generation(session.host.checkpoint_name(), cfg_scale)
+    given = given_units([request.get("units")])
+    return {"units": [_entry(session, generation, number, each) for number, each in given.items()]}
 
 
-def _entry(session: Session, number: int, given: dict[str, Any]) -> dict[str, Any]:
+def _entry(session: Session, generation: Generation, number: int, given: dict[str, Any]) -> dict[str, Any]:
     try:
         unit = read_unit(given)
     except UnitError as error:
         state = OFF if given.get("enabled") is False else STOPS
         return {"unit": number, "state": state, "findings": [_as_json(_of_error(error))], "pictures": 0}
-    findings = list(findings_of(session, unit)) if unit.enabled else []
+    findings = list(findings_of(session, unit, generation)) if unit.enabled else []
     return {
         "unit": number,
         "state": state_of(unit, findings),
@@ -87,7 +97,7 @@ def state_of(unit: Unit, findings: list[Finding]) -> str:
     return POOR if findings else READY
 
 
-def findings_of(session: Session, unit: Unit) -> Iterator[Finding]:
+def findings_of(session: Session, unit: Unit, generation: Generation) -> Iterator[Finding]:
     """Yield all that is wrong with an enabled unit; where its adapter cannot be read, nothing else is known."""
     try:
         adapter = session.preparation.adapter_as_known(unit)
@@ -98,10 +108,13 @@ def findings_of(session: Session, unit: Unit) -> Iterator[Finding]:
     if network is not None and (reason := mismatch(adapter, loaded_network(network))):
         yield Finding(reason, field="model", repair=CHOOSE_ADAPTER)
         return
-    looked = Looked(unit, adapter, session.preparation)
+    looked = Looked(unit, adapter, session.preparation, generation)
     for check in CHECKS:
         if finding := check(looked):
             yield finding
+    for weakness in weaknesses(unit, adapter, session.preparation.files.known, generation):
+        repair = _better(looked, weakness.adapter) if weakness.adapter else None
+        yield Finding(weakness.sentence, stops=False, field=weakness.field, repair=repair)
 
 
 def _unused_fields(looked: Looked) -> Finding | None:
@@ -188,6 +201,17 @@ def _get(looked: Looked, encoder: str = "", pack: str = "", lora: str = "") -> M
     )
     published = {"files": [found.name], "title": found.title, "bytes": found.bytes} if found else {}
     return {"do": "get", **{kind: name for kind, name in asked.items() if name}, **published}
+
+
+def _better(looked: Looked, name: str) -> Mapping[str, Any]:
+    """Return the repair that chooses a published adapter, or gets it where it is not installed."""
+    files = looked.preparation.files
+    for path, installed in files.adapters.paths().items():
+        published = files.known.check(path).published
+        if published and published.name == name:
+            return {**CHOOSE_ADAPTER, "name": installed}
+    file = files.known.catalogue.by_name[name]
+    return {"do": "get", "files": [name], "title": file.title, "bytes": file.bytes}
 
 
 def _sees_faces(looked: Looked) -> bool:

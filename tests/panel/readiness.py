@@ -19,10 +19,14 @@ class Readiness:
 
     def ready(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.asked += 1
+        self.cfg_scale = asked["cfg_scale"]
         return {"units": [self.entry(number, unit) for number, unit in enumerate(asked["units"], 1) if unit]}
 
     def entry(self, number: int, unit: dict[str, Any]) -> dict[str, Any]:
         findings = self.findings(unit)
+        if self.cfg_scale == 1:
+            other = {"do": "choose adapter", "name": "ip-adapter-plus_sd15.safetensors"}
+            findings.append(finding("It does less at CFG scale 1.", stops=False, repair=other))
         stops = any(finding["stops"] for finding in findings)
         state = "stops" if stops else "poor" if findings else "ready"
         return {"unit": number, "state": state, "findings": findings, "pictures": len(unit["images"])}

@@ -100,6 +100,24 @@ def test_what_only_makes_the_result_worse_has_a_weaker_sign(page: Any) -> None:
     assert page.locator(f"{FINDINGS} .wrong").count() == 0
 
 
+def test_the_web_uis_cfg_scale_counts_and_a_better_adapter_is_taken_at_a_click(page: Any) -> None:
+    page.evaluate(
+        "const field = document.createElement('div'); field.id = 'txt2img_cfg_scale';"
+        "field.innerHTML = '<input type=number value=7>'; document.querySelector('.ipadapter-panel').after(field)"
+    )
+    tick(page)
+    drop(page, "one.png")
+    choose(page, BASE)
+    wait_for_sign(page, 1, "ready")
+    page.fill("#txt2img_cfg_scale input", "1")
+    wait_for_sign(page, 1, "will run, but poorly")
+    assert "It does less at CFG scale 1." in page.inner_text(FINDINGS)
+    page.click(f"{FINDINGS} button")
+    assert given(page)[0]["model"] == PLUS
+    page.fill("#txt2img_cfg_scale input", "7")
+    wait_for_sign(page, 1, "ready")
+
+
 def test_what_an_empty_unit_needs_is_said_in_the_words_of_the_panel(page: Any) -> None:
     tick(page)
     choose(page, PLUS)
