@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 NEEDED = {"open_clip": "open_clip_torch", "safetensors": "safetensors", "einops": "einops", "requests": "requests"}
-"""Packages by import name. All web UIs tested have all but the first."""
+"""Packages by import name. Every web UI that was tested has all but the first."""
 
 ONNXRUNTIME = {"onnxruntime": "onnxruntime"}
 """Runs face models on the CPU."""
@@ -24,7 +24,7 @@ ONNXRUNTIME_FOR_CUDA = {
     (13, 9): "onnxruntime-gpu>=1.27",
 }
 """Packages that also run them on a graphics card, by the major versions of CUDA and cuDNN, whose libraries torch loads.
-PyPI has none for CUDA 12 with cuDNN 8, which torch 2.1.2 brings. Source: what each package's CUDA library links to."""
+PyPI has none for CUDA 12 with cuDNN 8, which torch 2.1.2 uses. Source: what each package's CUDA library links to."""
 
 NEEDED_FOR_FACES = {
     "onnx": "onnx",
@@ -76,7 +76,7 @@ def install(packages: list[str], consequence: str, option: str = "") -> bool:
     import launch
 
     names = ", ".join(packages)
-    quoted = " ".join(f'"{package}"' for package in packages)  # a shell would take < and > for files
+    quoted = " ".join(f'"{package}"' for package in packages)  # a shell would treat < and > as redirections
     with tempfile.TemporaryDirectory() as folder:
         pins = Path(folder, "constraints.txt")
         pins.write_text(constraints(), encoding="utf-8")
@@ -93,7 +93,7 @@ def install(packages: list[str], consequence: str, option: str = "") -> bool:
 
 
 def cuda_and_cudnn() -> tuple[int, int]:
-    """Return the major versions of CUDA and cuDNN that torch uses, or zeros where it uses no NVIDIA card."""
+    """Return the major versions of CUDA and cuDNN that torch uses, or zeros if it uses no NVIDIA card."""
     try:
         import torch
     except ImportError:
@@ -105,7 +105,7 @@ def cuda_and_cudnn() -> tuple[int, int]:
 
 
 def install_onnxruntime() -> None:
-    """Install the package for the graphics card where torch uses one, otherwise that for the CPU; never both."""
+    """Install the package for the graphics card if torch uses one, otherwise the one for the CPU, but never both."""
     if missing(ONNXRUNTIME):
         for_cuda = ONNXRUNTIME_FOR_CUDA.get(cuda_and_cudnn())
         if not (for_cuda and install([for_cuda], "face models run on the CPU", BUILT)):

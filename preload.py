@@ -5,6 +5,4 @@ def preload(parser):
     parser.add_argument(
         "--ipadapter-dir", type=str, default=None, help="additional folder with IP-Adapters and image encoders"
     )
-    parser.add_argument(
-        "--ipadapter-no-download", action="store_true", help="do not let IP-Adapter download models, even by a click"
-    )
+    parser.add_argument("--ipadapter-no-download", action="store_true", help="turn off model downloads in IP-Adapter")

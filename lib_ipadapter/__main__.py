@@ -18,35 +18,35 @@ from .files.verify import checks_of
 from .weights.adapter_file import open_adapter
 
 MODELS = Path(__file__).parents[3] / "models"
-"""The web UI's folder of models, where this is installed as an extension."""
+"""The web UI's models folder, if this is installed as an extension."""
 
-WORDS = {PUBLISHED: "right", DIFFERENT: "different", UNKNOWN: "unknown"}
+WORDS = {PUBLISHED: "correct", DIFFERENT: "different", UNKNOWN: "unknown"}
 """What `verify` prints for the state of a file."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 1 if a file is not a readable adapter, or not the published one."""
+    """Run the command line; returns 1 if it fails, or if a file is not a readable adapter or not the published one."""
     parser = argparse.ArgumentParser(prog="python -m lib_ipadapter")
     commands = parser.add_subparsers(required=True)
     inspect = commands.add_parser("inspect", help="describe adapter files")
     inspect.add_argument("files", nargs="+", type=Path, metavar="FILE")
     inspect.add_argument("--json", action="store_true", help="print a JSON list, one object per file")
     inspect.set_defaults(run=_inspect)
-    verify = commands.add_parser("verify", help="compare files with the published ones of the same name or content")
-    verify.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="default: the web UI's models")
-    verify.add_argument("--all", action="store_true", help="also print the files that are not in the catalogue")
+    verify = commands.add_parser("verify", help="check whether files are the published ones")
+    verify.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="default: the web UI's models folder")
+    verify.add_argument("--all", action="store_true", help="also list files that are not in the catalogue")
     verify.set_defaults(run=_verify)
     getting = commands.add_parser("get", help="download published files")
-    getting.add_argument("names", nargs="*", metavar="NAME", help="as --list shows them")
+    getting.add_argument("names", nargs="*", metavar="NAME", help="as shown by --list")
     getting.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="where to put them; packs of face models get their own"
+        "--to", type=Path, metavar="FOLDER", help="where to save them; packs of face models get subfolders"
     )
-    getting.add_argument("--needs", action="store_true", help="also get what they need")
-    getting.add_argument("--list", action="store_true", help="print what there is, with sizes and licences")
+    getting.add_argument("--needs", action="store_true", help="also download the files that they need")
+    getting.add_argument("--list", action="store_true", help="list all published files, with sizes and licences")
     getting.set_defaults(run=_get)
     options = parser.parse_args(arguments)
     if options.run is _get and not options.list and not (options.names and options.to):
-        getting.error("give --list, or names and --to")
+        getting.error("use --list, or give names and --to")
     return options.run(options)
 
 
@@ -61,7 +61,7 @@ def _verify(options: argparse.Namespace) -> int:
     folders = options.folders or [MODELS]
     missing = [str(folder) for folder in folders if not folder.is_dir()]
     if missing:
-        _print(f"There is no folder {' or '.join(missing)}. Name the folders with your models.")
+        _print(f"There is no folder {' or '.join(missing)}. Give the folders that contain your models.")
         return 1
     counts = Counter[str]()
     for path, check in checks_of(folders, KnownFiles(read_catalogue, Digests(lambda: None))):
@@ -73,7 +73,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _get(options: argparse.Namespace) -> int:
-    """Download published files; returns 1 if any is not there in the end."""
+    """Download published files; returns 1 if any is missing at the end."""
     catalogue = read_catalogue()
     if options.list:
         list_files(catalogue, _print)
@@ -83,7 +83,7 @@ def _get(options: argparse.Namespace) -> int:
     except IPAdapterError as error:
         _print(error.sentence)
     except KeyboardInterrupt:
-        _print("Stopped. What is there is kept; the same command goes on from there.")
+        _print("Stopped. What has been downloaded is kept; run the same command again to resume.")
     return 1
 
 

@@ -473,10 +473,10 @@ def test_controlnets_go_where_controlnet_looks_for_them(a1111, modules, tmp_path
         ({}, True, ""),
         ({}, False, "in Settings"),
         ({"ipadapter_no_download": True}, True, "--ipadapter-no-download"),
-        ({"disable_extension_access": True}, True, "without a log-in"),
+        ({"disable_extension_access": True}, True, "without logging in"),
         ({"disable_extension_access": True, "gradio_auth": "me:secret"}, True, ""),
         ({"disable_extension_access": True, "gradio_auth_path": "logins"}, True, ""),
-        ({"disable_extension_access": True, "api_auth": "me:secret"}, True, "without a log-in"),  # the page is open
+        ({"disable_extension_access": True, "api_auth": "me:secret"}, True, "without logging in"),  # the page is open
         ({"disable_extension_access": True, "gradio_auth": "me:secret"}, False, "in Settings"),
     ],
 )

@@ -249,9 +249,9 @@ def test_downloads_that_are_off_are_forbidden_with_the_reason(client: TestClient
         ({"files": []}, "must be a list"),
         ({"files": "plus.safetensors"}, "must be a list"),
         ({"files": ["plus.safetensor"]}, "Did you mean plus.safetensors"),
-        ({"files": ["../plus.safetensors"]}, "no published file"),
-        ({"files": [["plus.safetensors"]]}, "no published file"),
-        ({"files": [None]}, "no published file"),
+        ({"files": ["../plus.safetensors"]}, "not a published file"),
+        ({"files": [["plus.safetensors"]]}, "not a published file"),
+        ({"files": [None]}, "not a published file"),
         ({"names": []}, "unknown field"),
         ([], "must be an object"),
     ],
@@ -278,7 +278,7 @@ def test_the_panels_channel_gives_the_same_answers(session: Session, client: Tes
     assert ask(session, "downloads") == {"files": []}
     assert ask(session, "stop files", files=[]) == {"files": []}
     assert len(ask(session, "verify")["files"]) == len(FILES)
-    assert "no published file" in ask(session, "get files", files=["x"])["message"]
+    assert "not a published file" in ask(session, "get files", files=["x"])["message"]
     host.no_downloads = "Downloads are off."
     assert "Downloads are off." in ask(session, "get files", files=["plus.safetensors"])["message"]
 

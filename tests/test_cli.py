@@ -112,7 +112,7 @@ def test_a_wrong_command_line_shows_the_usage(arguments: list[str], capsys: pyte
 
 @pytest.fixture
 def models(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a published file under another name, another file under its name, and one that is unknown."""
+    """A folder with a published file under another name, a different file under its name, and an unknown file."""
     tensors = adapter_tensors(widths=(2, 3, 4), context_dim=2048, width=1024)
     published = save(tensors, adapter.with_name("ip-adapter.safetensors"))
     catalogue = write(small([entry(published, title="A published file", variant="v1")]), adapter.with_name("c.json"))
@@ -125,16 +125,16 @@ def models(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_verify_tells_what_each_file_is(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_says_what_each_file_is(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(models), "--all"]) == 1
     *lines, counts = capsys.readouterr().out.splitlines()
-    assert [line.split(None, 1)[0] for line in sorted(lines)] == ["different", "right", "unknown"]
-    different, right, unknown = sorted(lines)
+    assert [line.split(None, 1)[0] for line in sorted(lines)] == ["correct", "different", "unknown"]
+    correct, different, unknown = sorted(lines)
     assert str(models / "ip-adapter.safetensors") in different
     assert different.endswith("is not the published file of this name: its content is different.")
-    assert right.endswith("renamed.safetensors  (A published file)")
+    assert correct.endswith("renamed.safetensors  (A published file)")
     assert unknown.endswith("own.onnx")
-    assert counts == "1 right, 1 different, 1 unknown"
+    assert counts == "1 correct, 1 different, 1 unknown"
 
 
 def test_verify_succeeds_where_nothing_is_different(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,16 +147,16 @@ def test_verify_succeeds_where_nothing_is_different(models: Path, capsys: pytest
 def test_verify_looks_in_the_web_uis_models_without_a_folder(
     models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ROOT.parents[1] / "models" == command.MODELS, "as an extension, below extensions"
+    assert ROOT.parents[1] / "models" == command.MODELS, "an extension is in a subfolder of extensions"
     monkeypatch.setattr(command, "MODELS", models)
     assert main(["verify"]) == 1
-    assert "1 right" in capsys.readouterr().out
+    assert "1 correct" in capsys.readouterr().out
     monkeypatch.setattr(command, "MODELS", models / "gone")
     assert main(["verify"]) == 1
     assert "There is no folder" in capsys.readouterr().out
 
 
-def test_a_file_that_cannot_be_read_is_not_right(
+def test_a_file_that_cannot_be_read_is_not_correct(
     models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path) -> str:
@@ -216,13 +216,13 @@ def test_get_downloads_into_the_folder(
     assert names(tmp_path) == ["new/b.bin"]
     said = capsys.readouterr().out
     assert "b.bin, 1.0 MB, research, commercial use not clearly allowed: http" in said
-    assert "These need a.bin too" in said
+    assert "Also needed: a.bin." in said
     assert main(["get", "b.bin", "--to", str(tmp_path / "new"), "--needs"]) == 0
     assert names(tmp_path) == ["new/a.bin", "new/b.bin"]
-    assert "These need" not in capsys.readouterr().out
+    assert "Also needed" not in capsys.readouterr().out
 
 
-def test_get_says_what_fails_and_goes_on(
+def test_get_reports_a_failure_and_continues(
     published_here: Catalogue, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del hub.files["owner/repo/models/b.bin"]
@@ -241,7 +241,7 @@ def test_get_lists_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     assert any("faceid" in line and "(non-commercial research)" in line for line in listed)
 
 
-def test_get_shows_how_far_it_is_in_a_terminal_only(published_here: Catalogue, tmp_path: Path) -> None:
+def test_get_shows_its_progress_only_in_a_terminal(published_here: Catalogue, tmp_path: Path) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -250,12 +250,12 @@ def test_get_shows_how_far_it_is_in_a_terminal_only(published_here: Catalogue, t
     terminal, pipe = Terminal(), io.StringIO()
     assert get([file], tmp_path / "one", lines.append, terminal)
     assert get([file], tmp_path / "other", lines.append, pipe)
-    assert "100%, 1.0 MB of 1.0 MB fetched" in terminal.getvalue()
+    assert "100%, 1.0 MB of 1.0 MB downloaded" in terminal.getvalue()
     assert not pipe.getvalue()
-    assert lines[1] == f"is in {tmp_path / 'one'}"
+    assert lines[1] == f"Saved in {tmp_path / 'one'}."
 
 
-def test_an_interrupted_get_says_that_it_goes_on(
+def test_an_interrupted_get_says_how_to_resume(
     published_here: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -263,7 +263,7 @@ def test_an_interrupted_get_says_that_it_goes_on(
 
     monkeypatch.setattr("lib_ipadapter.files.get_command.download", interrupted)
     assert main(["get", "a.bin", "--to", str(tmp_path)]) == 1
-    assert "goes on from there" in capsys.readouterr().out
+    assert "same command again to resume" in capsys.readouterr().out
 
 
 def test_the_library_is_not_a_regular_package() -> None:

@@ -9,7 +9,7 @@ MAX_SAID = 60
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 TITLES = {422: "Unprocessable Entity", 403: "Forbidden"}
-"""HTTP statuses of errors, with their names."""
+"""HTTP statuses of errors, and their names."""
 
 
 class IPAdapterError(Exception):
@@ -51,7 +51,7 @@ class IPAdapterError(Exception):
 
 
 class ForbiddenError(IPAdapterError):
-    """Something is switched off here."""
+    """The request is for something that is turned off here."""
 
     status = 403
 

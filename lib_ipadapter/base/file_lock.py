@@ -1,4 +1,4 @@
-"""A file that one process at a time writes; the operating system frees it when that process ends, however it ends."""
+"""A file that one process writes at a time; the operating system unlocks it when that process ends, even in a crash."""
 
 import errno
 import os
@@ -9,18 +9,18 @@ from io import FileIO
 from pathlib import Path
 
 BUSY = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
-"""Errors of a lock that somebody else holds; any other means that the file system has no locks."""
+"""Errors if the file is already locked; any other error means that the file system does not support locks."""
 
 BEYOND = 1 << 40
-"""The byte that is locked on Windows: beyond the content, which others may read."""
+"""The byte that is locked on Windows: beyond the content, so that others can still read that."""
 
 
 @contextmanager
 def opened_alone(path: Path) -> Generator[FileIO | None, None, None]:
-    """Yield the file, opened to read and append; None if somebody else has it open so.
+    """Yield the file, opened for reading and appending, or None if it is already open this way.
 
-    It is created if it is missing, and deleted if it is empty in the end. Unbuffered, so that a killed process has
-    written what it wrote. Raises `OSError`.
+    It is created if it is missing, and deleted if it is empty at the end. It is unbuffered, so that what a process has
+    written survives if the process is killed. Raises `OSError`.
     """
     with FileIO(path, "a+") as file:
         if not (_lock(file) and _is_still_at(path, file)):
@@ -30,7 +30,7 @@ def opened_alone(path: Path) -> Generator[FileIO | None, None, None]:
             yield file
         finally:
             if not os.fstat(file.fileno()).st_size:
-                with suppress(OSError):  # Windows keeps a file that is open
+                with suppress(OSError):  # Windows does not delete an open file
                     path.unlink()
 
 
@@ -55,7 +55,7 @@ def _lock_or_raise(file: FileIO) -> None:
 
 
 def _is_still_at(path: Path, file: FileIO) -> bool:
-    """Return whether the file has not been renamed or deleted since it was opened, by who had it then."""
+    """Return whether the file is still at its path; whoever had it locked may have renamed or deleted it."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:

@@ -51,12 +51,12 @@ def written_whole(path: Path) -> Generator[Path, None, None]:
 
 
 def publish(part: Path, target: Path) -> bool:
-    """Rename a finished file, never over an existing one; return whether it was done. Raises `OSError`."""
+    """Rename a finished file, but never over an existing one; return whether it was renamed. Raises `OSError`."""
     try:
-        os.link(part, target)  # fails where there is one, unlike a rename on most systems
+        os.link(part, target)  # fails if the target exists, unlike a rename on most systems
     except (FileExistsError, FileNotFoundError):
         return False
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         if os.path.lexists(target):
             return False
         part.rename(target)

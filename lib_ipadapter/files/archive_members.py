@@ -1,4 +1,4 @@
-"""Takes the files that are needed out of an archive whose digest is known to be right."""
+"""Extracts the files that are needed from an archive whose digest has been checked."""
 
 import shutil
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from .catalogue import Member
 
 
 def take_out(archive: Path, wanted: Sequence[Member], folder: Path) -> None:
-    """Write members of a zip into a folder, each only if it is the right one. Raises `IPAdapterError` and `OSError`."""
+    """Write members of a zip to a folder, each only if its digest is right. Raises `IPAdapterError` and `OSError`."""
     try:
         with ZipFile(archive) as opened:
             for member in wanted:

@@ -1,7 +1,7 @@
-"""The published files that the product runs: where they are, their hashes and licences, and what they need.
+"""The published files that this extension can run: where they are, their hashes and licences, and what they need.
 
-All facts are in catalogue.json, whose keys are the fields below; what is the same for all files of a repository is
-under `sources` there. Hashes and sizes come from public lists of these files.
+All facts are in catalogue.json, whose keys are the fields below; facts that all files of a repository share are under
+`sources`. Hashes and sizes come from public lists of these files.
 """
 
 import json
@@ -18,7 +18,7 @@ class Member(NamedTuple):
     """A file in an archive, or a whole file."""
 
     path: str
-    """In the archive, with forward slashes."""
+    """Path in the archive, with forward slashes."""
     bytes: int
     sha256: str
 
@@ -32,35 +32,35 @@ class PublishedFile:
     """A file as its authors publish it."""
 
     name: str
-    """Its file name here, which is unique; where the authors' name says little, a telling one."""
+    """Its file name here, which is unique; a descriptive one if the authors' name says little."""
     title: str
-    """Its name for people."""
+    """Its display name."""
     help: str
     """One sentence: what it is for."""
     repository: str
-    """On the Hugging Face hub; empty where `url` is set."""
+    """Repository on the Hugging Face hub; empty if `url` is set."""
     revision: str
-    """Commit of the repository, or the release."""
+    """Commit of the repository, or name of the release."""
     path: str
-    """In the repository, or in the release."""
+    """Path in the repository or release."""
     url: str
-    """Direct address of what is not on the hub; else empty."""
+    """Direct address of a file that is not on the hub; otherwise empty."""
     page: str
-    """Address of the page where the authors describe it."""
+    """Address of the page where its authors describe it."""
     bytes: int
     exact: bool
-    """Whether `bytes` is exact; else it is rounded."""
+    """Whether `bytes` is exact; otherwise it is rounded."""
     sha256: str
-    """In hexadecimal, in lower case."""
+    """In lower-case hexadecimal."""
     sources: int
-    """Number of independent lists that have this hash."""
+    """Number of independent lists that contain this hash."""
     licence: str
     commercial: bool
-    """Whether the licence clearly allows commercial use of what it makes."""
+    """Whether the licence clearly allows commercial use of the results."""
     family: str
     """Name of the adapter's family; empty for other files."""
     variant: str
-    """Name of the family's variant; empty where the family has none."""
+    """Name of the family's variant; empty if the family has none."""
     base: str
     """Base model, as in `weights/bases.py`; empty for any."""
     use: str
@@ -68,25 +68,25 @@ class PublishedFile:
     encoder: str
     """Architecture of an image encoder, as in `weights/bases.py`; empty for other files."""
     needs: tuple[str, ...]
-    """Names of the files that it needs."""
+    """Names of the other files that it needs."""
     instead_of: str
-    """Name of the file that it can replace, or empty."""
+    """Name of a file that it can replace, or empty."""
     folder: str
-    """Where it belongs: a field of `port.Folders`."""
+    """Kind of folder that it belongs in: a field of `port.Folders`."""
     subfolder: str
-    """Below that folder, or empty."""
+    """Subfolder of that folder, or empty."""
     extract: tuple[Member, ...]
-    """Members of an archive that are needed; empty for what is no archive."""
+    """The members of an archive that are needed; empty for other files."""
 
     @property
     def installed(self) -> tuple[Member, ...]:
-        """The files on disk once it is installed, each below `folder` and `subfolder` by its `name`."""
+        """The files on disk once it is installed, each by its `name` in `subfolder` of `folder`."""
         return self.extract or (Member(self.name, self.bytes, self.sha256),)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Files for a purpose on one base model: some adapters, and all that these need."""
+    """Files for one purpose on one base model: adapters, and everything that they need."""
 
     name: str
     base: str
@@ -96,22 +96,22 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Lookalike:
-    """Another model that is published under the name of a file here."""
+    """A different model that is published under the name of a file in the catalogue."""
 
     name: str
     bytes: int
     sha256: str
     what: str
-    """What it is, to follow "this is"."""
+    """What it is, as a noun phrase that can follow "this is"."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All published files. Of those with the same use and base, the better choice is first."""
+    """All published files. Among those with the same use and base, better choices come first."""
 
     files: tuple[PublishedFile, ...]
     bundles: tuple[Bundle, ...]
-    """For each base, in the order in which to get them."""
+    """For each base, in the recommended order."""
     lookalikes: tuple[Lookalike, ...]
 
     @cached_property
@@ -120,19 +120,19 @@ class Catalogue:
 
     @cached_property
     def by_sha256(self) -> Mapping[str, PublishedFile]:
-        """Files by their hash; an archive also by those of its members, the first archive where several have one."""
+        """Files by hash. A member's hash gives its archive; if several archives contain the member, the first one."""
         hashes = [(each.sha256, file) for file in reversed(self.files) for each in file.installed]
         return dict([*hashes, *((file.sha256, file) for file in self.files)])
 
     def with_needs(self, names: Iterable[str]) -> list[PublishedFile]:
-        """Return these files, each followed by the files that it needs; raises `KeyError` for an unknown name."""
+        """Return these files, each followed by those that it needs; raises `KeyError` for an unknown name."""
         wanted = (name for asked in names for name in (asked, *self.by_name[asked].needs))
         return [self.by_name[name] for name in dict.fromkeys(wanted)]
 
 
 @lru_cache(maxsize=4)
 def read_catalogue(path: Path = CATALOGUE) -> Catalogue:
-    """Return the catalogue in a file; raises `TypeError` or `KeyError` where a field is missing or unknown."""
+    """Return the catalogue in a file; raises `TypeError` or `KeyError` if a field is missing or unknown."""
     raw: Any = json.loads(path.read_text(encoding="utf-8"))
     return Catalogue(
         tuple(_file(entry, raw["sources"][entry["source"]]) for entry in raw["files"]),

@@ -1,7 +1,7 @@
-"""SHA-256 of the user's files: each is computed once, in the background, and kept in a file between starts.
+"""SHA-256 of the user's files: each is computed once, in the background, and stored for the next start.
 
-A digest is kept by path, modification time and size. Hashing takes seconds for a large file, so lists use only what is
-known already, and a missing digest is asked for with `want`.
+A digest is stored with its file's path, modification time and size. Hashing a large file takes seconds, so lists only
+use digests that are already known, and request missing ones with `want`.
 """
 
 import json
@@ -18,13 +18,13 @@ from ..base.files import file_identity, sha256, write_whole
 log = logging.getLogger(__name__)
 
 LIMIT = 5000
-"""Maximum number of digests in the file; the oldest are dropped."""
+"""Maximum number of stored digests; the oldest are dropped."""
 
 HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
 
 
 class Kept(NamedTuple):
-    """A digest with the state of the file that it belongs to."""
+    """A stored digest, with the state of the file that it belongs to."""
 
     modified: int
     """Nanoseconds."""
@@ -33,7 +33,7 @@ class Kept(NamedTuple):
 
 
 class Digests:
-    """The digests of files; `where` returns the file to keep them in, or None to keep them in memory only."""
+    """The digests of files; `where` returns the file to store them in, or None to keep them in memory only."""
 
     def __init__(self, where: Callable[[], Path | None]) -> None:
         self._where = where
@@ -43,7 +43,7 @@ class Digests:
         self._lock = threading.RLock()
 
     def known(self, path: Path) -> str:
-        """Return the digest of a file's current content, or "" where it is not known yet."""
+        """Return the digest of a file's current content, or "" if it is not known yet."""
         try:
             _, modified, size = file_identity(path)
         except IPAdapterError:
@@ -52,11 +52,11 @@ class Digests:
         return kept.sha256 if kept and (kept.modified, kept.size) == (modified, size) else ""
 
     def of(self, path: Path) -> str:
-        """Return the digest of a file, computed now where it is not known; raises `IPAdapterError` where unreadable."""
+        """Return the digest of a file, computing it if necessary; raises `IPAdapterError` if it cannot be read."""
         return self.known(path) or self._compute(path)
 
     def want(self, paths: Iterable[Path]) -> None:
-        """Have the digests of these files computed in the background, one file after the other."""
+        """Compute the digests of these files in the background, one file at a time."""
         missing = [path for path in paths if not self.known(path)]
         with self._lock:
             self._wanted |= dict.fromkeys(missing)
@@ -65,17 +65,17 @@ class Digests:
                 self._thread.start()
 
     def forget(self, paths: Iterable[Path]) -> None:
-        """Forget the digests of these files, so that they are computed anew, which notices damage to a disk too."""
+        """Forget the digests of these files, so that they are computed again; this also reveals damage on the disk."""
         gone = {_key(path) for path in paths}
         with self._lock:
             self._save({key: kept for key, kept in self._merged().items() if key not in gone})
 
     def is_wanted(self, path: Path) -> bool:
-        """Return whether a file's digest is being computed, or will be."""
+        """Return whether a file's digest is being computed or is queued."""
         return path in self._wanted
 
     def record(self, path: Path, digest: str) -> None:
-        """Keep the digest of a file's current content, for who has computed it while writing."""
+        """Store the digest of a file's current content, which the caller computed while writing it."""
         self._keep(path, file_identity(path), digest)
 
     def _work(self) -> None:
@@ -88,7 +88,7 @@ class Digests:
                 self._wanted.pop(path, None)
 
     def _next(self) -> Path | None:
-        """Return the next wanted file; None ends the thread, in one step with forgetting it, so none stays waiting."""
+        """Return the next wanted file; None ends the thread, under the lock of `want`, so that no file is left over."""
         with self._lock:
             path = next(iter(self._wanted), None)
             if path is None:
@@ -101,18 +101,18 @@ class Digests:
             digest = sha256(path)
         except OSError as error:
             raise IPAdapterError(f"{path.name} cannot be read: {error.strerror}.") from error
-        if file_identity(path) == identity:  # otherwise it was changed meanwhile
+        if file_identity(path) == identity:  # otherwise it has changed meanwhile
             self._keep(path, identity, digest)
         return digest
 
     def _keep(self, path: Path, identity: tuple[Path, int, int], digest: str) -> None:
         with self._lock:
             entries = self._merged()
-            entries.pop(_key(path), None)  # so that it goes behind the others, which are older
+            entries.pop(_key(path), None)  # so that it moves to the end, as the newest
             self._save({**entries, _key(path): Kept(identity[1], identity[2], digest)})
 
     def _merged(self) -> dict[str, Kept]:
-        """Return the known digests with those that another process has kept meanwhile."""
+        """Return the known digests together with those that other processes have stored meanwhile."""
         where = self._where()
         return (_read(where) if where else {}) | self._entries()
 
@@ -135,13 +135,13 @@ def _key(path: Path) -> str:
 
 
 def _read(where: Path) -> dict[str, Kept]:
-    """Return the digests in a file; entries that cannot be read are left out, because they can be computed again."""
+    """Return the stored digests without unreadable entries, which can be computed again."""
     try:
         raw: Any = json.loads(where.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s cannot be read and is written anew: %s.", where, error)
+        log.warning("%s cannot be read and will be rewritten: %s.", where, error)
         return {}
     entries = raw.items() if isinstance(raw, dict) else ()
     return {path: Kept(*entry) for path, entry in entries if _is_valid(entry)}
@@ -159,4 +159,4 @@ def _write(where: Path, entries: dict[str, Kept]) -> None:
     try:
         write_whole(where, json.dumps(entries, indent=0).encode())
     except OSError as error:
-        log.warning("%s cannot be written: %s. File hashes are computed again after a restart.", where, error)
+        log.warning("%s cannot be written: %s. File hashes will be computed again after a restart.", where, error)

@@ -1,4 +1,4 @@
-"""Downloads published files in the background, one after the other, in the order in which they were asked for."""
+"""Downloads published files in the background, one at a time, in the order in which they were requested."""
 
 import threading
 import time
@@ -19,23 +19,23 @@ UNDER_WAY = (WAITING, RUNNING, CHECKING)
 WINDOW, INTERVAL = 10.0, 0.5
 """Seconds over which the speed is measured, and between two measurements."""
 
-UNEXPECTED = "The download failed unexpectedly. The console has the details."
+UNEXPECTED = "The download failed unexpectedly. See the console for details."
 
 
 class Order(NamedTuple):
-    """What is to be downloaded."""
+    """A request to download a file."""
 
     file: PublishedFile
     folder: Path
-    """Where it belongs; the file's own subfolder is below."""
+    """Folder for this kind of file, without the file's own subfolder."""
     then: Callable[[], None]
-    """Called when it is there."""
+    """Called when the file is in its folder."""
     there: Path | None = None
-    """Where it is already, so that a link does."""
+    """Where the file already is, so that a link is enough; None if it must be downloaded."""
 
 
 class Mark(NamedTuple):
-    """How far a download was at a time."""
+    """The progress of a download at one moment."""
 
     seconds: float
     done: int
@@ -43,20 +43,20 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a download is."""
+    """The state of a download, and how many bytes of it are done."""
 
     file: PublishedFile
     state: str
     done: int
     bytes: int
     speed: float
-    """Bytes per second; 0 while nothing is fetched."""
+    """Bytes per second; 0 while nothing is being downloaded."""
     error: str
-    """Why it failed, or empty."""
+    """Why it failed; empty if it did not."""
 
     @property
     def seconds_left(self) -> int | None:
-        """The seconds that are left at this speed, or None where nothing is fetched."""
+        """The seconds left at this speed, or None while nothing is being downloaded."""
         return round((self.bytes - self.done) / self.speed) if self.speed else None
 
 
@@ -75,7 +75,7 @@ class Entry:
         return self.state in UNDER_WAY
 
     def run(self) -> None:
-        """Download the file; an error becomes the entry's own."""
+        """Download the file; errors are kept in the entry."""
         try:
             if not self._stopping.is_set():
                 self._get(self.order)
@@ -120,7 +120,7 @@ class Entry:
         return Progress(self.order.file, self.state, self._done, self._bytes, self._speed(), self.error)
 
     def _speed(self) -> float:
-        """Return the speed since the oldest recent mark: it falls while nothing comes."""
+        """Return the speed since the oldest recent mark; it falls while no bytes arrive."""
         marks = self._marks
         if self.state != RUNNING or not marks:
             return 0.0
@@ -129,7 +129,7 @@ class Entry:
 
 
 class DownloadQueue:
-    """Downloads by file name. Those that are over stay in the list until they are asked for again."""
+    """Downloads by file name. Those that are over stay in the list until they are requested again."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
@@ -137,7 +137,7 @@ class DownloadQueue:
         self._lock = threading.Lock()
 
     def add(self, orders: Sequence[Order]) -> None:
-        """Append downloads; one that is under way already stays where it is."""
+        """Append downloads; one that is already under way keeps its place."""
         with self._lock:
             for order in orders:
                 name = order.file.name
@@ -147,19 +147,19 @@ class DownloadQueue:
             self._begin()
 
     def stop(self, names: Collection[str] | None = None) -> None:
-        """Stop these downloads, or all; what is there of them is kept."""
+        """Stop these downloads, or all of them; the bytes downloaded so far are kept."""
         with self._lock:
             for name, entry in self._entries.items():
                 if names is None or name in names:
                     entry.stop()
 
     def progress(self) -> list[Progress]:
-        """Return how far each download is, in the order in which they were asked for."""
+        """Return the progress of each download, in the order in which they were requested."""
         with self._lock:
             return [entry.progress for entry in self._entries.values()]
 
     def _begin(self) -> None:
-        """Begin the first one that waits, unless one runs; the caller has the lock."""
+        """Start the first waiting download, unless one is running; the caller holds the lock."""
         following = next((entry for entry in self._entries.values() if entry.state == WAITING), None)
         if following and not self._busy:
             self._busy = True
@@ -176,5 +176,5 @@ class DownloadQueue:
 
 @lru_cache(maxsize=1)
 def process_queue() -> DownloadQueue:
-    """Return the queue of this process: a reload of the web UI's page makes a new session, and downloads go on."""
+    """Return the one queue of this process: Reload UI creates a new session, and downloads continue."""
     return DownloadQueue()

@@ -1,4 +1,4 @@
-"""The command line's `get`: lists the catalogue, and downloads files of it into one folder."""
+"""The command line's `get`: lists the catalogue, or downloads files in it to one folder."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ Say = Callable[[str], None]
 """Prints a line."""
 
 INTERVAL = 0.5
-"""Seconds between two changes of the progress line."""
+"""Seconds between two updates of the progress line."""
 
 
 def list_files(catalogue: Catalogue, say: Say) -> None:
@@ -24,34 +24,37 @@ def list_files(catalogue: Catalogue, say: Say) -> None:
 
 
 def chosen(catalogue: Catalogue, names: Sequence[str], needs: bool) -> list[PublishedFile]:
-    """Return the files of these names, and with `needs` those that they need; raises `IPAdapterError` for another."""
+    """Return the files with these names, and if `needs`, those that they need.
+
+    Raises `IPAdapterError` for a name that is not in the catalogue.
+    """
     for name in names:
         if name not in catalogue.by_name:
             raise IPAdapterError(
-                f"{name} is not in the catalogue.{close_names(name, catalogue.by_name)} --list shows what is."
+                f"{name} is not in the catalogue.{close_names(name, catalogue.by_name)} Use --list to see all names."
             )
     return catalogue.with_needs(names) if needs else [catalogue.by_name[name] for name in dict.fromkeys(names)]
 
 
 def get(files: Sequence[PublishedFile], folder: Path, say: Say, terminal: TextIO) -> bool:
-    """Download files into a folder, packs into their own below it; return whether all are there in the end."""
+    """Download files to a folder, and packs to subfolders of it; return whether all of them are there at the end."""
     failed = 0
     for file in files:
         say(f"{file.name}, {readable_size(file.bytes)}, {_licence(file)}: {file.page}")
         try:
             download(file, folder, ProgressLine(terminal))
-            say(f"is in {folder / file.subfolder}")
+            say(f"Saved in {folder / file.subfolder}.")
         except IPAdapterError as error:
             failed += 1
             say(error.sentence)
     missing = {need for file in files for need in file.needs} - {file.name for file in files}
     if missing:
-        say(f"These need {', '.join(sorted(missing))} too: get them with --needs, unless you have them.")
+        say(f"Also needed: {', '.join(sorted(missing))}. With --needs, this is downloaded too.")
     return not failed
 
 
 class ProgressLine:
-    """Shows how far a download is in the last line of a terminal, and nothing elsewhere. A `downloads.Watcher`."""
+    """Shows the progress of a download in a terminal's last line; writes nothing elsewhere. A `downloads.Watcher`."""
 
     def __init__(self, terminal: TextIO) -> None:
         self._terminal = terminal
@@ -61,7 +64,7 @@ class ProgressLine:
         now = time.monotonic()
         if self._terminal.isatty() and (now >= self._next or done == total):
             self._next = now + INTERVAL
-            what = "checked" if state == CHECKING else "fetched"
+            what = "checked" if state == CHECKING else "downloaded"
             line = f"{done / total:4.0%}, {readable_size(done)} of {readable_size(total)} {what}"
             self._terminal.write(f"\r{line:60}\r")
             self._terminal.flush()

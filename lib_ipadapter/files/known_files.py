@@ -1,4 +1,4 @@
-"""What a model file is: a published file, whatever it is called, another file under a published name, or unknown."""
+"""What a model file is: a published file under any name, a different file under a published name, or unknown."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from .catalogue import Catalogue, Lookalike, Member, PublishedFile
 from .digests import Digests
 
 PUBLISHED, DIFFERENT, UNKNOWN, UNCHECKED = "published", "different", "unknown", "unchecked"
-"""States of a file: the published one, another one of the same name, no published one, and not hashed yet."""
+"""States of a file: a published one, a different one with a published name, neither, and not hashed yet."""
 
 ROUNDING = 0.001
-"""Largest relative error of a size in the catalogue that is not exact."""
+"""Largest relative error of an inexact size in the catalogue."""
 
 
 class _Size(NamedTuple):
@@ -28,17 +28,17 @@ class FileCheck:
 
     state: str
     sha256: str = ""
-    """Empty while it is not known."""
+    """Empty while unknown."""
     published: PublishedFile | None = None
-    """Which published file it is; for a member of an archive, the archive."""
+    """The published file that it is; for a member of an archive, the archive."""
     sentence: str = ""
-    """How it differs from the published file; empty where it does not."""
+    """How it differs from the published file; empty if it does not."""
     lookalike: Lookalike | None = None
-    """Which other model it is, where it is one that is published under the same name."""
+    """The other model that it is, if that model is published under the same name."""
 
 
 class KnownFiles:
-    """Checks files against the catalogue, without hashing them unless a method says so."""
+    """Compares files with the catalogue; only the methods that say so hash files."""
 
     def __init__(self, catalogue: Callable[[], Catalogue], digests: Digests) -> None:
         self._read = catalogue
@@ -49,11 +49,11 @@ class KnownFiles:
         return self._read()
 
     def check(self, path: Path) -> FileCheck:
-        """Return what a file is, as far as it is known now."""
+        """Return what a file is, as far as is known now."""
         return self._check(path, self.digests.known(path))
 
     def checked(self, path: Path) -> FileCheck:
-        """Return what a file is, after hashing it where only that tells; raises `IPAdapterError` if unreadable."""
+        """Return what a file is, hashing it if necessary; raises `IPAdapterError` if it cannot be read."""
         found = self.check(path)
         return self._check(path, self.digests.of(path)) if found.state == UNCHECKED else found
 
@@ -65,7 +65,7 @@ class KnownFiles:
         return self._unpublished(path, digest)
 
     def check_member(self, path: Path, member: Member) -> FileCheck:
-        """Return whether a file is this member of a published archive, as far as it is known now."""
+        """Return whether a file is this member of a published archive, as far as is known now."""
         digest = self.digests.known(path)
         if digest == member.sha256:
             return FileCheck(PUBLISHED, digest, self.catalogue.by_sha256[digest])
@@ -79,12 +79,12 @@ class KnownFiles:
         return _fits(path, _sizes_of(file))
 
     def want(self, paths: Iterable[Path]) -> None:
-        """Have files hashed in the background of which only that tells whether they are published."""
+        """Hash files in the background if only their hash can show whether they are published."""
         self.digests.want([path for path in paths if self.check(path).state == UNCHECKED])
 
     @cached_property
     def _sizes(self) -> frozenset[_Size]:
-        """The sizes of everything that has a hash in the catalogue."""
+        """The sizes of everything in the catalogue that has a hash."""
         published = (_sizes_of(file) for file in self.catalogue.files)
         return frozenset(chain(*published, (_Size(each.bytes) for each in self.catalogue.lookalikes)))
 
@@ -93,7 +93,7 @@ class KnownFiles:
         return frozenset(part.name.lower() for file in self.catalogue.files for part in file.installed)
 
     def _unpublished(self, path: Path, digest: str) -> FileCheck:
-        """Return what a file is that is none of the published ones."""
+        """Return what a file is, given that it is not a published one."""
         same = (each for each in self.catalogue.lookalikes if each.sha256 == digest)
         if lookalike := next(same, None):
             sentence = f"{path.name} is not the file that is needed here, but {lookalike.what}."
@@ -104,12 +104,12 @@ class KnownFiles:
 
 
 def _sizes_of(file: PublishedFile) -> list[_Size]:
-    """Return the sizes of the files on disk once a published file is installed; those of members are exact."""
+    """Return the sizes of the files on disk once a published file is installed; those of archive members are exact."""
     return [_Size(part.bytes, file.exact or bool(file.extract)) for part in file.installed]
 
 
 def other_content(path: Path) -> str:
-    """Return a sentence about a file that has a published name, but is not the published file."""
+    """Return a sentence about a file that has a published name but other content."""
     return f"{path.name} is not the published file of this name: its content is different."
 
 

@@ -1,4 +1,4 @@
-"""Checks which published files are installed, under any name, and whether they are right."""
+"""Checks which published files are installed, under any name, and whether they are intact."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .known_files import DIFFERENT, PUBLISHED, UNCHECKED, FileCheck, KnownFiles,
 from .model_files import EXTENSIONS, FACE_EXTENSIONS, FileIndex, ModelFiles
 
 MISSING, ELSEWHERE, THERE = "missing", "elsewhere", "there"
-"""States of a published file, besides `UNCHECKED` and `DIFFERENT`. Elsewhere is a folder where it is not looked for."""
+"""States of a published file, besides `UNCHECKED` and `DIFFERENT`. "Elsewhere" is a folder where it cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Installed:
 
     state: str
     path: Path | None = None
-    """Where it is; for an archive, the folder of its members."""
+    """Where it is; for an archive, the folder with its members."""
     sentence: str = ""
-    """How the file there differs from the published one; empty where it does not."""
+    """How the file at that path differs from the published one; empty if it does not."""
 
 
 def installed(files: ModelFiles) -> dict[str, Installed]:
-    """Return the state of each published file by its name, as far as it is known now.
+    """Return the state of each published file by name, as far as is known now.
 
-    Files that only have the size of one are hashed in the background, so that they do not pass for it for long.
+    Files that match a published one in size are hashed in the background, so that this becomes certain.
     """
     found = {
         folder: {path: files.known.check(path) for path in index.paths()} for folder, index in _indexes(files).items()
@@ -43,13 +43,13 @@ def installed(files: ModelFiles) -> dict[str, Installed]:
 
 
 def elsewhere(files: ModelFiles, file: PublishedFile) -> Path | None:
-    """Return where a published file is among all models, as far as it is known now, or None."""
+    """Return where a published file is among all models, as far as is known now, or None."""
     paths = files.everything.paths()
     return next((path for path in paths if files.known.check(path).published is file), None)
 
 
 def verify(files: ModelFiles, names: Collection[str] = ()) -> None:
-    """Have the installed ones of these published files hashed anew in the background; no names mean all."""
+    """Hash the installed ones of these published files again in the background; no names means all of them."""
     asked = [file for file in files.known.catalogue.files if not names or file.name in names]
     for folder, index in _indexes(files).items():
         own = [file for file in asked if file.folder == folder]
@@ -59,9 +59,9 @@ def verify(files: ModelFiles, names: Collection[str] = ()) -> None:
 
 
 def checks_of(folders: Sequence[Path], known: KnownFiles) -> Iterator[tuple[Path, FileCheck]]:
-    """Yield each model file below some folders with what it is, after hashing it where only that tells.
+    """Yield each model file below some folders with what it is, hashing it if necessary.
 
-    A file that cannot be read counts as different, with the reason.
+    A file that cannot be read counts as different; its sentence is the reason.
     """
     for path in FileIndex(lambda: folders, lambda path: path, (*EXTENSIONS, *FACE_EXTENSIONS)).paths():
         try:
@@ -71,7 +71,7 @@ def checks_of(folders: Sequence[Path], known: KnownFiles) -> Iterator[tuple[Path
 
 
 def _indexes(files: ModelFiles) -> dict[str, FileIndex[Any]]:
-    """Return the files below each kind of folder, by the names of the fields of `port.Folders`."""
+    """Return the files below each kind of folder, by field name of `port.Folders`."""
     return {
         "adapters": files.adapters,
         "encoders": files.encoders,
@@ -98,7 +98,7 @@ def _file(files: ModelFiles, file: PublishedFile, checks: Mapping[Path, FileChec
 
 
 def _other_encoder(files: ModelFiles, file: PublishedFile) -> Path | None:
-    """Return a file that is published otherwise, but has the same image encoder, for example with its text encoder."""
+    """Return an unpublished file with the same image encoder, such as one that also has the text encoder, or None."""
     opened, _ = files.encoders.all()
     published = {each.path: files.known.check(each.path).published for each in opened.values()}
     return next((each.path for each in opened.values() if each.name == file.encoder and not published[each.path]), None)

@@ -78,17 +78,17 @@ class WebUI:
     def downloads_refused(self) -> str:
         """Follow the web UI's rule for installing extensions (modules/shared_cmd_options.py, modules/ui_extensions.py).
 
-        A log-in to its page is enough besides, because then not everybody can ask for a download.
+        Unlike there, a login for the page is also enough, because then not just anyone can request a download.
         """
         flags = shared.cmd_opts
         if getattr(flags, "ipadapter_no_download", False):
-            return "Downloads of models are off: the web UI was started with --ipadapter-no-download."
+            return "Model downloads are off: the web UI was started with --ipadapter-no-download."
         if not shared.opts.data.get(DOWNLOADS, True):
-            return "Downloads of models are off in Settings, IP-Adapter."
+            return "Model downloads are off in Settings > IP-Adapter."
         login = getattr(flags, "gradio_auth", None) or getattr(flags, "gradio_auth_path", None)
         if getattr(flags, "disable_extension_access", False) and not login:
             return (
-                "Downloads of models are off, because others can open this web UI without a log-in. Start it with "
+                "Model downloads are off, because others can open this web UI without logging in. Start it with "
                 "--gradio-auth, or with --enable-insecure-extension-access, which also lets them install extensions."
             )
         return ""

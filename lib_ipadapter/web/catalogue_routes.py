@@ -1,4 +1,4 @@
-"""Requests about published files: which there are, which are installed, and getting them.
+"""Requests about published files: listing, downloading and verifying them.
 
 Each function takes and returns JSON values, and raises `IPAdapterError` for requests that fail.
 """
@@ -21,11 +21,11 @@ COPIED = (
     *("name", "title", "help", "page", "bytes", "licence", "commercial"),
     *("family", "variant", "base", "use", "encoder", "instead_of"),
 )
-"""Facts of a published file that its entry in the answer has as they are."""
+"""Fields of a published file that are copied to its entry in the response."""
 
 
 def list_catalogue(session: Session, asked: Any) -> dict[str, Any]:
-    """Return the published files, or those for `base` and for any base, each with whether it is installed."""
+    """Return all published files, or only those that work with `base`, and whether each is installed."""
     base = Text().read("base", read_object("The request", asked, ("base",)).get("base", ""))
     catalogue, states = session.preparation.files.known.catalogue, installed(session.preparation.files)
     files = [file for file in catalogue.files if not base or file.base in ("", base)]
@@ -45,14 +45,14 @@ def list_catalogue(session: Session, asked: Any) -> dict[str, Any]:
 
 
 def list_downloads(session: Session) -> dict[str, Any]:
-    """Return how far each download is, in the order in which they were asked for."""
+    """Return the progress of each download, in the order in which they were requested."""
     return {"files": [_progress(each) for each in session.downloads.progress()]}
 
 
 def start_downloads(session: Session, asked: Any) -> dict[str, Any]:
-    """Download the published `files`, given by their names, into the first folder of their kind.
+    """Download the published `files`, given by name, to the first folder for their kind.
 
-    A file that is known to be among the user's models already is linked there instead.
+    A file that is already known to be elsewhere among the user's models is linked to that folder instead.
     """
     if reason := session.host.downloads_refused():
         raise ForbiddenError(reason)
@@ -65,14 +65,14 @@ def start_downloads(session: Session, asked: Any) -> dict[str, Any]:
 
 
 def stop_downloads(session: Session, asked: Any) -> dict[str, Any]:
-    """Stop the downloads of `files`, or all; what is there of them is kept."""
+    """Stop the downloads of `files`, or all of them; the bytes downloaded so far are kept."""
     files = _files(session, asked)
     session.downloads.stop(None if files is None else [file.name for file in files])
     return list_downloads(session)
 
 
 def verify_files(session: Session, asked: Any) -> dict[str, Any]:
-    """Begin to hash the installed ones of `files`, or of all; return the catalogue, which has the results later."""
+    """Start hashing the installed ones of `files`, or of all; return the catalogue, which will show the results."""
     files = _files(session, asked)
     if files is None or files:
         verify(session.preparation.files, [file.name for file in files or ()])
@@ -80,7 +80,7 @@ def verify_files(session: Session, asked: Any) -> dict[str, Any]:
 
 
 def _files(session: Session, asked: Any) -> list[PublishedFile] | None:
-    """Return the published files that a request names, in its order, or None where it names none."""
+    """Return the published files that a request names, in its order, or None if it has no `files`."""
     names, known = read_object("The request", asked, ("files",)).get("files"), session.preparation.files.known.catalogue
     if names is None:
         return None
@@ -89,14 +89,14 @@ def _files(session: Session, asked: Any) -> list[PublishedFile] | None:
     for name in names:
         if not isinstance(name, str) or name not in known.by_name:
             close = close_names(name, known.by_name) if isinstance(name, str) else ""
-            raise UnitError("files", name, f"has {brief(name)}, which is no published file.{close}")
+            raise UnitError("files", name, f"contains {brief(name)}, which is not a published file.{close}")
     return [known.by_name[name] for name in dict.fromkeys(names)]
 
 
 def _order(session: Session, file: PublishedFile, folder: Path | None) -> Order:
     library = session.preparation.files
     if folder is None:
-        raise IPAdapterError(f"There is no folder for {file.name} here.")
+        raise IPAdapterError(f"{file.name} cannot be downloaded: this web UI has no folder for it.")
 
     def arrived() -> None:
         for each in file.installed:
@@ -107,7 +107,7 @@ def _order(session: Session, file: PublishedFile, folder: Path | None) -> Order:
 
 
 def first_folder(folders: Folders, file: PublishedFile) -> Path | None:
-    """Return the folder that a file goes into, above its own subfolder, or None where the host has none of its kind."""
+    """Return the folder for a file, without the file's own subfolder, or None if the host has no such folder."""
     return next(iter(getattr(folders, file.folder)), None)
 
 
@@ -136,12 +136,12 @@ def _progress(progress: Progress) -> dict[str, Any]:
 
 
 def shown(path: Path) -> str:
-    """Return a path as the user knows it: relative to the web UI's folder where it is below that."""
+    """Return a path as the user knows it: relative to the web UI's folder if it is in there."""
     below = path.is_relative_to(Path.cwd())
     return (path.relative_to(Path.cwd()) if below else path).as_posix()
 
 
 def _free(folder: Path) -> int:
-    """Return the bytes that are free on the disk of a folder, which need not exist yet."""
+    """Return the number of free bytes on the disk with a folder, which need not exist yet."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), Path.cwd())
     return shutil.disk_usage(there).free

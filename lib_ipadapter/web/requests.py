@@ -140,7 +140,7 @@ ZIPPED = "An object: `zip` in base64, `name` for another name, `overwrite`, `ado
 PICTURE = "An object: `image`, and optionally `model`, the adapter whose face models are used"
 UNIT = "An object: `unit`, whose pictures are checked"
 UNITS = "An object: `units`, as in the script's args, and `cfg_scale`, if known; any text can stand in for a picture"
-BASE = "Base model, such as SD1.x; only files and bundles for it are listed"
+BASE = "Base model, such as SD1.x; only files and bundles that work with it are listed"
 FILES = "An object: `files`, a list of names in the catalogue"
 POINTS = "An object: `image`, `width`, `height`, and optionally `face` and `place` [x, y, height]"
 
@@ -245,7 +245,7 @@ REQUESTS: Sequence[Request] = (
         summary="Published files, whether they are installed, and whether they can be downloaded here",
         base=BASE,
     ),
-    Request(listing(list_downloads), "GET downloads", "downloads", "How far each download is"),
+    Request(listing(list_downloads), "GET downloads", "downloads", "The progress of each download"),
     Request(
         of_session(start_downloads),
         route="POST downloads",
@@ -257,14 +257,14 @@ REQUESTS: Sequence[Request] = (
         of_session(stop_downloads),
         route="POST downloads/stop",
         panel="stop files",
-        summary="Stop downloads; what is there of them is kept",
+        summary="Stop downloads; the bytes downloaded so far are kept",
         body=f"{FILES}; without it, all are stopped",
     ),
     Request(
         of_session(verify_files),
         route="POST verify",
         panel="verify",
-        summary="Begin to compare installed files with the published ones; the catalogue has the results",
+        summary="Start comparing installed files with the published ones; the catalogue shows the results",
         body=f"{FILES}; without it, all are compared",
     ),
     Request(likeness, panel="likeness"),

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-DIGEST = "SHA-256 of the file, in hexadecimal; null while it is not known, because a large file takes seconds."
-PUBLISHED = "Name of the published file that it is, whatever it is called here; null for others and while not known."
+DIGEST = "SHA-256 of the file, in hexadecimal; null until it has been computed, which takes seconds for a large file."
+PUBLISHED = "Name of the published file that it is, whatever it is called here; null for other files and until known."
 
 
 class Version(BaseModel):
@@ -201,60 +201,60 @@ class Allowed(BaseModel):
 
 
 class Bundle(BaseModel):
-    """Files for a purpose on one base model."""
+    """Files for one purpose on one base model."""
 
     name: str
     base: str
     help: str
-    files: list[str] = Field(description="Names of its files, with all that they need.")
+    files: list[str] = Field(description="Names of its files, including everything that they need.")
 
 
 class Published(BaseModel):
     """A published file."""
 
-    name: str = Field(description="Its file name, for requests too.")
-    title: str = Field(description="Its name for people.")
+    name: str = Field(description="Its file name, which requests use.")
+    title: str = Field(description="Its display name.")
     help: str = Field(description="What it is for.")
-    page: str = Field(description="Address of the page to read about it.")
+    page: str = Field(description="Address of the page where its authors describe it.")
     bytes: int
     licence: str
     commercial: bool = Field(description="Whether the licence clearly allows commercial use.")
     family: str = Field(description="Family of an adapter; empty for other files.")
-    variant: str = Field(description="Variant of the family; empty where it has none.")
+    variant: str = Field(description="Variant of the family; empty if it has none.")
     base: str = Field(description="Base model that it is for; empty for any.")
     use: str = Field(description="What an adapter was trained for: general, face, composition, style or likeness.")
     encoder: str = Field(description="Architecture of an image encoder; empty for other files.")
     needs: list[str] = Field(description="Names of the files that it needs.")
-    instead_of: str = Field(description="Name of the file that it can replace, or empty.")
-    folder: str = Field(description="Where it is put.")
+    instead_of: str = Field(description="Name of a file that it can replace, or empty.")
+    folder: str = Field(description="Folder that it is saved in.")
     state: str = Field(
-        description="missing, elsewhere (in a folder where it is not looked for), there, "
+        description="missing, elsewhere (in a folder where it cannot be used), there, "
         "unchecked (not hashed yet) or different (not the published file)."
     )
-    there_as: str = Field(description="Where it was found, or empty.")
-    sentence: str = Field(description="How the file there differs from the published one; empty where it does not.")
+    there_as: str = Field(description="Path where it was found, or empty.")
+    sentence: str = Field(description="How the file there differs from the published one; empty if it does not.")
 
 
 class Catalogue(BaseModel):
     downloads: Allowed
     bundles: list[Bundle]
     files: list[Published]
-    free: dict[str, int] = Field(description="Bytes that are free, by folder.")
+    free: dict[str, int] = Field(description="Free disk space in bytes, by folder.")
 
 
 class Download(BaseModel):
     name: str = Field(description="Name of the file.")
-    title: str = Field(description="Its name for people.")
+    title: str = Field(description="Its display name.")
     state: str = Field(description="waiting, running, checking, done, stopped or failed.")
-    done: int = Field(description="Bytes that are there.")
+    done: int = Field(description="Bytes downloaded so far.")
     bytes: int
-    speed: int = Field(description="Bytes per second; 0 while nothing is fetched.")
-    seconds_left: int | None = Field(None, description="Null while nothing is fetched.")
+    speed: int = Field(description="Bytes per second; 0 while nothing is being downloaded.")
+    seconds_left: int | None = Field(None, description="Null while nothing is being downloaded.")
     error: str = Field(description="Why it failed, and what to do; empty if it did not.")
 
 
 class Downloads(BaseModel):
-    files: list[Download] = Field(description="In the order in which they were asked for.")
+    files: list[Download] = Field(description="In the order in which they were requested.")
 
 
 MODELS: Mapping[str, Any] = {
@@ -281,4 +281,4 @@ MODELS: Mapping[str, Any] = {
     "POST downloads/stop": Downloads,
     "POST verify": Catalogue,
 }
-"""What each route answers, by method and path as in the table of requests."""
+"""The response of each route, by method and path as in the table of requests."""

@@ -44,7 +44,7 @@ FILES = [
     file(LIGHT, "Light, general, SD 1.5", 44_642_768, needs=[VIT_H]),
     file(PLUS_XL, "Plus, general, SDXL", 847_517_512, base="SDXL", needs=[VIT_H]),
     file(VIT_H, "ViT-H, image encoder", 2_528_373_448, base="", family="", folder="models/clip_vision"),
-    file(LORA, "LoRA of FaceID Plus v2, SD 1.5", 51_059_544, family="", folder="models/Lora", **RESEARCH),
+    file(LORA, "LoRA for FaceID Plus v2, SD 1.5", 51_059_544, family="", folder="models/Lora", **RESEARCH),
     file(PACK, "buffalo_l, face models", 288_621_354, base="", family="", folder="models/insightface", **RESEARCH),
 ]
 BUNDLES = [

@@ -66,7 +66,7 @@ def test_each_file_is_shown_once_and_what_is_there_is_not_fetched(page: Any) -> 
     page.click("dialog summary:has-text('More adapters (1)')")
     row(page, "FaceID Plus v2, likeness, SD 1.5").locator("input").check()
     assert titles(page, "Pictures and style") == ["Plus, general, SD 1.5", "Base, general, SD 1.5"]
-    needed = ["ViT-H, image encoder", "LoRA of FaceID Plus v2, SD 1.5", "buffalo_l, face models"]
+    needed = ["ViT-H, image encoder", "LoRA for FaceID Plus v2, SD 1.5", "buffalo_l, face models"]
     assert titles(page, "Also needed") == needed
     there = row(page, "ViT-H, image encoder")
     assert there.locator("output").inner_text() == "2.5 GB · there"
@@ -98,7 +98,7 @@ def test_files_for_research_only_need_a_tick_of_their_own(page: Any) -> None:
     row(page, "FaceID Plus v2, likeness, SD 1.5").locator("input").check()
     assert page.locator(GET).is_disabled()
     terms = page.inner_text(".ipadapter-agree")
-    assert all(title in terms for title in ("FaceID Plus v2, likeness", "LoRA of FaceID Plus v2", "buffalo_l"))
+    assert all(title in terms for title in ("FaceID Plus v2, likeness", "LoRA for FaceID Plus v2", "buffalo_l"))
     page.check(".ipadapter-agree input")
     assert page.locator(GET).is_enabled()
     row(page, "FaceID Plus v2, likeness, SD 1.5").locator("input").uncheck()
