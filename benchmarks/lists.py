@@ -1,7 +1,7 @@
-"""Time until the list of adapters is there, with many files in the folder: `python benchmarks/lists.py [NUMBER]`.
+"""Time to list the adapters with many files in the folder: `python benchmarks/lists.py [NUMBER]`.
 
-Half of the files have the size of a published one, so their hashes are wanted, and are computed in the background. The
-files are sparse and take no disk space. One of them shows its variant only by its hash.
+Half of the files have the size of a published one, so they are hashed in the background. The files are sparse and take
+no disk space. The variant of one of them is only known from its hash.
 """
 
 import sys
@@ -22,7 +22,7 @@ from lib_ipadapter.engine.session import Session
 from lib_ipadapter.web.file_lists import list_adapters
 
 OWN = sd(net(640, 1280, 768, 10), "plus", "", 0, 0)
-"""An adapter of a size that no published one has."""
+"""An adapter whose size differs from all published ones."""
 
 
 def put_files(folder: Path, number: int) -> None:

@@ -37,9 +37,9 @@ class Folders:
     controlnets: tuple[Path, ...] = ()
     """Folders of ControlNet's models."""
     models: tuple[Path, ...] = ()
-    """Folders that hold all models, among which published files may have other places and names."""
+    """Folders that contain all models; published files may be there in other subfolders and under other names."""
     digests: Path | None = None
-    """File of the known hashes of files, or None to keep them until the end of the process."""
+    """File that stores the known hashes of files, or None to keep them only until the process ends."""
 
 
 class Row(NamedTuple):

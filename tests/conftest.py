@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hub as own_hub  # before anything imports huggingface_hub, which must know this hub alone
+import hub as own_hub  # before anything imports huggingface_hub, which must use only this hub
 import pytest
 from known_skips import pytest_addoption, pytest_make_collect_report, pytest_runtest_makereport
 
@@ -89,7 +89,7 @@ def _hub() -> Iterator[Any]:
 
 @pytest.fixture
 def hub(_hub: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A hub without files, the only one that this process and its children know."""
+    """A hub without files, the only one that this process and its children use."""
     constants = pytest.importorskip("huggingface_hub.constants")
     assert constants.ENDPOINT == own_hub.ENDPOINT
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)

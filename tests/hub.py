@@ -1,7 +1,8 @@
-"""A Hugging Face hub on the loopback address, with its files on a second server, as the hub has them on a CDN.
+"""A Hugging Face hub on the loopback address, with its files on a second server, which stands for the hub's CDN.
 
-Speaks the real protocol: the hub answers `/OWNER/NAME/resolve/REVISION/PATH` with a redirection and the headers
-`X-Linked-Etag`, `X-Linked-Size` and `X-Repo-Commit`; the CDN knows ranges and `If-Range`. Both can fail in many ways.
+Speaks the real protocol: the hub answers `/OWNER/NAME/resolve/REVISION/PATH` with a redirect and the headers
+`X-Linked-Etag`, `X-Linked-Size` and `X-Repo-Commit`; the CDN supports ranges and `If-Range`. Both can fail in
+many ways.
 Source: huggingface_hub/file_download.py, and its docs/source/en/package_reference/environment_variables.md.
 """
 
@@ -29,7 +30,7 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Asked:
-    """A request that a server got."""
+    """A request that a server received."""
 
     server: str
     """hub or cdn."""
@@ -43,16 +44,16 @@ class HubFile:
 
     content: bytes
     etag: str = ""
-    """What the hub says in `X-Linked-Etag`; by default the truth."""
+    """What the hub says in `X-Linked-Etag`; the true one by default."""
     revision: str = REVISION
-    """The only one that it is found at."""
+    """The only revision that has it."""
     token: str = ""
-    """The access token that it takes."""
+    """The access token that it requires."""
     ranges: bool = True
     lengths: bool = True
-    """Whether answers say how long they are."""
+    """Whether responses have a Content-Length."""
     faults: list[Callable[["Handler"], bool]] = field(default_factory=list[Callable[["Handler"], bool]])
-    """What goes wrong at the CDN, one for each request; one that returns False lets it be served as usual."""
+    """What goes wrong at the CDN, one per request; after one that returns False, the request is served as usual."""
 
 
 def cut(after: int) -> Callable[["Handler"], bool]:
@@ -66,7 +67,7 @@ def cut(after: int) -> Callable[["Handler"], bool]:
 
 
 def stall(after: int, until: threading.Event) -> Callable[["Handler"], bool]:
-    """Send some bytes, and then nothing."""
+    """Send some bytes, and then nothing more."""
 
     def fault(handler: "Handler") -> bool:
         handler.limit, handler.waits = after, until
@@ -103,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
     def _of_hub(self, path: str) -> None:
         found = re.fullmatch(r"([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         key = f"{found[1]}/{found[3]}" if found else ""
-        if key in self.hub.moved:  # a renamed repository: a relative redirection
+        if key in self.hub.moved:  # a renamed repository: a relative redirect
             self.answer(307, {"Location": f"/{path.replace(found[1], self.hub.moved[key]) if found else ''}"})
             return
         file = self.hub.files.get(key)
@@ -181,7 +182,7 @@ class Server(ThreadingHTTPServer):
         self.hub, self.role = hub, role
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients here break connections on purpose."""
+        """Print nothing, because clients here break connections on purpose."""
 
     @property
     def address(self) -> str:
@@ -189,7 +190,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Hub:
-    """Both servers, what they have and what they were asked."""
+    """Both servers, their files, and the requests that they received."""
 
     def __init__(self) -> None:
         self._servers = Server(self, "hub", SOCKET), Server(self, "cdn")
@@ -201,7 +202,7 @@ class Hub:
         self.files: dict[str, HubFile] = {}
         """By repository and path."""
         self.moved: dict[str, str] = {}
-        """The new repository of a file that is still asked for in the old one."""
+        """The new repository of a file that is still requested from the old one."""
         self.asked: list[Asked] = []
         self.piece = 1 << 16
         self.sleep: Callable[[], None] = lambda: None
@@ -221,5 +222,5 @@ class Hub:
                 server.server_close()
 
     def ranges(self) -> list[str]:
-        """Return the ranges that the CDN was asked for."""
+        """Return the ranges that were requested from the CDN."""
         return [asked.headers.get("Range", "") for asked in self.asked if asked.server == "cdn"]

@@ -18,7 +18,7 @@ KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
         EVERYWHERE,
         "root may read everything",
     ),
-    "tests/test_downloads.py::test_a_disk_that_fills_up_meanwhile_keeps_what_is_there": (
+    "tests/test_downloads.py::test_if_the_disk_fills_up_what_was_downloaded_is_kept": (
         EVERYWHERE,
         "only root may make a small disk, on Linux",
     ),

@@ -1,4 +1,4 @@
-"""A catalogue of small files, in the form of catalogue.json, for tests that download or check files."""
+"""A catalogue of small files, in the format of catalogue.json, for tests that download or check files."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ SOURCE = {
     "commercial": True,
 }
 FILE: Mapping[str, Any] = {
-    "help": "A file of the tests.",
+    "help": "A file for the tests.",
     "source": "small",
     "exact": True,
     "sources": 1,
@@ -42,7 +42,7 @@ def described(path: Path) -> dict[str, Any]:
 
 
 def entry(path: Path, **more: Any) -> dict[str, Any]:
-    """Return the entry of a file that is published under its own name at the top of the repository."""
+    """Return the entry of a file that is published under its own name in the repository's top folder."""
     name = {"name": path.name, "title": path.stem, "path": path.name}
     return {**FILE, **name, **described(path), **more}
 
@@ -52,14 +52,14 @@ def small(
     bundles: list[dict[str, Any]] | None = None,
     lookalikes: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return a catalogue of these entries, as in its file."""
+    """Return a catalogue with these entries, as in its file."""
     return {"sources": {"small": SOURCE}, "files": files, "bundles": bundles or [], "lookalikes": lookalikes or []}
 
 
 def narrow(names: Mapping[str, Path]) -> dict[str, Any]:
-    """Return the published catalogue with the sizes and hashes of other files, given by the names in it.
+    """Return the real catalogue with the sizes and hashes of other files, given by their names in it.
 
-    Files that are not given are left out, with the bundles that contain them. Members of archives are not changed.
+    Files without a replacement are left out, along with the bundles that contain them. Archive members stay the same.
     """
     whole = json.loads(CATALOGUE.read_text(encoding="utf-8"))
     files = [

@@ -37,7 +37,7 @@ MAY_BE_EMPTY = {
     "extract",
 }
 FAMILIES_WITHOUT_FILE: dict[str, str] = {}
-"""Families that run, but have no published file in the catalogue, and why."""
+"""Supported families without a published file in the catalogue, and why."""
 
 DETECTOR = "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"
 """Both packs of face models contain the same detector."""
@@ -55,7 +55,7 @@ ALSO = {
     "ip-adapter_instant_id_sdxl": "ip-adapter-faceid-portrait_sdxl_unnorm",
     "noobIPAMARK1_mark1": "ip-adapter_sdxl",
 }
-"""Files with the shapes of another one, by name without extension."""
+"""Files with the same shapes as another one, by name without extension."""
 
 by_name = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 by_adapter = pytest.mark.parametrize("file", ADAPTERS, ids=lambda file: file.name)
@@ -81,7 +81,7 @@ def test_a_revision_is_a_commit_or_a_release(file: PublishedFile) -> None:
 
 
 @by_name
-def test_every_need_is_in_the_catalogue_and_has_no_needs(file: PublishedFile) -> None:
+def test_every_needed_file_is_in_the_catalogue_and_needs_nothing(file: PublishedFile) -> None:
     """Bundles and `with_needs` rely on one level of needs."""
     assert all(not CATALOGUE.by_name[name].needs for name in file.needs)
     if file.instead_of:
@@ -117,7 +117,7 @@ def test_hashes_are_well_formed_and_unique() -> None:
     assert {each for each, times in Counter(hashes).items() if times > 1} == {DETECTOR}
 
 
-def test_every_family_that_runs_has_a_file_or_a_reason() -> None:
+def test_every_supported_family_has_a_file_or_a_reason() -> None:
     assert {file.family for file in ADAPTERS} | set(FAMILIES_WITHOUT_FILE) == set(RUNNING)
     assert not {file.family for file in ADAPTERS} & set(FAMILIES_WITHOUT_FILE)
     assert not any(file.family or file.use or file.variant for file in FILES if file not in ADAPTERS)
@@ -131,7 +131,7 @@ def test_every_variant_of_a_family_has_a_file() -> None:
 
 
 @by_adapter
-def test_an_adapter_needs_what_its_tensors_say(file: PublishedFile) -> None:
+def test_an_adapter_needs_what_its_tensors_require(file: PublishedFile) -> None:
     stem = file.name.rsplit(".", 1)[0]
     known = PUBLISHED[ALSO.get(stem, stem)]
     family = RUNNING[file.family]
@@ -146,8 +146,8 @@ def test_an_adapter_needs_what_its_tensors_say(file: PublishedFile) -> None:
 
 
 @by_adapter
-def test_a_file_has_the_bytes_of_its_tensors(file: PublishedFile) -> None:
-    """All are in half precision but NoobAI's."""
+def test_a_file_has_the_size_of_its_tensors(file: PublishedFile) -> None:
+    """All are in half precision except NoobAI's."""
     stem, extension = file.name.rsplit(".", 1)
     shapes = PUBLISHED[ALSO.get(stem, stem)].shapes
     if file.name == "noobIPAMARK1_mark1.safetensors":
@@ -155,10 +155,10 @@ def test_a_file_has_the_bytes_of_its_tensors(file: PublishedFile) -> None:
     elif extension == "safetensors":
         assert file.bytes == size(shapes)
     elif file.family != "face-resampler":  # those are not in half precision throughout
-        assert file.bytes == pytest.approx(size(shapes), rel=1e-4), "FaceID's files contain their LoRA"
+        assert file.bytes == pytest.approx(size(shapes), rel=1e-4), "FaceID files contain their LoRA"
 
 
-def test_loras_have_the_bytes_of_their_tensors() -> None:
+def test_loras_have_the_size_of_their_tensors() -> None:
     loras = [file for file in FILES if file.folder == "loras"]
     assert {file.bytes for file in loras if file.base == "SD1.x"} == {size(separate_lora(SD_ATTENTIONS, 768, False))}
     assert len({file.bytes for file in loras if file.base == "SDXL"}) == 1
@@ -168,18 +168,18 @@ def test_loras_have_the_bytes_of_their_tensors() -> None:
 
 
 @by_adapter
-def test_uses_are_those_of_the_families_and_of_the_purposes(file: PublishedFile) -> None:
+def test_uses_agree_with_the_families_and_the_purposes(file: PublishedFile) -> None:
     general = FAMILY_USES[file.family] == "general"
     assert file.use in {use for intent in INTENTS.values() for use in intent.uses}
-    assert general or file.use == FAMILY_USES[file.family], "only general adapters differ in training alone"
+    assert general or file.use == FAMILY_USES[file.family], "only general adapters can be trained for another use"
 
 
-def test_archives_have_exactly_the_models_that_are_used() -> None:
+def test_exactly_the_face_models_that_are_used_are_extracted() -> None:
     archives = {file.subfolder: [member.name for member in file.extract] for file in FILES if file.extract}
     assert archives == {pack.name: [pack.detector, pack.recogniser] for pack in PACKS.values()}
 
 
-def test_lookalikes_have_a_name_of_the_catalogue_and_other_bytes() -> None:
+def test_lookalikes_have_a_name_in_the_catalogue_but_other_content() -> None:
     names = {member.name: member for file in FILES for member in file.installed}
     for each in CATALOGUE.lookalikes:
         assert each.sha256 != names[each.name].sha256
@@ -187,20 +187,20 @@ def test_lookalikes_have_a_name_of_the_catalogue_and_other_bytes() -> None:
 
 
 @pytest.mark.parametrize("base", sorted({file.base for file in ADAPTERS}))
-def test_bundles_are_whole_and_the_smallest_is_first(base: str) -> None:
+def test_bundles_are_complete_and_the_most_general_is_first(base: str) -> None:
     bundles = [bundle for bundle in CATALOGUE.bundles if bundle.base == base]
     assert bundles[0].name == "Pictures and style"
     assert {"A person's likeness", "Layout"} < {bundle.name for bundle in bundles}
     for bundle in bundles:
         files = CATALOGUE.with_needs(bundle.files)
-        assert [file.name for file in files] == list(bundle.files), "it names all that its files need"
+        assert [file.name for file in files] == list(bundle.files), "it lists everything that its files need"
         assert {file.base for file in files} <= {base, ""}
     purposes = [{CATALOGUE.by_name[name].use for name in bundle.files} - {""} for bundle in bundles]
     assert all(len(uses) == 1 for uses in purposes)
     assert set().union(*purposes) >= {"general", "face", "likeness", "composition"}
 
 
-def test_files_are_found_by_their_hash_and_by_those_of_their_members() -> None:
+def test_files_are_found_by_their_own_hash_and_by_their_members() -> None:
     for file in FILES:
         assert CATALOGUE.by_sha256[file.sha256] is file
     assert CATALOGUE.by_sha256[DETECTOR].name == "buffalo_l.zip"

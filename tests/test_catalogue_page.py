@@ -1,16 +1,16 @@
-"""The page about the files says what the catalogue says."""
+"""The page about the files agrees with the catalogue."""
 
 from catalogue_page import FOLDERS, PAGE, page, size
 
 from lib_ipadapter.files.catalogue import read_catalogue
 
 
-def test_the_page_is_current() -> None:
+def test_the_page_is_up_to_date() -> None:
     """If this fails, run `python tests/catalogue_page.py`."""
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
-def test_the_page_has_every_file_once_in_a_table_of_its_kind() -> None:
+def test_the_page_lists_every_file_once_and_names_its_folder() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for file in read_catalogue().files:
         assert text.count(f"\n| `{file.name}` | ") == 1

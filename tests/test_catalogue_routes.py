@@ -1,4 +1,4 @@
-"""The routes about published files: what there is, getting it, stopping, and that no request does harm."""
+"""The routes for published files: listing, downloading, stopping, verifying, and that no request does harm."""
 
 import errno
 import json
@@ -84,14 +84,14 @@ def states(client: TestClient, **asked: str) -> dict[str, str]:
 
 
 def get(client: TestClient, *wanted: str) -> dict[str, dict[str, Any]]:
-    """Ask for files, and return the downloads once they are over."""
+    """Download files, and return the downloads once they are over."""
     answer = client.post("/ipadapter/downloads", json={"files": list(wanted)})
     assert answer.status_code == 200, answer.text
     until(lambda: not {each["state"] for each in downloads(client).values()} & {"waiting", "running", "checking"})
     return downloads(client)
 
 
-def test_the_catalogue_has_what_is_there_and_what_is_not(client: TestClient, host: SmallHost) -> None:
+def test_the_catalogue_describes_the_files_and_their_state(client: TestClient, host: SmallHost) -> None:
     found = client.get("/ipadapter/catalogue").json()
     assert found["downloads"] == {"allowed": True, "reason": ""}
     assert [each["name"] for each in found["bundles"]] == ["Style", "Style"]
@@ -104,7 +104,7 @@ def test_the_catalogue_has_what_is_there_and_what_is_not(client: TestClient, hos
     assert found["free"][plus["folder"]] > 0
 
 
-def test_the_catalogue_of_a_base_has_what_fits_any_base_too(client: TestClient) -> None:
+def test_the_catalogue_for_a_base_includes_files_for_any_base(client: TestClient) -> None:
     assert list(states(client, base="SD1.x")) == ["plus.safetensors", "H.safetensors"]
     assert list(states(client, base="SDXL")) == ["xl.safetensors", "H.safetensors"]
     assert list(states(client, base="none")) == ["H.safetensors"]
@@ -112,7 +112,7 @@ def test_the_catalogue_of_a_base_has_what_fits_any_base_too(client: TestClient) 
     assert [each["files"] for each in found["bundles"]] == [["xl.safetensors"]]
 
 
-def test_folders_below_the_web_uis_own_are_shown_from_there(
+def test_folders_in_the_web_uis_folder_are_shown_relative_to_it(
     client: TestClient, host: SmallHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(host.folder.parent)
@@ -120,13 +120,13 @@ def test_folders_below_the_web_uis_own_are_shown_from_there(
     assert found["files"][0]["folder"] == host.folder.name
 
 
-def test_files_come_in_the_order_asked_for_and_are_listed_at_once(client: TestClient, session: Session) -> None:
+def test_files_arrive_in_the_order_requested_and_are_listed_at_once(client: TestClient, session: Session) -> None:
     found = get(client, "xl.safetensors", "plus.safetensors")
     assert list(found) == ["xl.safetensors", "plus.safetensors"]
     assert {each["state"] for each in found.values()} == {"done"}
     assert found["xl.safetensors"]["done"] == found["xl.safetensors"]["bytes"] == FILES[1].bytes
     assert states(client) == {
-        "plus.safetensors": "there",  # known by its hash, without reading the file once more
+        "plus.safetensors": "there",  # known by its hash, without reading the file again
         "xl.safetensors": "there",
         "H.safetensors": "missing",
     }
@@ -134,14 +134,14 @@ def test_files_come_in_the_order_asked_for_and_are_listed_at_once(client: TestCl
     assert Path(plus["there_as"]).name == "plus.safetensors"
 
 
-def test_a_failure_has_its_sentence(client: TestClient, hub: Hub) -> None:
+def test_a_failed_download_has_its_error(client: TestClient, hub: Hub) -> None:
     hub.files.clear()
     found = get(client, "plus.safetensors")["plus.safetensors"]
     assert found["state"] == "failed"
     assert "no longer at" in found["error"]
 
 
-def test_a_stop_keeps_what_is_there(client: TestClient, host: SmallHost, hub: Hub) -> None:
+def test_stopping_keeps_what_was_downloaded(client: TestClient, host: SmallHost, hub: Hub) -> None:
     hub.sleep = lambda: time.sleep(0.05)
     client.post("/ipadapter/downloads", json={"files": ["plus.safetensors", "xl.safetensors"]})
     until(lambda: downloads(client)["plus.safetensors"]["done"])
@@ -156,7 +156,7 @@ def test_a_stop_keeps_what_is_there(client: TestClient, host: SmallHost, hub: Hu
     assert hub.ranges()[-1].startswith("bytes=")
 
 
-def test_what_is_there_is_hashed_once_and_anew_by_verify(client: TestClient, host: SmallHost) -> None:
+def test_existing_files_are_hashed_once_and_again_by_verify(client: TestClient, host: SmallHost) -> None:
     plus = host.folder / "plus.safetensors"
     plus.write_bytes(b"plus" * 50_000)
     (host.folder / "xl.safetensors").write_bytes(b"yl" * 50_000)
@@ -167,13 +167,13 @@ def test_what_is_there_is_hashed_once_and_anew_by_verify(client: TestClient, hos
     plus.write_bytes(b"mine" * 50_000)
     os.utime(plus, ns=(time_of.st_atime_ns, time_of.st_mtime_ns))
     assert client.post("/ipadapter/verify", json={"files": []}).status_code == 200
-    assert states(client)["plus.safetensors"] == "there", "damage does not show in the size and the time"
+    assert states(client)["plus.safetensors"] == "there", "damage does not show in the size or the time"
     assert client.post("/ipadapter/verify", json={}).status_code == 200
     until(lambda: "unchecked" not in states(client).values())
     assert states(client)["plus.safetensors"] == "different"
 
 
-def test_a_pack_is_unpacked_where_faces_are_looked_for(host: SmallHost, hub: Hub) -> None:
+def test_a_pack_is_extracted_to_the_folder_for_face_models(host: SmallHost, hub: Hub) -> None:
     pack = replace(archive(hub, det_10g=b"1" * 5000, w600k_r50=b"2" * 7000), subfolder="buffalo_l")
     client = client_of(with_catalogue(host, pack))
     assert get(client, "pack.zip")["pack.zip"]["state"] == "done"
@@ -183,7 +183,7 @@ def test_a_pack_is_unpacked_where_faces_are_looked_for(host: SmallHost, hub: Hub
 
 @pytest.fixture
 def elsewhere(host: SmallHost, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A published file that the user has under another name, in a folder where it is not looked for."""
+    """A published file that the user has under another name, in a folder where it cannot be used."""
     folder = tmp_path.parent / f"{tmp_path.name}-models"
     folders = replace(host.folders(), models=(folder,))
     monkeypatch.setattr(host, "folders", lambda: folders)
@@ -216,7 +216,7 @@ def test_on_another_disk_it_is_a_symbolic_link(elsewhere: Path, client, host, mo
     assert (host.folder / "xl.safetensors").resolve() == elsewhere.resolve()
 
 
-def test_where_no_link_can_be_made_a_sentence_says_where_it_is(elsewhere: Path, client, host, monkeypatch) -> None:
+def test_if_no_link_can_be_made_the_error_says_where_the_file_is(elsewhere: Path, client, host, monkeypatch) -> None:
     monkeypatch.setattr(os, "link", not_here)
     monkeypatch.setattr(os, "symlink", not_here)
     states(client)
@@ -232,7 +232,9 @@ def not_here(*_args: object) -> None:
     raise OSError(errno.EXDEV, "another disk")
 
 
-def test_downloads_that_are_off_are_forbidden_with_the_reason(client: TestClient, host: SmallHost, hub: Hub) -> None:
+def test_if_downloads_are_off_requests_are_forbidden_with_the_reason(
+    client: TestClient, host: SmallHost, hub: Hub
+) -> None:
     host.no_downloads = "Downloads are off."
     answer = client.post("/ipadapter/downloads", json={"files": ["plus.safetensors"]})
     assert answer.status_code == 403
@@ -264,7 +266,7 @@ def test_a_request_for_anything_else_is_refused(client: TestClient, hub: Hub, bo
 
 
 def test_a_page_of_another_site_cannot_start_a_download(client: TestClient, hub: Hub) -> None:
-    """Without asking this server first, a browser sends only forms and plain text for it."""
+    """Without asking this server first, a browser lets such a page send only forms and plain text."""
     body = json.dumps({"files": ["plus.safetensors"]})
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         answer = client.post("/ipadapter/downloads", content=body, headers={"content-type": kind})
@@ -272,9 +274,12 @@ def test_a_page_of_another_site_cannot_start_a_download(client: TestClient, hub:
     assert downloads(client) == {}
 
 
-def test_the_panels_channel_gives_the_same_answers(session: Session, client: TestClient, host: SmallHost) -> None:
+def test_the_panel_gets_the_same_responses(session: Session, client: TestClient, host: SmallHost) -> None:
     by_route = client.get("/ipadapter/catalogue?base=SDXL").json()
-    assert {**ask(session, "catalogue", base="SDXL"), "free": 0} == {**by_route, "free": 0}  # which changes meanwhile
+    assert {**ask(session, "catalogue", base="SDXL"), "free": 0} == {
+        **by_route,
+        "free": 0,
+    }  # free space changes meanwhile
     assert ask(session, "downloads") == {"files": []}
     assert ask(session, "stop files", files=[]) == {"files": []}
     assert len(ask(session, "verify")["files"]) == len(FILES)
@@ -283,7 +288,7 @@ def test_the_panels_channel_gives_the_same_answers(session: Session, client: Tes
     assert "Downloads are off." in ask(session, "get files", files=["plus.safetensors"])["message"]
 
 
-def test_answers_match_their_description(client: TestClient) -> None:
+def test_responses_match_their_description(client: TestClient) -> None:
     get(client, "plus.safetensors")
     described = client.get("/openapi.json").json()
     for method, name in (
@@ -305,7 +310,7 @@ def test_answers_match_their_description(client: TestClient) -> None:
 
 
 def test_a_thousand_random_requests_do_no_harm(session: Session, client: TestClient, host: SmallHost) -> None:
-    """None is a server error, none is answered with a file outside the folders, and none writes outside them."""
+    """None causes a server error, starts a download or writes a file."""
     host.no_downloads = ""
     before = names(host.folder.parent)
     wanted = st.sampled_from(["../plus.safetensors", "/etc/passwd", "plus", "", "H.safetensors/..", "nul", "\0"])

@@ -245,8 +245,8 @@ def test_the_plot_has_axes_and_an_impossible_value_stops_it(double, axes) -> Non
         axis(axes, "Weight").confirm(p, [9])
 
 
-def test_the_plot_lists_and_checks_files_and_a_start_does_not_import_what_that_takes(double, axes) -> None:
-    """So that the web UI starts no later with the extension's axes than without."""
+def test_the_plot_lists_and_checks_files_without_importing_the_engine_at_startup(double, axes) -> None:
+    """The extension's axes must not slow down the start of the web UI."""
     assert not [name for name in sys.modules if name.startswith((f"{LIBRARY}.engine", f"{LIBRARY}.weights"))]
     assert axis(axes, "Image encoder").choices()[0] == "auto"
     p = asked(unit())

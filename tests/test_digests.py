@@ -1,4 +1,4 @@
-"""Hashes of files: each computed once, kept by path, time and size, and never waited for by who only wants to know."""
+"""Hashes of files: computed once, stored with path, time and size; only callers that need one wait for it."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ def kept(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that are hashed."""
+    """The files that have been hashed."""
     hashed: list[Path] = []
     real = module.sha256
 
@@ -49,7 +49,7 @@ def finished(digests: Digests, path: Path) -> str:
     return digests.known(path)
 
 
-def test_a_digest_is_computed_once_and_kept_for_the_next_start(file: Path, kept: Path, counted: list[Path]) -> None:
+def test_a_digest_is_computed_once_and_stored_for_the_next_start(file: Path, kept: Path, counted: list[Path]) -> None:
     digests = Digests(lambda: kept)
     assert digests.known(file) == ""
     assert digests.of(file) == digests.of(file) == digests.known(file) == DIGEST
@@ -76,7 +76,7 @@ def test_a_changed_file_is_hashed_again(file: Path, kept: Path, change: str) -> 
     assert digests.of(file) == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_wanted_digests_are_computed_in_the_background_one_after_the_other(
+def test_wanted_digests_are_computed_in_the_background_one_at_a_time(
     tmp_path: Path, kept: Path, counted: list[Path]
 ) -> None:
     files = [tmp_path / f"{number}.bin" for number in range(5)]
@@ -124,7 +124,7 @@ def test_a_file_that_changes_while_it_is_hashed_is_not_kept(file: Path, monkeypa
     assert digests.known(file) == ""
 
 
-def test_who_has_hashed_a_file_while_writing_it_records_the_digest(file: Path, kept: Path, counted: list[Path]) -> None:
+def test_a_digest_computed_while_writing_a_file_can_be_recorded(file: Path, kept: Path, counted: list[Path]) -> None:
     Digests(lambda: kept).record(file, DIGEST)
     assert Digests(lambda: kept).of(file) == DIGEST
     assert not counted
@@ -163,20 +163,20 @@ def test_the_oldest_digests_are_dropped(tmp_path: Path, kept: Path, monkeypatch:
         b'{"/a": 1, "/b": [1, 2], "/c": [1, 2, "x"], "/d": [true, 2, "' + b"0" * 64 + b'"]}',
     ],
 )
-def test_a_damaged_file_is_written_anew(content: bytes, file: Path, kept: Path) -> None:
+def test_a_damaged_file_is_rewritten(content: bytes, file: Path, kept: Path) -> None:
     kept.parent.mkdir()
     kept.write_bytes(content)
     assert Digests(lambda: kept).of(file) == DIGEST
     assert list(json.loads(kept.read_text(encoding="utf-8"))) == [str(file)]
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(file: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_not_an_error(file: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_bytes(b"a file where the folder should be")
     digests = Digests(lambda: tmp_path / "cache" / "hashes.json")
     assert digests.of(file) == digests.known(file) == DIGEST
 
 
-def test_an_unreadable_file_is_an_error_only_for_who_needs_its_digest(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_only_if_its_digest_is_needed(tmp_path: Path) -> None:
     digests = Digests(lambda: None)
     missing = tmp_path / "missing.bin"
     assert digests.known(missing) == ""

@@ -1,4 +1,4 @@
-"""The queue of downloads: one at a time, in order, stopped and asked for again, and never stuck."""
+"""The download queue: one file at a time, in order, can be stopped and resumed, and never gets stuck."""
 
 import threading
 import time
@@ -40,7 +40,9 @@ def over(queue: DownloadQueue) -> bool:
     return not any(state in download_queue.UNDER_WAY for state in states(queue).values())
 
 
-def test_files_come_one_after_the_other_in_the_order_asked_for(hub: Hub, queue: DownloadQueue, tmp_path: Path) -> None:
+def test_files_are_downloaded_one_at_a_time_in_the_order_requested(
+    hub: Hub, queue: DownloadQueue, tmp_path: Path
+) -> None:
     files = [published(f"{name}.bin") for name in "cab"]
     for file in files:
         serve(hub, file)
@@ -54,7 +56,7 @@ def test_files_come_one_after_the_other_in_the_order_asked_for(hub: Hub, queue: 
 
     hub.sleep = count
     queue.add([order(file, tmp_path, lambda name=file.name: done.append(name)) for file in files])
-    queue.add([order(files[0], tmp_path)])  # is under way already
+    queue.add([order(files[0], tmp_path)])  # is already under way
     until(lambda: over(queue))
     assert most == 1
     assert done == [file.name for file in files]
@@ -65,7 +67,9 @@ def test_files_come_one_after_the_other_in_the_order_asked_for(hub: Hub, queue: 
     assert (first.done, first.bytes, first.speed, first.seconds_left) == (len(CONTENT), len(CONTENT), 0, None)
 
 
-def test_a_failure_has_its_sentence_and_the_next_one_comes(hub: Hub, queue: DownloadQueue, tmp_path: Path) -> None:
+def test_after_a_failure_with_its_error_the_next_download_starts(
+    hub: Hub, queue: DownloadQueue, tmp_path: Path
+) -> None:
     gone, there = published("gone.bin"), published("there.bin")
     serve(hub, there)
     queue.add([order(gone, tmp_path), order(there, tmp_path)])
@@ -92,7 +96,7 @@ def test_an_unexpected_error_does_not_stop_the_queue(hub: Hub, queue: DownloadQu
     assert "console" in queue.progress()[0].error
 
 
-def test_a_stop_is_at_once_and_what_is_there_is_gone_on_with(
+def test_stopping_is_immediate_and_the_download_can_be_resumed(
     hub: Hub, queue: DownloadQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_module, "TIMEOUT", (1, 1))
@@ -105,7 +109,7 @@ def test_a_stop_is_at_once_and_what_is_there_is_gone_on_with(
     assert states(queue) == {file.name: "running", "b.bin": "stopped"}
     queue.stop()
     assert states(queue) == {file.name: "stopped", "b.bin": "stopped"}
-    queue.add([order(waiting, tmp_path), order(file, tmp_path)])  # while the first one still hangs
+    queue.add([order(waiting, tmp_path), order(file, tmp_path)])  # while the first one is still stalled
     assert states(queue) == {"b.bin": "waiting", file.name: "waiting"}
     until(lambda: over(queue))
     resume.set()
@@ -113,7 +117,7 @@ def test_a_stop_is_at_once_and_what_is_there_is_gone_on_with(
     assert hub.ranges() == ["", "", f"bytes={5 * hub_module.PIECE}-"]
 
 
-def test_a_stop_ends_the_waiting_for_another_attempt(hub: Hub, queue: DownloadQueue, tmp_path: Path) -> None:
+def test_stopping_ends_the_wait_for_another_attempt(hub: Hub, queue: DownloadQueue, tmp_path: Path) -> None:
     file = published()
     serve(hub, file, faults=[status(503, Retry_After="100")])
     queue.add([order(file, tmp_path)])
@@ -125,7 +129,7 @@ def test_a_stop_ends_the_waiting_for_another_attempt(hub: Hub, queue: DownloadQu
     assert states(queue) == {file.name: "done"}
 
 
-def test_speed_and_time_left_are_those_of_the_last_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_and_time_left_depend_on_the_last_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(download_queue.time, "monotonic", lambda: now)
     entry = Entry(order(replace(published(), bytes=100_000), tmp_path))
@@ -135,11 +139,11 @@ def test_speed_and_time_left_are_those_of_the_last_seconds(tmp_path: Path, monke
         entry.report("running", second * (1000 if second < 15 else 2000), 100_000)
     assert entry.progress.speed == pytest.approx(2000)
     assert entry.progress.seconds_left == 20
-    now += 9  # nothing comes
+    now += 9  # no bytes arrive
     assert entry.progress.speed == pytest.approx(1000)
     entry.report("checking", 100_000, 100_000)
     assert (entry.progress.speed, entry.progress.seconds_left) == (0, None)
 
 
-def test_the_queue_of_the_process_is_one() -> None:
+def test_a_process_has_one_queue() -> None:
     assert process_queue() is process_queue()

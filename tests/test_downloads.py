@@ -1,4 +1,4 @@
-"""Downloads from a hub of our own, through the real huggingface_hub: they go on, and only the right bytes are kept."""
+"""Downloads from a hub of our own, through the real huggingface_hub: they resume, and only right bytes are kept."""
 
 import errno
 import hashlib
@@ -72,7 +72,7 @@ def serve(hub: Hub, file: PublishedFile, content: bytes = CONTENT, **more: Any) 
 
 
 class Watcher:
-    """Notes what it is told, does not wait, and stops after so many bytes."""
+    """Records what is reported, does not wait, and stops after a number of bytes."""
 
     def __init__(self, stop_after: int = 1 << 60) -> None:
         self.stop_after = stop_after
@@ -101,7 +101,7 @@ def names(folder: Path) -> list[str]:
 # From beginning to end
 
 
-def test_a_file_comes_into_its_place_and_nothing_else_does(hub: Hub, tmp_path: Path) -> None:
+def test_a_file_is_saved_in_its_place_and_nothing_else_is(hub: Hub, tmp_path: Path) -> None:
     file, watcher = published(), Watcher()
     serve(hub, file)
     download(file, tmp_path / "new" / "folder", watcher)
@@ -112,14 +112,14 @@ def test_a_file_comes_into_its_place_and_nothing_else_does(hub: Hub, tmp_path: P
     assert hub.asked[0].path == f"owner/repo/resolve/{REVISION}/models/a.safetensors"
 
 
-def test_a_file_that_is_there_is_not_fetched_again(hub: Hub, tmp_path: Path) -> None:
+def test_a_file_that_is_already_there_is_not_downloaded_again(hub: Hub, tmp_path: Path) -> None:
     file = published()
     (tmp_path / file.name).write_bytes(CONTENT)
     download(file, tmp_path, Watcher())
     assert not hub.asked
 
 
-def test_a_users_own_file_of_that_name_is_never_overwritten(hub: Hub, tmp_path: Path) -> None:
+def test_a_users_own_file_with_that_name_is_never_overwritten(hub: Hub, tmp_path: Path) -> None:
     file = published()
     serve(hub, file)
     (tmp_path / file.name).write_bytes(b"mine")
@@ -141,14 +141,14 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(hub: Hub, tmp_path: Pa
     assert (tmp_path / file.name).read_bytes() == b"mine"
 
 
-def test_a_size_that_is_only_rounded_is_taken_from_the_server(hub: Hub, tmp_path: Path) -> None:
+def test_if_the_size_is_only_rounded_the_server_gives_it(hub: Hub, tmp_path: Path) -> None:
     file, watcher = published(bytes=1_000_000, exact=False), Watcher()
     serve(hub, file)
     download(file, tmp_path, watcher)
     assert watcher.reports[-1][1:] == (len(CONTENT), len(CONTENT))
 
 
-def test_answers_without_a_length_are_read_to_their_end(hub: Hub, tmp_path: Path) -> None:
+def test_responses_without_a_length_are_read_to_the_end(hub: Hub, tmp_path: Path) -> None:
     file = published()
     serve(hub, file, lengths=False)
     download(file, tmp_path, Watcher())
@@ -164,12 +164,12 @@ def test_a_renamed_repository_is_followed(hub: Hub, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../a.bin", "/tmp/a.bin", "a/b.bin", "..", "", "a\\b.bin", "C:a.bin", "nul", "a\0"])
-def test_no_name_leaves_the_folder(hub: Hub, tmp_path: Path, name: str) -> None:
+def test_no_name_can_escape_the_folder(hub: Hub, tmp_path: Path, name: str) -> None:
     zipped = Member(name, 1, digest(b"x"))
     for wrong in (
         replace(published(), name=name),
         *([replace(published(), subfolder=name)] if name else []),
-        *([] if "/" in name else [replace(published(), extract=(zipped,))]),  # members lose their folders
+        *([] if "/" in name else [replace(published(), extract=(zipped,))]),  # members are saved without their folders
     ):
         with pytest.raises(IPAdapterError, match="name"):
             download(wrong, tmp_path / "models", Watcher())
@@ -177,10 +177,10 @@ def test_no_name_leaves_the_folder(hub: Hub, tmp_path: Path, name: str) -> None:
     assert not names(tmp_path)
 
 
-# Breaks
+# Interruptions
 
 
-def test_a_broken_connection_is_taken_up_where_it_broke(hub: Hub, tmp_path: Path) -> None:
+def test_a_broken_connection_is_resumed_where_it_broke(hub: Hub, tmp_path: Path) -> None:
     file, watcher = published(), Watcher()
     serve(hub, file, faults=[cut(4 * PIECE), cut(PIECE), cut(0), status(503, Retry_After="7"), status(429), cut(PIECE)])
     download(file, tmp_path, watcher)
@@ -192,7 +192,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(hub: Hub, tmp_path: Path
     assert marks == {f'"{hashlib.md5(CONTENT).hexdigest()}"'}
 
 
-def test_a_stall_ends_and_is_taken_up(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_download_times_out_and_resumes(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "TIMEOUT", (1, 0.3))
     file, watcher, over = published(), Watcher(), threading.Event()
     serve(hub, file, faults=[stall(300_000, over)])
@@ -202,7 +202,7 @@ def test_a_stall_ends_and_is_taken_up(hub: Hub, tmp_path: Path, monkeypatch: pyt
     assert hub.ranges()[1].startswith("bytes=")
 
 
-def test_it_gives_up_with_a_sentence_and_keeps_what_is_there(hub: Hub, tmp_path: Path) -> None:
+def test_it_gives_up_with_an_error_and_keeps_what_was_downloaded(hub: Hub, tmp_path: Path) -> None:
     file, watcher = published(), Watcher()
     served = serve(hub, file, faults=[cut(4 * PIECE), *[status(500)] * 20])
     sentence = refused(file, tmp_path, watcher)
@@ -217,14 +217,14 @@ def test_it_gives_up_with_a_sentence_and_keeps_what_is_there(hub: Hub, tmp_path:
     assert names(tmp_path) == ["a.safetensors"]
 
 
-def test_a_server_that_asks_to_wait_for_long_is_not_waited_for(hub: Hub, tmp_path: Path) -> None:
+def test_it_fails_at_once_if_a_server_asks_for_a_long_wait(hub: Hub, tmp_path: Path) -> None:
     file, watcher = published(), Watcher()
     serve(hub, file, faults=[status(429, Retry_After="3600")])
-    assert "HTTP 429 and asks to wait 3600 seconds" in refused(file, tmp_path, watcher)
+    assert "HTTP 429 and asked to wait 3600 seconds" in refused(file, tmp_path, watcher)
     assert not watcher.waited
 
 
-def test_a_hub_that_cannot_be_reached_is_a_sentence(hub: Hub, tmp_path: Path) -> None:
+def test_a_hub_that_cannot_be_reached_is_an_error_with_its_address(hub: Hub, tmp_path: Path) -> None:
     file = published(url="http://127.0.0.1:1/a.safetensors", repository="")
     assert "127.0.0.1:1" in refused(file, tmp_path)
     assert not names(tmp_path)
@@ -234,12 +234,14 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(hub: Hub, tmp_path: Path) ->
     ("error", "said"),
     [
         (requests.exceptions.SSLError, "the certificate of "),
-        (requests.exceptions.ProxyError, "the proxy to "),
-        (requests.exceptions.ConnectTimeout, "sent nothing for a while"),
+        (requests.exceptions.ProxyError, "the proxy for "),
+        (requests.exceptions.ConnectTimeout, "did not respond in time"),
         (requests.exceptions.ConnectionError, "the connection to "),
     ],
 )
-def test_what_failed_is_said_plainly(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error, said) -> None:
+def test_the_error_says_plainly_what_failed(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error, said
+) -> None:
     def fail(_self: object, request: requests.PreparedRequest, **_: object) -> None:
         raise error("<objects>", request=request)
 
@@ -250,7 +252,7 @@ def test_what_failed_is_said_plainly(hub: Hub, tmp_path: Path, monkeypatch: pyte
     assert "<objects>" not in sentence
 
 
-def test_a_stop_keeps_what_is_there(hub: Hub, tmp_path: Path) -> None:
+def test_stopping_keeps_what_was_downloaded(hub: Hub, tmp_path: Path) -> None:
     file = published()
     serve(hub, file)
     with pytest.raises(StoppedError):
@@ -265,14 +267,14 @@ def test_a_stop_keeps_what_is_there(hub: Hub, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("left", "ranges"),
     [
-        (CONTENT, []),  # ended between the last byte and the renaming
+        (CONTENT, []),  # interrupted between the last byte and the renaming
         (CONTENT[:1000], ["bytes=1000-"]),
-        (b"x" * 1000, ["bytes=1000-", ""]),  # damaged: once more from the beginning
+        (b"x" * 1000, ["bytes=1000-", ""]),  # damaged: starts over
         (b"x" * len(CONTENT), [""]),
         (CONTENT + b"x", [""]),
     ],
 )
-def test_what_is_left_of_an_earlier_attempt_is_used_if_it_is_right(hub: Hub, tmp_path: Path, left, ranges) -> None:
+def test_the_remains_of_an_earlier_attempt_are_used_if_they_are_right(hub: Hub, tmp_path: Path, left, ranges) -> None:
     file = published()
     serve(hub, file)
     (tmp_path / f"{file.name}.part").write_bytes(left)
@@ -283,7 +285,7 @@ def test_what_is_left_of_an_earlier_attempt_is_used_if_it_is_right(hub: Hub, tmp
 
 
 @pytest.mark.parametrize(("left", "ranges"), [(CONTENT, []), (b"x" * len(CONTENT), [f"bytes={len(CONTENT)}-", ""])])
-def test_a_whole_part_of_unknown_size(hub: Hub, tmp_path: Path, left: bytes, ranges: list[str]) -> None:
+def test_a_complete_part_of_unknown_size_is_checked(hub: Hub, tmp_path: Path, left: bytes, ranges: list[str]) -> None:
     file = published(bytes=1_000_000, exact=False)
     serve(hub, file)
     (tmp_path / f"{file.name}.part").write_bytes(left)
@@ -292,7 +294,7 @@ def test_a_whole_part_of_unknown_size(hub: Hub, tmp_path: Path, left: bytes, ran
     assert hub.ranges() == ranges
 
 
-def test_a_range_that_the_server_refuses_is_fetched_from_the_beginning(hub: Hub, tmp_path: Path) -> None:
+def test_if_the_server_refuses_a_range_the_download_starts_over(hub: Hub, tmp_path: Path) -> None:
     file = published(bytes=1_000_000, exact=False)
     serve(hub, file)
     (tmp_path / f"{file.name}.part").write_bytes(CONTENT + b"more")
@@ -301,7 +303,7 @@ def test_a_range_that_the_server_refuses_is_fetched_from_the_beginning(hub: Hub,
     assert (tmp_path / file.name).read_bytes() == CONTENT
 
 
-def test_a_server_without_ranges_sends_all_of_it_again(hub: Hub, tmp_path: Path) -> None:
+def test_a_server_without_ranges_sends_the_whole_file_again(hub: Hub, tmp_path: Path) -> None:
     file = published()
     serve(hub, file, ranges=False, faults=[cut(300_000)])
     download(file, tmp_path, Watcher())
@@ -331,8 +333,8 @@ def child(file: PublishedFile, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="it has no kill -9")
-def test_a_killed_process_leaves_what_the_next_one_goes_on_with(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no kill -9")
+def test_the_next_process_resumes_what_a_killed_one_left(hub: Hub, tmp_path: Path) -> None:
     file = published()
     serve(hub, file)
     hub.sleep = lambda: time.sleep(0.05)
@@ -355,7 +357,7 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_with(hub: Hub, tmp_pa
     assert names(tmp_path) == [file.name]
 
 
-def test_two_processes_that_want_the_same_file_fetch_it_once(hub: Hub, tmp_path: Path) -> None:
+def test_two_processes_download_the_same_file_only_once(hub: Hub, tmp_path: Path) -> None:
     file = published()
     serve(hub, file)
     hub.sleep = lambda: time.sleep(0.05)
@@ -368,7 +370,7 @@ def test_two_processes_that_want_the_same_file_fetch_it_once(hub: Hub, tmp_path:
     assert (tmp_path / file.name).read_bytes() == CONTENT
 
 
-def test_a_part_is_open_once_and_an_empty_one_is_not_left(tmp_path: Path) -> None:
+def test_a_part_can_be_open_only_once_and_is_deleted_if_empty(tmp_path: Path) -> None:
     part = tmp_path / "part"
     with opened_alone(part) as one:
         assert one
@@ -394,23 +396,23 @@ def test_wrong_bytes_never_become_a_model(hub: Hub, tmp_path: Path) -> None:
     assert not names(tmp_path)
 
 
-def test_other_content_on_the_hub_is_noticed_before_it_is_fetched(hub: Hub, tmp_path: Path) -> None:
+def test_different_content_on_the_hub_is_noticed_before_downloading(hub: Hub, tmp_path: Path) -> None:
     file = published()
     serve(hub, file, CONTENT[:-1] + b"x")
-    assert "Nothing was fetched." in refused(file, tmp_path)
+    assert "Nothing was downloaded." in refused(file, tmp_path)
     assert [asked.server for asked in hub.asked] == ["hub"]
     assert not names(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"<html>please log in</html>", CONTENT + b"x", CONTENT[:-1], b""])
-def test_a_file_of_another_size_is_refused(hub: Hub, tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_a_different_size_is_refused(hub: Hub, tmp_path: Path, content: bytes) -> None:
     file = published()
     serve(hub, file, content, etag=file.sha256)
     assert f"it has {len(content)} bytes, not {len(CONTENT)}" in refused(file, tmp_path)
     assert not names(tmp_path)
 
 
-def test_content_without_end_is_cut_off(hub: Hub, tmp_path: Path) -> None:
+def test_endless_content_is_cut_off(hub: Hub, tmp_path: Path) -> None:
     file = published()
     serve(hub, file, CONTENT * 20, etag=file.sha256, lengths=False)
     watcher = Watcher()
@@ -419,14 +421,14 @@ def test_content_without_end_is_cut_off(hub: Hub, tmp_path: Path) -> None:
     assert not names(tmp_path)
 
 
-# Who may have it
+# Permission
 
 
 def tokens(hub: Hub) -> list[tuple[str, str]]:
     return [(asked.server, asked.headers.get("Authorization", "")) for asked in hub.asked]
 
 
-def test_the_token_is_sent_only_where_the_hub_asks_for_it_and_only_to_the_hub(
+def test_the_token_is_sent_only_to_the_hub_and_only_if_it_is_required(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
@@ -469,12 +471,14 @@ def test_a_gated_file_says_what_to_do(hub: Hub, tmp_path: Path, monkeypatch: pyt
     assert not names(tmp_path)
 
 
-def test_a_file_that_is_gone_is_a_sentence(hub: Hub, tmp_path: Path) -> None:
+def test_a_file_that_no_longer_exists_is_an_error(hub: Hub, tmp_path: Path) -> None:
     assert "is no longer at" in refused(published(), tmp_path)
     assert not names(tmp_path)
 
 
-def test_the_users_switch_of_the_hub_is_respected(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_downloaded_if_the_user_has_turned_the_hub_off(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE" in refused(published(), tmp_path)
     assert not hub.asked
@@ -483,7 +487,9 @@ def test_the_users_switch_of_the_hub_is_respected(hub: Hub, tmp_path: Path, monk
 # The disk
 
 
-def test_a_file_that_does_not_fit_is_not_begun(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_does_not_fit_on_the_disk_is_not_started(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     free = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
     file = published()
@@ -492,7 +498,7 @@ def test_a_file_that_does_not_fit_is_not_begun(hub: Hub, tmp_path: Path, monkeyp
     assert not names(tmp_path)
 
 
-def test_a_disk_that_fills_up_meanwhile_keeps_what_is_there(
+def test_if_the_disk_fills_up_what_was_downloaded_is_kept(
     hub: Hub, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roomy = shutil.disk_usage("/")
@@ -501,7 +507,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_what_is_there(
     serve(hub, file)
     full = small_disk / "full"
     full.write_bytes(bytes(600_000))
-    assert "is full. What is there is kept." in refused(file, small_disk)
+    assert "is full. What has been downloaded is kept." in refused(file, small_disk)
     assert names(small_disk) == ["a.safetensors.part", "full"]
     full.unlink()
     download(file, small_disk, Watcher())
@@ -516,18 +522,18 @@ def small_disk(tmp_path: Path) -> Any:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(disk)]
     if not shutil.which("mount") or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root may make a small disk, on Linux")
+        pytest.skip("only root can make a small disk, on Linux")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(hub: Hub, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_an_error(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     assert "cannot be written" in refused(published(), tmp_path / "file")
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
-def test_a_file_system_without_links_is_good_enough(hub: Hub, tmp_path: Path, monkeypatch, code: int) -> None:
+def test_a_file_system_without_hard_links_works_too(hub: Hub, tmp_path: Path, monkeypatch, code: int) -> None:
     def no_links(*_: Any) -> None:
         raise OSError(code, "no links")
 
@@ -542,7 +548,7 @@ def test_a_file_system_without_links_is_good_enough(hub: Hub, tmp_path: Path, mo
 
 
 def archive(hub: Hub, **content: bytes) -> PublishedFile:
-    """Return a pack with two members that are needed and one that is not."""
+    """Return a pack with members that are needed and one that is not."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as opened:
         for name, member in {**content, "unneeded": b"u" * 1000}.items():
@@ -555,7 +561,7 @@ def archive(hub: Hub, **content: bytes) -> PublishedFile:
     return file
 
 
-def test_only_what_is_needed_is_taken_out_of_an_archive(hub: Hub, tmp_path: Path) -> None:
+def test_only_the_members_that_are_needed_are_extracted(hub: Hub, tmp_path: Path) -> None:
     file = archive(hub, one=b"1" * 5000, two=b"2" * 7000)
     download(file, tmp_path, Watcher())
     assert names(tmp_path) == ["pack/one.onnx", "pack/two.onnx"]
@@ -568,15 +574,15 @@ def test_only_what_is_needed_is_taken_out_of_an_archive(hub: Hub, tmp_path: Path
     assert names(tmp_path) == ["pack/one.onnx", "pack/two.onnx"]
 
 
-def test_a_users_own_file_is_not_replaced_by_an_archives(hub: Hub, tmp_path: Path) -> None:
+def test_a_users_own_file_is_not_replaced_by_a_member(hub: Hub, tmp_path: Path) -> None:
     file = archive(hub, one=b"1" * 5000, two=b"2" * 7000)
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "one.onnx").write_bytes(b"mine")
-    assert "another file called one.onnx" in refused(file, tmp_path)
+    assert "a file called one.onnx that is not the published one" in refused(file, tmp_path)
     assert names(tmp_path) == ["pack/one.onnx"]
 
 
-def test_a_member_that_is_not_the_published_one_is_not_taken_out(hub: Hub, tmp_path: Path) -> None:
+def test_a_member_that_is_not_the_published_one_is_not_extracted(hub: Hub, tmp_path: Path) -> None:
     file = archive(hub, one=b"1" * 5000)
     wrong = replace(file, extract=(Member("pack/one.onnx", 5000, "0" * 64),))
     assert "not the published file" in refused(wrong, tmp_path)

@@ -139,20 +139,20 @@ PACKAGE_OF_TORCH = [
     ("torch", "cuda", "cudnn", "expected"), PACKAGE_OF_TORCH, ids=[row[0] for row in PACKAGE_OF_TORCH]
 )
 @pytest.mark.parametrize("card", [True, False])
-def test_onnxruntime_is_the_one_that_runs_with_torchs_cuda(tmp_path, torch, cuda, cudnn, expected, card) -> None:
+def test_the_onnxruntime_that_matches_torchs_cuda_is_installed(tmp_path, torch, cuda, cudnn, expected, card) -> None:
     installed = commands_of(tmp_path, cuda, cudnn, card)
     (onnxruntime,) = (each for each in installed if "onnxruntime" in each)
     assert packages_in(onnxruntime) == [expected if card else "onnxruntime"]
 
 
-def test_without_a_package_for_the_card_it_runs_on_the_cpu(tmp_path) -> None:
+def test_if_the_package_for_the_card_fails_the_one_for_the_cpu_is_installed(tmp_path) -> None:
     installed = commands_of(tmp_path, '"12.4"', 90100, True, fails="onnxruntime-gpu")
     named = [packages_in(each) for each in installed if "onnxruntime" in each]
     assert named == [["onnxruntime-gpu>=1.19,<1.27"], ["onnxruntime"]]
 
 
 @pytest.mark.parametrize("kind", ["onnxruntime", "onnxruntime_gpu"])
-def test_an_installed_onnxruntime_stays_and_none_comes_beside_it(tmp_path, kind: str) -> None:
+def test_an_installed_onnxruntime_is_kept_and_no_other_is_added(tmp_path, kind: str) -> None:
     """Both packages write the folder onnxruntime, so a second one breaks the first."""
     (tmp_path / "onnxruntime").mkdir()
     (info := tmp_path / f"{kind}-1.17.1.dist-info").mkdir()
@@ -161,7 +161,7 @@ def test_an_installed_onnxruntime_stays_and_none_comes_beside_it(tmp_path, kind:
 
 
 def commands_of(folder: Path, cuda: str, cudnn: int | None, card: bool, fails: str = "nothing fails") -> list[str]:
-    """Return the commands for pip of a web UI with this torch, whose user wants packages for faces."""
+    """Return the pip commands of a web UI with this torch, whose user wants the packages for faces."""
     (folder / "config.json").write_text('{"ipadapter_install_faces": true}')
     (folder / "launch.py").write_text(
         "import types\n"

@@ -1,4 +1,4 @@
-"""A file is known by its content whatever it is called, and a published name with other content is told."""
+"""Published files are recognised by content under any name, and other content under a published name is reported."""
 
 import hashlib
 import threading
@@ -42,7 +42,7 @@ class Place:
 
     @property
     def files(self) -> ModelFiles:
-        """As after a start of the web UI."""
+        """As after the web UI has started."""
         kinds = ("adapters", "encoders", "loras", "faces", "controlnets")
         folders = Folders(**{kind: (self.root / kind,) for kind in kinds}, digests=self.root / "hashes.json")
         return ModelFiles(lambda: folders, lambda: self.catalogue)
@@ -82,29 +82,31 @@ def test_a_published_file_is_known_by_its_content(name: str, place: Place) -> No
 
 @pytest.mark.parametrize("name", ["adapter.bin", "Adapter.BIN"])
 @pytest.mark.parametrize("content", [b"another", b"of another size"])
-def test_a_published_name_with_other_content_is_told(name: str, content: bytes, place: Place) -> None:
+def test_a_published_name_with_other_content_is_reported(name: str, content: bytes, place: Place) -> None:
     found = place.check(name, content)
     assert (found.state, found.published) == ("different", None)
     assert found.sentence == f"{name} is not the published file of this name: its content is different."
 
 
-def test_another_size_tells_without_a_hash(place: Place) -> None:
+def test_a_different_size_is_enough_without_a_hash(place: Place) -> None:
     assert place.check("adapter.bin", b"of another size", hashed=False).state == "different"
     assert place.check("own.bin", b"of another size", hashed=False) == FileCheck("unknown")
-    assert place.check("own.bin", b"another", hashed=False) == FileCheck("unchecked"), "it has the size of one"
+    assert place.check("own.bin", b"another", hashed=False) == FileCheck("unchecked"), (
+        "it has the size of a published file"
+    )
 
 
 def test_a_file_that_has_the_size_of_a_published_one_may_be_unknown(place: Place) -> None:
     assert place.check("own.bin", b"another").state == "unknown"
 
 
-def test_a_rounded_size_need_not_be_met_exactly(place: Place) -> None:
+def test_a_rounded_size_need_not_match_exactly(place: Place) -> None:
     assert place.check("own.bin", b"r" * 1000, hashed=False).state == "unchecked"
     assert place.check("own.bin", b"r" * 1000).published is place.catalogue.by_name["rounded.bin"]
     assert place.check("own.bin", b"r" * 990, hashed=False).state == "unknown"
 
 
-def test_another_model_under_a_published_name_is_told(place: Place) -> None:
+def test_another_model_under_a_published_name_is_reported(place: Place) -> None:
     found = place.check("glintr100.onnx", OTHER)
     assert (found.state, found.lookalike) == ("different", place.catalogue.lookalikes[0])
     assert found.sentence == "glintr100.onnx is not the file that is needed here, but another model."
@@ -114,7 +116,7 @@ def test_a_file_that_is_gone_is_unknown(place: Place) -> None:
     assert place.files.known.check(place.root / "gone.bin") == FileCheck("unknown")
 
 
-def test_only_what_may_be_published_is_hashed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_files_that_may_be_published_are_hashed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     files = place.files
     wanted: list[Path] = []
     monkeypatch.setattr(files.digests, "want", wanted.extend)
@@ -131,7 +133,7 @@ VARIANTS = [file for file in read_catalogue().files if file.variant]
 @pytest.mark.parametrize("file", VARIANTS, ids=lambda file: file.name)
 @pytest.mark.parametrize("name", ["mystery.safetensors", "ip-adapter-faceid-plusv2_unnorm.safetensors"])
 def test_a_hash_shows_the_variant_whatever_the_file_is_called(file: Any, name: str, tmp_path: Path) -> None:
-    """A sparse file of the published shapes stands for the published one, with its hash."""
+    """A sparse file with the published shapes stands in for the published one, with its hash."""
     alike = "ip-adapter-faceid-plusv2" if file.family == "faceid-plus" else "ip-adapter-faceid-portrait"
     shapes = PUBLISHED[
         next(each for each in PUBLISHED if each.startswith(alike) and file.family == PUBLISHED[each].family)
@@ -146,7 +148,7 @@ def test_a_hash_shows_the_variant_whatever_the_file_is_called(file: Any, name: s
     assert files.adapter(name).as_variant("auto").recognised == found
 
 
-def test_only_who_needs_a_variant_waits_for_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_callers_that_need_the_variant_wait_for_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The size of InstantID's file fits, so its hash must be known before a generation, but not for a list."""
     shapes = PUBLISHED["ip-adapter-faceid-portrait_sdxl_unnorm"].shapes
     path = sparse(tmp_path / "ip-adapter.safetensors", shapes)
@@ -197,14 +199,14 @@ def test_a_file_is_installed_under_any_name_once_it_is_hashed(place: Place) -> N
     assert installed(place.files)["adapter.bin"] == Installed("there", path)
 
 
-def test_another_file_of_the_name_is_told(place: Place) -> None:
+def test_a_different_file_with_the_name_is_reported(place: Place) -> None:
     path = put(place.root / "adapters" / "adapter.bin", b"something else")
     found = installed(place.files)["adapter.bin"]
     assert (found.state, found.path) == ("different", path)
     assert "its content is different" in found.sentence
 
 
-def test_the_right_file_counts_where_another_has_its_name(place: Place) -> None:
+def test_the_right_file_counts_even_if_another_has_its_name(place: Place) -> None:
     put(place.root / "adapters" / "adapter.bin", b"something else")
     right = put(place.root / "adapters" / "right.bin", ADAPTER)
     place.files.digests.of(right)
@@ -233,7 +235,7 @@ def test_an_archive_is_installed_once_its_members_are(nested: bool, place: Place
     assert "but another model" in installed(place.files)["antelopev2.zip"].sentence
 
 
-def test_an_encoder_that_is_published_otherwise_counts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_equivalent_unpublished_encoder_counts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """For example one with its text encoder, in another layout or precision."""
     from small_host import save_tower
 
@@ -244,7 +246,7 @@ def test_an_encoder_that_is_published_otherwise_counts(place: Place, monkeypatch
     assert installed(place.files)["encoder.safetensors"] == Installed("there", path)
 
 
-def test_verifying_hashes_anew_what_may_be_one_of_the_files(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verifying_hashes_again_what_may_be_one_of_the_files(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = put(place.root / "adapters" / "a.bin", ADAPTER)
     put(place.root / "adapters" / "b.bin", b"unlike all of them")
     detector = put(place.root / "faces" / "antelopev2" / "scrfd_10g_bnkps.onnx", DETECTOR)
@@ -261,7 +263,7 @@ def test_verifying_hashes_anew_what_may_be_one_of_the_files(place: Place, monkey
     assert not files.digests.known(detector)
 
 
-def test_a_file_that_only_has_the_size_of_a_published_one_passes_for_it_until_it_is_hashed(place: Place) -> None:
+def test_a_file_with_the_size_of_a_published_one_is_unchecked_until_it_is_hashed(place: Place) -> None:
     put(place.root / "adapters" / "own.bin", b"another")
     files = place.files
     assert installed(files)["adapter.bin"].state == "unchecked"

@@ -20,7 +20,7 @@ AURAFACE = b"the model of AuraFace"
 
 @pytest.fixture
 def wanted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that are to be hashed in the background, which does not happen here."""
+    """The files that would be hashed in the background; here they are not."""
     asked: list[Path] = []
     monkeypatch.setattr(Digests, "want", lambda _, paths: asked.extend(paths))
     return asked
@@ -28,7 +28,7 @@ def wanted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.fixture(autouse=True)
 def catalogue(session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host's own files are the published ones, but for `plus.bin`, which is another file of that name."""
+    """The host's own files are the published ones, except `plus.bin`, which is a different file with that name."""
     made = tmp_path.with_name(f"{tmp_path.name} published")
     made.mkdir()
     (made / "plus.bin").write_bytes((tmp_path / "base.safetensors").read_bytes())
@@ -48,7 +48,7 @@ def listed(session: Any) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in [*list_adapters(session), *list_encoders(session)]}
 
 
-def test_what_is_not_hashed_yet_is_not_known_and_will_be_hashed(
+def test_files_not_hashed_yet_are_unknown_and_will_be_hashed(
     session: Any, tmp_path: Path, wanted: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(digests_module, "sha256", lambda path: pytest.fail(f"{path} is hashed"))
@@ -59,7 +59,7 @@ def test_what_is_not_hashed_yet_is_not_known_and_will_be_hashed(
 
 
 @pytest.mark.usefixtures("wanted")
-def test_what_is_hashed_is_known_and_its_use_is_that_of_the_catalogue(session: Any, tmp_path: Path) -> None:
+def test_hashed_files_are_known_and_their_use_comes_from_the_catalogue(session: Any, tmp_path: Path) -> None:
     files = session.preparation.files
     (tmp_path / "base.safetensors").rename(tmp_path / "a style, or a face.safetensors")
     digests = {
@@ -74,7 +74,7 @@ def test_what_is_hashed_is_known_and_its_use_is_that_of_the_catalogue(session: A
 
 
 @pytest.mark.usefixtures("wanted")
-def test_another_file_of_a_published_name_runs_with_a_note(session: Any) -> None:
+def test_a_different_file_with_a_published_name_runs_with_a_note(session: Any) -> None:
     found = listed(session)["plus.bin"]
     assert (found["missing"], found["reason"], found["published"]) == (False, "", None)
     assert found["note"].endswith("plus.bin is not the published file of this name: its content is different.")
@@ -82,7 +82,7 @@ def test_another_file_of_a_published_name_runs_with_a_note(session: Any) -> None
 
 
 @pytest.mark.usefixtures("wanted")
-def test_face_models_of_another_kind_are_told_in_readiness(
+def test_wrong_face_models_are_reported_by_readiness(
     session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readiness, "CHECKS", (readiness._face_models,))

@@ -1,6 +1,6 @@
-"""Fetches one published file: goes on where an earlier attempt ended, and only the right bytes become a file.
+"""Downloads one published file: resumes an earlier attempt, and keeps the file only if its digest is right.
 
-What is there of a file waits beside its place as NAME.part, also over a restart or a crash.
+An unfinished download is a file NAME.part in the same folder, which survives a restart or a crash.
 """
 
 import errno
@@ -22,9 +22,9 @@ from .catalogue import Member, PublishedFile
 from .hub import Stream, TryAgainError, opened
 
 MAX_FAILURES = 6
-"""Attempts in a row that fetch nothing, until it fails: with the waiting between them, about a minute."""
+"""Attempts in a row that may receive nothing before the download fails: with the waits between them, about a minute."""
 MAX_WAIT = 120
-"""Seconds that a server may ask to wait; if it asks for more, it fails."""
+"""Longest wait in seconds that a server may ask for; if it asks for more, the download fails."""
 
 WAITING, RUNNING, CHECKING = "waiting", "running", "checking"
 """States of a download that is not over."""
@@ -35,22 +35,22 @@ class StoppedError(Exception):
 
 
 class Watcher(Protocol):
-    """Follows a download, and may stop it."""
+    """Follows a download, and can stop it."""
 
     def report(self, state: str, done: int, total: int) -> None:
-        """Take note of the bytes that are done; raises `StoppedError` to stop."""
+        """Receive the state, and the bytes done and in total; raises `StoppedError` to stop the download."""
         ...
 
     def wait(self, seconds: float) -> None:
-        """Wait; raises `StoppedError` to stop."""
+        """Wait for some seconds; raises `StoppedError` to stop the download."""
         ...
 
 
 def download(file: PublishedFile, folder: Path, watcher: Watcher) -> None:
-    """Fetch a published file into its place below `folder`, or do nothing if it is there.
+    """Download a published file to its place below `folder`, or do nothing if it is there already.
 
-    Of an archive, the members that are needed are taken out. No existing file is overwritten. Raises `IPAdapterError`
-    with what to do, and `StoppedError`; both keep what is right of what was fetched.
+    From an archive, only the members that are needed are extracted. Existing files are never overwritten. Raises
+    `IPAdapterError`, which says what to do, and `StoppedError`. Either way, valid bytes downloaded so far are kept.
     """
     for name in (file.name, *filter(None, [file.subfolder]), *(each.name for each in file.installed)):
         refuse_name(name)
@@ -64,7 +64,7 @@ def download(file: PublishedFile, folder: Path, watcher: Watcher) -> None:
                     _complete(file, Part(opened_part), place, watcher)
                     if file.extract:
                         take_out(part, missing, place)
-            if opened_part is None:  # another web UI fetches it into the same folder
+            if opened_part is None:  # another web UI is downloading it to the same folder
                 watcher.report(WAITING, 0, file.bytes)
                 watcher.wait(1)
             elif file.extract:
@@ -75,9 +75,9 @@ def download(file: PublishedFile, folder: Path, watcher: Watcher) -> None:
 
 
 def link(file: PublishedFile, there: Path, folder: Path, watcher: Watcher) -> None:
-    """Give a published file that is elsewhere its place below `folder` too, without a copy, or do nothing if it has it.
+    """Link a published file that is elsewhere into its place below `folder`, or do nothing if it is there already.
 
-    No existing file is overwritten. Raises `IPAdapterError` where no link can be made.
+    Existing files are never overwritten. Raises `IPAdapterError` if no link can be made.
     """
     refuse_name(file.name)
     place = folder / file.subfolder
@@ -85,13 +85,13 @@ def link(file: PublishedFile, there: Path, folder: Path, watcher: Watcher) -> No
         place.mkdir(parents=True, exist_ok=True)
         if missing_files(file, place, watcher) and not _linked(there, place / file.name):
             raise IPAdapterError(
-                f"{file.name} is already here as {there}, but no link to it can be made in {place}. "
+                f"{file.name} is already on this computer as {there}, but cannot be linked into {place}. "
                 "Copy or move it there."
             )
 
 
 def _linked(there: Path, target: Path) -> bool:
-    for make in (os.link, os.symlink):  # the second one reaches another disk
+    for make in (os.link, os.symlink):  # a symbolic link also works across disks
         with suppress(OSError):
             make(there.absolute(), target)
             return True
@@ -99,20 +99,20 @@ def _linked(there: Path, target: Path) -> bool:
 
 
 def missing_files(file: PublishedFile, place: Path, watcher: Watcher) -> list[Member]:
-    """Return which files of an entry are not in their folder; raises `IPAdapterError` if others have their names."""
+    """Return the files of an entry that are not in their folder; raises `IPAdapterError` if others have their names."""
     there = [each for each in file.installed if os.path.lexists(place / each.name)]
     for each in there:
         watcher.report(CHECKING, 0, file.bytes)
         if sha256(place / each.name) != each.sha256:
             raise IPAdapterError(
-                f"{place} has another file called {each.name}, which is not the published one. Nothing was changed. "
-                "Rename that file or move it away, and start again."
+                f"{place} already has a file called {each.name} that is not the published one. Nothing was changed. "
+                "Rename or move that file, and try again."
             )
     return [each for each in file.installed if each not in there]
 
 
 class Part:
-    """What is there of a file, with its digest."""
+    """The bytes of a file that have been downloaded so far, and their digest."""
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
@@ -124,7 +124,7 @@ class Part:
         return self._digest.hexdigest()
 
     def read(self, report: Callable[[int], None]) -> None:
-        """Take in what an earlier attempt has left."""
+        """Hash what an earlier attempt has left."""
         self._file.seek(0)
         while piece := self._file.read(1 << 20):
             self._add(piece)
@@ -132,17 +132,17 @@ class Part:
 
     def write(self, piece: bytes) -> None:
         rest = memoryview(piece)
-        while rest:  # an unbuffered file may take less
+        while rest:  # an unbuffered file may accept fewer bytes
             rest = rest[self._file.write(rest) :]
         self._add(piece)
 
     def restart(self) -> None:
-        """Forget everything."""
+        """Discard all bytes."""
         self._file.truncate(0)
         self._digest, self.size = hashlib.sha256(), 0
 
     def sync(self) -> None:
-        """Let the disk have it, so that a file that has its name is whole after a power cut too."""
+        """Flush to disk, so that a file with its final name is complete even after a power cut."""
         os.fsync(self._file.fileno())
 
     def _add(self, piece: bytes) -> None:
@@ -151,7 +151,7 @@ class Part:
 
 
 def _complete(file: PublishedFile, part: Part, place: Path, watcher: Watcher) -> None:
-    """Fetch what is missing of a part; all of it, if what was there turns out to be wrong."""
+    """Download the rest of a part, or all of it again if the bytes of an earlier attempt turn out to be wrong."""
     part.read(lambda done: watcher.report(CHECKING, done, file.bytes))
     resumed = part.size > 0
     if part.digest != file.sha256:
@@ -163,14 +163,15 @@ def _complete(file: PublishedFile, part: Part, place: Path, watcher: Watcher) ->
         found = part.digest
         part.restart()
         raise IPAdapterError(
-            f"What was sent as {file.name} is not the published file: SHA-256 {found[:12]}…, not {file.sha256[:12]}…. "
-            "It was deleted. Start again; if that does not help, a mirror or a proxy sends something else."
+            f"The file received for {file.name} is not the published one: its SHA-256 is {found[:12]}…, not "
+            f"{file.sha256[:12]}…. It was deleted. Try again; if that does not help, a mirror or a proxy is sending "
+            "something else."
         )
     part.sync()
 
 
 def _fetch(file: PublishedFile, part: Part, place: Path, watcher: Watcher) -> None:
-    """Fetch the rest of a part, in several attempts if the connection breaks."""
+    """Download the rest of a part, trying again if the connection breaks."""
     failures, etag = 0, ""
     if file.exact and part.size >= file.bytes:
         part.restart()
@@ -185,58 +186,61 @@ def _fetch(file: PublishedFile, part: Part, place: Path, watcher: Watcher) -> No
             failures = 1 if part.size > before else failures + 1
             if failures > MAX_FAILURES or error.wait > MAX_WAIT:
                 raise IPAdapterError(
-                    f"{file.name} could not be fetched: {error}. What is there of it is kept; start again later, and "
-                    "it goes on from there."
+                    f"{file.name} could not be downloaded: {error}. What has been downloaded is kept. Try again later "
+                    "to resume from there."
                 ) from error
             watcher.wait(max(error.wait, 2**failures / 2))
 
 
 def _receive(file: PublishedFile, part: Part, stream: Stream, place: Path, watcher: Watcher) -> None:
-    """Append a stream to a part; raises `TryAgainError` if it ends early."""
+    """Append a stream to a part; raises `TryAgainError` if the stream ends early."""
     total = _size(file, stream)
     if stream.start != part.size:
         part.restart()
     if stream.start != part.size:
-        raise TryAgainError("the server sent another part of the file")
+        raise TryAgainError("the server sent the wrong part of the file")
     unpacked = sum(each.bytes for each in file.extract)
     refuse_full(file, place, total - part.size + unpacked)
     for piece in stream.pieces:
         part.write(piece)
         watcher.report(RUNNING, part.size, total)
         if part.size > total:
-            break  # wrong, as its digest will show
+            break  # it is wrong, as its digest will show
     if part.size < total:
         raise TryAgainError("the connection ended early")
 
 
 def _size(file: PublishedFile, stream: Stream) -> int:
-    """Return the size of the whole; raises `IPAdapterError` if the server has a file of another size."""
+    """Return the size of the whole file; raises `IPAdapterError` if the server has a file of a different size."""
     if file.exact and stream.total not in (None, file.bytes):
         raise IPAdapterError(
-            f"What is sent as {file.name} is not the published file: it has {stream.total} bytes, not {file.bytes}. "
-            "Nothing of it was fetched. Start again; if that does not help, a mirror or a proxy sends something else."
+            f"The file offered for {file.name} is not the published one: it has {stream.total} bytes, not "
+            f"{file.bytes}. It was not downloaded. Try again; if that does not help, a mirror or a proxy is sending "
+            "something else."
         )
     return file.bytes if file.exact or stream.total is None else stream.total
 
 
 def refuse_full(file: PublishedFile, place: Path, needed: int) -> None:
-    """Raise `IPAdapterError` if a disk has not room for so many bytes."""
+    """Raise `IPAdapterError` if a disk has fewer free bytes than are needed."""
     free = shutil.disk_usage(place).free
     if needed > free:
         raise IPAdapterError(
-            f"{file.name} needs {readable_size(needed)} more in {place}, where {readable_size(free)} are free. Make "
-            "room there, and start again."
+            f"{file.name} needs {readable_size(needed)} more in {place}, but only {readable_size(free)} are free. Free "
+            "up some space there, and try again."
         )
 
 
 @contextmanager
 def _disk_errors(place: Path) -> Generator[None, None, None]:
-    """Turn errors of the file system into sentences."""
+    """Turn file system errors into `IPAdapterError`."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise IPAdapterError(
-                f"The disk of {place} is full. What is there is kept. Make room and start again."
+                f"The disk with {place} is full. What has been downloaded is kept. Free up some space, and try again."
             ) from error
-        raise IPAdapterError(f"{place} cannot be written to: {error.strerror}.") from error
+        raise IPAdapterError(
+            f"{place} cannot be written to: {error.strerror}. Check the folder, and try again."
+        ) from error

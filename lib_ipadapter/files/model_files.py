@@ -141,7 +141,7 @@ class ModelFiles:
     def adapter(self, name: str) -> AdapterFile:
         """Return the adapter called `name`: a file name, with or without folder, extension and ` [hash]`.
 
-        Where only the file's hash shows its variant, this waits for it; `adapter_as_known` does not.
+        If only the file's hash shows its variant, this waits for the hash; `adapter_as_known` does not.
         """
         found = self.adapter_as_known(name)
         if found.recognised.variant_by == "default":
@@ -149,11 +149,11 @@ class ModelFiles:
         return found
 
     def adapter_as_known(self, name: str) -> AdapterFile:
-        """Return the adapter called `name` as `adapter` does, but with the variant that is known now."""
+        """Return the adapter called `name` as `adapter` does, but with the variant as far as is known now."""
         return self._as_known(self.adapters.open(self.adapters.choose("model", name)))
 
     def all_adapters(self) -> tuple[dict[str, AdapterFile], dict[str, str]]:
-        """Return all adapters by name, with the variant that is known now, and the error of each damaged one."""
+        """Return all adapters by name, with the variants known now, and the error of each damaged one."""
         opened, damaged = self.adapters.all()
         return {name: self._as_known(adapter) for name, adapter in opened.items()}, damaged
 
@@ -193,7 +193,7 @@ class ModelFiles:
         return self.encoder_among(self.encoders.all()[0].values(), adapter)
 
     def encoder_among(self, encoders: Iterable[EncoderFile], adapter: AdapterFile) -> EncoderFile:
-        """Return the one of these encoders that an adapter takes; raises `IPAdapterError` where none fits."""
+        """Return the one of these encoders that an adapter uses; raises `IPAdapterError` if none fits."""
         fitting = [encoder for encoder in encoders if _fits(encoder, adapter)]
         if not fitting:
             needed = adapter.recognised.image_encoder

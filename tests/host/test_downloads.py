@@ -1,4 +1,4 @@
-"""From no files to a picture: they come from a hub of our own, and go on after the web UI was killed."""
+"""From no files to a picture: files come from a hub of our own, and resume after the web UI was killed."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from lib_ipadapter.networks.unet_sites import SD
 
 ADAPTER, ENCODER = "ip-adapter_sd15.safetensors", "CLIP-ViT-H-14.safetensors"
 PARTS = ("lib_ipadapter", "scripts", "javascript", "localizations", "preload.py", "install.py", "style.css")
-"""What the web UI needs of the extension."""
+"""The parts of the extension that the web UI needs."""
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def until(true: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def test_files_come_at_a_click_also_over_a_kill_and_make_a_picture(
+def test_requested_files_survive_a_kill_and_make_a_picture(
     hub: Hub, extension: Path, empty: Files, checkpoint: Path, tmp_path: Path
 ) -> None:
     (kept := tmp_path / "kept").mkdir()
