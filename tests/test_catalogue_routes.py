@@ -142,7 +142,7 @@ def test_a_failed_download_has_its_error(client: TestClient, hub: Hub) -> None:
 
 
 def test_stopping_keeps_what_was_downloaded(client: TestClient, host: SmallHost, hub: Hub) -> None:
-    hub.sleep = lambda: time.sleep(0.05)
+    hub.piece, hub.sleep = 1 << 13, lambda: time.sleep(0.05)
     client.post("/ipadapter/downloads", json={"files": ["plus.safetensors", "xl.safetensors"]})
     until(lambda: downloads(client)["plus.safetensors"]["done"])
     one = client.post("/ipadapter/downloads/stop", json={"files": ["xl.safetensors"]}).json()["files"]
