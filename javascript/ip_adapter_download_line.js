@@ -32,16 +32,16 @@
 
         /* Show what is under way, or that something could not be fetched. */
         mark() {
-            const {underWay, files} = ipAdapter.downloads;
+            const {underWay, batch, files} = ipAdapter.downloads;
             const failed = files.filter(({state}) => state === "failed");
             this.root.hidden = underWay.length + failed.length === 0;
             if (this.root.hidden) return;
             if (!this.words) this.draw();
             this.root.classList.toggle("wrong", underWay.length === 0);
             this.bar.root.hidden = underWay.length === 0;
-            this.bar.show(sum(underWay, "done"), ipAdapter.bytesOf(underWay));
+            this.bar.show(sum(batch, "done"), ipAdapter.bytesOf(batch));
             this.words.textContent = underWay.length
-                ? wordsOf(underWay)
+                ? wordsOf(batch)
                 : say("{title} could not be fetched.", {title: failed[0].title});
         }
 

@@ -12,6 +12,7 @@
     ipAdapter.Downloads = class {
         constructor() {
             this.files = []; // as the server tells them, in the order in which they were asked for
+            this.together = new Set(); // names of what has been under way since nothing was
             this.watchers = new Set(); // functions that are called when something has changed
         }
 
@@ -22,6 +23,13 @@
 
         get underWay() {
             return this.files.filter(isUnderWay);
+        }
+
+        /* Return what is under way, and what has come meanwhile. */
+        get batch() {
+            return this.files.filter(
+                (file) => this.together.has(file.name) && (isUnderWay(file) || file.state === "done"),
+            );
         }
 
         of(name) {
@@ -61,6 +69,8 @@
                 files.some((file) => file.name === name && file.state === "done"),
             );
             this.files = files.map((file) => ({...file, title: ipAdapter.say(file.title)}));
+            if (this.underWay.length === 0) this.together.clear();
+            for (const {name} of this.underWay) this.together.add(name);
             if (ended.length) await this.refresh();
             for (const watch of this.watchers) watch(ended.length > 0);
         }

@@ -18,6 +18,11 @@ pytestmark = needs_chromium
 
 GET = "dialog[open] button[value=use]"
 LINE = ".ipadapter-downloading"
+WATCH = """(bar) => {
+    window.shown = [];
+    const look = () => shown.push(Number(document.querySelector(bar).getAttribute("aria-valuenow")));
+    new MutationObserver(look).observe(document.querySelector(bar), {attributes: true});
+}"""
 
 
 def downloads(page: Any, **states: Any) -> None:
@@ -145,8 +150,11 @@ def test_files_come_with_a_bar_each_and_the_lists_follow(page: Any) -> None:
         page.screenshot(path=PICTURES / "get-models-running.png")
         page.click("dialog button:text-is('Close')")
         page.wait_for_selector(f"{LINE}:has-text('Getting 2 files')")
-        page.wait_for_selector(f"{LINE}:has-text('Getting ViT-H, image encoder')")
+        page.evaluate(WATCH, f"{LINE} [role=progressbar]")
         page.wait_for_selector(f"{LINE}[hidden]", state="attached")
+        shown = page.evaluate("window.shown")
+        assert shown == sorted(shown), "a file that has come still counts"
+        assert shown[-1] > 60
         page.wait_for_selector(f".ipadapter-message:has-text('{PLUS} was chosen automatically.')")
         (unit,) = given(page)
         assert (unit["model"], len(unit["images"])) == (PLUS, 1), "the unit waited for an adapter"
