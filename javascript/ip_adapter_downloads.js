@@ -32,6 +32,10 @@
             );
         }
 
+        get isAllThere() {
+            return this.files.every(({state}) => state === "done");
+        }
+
         of(name) {
             return this.files.find((file) => file.name === name);
         }

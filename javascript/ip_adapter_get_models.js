@@ -37,7 +37,8 @@
             const fault = await this.look();
             if (fault) return this.panel.message.show(fault, true);
             this.choose(names);
-            this.list = new ipAdapter.ModelList(this.choice, () => this.draw());
+            this.isLeaving = false; // once all is there that was asked for
+            this.list = new ipAdapter.ModelList(this.choice, () => this.tick());
             this.dialog = this.makeDialog();
             const watch = (isNew) => this.follow(isNew);
             ipAdapter.downloads.watchers.add(watch);
@@ -79,11 +80,18 @@
             return dialog;
         }
 
+        /* The person has ticked or unticked something, and is not done yet. */
+        tick() {
+            this.isLeaving = false;
+            this.draw();
+        }
+
         async get() {
             const names = this.choice.toGet.map(({name}) => name);
             if (names.length === 0) return;
             this.dialog.use.disabled = true;
             const fault = await ipAdapter.downloads.get(names);
+            this.isLeaving = !fault;
             if (this.dialog) this.draw(fault);
         }
 
@@ -91,6 +99,7 @@
         async follow(isNew) {
             if (isNew) await this.look();
             if (!this.dialog) return;
+            if (this.isLeaving && ipAdapter.downloads.isAllThere) return this.dialog.root.close();
             if (isNew || this.shape() !== this.drawn) this.draw();
             else this.list.mark();
         }

@@ -160,6 +160,22 @@ def test_files_come_with_a_bar_each_and_the_lists_follow(page: Any) -> None:
         assert (unit["model"], len(unit["images"])) == (PLUS, 1), "the unit waited for an adapter"
 
 
+def test_the_dialog_closes_once_all_that_it_was_asked_for_is_there(page: Any) -> None:
+    downloads(page, states={VIT_H: "there"})
+    open_dialog(page)
+    page.click(GET)
+    page.wait_for_selector("dialog", state="detached")
+    assert page.evaluate("ipAdapter.downloads.of('ip-adapter-plus_sd15.safetensors').state") == "done"
+    downloads(page, states={VIT_H: "there"})
+    open_dialog(page)
+    page.click(GET)
+    row(page, "FaceID Plus v2, likeness, SD 1.5").locator("input").check()
+    page.wait_for_function("ipAdapter.downloads.isAllThere")
+    page.wait_for_timeout(500)
+    assert page.locator("dialog[open]").count() == 1, "the person goes on choosing"
+    page.keyboard.press("Escape")
+
+
 def test_a_download_can_be_stopped_gone_on_with_and_tried_again(page: Any) -> None:
     downloads(page, fails=[PLUS], held=True)
     open_dialog(page)
