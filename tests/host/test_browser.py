@@ -103,15 +103,22 @@ def test_the_steps_of_the_readme_work(page: Any, model: str) -> None:
 
 
 def test_it_works_by_keyboard_alone(page: Any, model: str) -> None:
+    choosers: list[Any] = []
+    page.on(
+        "filechooser", lambda chooser: choosers.append(chooser)
+    )  # early: Chromium begins to report them with a delay
     page.focus(f"{PANEL} :is(button.label-wrap, .label-wrap [role=button])")
     page.keyboard.press("Enter")
     page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
     wait_until_idle(page)
     page.focus(f"{PANEL} .ipadapter-left input[type=file]")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    for _ in range(200):
+        if choosers:
+            break
+        page.wait_for_timeout(50)
     content = file_of(picture(120, 90, 1))
-    chooser.value.set_files([{"name": "1.png", "mimeType": "image/png", "buffer": content}])
+    choosers[0].set_files([{"name": "1.png", "mimeType": "image/png", "buffer": content}])
     page.wait_for_selector(CARD)
     page.focus(f"{PANEL} select[aria-label=Adapter]")
     page.keyboard.type(model)  # as in any list
