@@ -103,22 +103,15 @@ def test_the_steps_of_the_readme_work(page: Any, model: str) -> None:
 
 
 def test_it_works_by_keyboard_alone(page: Any, model: str) -> None:
-    choosers: list[Any] = []
-    page.on(
-        "filechooser", lambda chooser: choosers.append(chooser)
-    )  # early: Chromium begins to report them with a delay
+    content = file_of(picture(120, 90, 1))
+    chosen = [{"name": "1.png", "mimeType": "image/png", "buffer": content}]
+    page.on("filechooser", lambda chooser: chooser.set_files(chosen))  # in time, however busy the browser is
     page.focus(f"{PANEL} :is(button.label-wrap, .label-wrap [role=button])")
     page.keyboard.press("Enter")
     page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
     wait_until_idle(page)
     page.focus(f"{PANEL} .ipadapter-left input[type=file]")
     page.keyboard.press("Enter")
-    for _ in range(200):
-        if choosers:
-            break
-        page.wait_for_timeout(50)
-    content = file_of(picture(120, 90, 1))
-    choosers[0].set_files([{"name": "1.png", "mimeType": "image/png", "buffer": content}])
     page.wait_for_selector(CARD)
     page.focus(f"{PANEL} select[aria-label=Adapter]")
     page.keyboard.type(model)  # as in any list
