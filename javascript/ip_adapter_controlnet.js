@@ -53,6 +53,8 @@
         await until(() => picture.offsetParent); // the server's answer clears the unit once more
     }
 
+    ipAdapter.openTab = openTab;
+
     ipAdapter.hasControlNet = (tab) => pictures(tab).length > 0;
 
     /* Put a picture into the first unit of a tab that has none, and enable it; return its number from 0, or -1. */

@@ -4,6 +4,8 @@
 (() => {
     const {element, say, button} = ipAdapter;
     const PAUSE = 300; // milliseconds without a change before the server is asked
+    const SETTINGS_TAB = "#tab_settings"; // the web UI's own, with a tab for each section in it
+    const SETTINGS = "#settings_ipadapter";
     const STATES = {
         ready: () => say("ready"),
         poor: () => say("will run, but poorly"),
@@ -112,6 +114,7 @@
                 "choose adapter": () => this.drawOther(repair),
                 get: () => this.drawGet(repair),
                 set: () => this.drawSet(repair),
+                "install faces": () => this.drawSettings(),
             };
             return repairs[repair.do]?.() || [];
         }
@@ -133,6 +136,14 @@
             const values = {title: title && say(title), size: title && ipAdapter.sizeOf(bytes)};
             const words = title ? say("Get {title}, {size}…", values) : say("Get models…");
             return [" ", button(words, () => this.panel.getModels.open(files))];
+        }
+
+        /* The way to the setting that lets the packages be installed. */
+        drawSettings() {
+            if (!gradioApp().querySelector(SETTINGS)) return [];
+            const open = () =>
+                [SETTINGS_TAB, SETTINGS].forEach((tab) => ipAdapter.openTab(gradioApp().querySelector(tab)));
+            return [" ", button(say("Open the settings"), open)];
         }
 
         drawSet({field, value}) {

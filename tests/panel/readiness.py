@@ -41,6 +41,8 @@ class Readiness:
         if model["reason"]:
             return [finding(model["reason"], field="model", repair={"do": "choose adapter"})]
         found = []
+        if unit["start"] == 0.25:
+            found.append(finding("insightface is missing.", repair={"do": "install faces"}))
         if model["missing"]:
             get = {"do": "get", "encoder": "ViT-H/14", "files": [VIT_H], "title": "ViT-H", "bytes": 2_528_373_448}
             found.append(finding(model["note"], repair=get))

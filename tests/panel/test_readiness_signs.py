@@ -91,6 +91,31 @@ def test_a_setting_without_effect_is_set_back(page: Any) -> None:
     assert given(page)[0]["enhance"] == 1
 
 
+TABS = """() => document.body.insertAdjacentHTML("beforeend", `
+    <div><div class="tab-nav"><button>txt2img</button><button onclick="opened.push('Settings')">Settings</button></div>
+        <div class="tabitem"></div>
+        <div class="tabitem" id="tab_settings"><div>
+            <div class="tab-nav">
+                <button>Paths</button><button onclick="opened.push('IP-Adapter')">IP-Adapter</button>
+            </div>
+            <div class="tabitem"></div><div class="tabitem" id="settings_ipadapter"></div></div>
+        </div></div>`)"""
+
+
+def test_missing_packages_lead_to_the_settings(page: Any) -> None:
+    page.evaluate("window.opened = []")
+    tick(page)
+    drop(page, "one.png")
+    choose(page, FACE_ID)
+    page.fill("input[type=number][aria-label=Start]", "0.25")
+    page.wait_for_selector(f"{FINDINGS} >> text=insightface is missing.")
+    assert page.locator(f"{FINDINGS} button").count() == 0, "there are no settings on this page"
+    page.evaluate(TABS)
+    page.evaluate("ipAdapter.panels.txt2img.readiness.root.replaceChildren(); ipAdapter.panels.txt2img.draw()")
+    page.click(f"{FINDINGS} button:text-is('Open the settings')")
+    assert page.evaluate("window.opened") == ["Settings", "IP-Adapter"]
+
+
 def test_what_only_makes_the_result_worse_has_a_weaker_sign(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
