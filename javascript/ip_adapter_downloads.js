@@ -40,9 +40,9 @@
             return this.files.find((file) => file.name === name);
         }
 
-        /* See once after the page was loaded whether something is on its way. */
-        async find() {
-            if (this.isFound || !this.panel.files.offers("downloads")) return;
+        /* See once after the page was loaded whether something is on its way, when a panel knows that it may ask. */
+        async find({files}) {
+            if (this.isFound || !files.offers("downloads")) return;
             this.isFound = true;
             await this.ask("downloads");
         }

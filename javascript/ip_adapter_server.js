@@ -49,7 +49,7 @@
             await this.ask(what);
             this.panel.following.follow();
             this.panel.intake.chooseAdapters();
-            ipAdapter.downloads.find();
+            ipAdapter.downloads.find(this.panel);
             if (this.panel.files.offers("subjects")) await this.ask("subjects");
         }
 

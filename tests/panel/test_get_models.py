@@ -193,6 +193,18 @@ def test_a_download_can_be_stopped_gone_on_with_and_tried_again(page: Any) -> No
     page.click("dialog button[aria-label='Try again to get Plus, general, SD 1.5']")
 
 
+def test_a_page_that_is_loaded_again_finds_the_downloads(page: Any) -> None:
+    downloads(page, held=True)
+    open_dialog(page)
+    page.click(GET)
+    page.wait_for_selector("dialog .ipadapter-fetching")
+    page.reload()
+    page.wait_for_selector(".ipadapter-tab")
+    assert page.locator(LINE).is_hidden()
+    tick(page)
+    page.wait_for_selector(f"{LINE}:has-text('Getting 2 files')")
+
+
 def test_nothing_is_asked_while_nothing_is_under_way(page: Any) -> None:
     open_dialog(page)
     wait_until_idle(page)
