@@ -3,7 +3,7 @@
 (() => {
     const {element, say, button, sign, choice, option} = ipAdapter;
 
-    /* Return the file's name before a text, where the menu shows another name. */
+    /* Return a text with the file's name in front, if the menu shows a different name. */
     function withFile({name}, title, text) {
         return title === name ? text : [name, text].filter(Boolean).join(": ");
     }
@@ -71,7 +71,7 @@
         return isListed && models.every((model) => model.reason || model.missing);
     }
 
-    /* The way to get adapters, which stands out where none can run. */
+    /* The button for getting adapters, which stands out if none can run. */
     function drawGet({files, getModels}) {
         if (!files.offers("catalogue")) return [];
         return [
@@ -82,7 +82,7 @@
         ];
     }
 
-    /* Return what is to be known of the chosen adapter. */
+    /* Return the note about the chosen adapter. */
     function aboutIt({model, files}) {
         return model.reason || (model.missing ? model.note : withFile(model, files.titleOf(model), model.note));
     }
@@ -93,7 +93,7 @@
         return element("p", {className: `ipadapter-note${isWrong ? " wrong" : ""}`}, text);
     }
 
-    /* Open the menu, as far as the browser lets it be opened. */
+    /* Open the menu, if the browser allows it. */
     ipAdapter.showAdapters = (panel) => {
         const select = panel.root.querySelector(".ipadapter-adapters");
         select.focus();

@@ -1,4 +1,4 @@
-/* One thin line above the units that shows how far the downloads are, and opens their dialog. */
+/* A thin line above the units that shows the progress of the downloads and opens their dialog. */
 
 (() => {
     const {element, say} = ipAdapter;
@@ -7,7 +7,7 @@
         return files.reduce((all, file) => all + file[name], 0);
     }
 
-    /* Return the time until all is there, or null where nobody knows. */
+    /* Return the seconds until everything is downloaded, or null if that is unknown. */
     function secondsLeft(files) {
         const speed = sum(files, "speed");
         return speed ? (ipAdapter.bytesOf(files) - sum(files, "done")) / speed : null;
@@ -17,8 +17,8 @@
         const seconds = secondsLeft(files);
         const what =
             files.length === 1
-                ? say("Getting {title}", {title: files[0].title})
-                : say("Getting {n} files", {n: files.length});
+                ? say("Downloading {title}", {title: files[0].title})
+                : say("Downloading {n} files", {n: files.length});
         const percent = `${Math.floor((100 * sum(files, "done")) / ipAdapter.bytesOf(files))} %`;
         return [what, percent, ...(seconds === null ? [] : [ipAdapter.timeLeft(seconds)])].join(" · ");
     }
@@ -30,7 +30,7 @@
             ipAdapter.downloads.watchers.add(() => this.mark());
         }
 
-        /* Show what is under way, or that something could not be fetched. */
+        /* Show what is under way, or what failed. */
         mark() {
             const {underWay, batch, files} = ipAdapter.downloads;
             const failed = files.filter(({state}) => state === "failed");
@@ -42,14 +42,14 @@
             this.bar.show(sum(batch, "done"), ipAdapter.bytesOf(batch));
             this.words.textContent = underWay.length
                 ? wordsOf(batch)
-                : say("{title} could not be fetched.", {title: failed[0].title});
+                : say("{title} could not be downloaded.", {title: failed[0].title});
         }
 
         draw() {
-            this.bar = new ipAdapter.Bar(say("Progress of the downloads"));
+            this.bar = new ipAdapter.Bar(say("Download progress"));
             this.words = element("span");
             const onclick = () => this.panel.getModels.open();
-            const open = element("button", {type: "button", onclick, title: say("Show the downloads")}, this.words);
+            const open = element("button", {type: "button", onclick, title: say("Show downloads")}, this.words);
             this.root.replaceChildren(this.bar.root, open);
         }
     };

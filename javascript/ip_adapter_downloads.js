@@ -1,8 +1,8 @@
-/* What the server is fetching: one state for all panels and their dialogs. The server is asked each second while
-   something is on its way, and not at all otherwise. */
+/* The server's downloads: one state for all panels and their dialogs. The server is asked every second while something
+   is under way, and not at all otherwise. */
 
 (() => {
-    const EVERY = 1000; // milliseconds from one question to the next
+    const EVERY = 1000; // milliseconds between two requests
     const UNDER_WAY = ["waiting", "running", "checking"];
 
     function isUnderWay({state}) {
@@ -11,12 +11,12 @@
 
     ipAdapter.Downloads = class {
         constructor() {
-            this.files = []; // as the server tells them, in the order in which they were asked for
-            this.together = new Set(); // names of what has been under way since nothing was
-            this.watchers = new Set(); // functions that are called when something has changed
+            this.files = []; // as the server reports them, in the order in which they were requested
+            this.together = new Set(); // names of the files since the last time that nothing was under way
+            this.watchers = new Set(); // functions that are called after each change
         }
 
-        /* Any panel can ask; all get the same answer. */
+        /* Any panel can ask, because all get the same answer. */
         get panel() {
             return Object.values(ipAdapter.panels)[0];
         }
@@ -25,7 +25,7 @@
             return this.files.filter(isUnderWay);
         }
 
-        /* Return what is under way, and what has come meanwhile. */
+        /* Return what is under way, and what was downloaded together with it. */
         get batch() {
             return this.files.filter(
                 (file) => this.together.has(file.name) && (isUnderWay(file) || file.state === "done"),
@@ -40,7 +40,7 @@
             return this.files.find((file) => file.name === name);
         }
 
-        /* See once after the page was loaded whether something is on its way, when a panel knows that it may ask. */
+        /* Check once, when the first panel knows that it can ask, whether something is under way. */
         async find({files}) {
             if (this.isFound || !files.offers("downloads")) return;
             this.isFound = true;
@@ -55,15 +55,15 @@
             return this.ask("stop files", {files});
         }
 
-        /* Return what went wrong, or "". */
+        /* Return an error message, or "". */
         async ask(what, more) {
             const {files, message = ""} = await this.panel.asking.ask(what, more);
             if (files) await this.take(files);
-            this.goOn();
+            this.schedule();
             return files ? "" : message;
         }
 
-        goOn() {
+        schedule() {
             clearTimeout(this.timer);
             if (this.underWay.length) this.timer = setTimeout(() => this.ask("downloads"), EVERY);
         }
@@ -79,7 +79,7 @@
             for (const watch of this.watchers) watch(ended.length > 0);
         }
 
-        /* Let all panels list the files again; the server looks for new ones once. */
+        /* Let all panels list the files again; the server searches for new ones only once. */
         async refresh() {
             const [first, ...others] = Object.values(ipAdapter.panels).filter(({state}) => state.ticked);
             await (first || this.panel).server.look("rescan");

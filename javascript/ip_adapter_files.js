@@ -13,7 +13,7 @@ ipAdapter.Files = class {
         this.damaged_presets = {}; // name -> reason
         this.asks = [];
         this.base = ""; // base model of the loaded checkpoint, if known
-        this.titles = {}; // of adapters that are published ones, by their names
+        this.titles = {}; // of published adapters, by name
         this.suited = {}; // a purpose, or "" for none -> usable adapters for it, the best first
     }
 
@@ -41,7 +41,7 @@ ipAdapter.Files = class {
         return (this.models || []).find((model) => model.name === unit.model);
     }
 
-    /* Return an adapter that can run and was made for the same use as another one, or undefined. */
+    /* Return an adapter that can run and has the same use as another one, or undefined. */
     instead(name) {
         const before = (this.models || []).find((model) => model.name === name);
         const uses = before?.uses || ["general"];
@@ -55,7 +55,7 @@ ipAdapter.Files = class {
         return Object.values(this.suited).flat().includes(name);
     }
 
-    /* Return what people call an adapter: the title of the published file, where it is the only copy of that. */
+    /* Return an adapter's display name: the title of the published file, if there is only one copy of it. */
     titleOf({name}) {
         const title = this.titles[name];
         const isOnly = Object.values(this.titles).filter((other) => other === title).length === 1;

@@ -1,5 +1,5 @@
-/* Units follow the checkpoint: when its base model changes, each takes an adapter of the same use for the new base. What
-   came from pasted parameters stays as it is. */
+/* Units follow the checkpoint: when its base model changes, each switches to an adapter for the new base with the same
+   use. Units from pasted parameters stay as they are. */
 
 (() => {
     const {say} = ipAdapter;
@@ -8,10 +8,10 @@
         constructor(panel) {
             this.panel = panel;
             this.base = "";
-            this.kept = new WeakMap(); // a unit -> the adapter that it had, by base model
+            this.kept = new WeakMap(); // a unit -> its adapter for each base model
         }
 
-        /* Look whether the base is another one than before. */
+        /* Check whether the base has changed. */
         follow() {
             const {files, state} = this.panel;
             const before = this.base;
@@ -23,7 +23,7 @@
             if (moves.length) this.move(moves, before);
         }
 
-        /* Return the adapter that a unit goes on with: the one that it had with this base, or a similar one, or "". */
+        /* Return the adapter that a unit switches to: the one that it had with this base, a similar one, or "". */
         next(unit) {
             const {files, state} = this.panel;
             if (!files.modelOf(unit)?.reason || state.isPasted(unit)) return "";
@@ -42,12 +42,12 @@
             const values = {name: files.titleOf({name: moves[0].to}), n: moves.length, base: files.base};
             const text =
                 moves.length === 1
-                    ? say("The checkpoint is {base} now, so the unit uses {name}.", values)
-                    : say("The checkpoint is {base} now, so {n} units use other adapters.", values);
+                    ? say("The checkpoint is now {base}, so the unit uses {name}.", values)
+                    : say("The checkpoint is now {base}, so {n} units use different adapters.", values);
             message.show(text, false, {[say("Undo")]: undo});
         }
 
-        /* Give all units one of their two adapters; who chose it, the person or the panel, stays the same. */
+        /* Give all units one of their two adapters, without changing whether the user or the panel chose it. */
         setAll(moves, which) {
             const {state} = this.panel;
             for (const move of moves) {

@@ -1,24 +1,24 @@
-/* The dialog that gets published files: which are fetched, on which terms, and how large they are. */
+/* The dialog for getting published models: the choice of files, their sizes and licences, and their progress. */
 
 (() => {
     const {element, say, button, choice: select, option} = ipAdapter;
-    const EVERY = 2000; // milliseconds from one look at files that are being verified to the next
+    const EVERY = 2000; // milliseconds between two checks while files are being verified
 
     function labelOf(part) {
         return part.getAttribute("aria-label") || part.textContent;
     }
 
-    /* Return what is to be fetched in words, or what it lacks space for. */
+    /* Return a summary of the files to get, or which folder lacks space for them. */
     function sumOf(files, [small], free, size) {
         if (files.length === 0) return "";
         if (small) {
             const values = {folder: small, free: ipAdapter.sizeOf(free[small])};
-            return say("There is not enough space in {folder}: {free} are free.", values);
+            return say("There is not enough space in {folder}: only {free} available.", values);
         }
         const least = Math.min(...files.map(({folder}) => free[folder] ?? Infinity));
         const sum =
             files.length === 1 ? say("1 file, {size}.", {size}) : say("{n} files, {size}.", {n: files.length, size});
-        return Number.isFinite(least) ? `${sum} ${say("{free} are free.", {free: ipAdapter.sizeOf(least)})}` : sum;
+        return Number.isFinite(least) ? `${sum} ${say("{free} available.", {free: ipAdapter.sizeOf(least)})}` : sum;
     }
 
     ipAdapter.GetModels = class {
@@ -28,16 +28,16 @@
             this.body = element("div", {className: "ipadapter-models-list", tabIndex: 0, role: "group"});
             this.body.setAttribute("aria-label", say("Files"));
             this.terms = element("div", {className: "ipadapter-agree"});
-            this.agreed = ""; // the files whose terms the person keeps to
+            this.agreed = ""; // the titles of the files whose terms the user has accepted
         }
 
-        /* Let the person get files: those of these `names` are ticked, or what a beginner needs. */
+        /* Open the dialog with the files of these `names` ticked, or else what a beginner needs. */
         async open(names = []) {
             if (this.dialog) return;
             const fault = await this.look();
             if (fault) return this.panel.message.show(fault, true);
             this.choose(names);
-            this.isLeaving = false; // once all is there that was asked for
+            this.isLeaving = false; // whether to close once everything requested is there
             this.list = new ipAdapter.ModelList(this.choice, () => this.tick());
             this.dialog = this.makeDialog();
             const watch = (isNew) => this.follow(isNew);
@@ -48,7 +48,7 @@
             this.dialog = null;
         }
 
-        /* Ask for the catalogue; return what went wrong, or "". */
+        /* Ask for the catalogue; return an error message, or "". */
         async look() {
             const answer = await this.panel.asking.ask("catalogue", {base: ""});
             if (!answer.files) return answer.message;
@@ -80,7 +80,7 @@
             return dialog;
         }
 
-        /* The person has ticked or unticked something, and is not done yet. */
+        /* The user has ticked or unticked something, so is not done yet. */
         tick() {
             this.isLeaving = false;
             this.draw();
@@ -95,7 +95,7 @@
             if (this.dialog) this.draw(fault);
         }
 
-        /* Follow the downloads; where a file has arrived, the catalogue says so. */
+        /* Follow the downloads, and ask for the catalogue again when a file has arrived. */
         async follow(isNew) {
             if (isNew) await this.look();
             if (!this.dialog) return;
@@ -104,12 +104,12 @@
             else this.list.mark();
         }
 
-        /* What the rows depend on, apart from how far they are. */
+        /* What the rows depend on, apart from their progress. */
         shape() {
             return JSON.stringify(ipAdapter.downloads.files.map(({name, state}) => [name, state]));
         }
 
-        /* Draw all; what had the focus gets it back, known by its label. */
+        /* Draw everything, and return the focus to the control with the same label. */
         draw(fault = "") {
             const {root, title} = this.dialog;
             const held = root.contains(document.activeElement) && labelOf(document.activeElement);
@@ -128,7 +128,7 @@
             const bases = [...new Set([this.base, ...this.choice.bases])].sort();
             const options = bases.map((base) => option(base, base === loaded ? say("{base} (loaded)", {base}) : base));
             const field = select(options, this.base, {
-                ariaLabel: say("For checkpoints made from"),
+                ariaLabel: say("Base model"),
                 onchange: () => {
                     this.base = field.value;
                     this.draw();
@@ -140,7 +140,7 @@
         drawVerify() {
             const isThere = [...this.choice.files.values()].some((file) => !this.choice.isMissing(file));
             if (!isThere || !this.panel.files.offers("verify")) return [];
-            const title = say("Compare the files that are there with the published ones");
+            const title = say("Compare the installed files with the published ones");
             return [button(say("Verify"), () => this.verify(), {title})];
         }
 
@@ -156,11 +156,11 @@
         drawRefusal() {
             const {allowed, reason} = this.downloads;
             if (allowed) return [];
-            const hint = say("Get the files from their pages, and put them into the folders named beside them.");
+            const hint = say("Download the files from their pages, and put them in the folders shown next to them.");
             return [element("p", {className: "ipadapter-note wrong"}, `${reason} ${hint}`)];
         }
 
-        /* The titles of what is to be fetched and must not be used commercially. */
+        /* The titles of the files to get whose licence does not clearly allow commercial use. */
         get restricted() {
             const files = this.choice.toGet.filter(({commercial}) => !commercial);
             return files.map(({title}) => title).join("; ");
@@ -174,11 +174,11 @@
                 this.agreed = tick.checked ? titles : "";
                 this.drawEnd();
             });
-            const sentence = say("For non-commercial use only: {titles}. I keep to that.", {titles});
+            const sentence = say("I will use these files for non-commercial purposes only: {titles}.", {titles});
             this.terms.replaceChildren(...(isShown ? [element("label", {}, tick, element("span", {}, sentence))] : []));
         }
 
-        /* The sum before the click, and the button. */
+        /* The total size before the click, and the button. */
         drawEnd(fault = "") {
             const {toGet, tooSmall, free} = this.choice;
             const {use, hint} = this.dialog;

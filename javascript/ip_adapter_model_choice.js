@@ -1,4 +1,4 @@
-/* Which of the published files a person wants, what these need, and how much of that is to be fetched. */
+/* Which published files the user wants, what these need, and how much of that is missing. */
 
 (() => {
     const {say} = ipAdapter;
@@ -7,7 +7,7 @@
         return {...file, title: say(file.title), help: say(file.help)};
     }
 
-    /* A person chooses adapters; what has no family comes along with them. */
+    /* The user chooses adapters; files without a family are included because adapters need them. */
     function isAdapter({family}) {
         return family !== "";
     }
@@ -17,10 +17,10 @@
             Object.assign(this, {bundles, free});
             this.files = new Map(files.map((file) => [file.name, translated(file)]));
             this.wanted = new Set(); // names
-            this.declined = new Set(); // names of files that would come along, and shall not
+            this.declined = new Set(); // names of needed files that the user has unticked
         }
 
-        /* Take the states of a newer answer. */
+        /* Take over the states in a newer response. */
         update({files, free}) {
             this.free = free;
             for (const file of files) this.files.set(file.name, translated(file));
@@ -34,7 +34,7 @@
             return [...new Set([...this.files.values()].map(({base}) => base).filter(Boolean))];
         }
 
-        /* Return the bundles of a base, each with the files that a person chooses from, and last what is in none. */
+        /* Return the bundles of a base with their adapters, and as `more` the adapters that are in none. */
         bundlesOf(base) {
             const bundles = this.bundles
                 .filter((bundle) => bundle.base === base)
@@ -49,7 +49,7 @@
             return {bundles: bundles.filter(({files}) => files.length), more};
         }
 
-        /* Return all that a person chooses from for a base, the first one first. */
+        /* Return all adapters for a base, the recommended ones first. */
         adaptersOf(base) {
             const {bundles, more} = this.bundlesOf(base);
             return [...bundles.flatMap(({files}) => files), ...more];
@@ -59,7 +59,7 @@
             return this.list([...this.wanted]);
         }
 
-        /* Want what a beginner needs, where no adapter of a base can run: the rest of one that is there, or the first. */
+        /* If no adapter for a base can run, want what a beginner needs: one that is installed but lacks files, or the first. */
         suggest(base) {
             const all = this.adaptersOf(base);
             const there = all.filter((file) => !this.isMissing(file));
@@ -71,7 +71,7 @@
             for (const name of names) this.wanted.add(name);
         }
 
-        /* The person has ticked or unticked files; what others need is taken along unless it is unticked. */
+        /* The user has ticked or unticked files; files that others need are included unless they are unticked. */
         set(names, isTicked) {
             for (const name of names) {
                 const isChosen = isAdapter(this.files.get(name));
@@ -84,17 +84,17 @@
             return isAdapter(file) ? this.wanted.has(file.name) : !this.declined.has(file.name);
         }
 
-        /* A file that is elsewhere still needs its place, but no download. */
+        /* A file that is elsewhere must still be put in its folder, but without a download. */
         isMissing({state}) {
             return ["missing", "elsewhere"].includes(state);
         }
 
-        /* Return whether a file can be wanted now. */
+        /* Return whether the user can choose a file now. */
         isFree(file) {
             return this.isMissing(file) && !ipAdapter.isUnderWay(ipAdapter.downloads.of(file.name) || {});
         }
 
-        /* Return some files with all that they need, each once. */
+        /* Return these files and everything that they need, each once. */
         withNeeds(files) {
             const found = new Set();
             const add = (file) => {
@@ -106,23 +106,23 @@
             return [...found];
         }
 
-        /* Return what comes along with some files. */
+        /* Return what is included automatically with these files. */
         needsOf(files) {
             return this.withNeeds(files).filter((file) => !isAdapter(file));
         }
 
-        /* Return which of some files need this one. */
+        /* Return which of these files need this one. */
         whatNeeds({name}, files) {
             const needs = (file) => file.needs.includes(name) || this.list(file.needs).some(needs);
             return files.filter(needs);
         }
 
-        /* Return what is to be fetched. */
+        /* Return the files to get. */
         get toGet() {
             return this.withNeeds(this.allWanted).filter((file) => this.isFree(file) && this.isTaken(file));
         }
 
-        /* Return the folders that have less space than what is to be fetched into them. */
+        /* Return the folders that lack space for the files to be saved there. */
         get tooSmall() {
             const folders = [...new Set(this.toGet.map(({folder}) => folder))];
             return folders.filter(

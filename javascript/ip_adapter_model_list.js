@@ -1,8 +1,8 @@
-/* The files in the dialog that gets models: those for a base by purpose, and below them what the ticked ones need. */
+/* The list in the dialog for getting models: adapters for a base by purpose, then what the ticked ones need. */
 
 (() => {
     const {element, say} = ipAdapter;
-    const MANY = 3; // adapters from which their number is said instead of their names
+    const MANY = 3; // if there are more adapters, their number is shown instead of their names
 
     function reasonFor(file, adapters) {
         if (adapters.length === 0) return file.help;
@@ -11,20 +11,20 @@
     }
 
     ipAdapter.ModelList = class {
-        /* `changed` is called when the person has ticked or unticked a file. */
+        /* `changed` is called when the user has ticked or unticked a file. */
         constructor(choice, changed) {
             Object.assign(this, {choice, changed});
             this.rows = [];
         }
 
-        /* Return the parts of the list; without ticks where nothing can be fetched. */
+        /* Return the parts of the list, without checkboxes if nothing can be downloaded. */
         draw(base, isOffered) {
             this.isOffered = isOffered;
             this.rows = [];
             return [...this.drawBundles(base), ...this.drawNeeds(base)];
         }
 
-        /* Show how far the downloads are. */
+        /* Show the progress of the downloads. */
         mark() {
             this.rows.forEach((row) => row.mark());
         }
@@ -32,7 +32,7 @@
         drawBundles(base) {
             const {bundles, more} = this.choice.bundlesOf(base);
             if (bundles.length + more.length === 0) {
-                const nothing = say("No adapter for {base} is known that can be used here.", {base});
+                const nothing = say("There is no known adapter for {base}.", {base});
                 return [element("p", {className: "ipadapter-note"}, nothing)];
             }
             const drawn = bundles.map((bundle) => this.drawBundle(bundle));

@@ -1,36 +1,36 @@
-/* One published file in the dialog that gets models: what it is, whether it is there, and how far it is. */
+/* One published file in the dialog for getting models: what it is, whether it is installed, and its progress. */
 
 (() => {
     const {element, say, button} = ipAdapter;
 
     const STATES = {
-        there: () => [say("there"), "✓"],
-        unchecked: () => [say("there"), "✓"],
-        elsewhere: ({there_as: path}) => [say("no download: it is here as {path}", {path}), ""],
-        different: () => [say("another file"), "⚠"],
+        there: () => [say("installed"), "✓"],
+        unchecked: () => [say("installed"), "✓"],
+        elsewhere: ({there_as: path}) => [say("already on this computer as {path}, no download needed", {path}), ""],
+        different: () => [say("different file"), "⚠"],
     };
     const ACTS = {
-        stopped: () => [say("Go on"), say("Go on with {title}")],
-        failed: () => [say("Try again"), say("Try again to get {title}")],
+        stopped: () => [say("Resume"), say("Resume {title}")],
+        failed: () => [say("Try again"), say("Try again: {title}")],
     };
 
-    /* Return how far a download is, in words. */
+    /* Return the progress of a download in words. */
     function wordsOf({state, done, bytes, speed, seconds_left: seconds, error}) {
         const parts = {
-            waiting: () => [say("Waiting for its turn")],
+            waiting: () => [say("Queued")],
             running: () => [
                 ipAdapter.partOf(done, bytes),
-                speed ? say("{size} a second", {size: ipAdapter.sizeOf(speed)}) : "",
+                speed ? say("{size}/s", {size: ipAdapter.sizeOf(speed)}) : "",
                 seconds === null ? "" : ipAdapter.timeLeft(seconds),
             ],
-            checking: () => [say("Checking it…")],
+            checking: () => [say("Checking…")],
             stopped: () => [say("Stopped at {part}", {part: ipAdapter.partOf(done, bytes)})],
             failed: () => [error],
         };
         return parts[state]().filter(Boolean).join(" · ");
     }
 
-    /* A bar of what is there of a whole. */
+    /* A bar that shows how much of a whole is done. */
     ipAdapter.Bar = class {
         constructor(ariaLabel) {
             this.part = element("span");
@@ -46,7 +46,7 @@
     };
 
     ipAdapter.ModelRow = class {
-        /* `tick` is what chooses the file, or null; `about` is a sentence on it. */
+        /* `tick` is the checkbox that chooses the file, or null; `about` is a sentence about the file. */
         constructor(file, tick, about) {
             Object.assign(this, {file, tick, about});
         }
@@ -73,14 +73,14 @@
             );
         }
 
-        /* Its licence, its folder, and the page with more on it. */
+        /* Its licence, its folder, and a link to its page. */
         drawFacts() {
             const {licence, commercial, folder, page, title} = this.file;
             const attributes = {
                 href: page,
                 target: "_blank",
                 rel: "noopener",
-                ariaLabel: say("Page of {title}", {title}),
+                ariaLabel: say("Page about {title}", {title}),
             };
             const restricted = element("strong", {}, say("non-commercial"));
             const allowed = commercial || licence.includes("non-commercial") ? [licence] : [licence, " · ", restricted];
@@ -110,7 +110,7 @@
             return button(word, () => downloads.get([name]), {ariaLabel: ariaLabel.replace("{title}", title)});
         }
 
-        /* Show how far it is. */
+        /* Show its progress. */
         mark() {
             const {download} = this;
             if (!download || !this.bar) return;

@@ -1,5 +1,5 @@
-/* Whether each unit would run: one question for all of them a moment after a change, a sign on each tab, and in the
-   open unit the sentences, each with the button that repairs it. Generate itself is never held back. */
+/* Whether each unit would run: shortly after a change, one request checks them all. Each tab shows a sign, and the open
+   unit shows what is wrong, with buttons that repair it. Generate itself is never blocked. */
 
 (() => {
     const {element, say, button} = ipAdapter;
@@ -8,12 +8,12 @@
     const SETTINGS = "#settings_ipadapter";
     const STATES = {
         ready: () => say("ready"),
-        poor: () => say("will run, but poorly"),
+        poor: () => say("will run, but with poor results"),
         stops: () => say("will stop Generate"),
         off: () => say("not used"),
     };
 
-    /* Pictures are long, and the server does not look at them here. */
+    /* Pictures are long, and the server does not need them for this. */
     function withoutPictures(key, value) {
         return typeof value === "string" && value.startsWith("data:") ? "picture" : value;
     }
@@ -22,20 +22,20 @@
         constructor(panel) {
             this.panel = panel;
             this.root = element("div", {className: "ipadapter-findings", role: "status"});
-            this.found = new WeakMap(); // a unit -> what the server said of it
+            this.found = new WeakMap(); // a unit -> the server's answer about it
             this.asked = "";
             gradioApp().addEventListener("input", ({target}) => {
                 if (target.closest(`#${panel.tab}_cfg_scale`)) this.refresh();
             });
         }
 
-        /* The web UI's CFG scale, or null where it has none. */
+        /* The web UI's CFG scale, or null if it has none. */
         get cfgScale() {
             const field = gradioApp().querySelector(`#${this.panel.tab}_cfg_scale input[type=number]`);
             return field && field.value !== "" ? Number(field.value) : null;
         }
 
-        /* Ask soon, where a unit with something in it will be sent. */
+        /* Ask soon, if any unit is in use. */
         refresh() {
             const {state, files} = this.panel;
             clearTimeout(this.timer);
@@ -43,7 +43,7 @@
             this.timer = setTimeout(() => this.ask(), PAUSE);
         }
 
-        /* What is sent of each unit in use, and null for the others, which keeps their numbers. */
+        /* The units in use as they would be sent, and null for the others, so that each keeps its number. */
         question() {
             const {state} = this.panel;
             const units = state.all.map((unit) => (state.isUsed(unit) ? state.sent(unit) : null));
@@ -65,7 +65,7 @@
             this.refresh(); // it may have changed meanwhile
         }
 
-        /* Return the state of a unit, or "" while none is known. */
+        /* Return the state of a unit, or "" while it is unknown. */
         stateOf(unit) {
             const {state} = this.panel;
             if (!state.isFilled(unit)) return "";
@@ -80,14 +80,14 @@
             return element("span", {className: `ipadapter-state ${state}`, role: "img", ariaLabel, title: ariaLabel});
         }
 
-        /* Return what is wrong with the open unit, apart from what an empty one shows by itself. */
+        /* Return what is wrong with the open unit, except for what an empty one shows anyway. */
         get findings() {
             const {unit, state} = this.panel;
             if (!state.isUsed(unit) || unit.model === "") return [];
             return this.found.get(unit)?.findings || [];
         }
 
-        /* Take the note on the adapter that stands above, and must not say the same. */
+        /* Take the note about the adapter, which is shown above and hidden if it says the same. */
         below(note) {
             this.note = note;
             this.draw();
@@ -98,7 +98,7 @@
             const {findings} = this;
             if (this.note) this.note.hidden = findings.some(({sentence}) => sentence === this.note.textContent);
             const lines = findings.map((finding) => this.drawFinding(finding));
-            if (lines.map((line) => line.textContent).join("") === this.root.textContent) return; // nothing to read out
+            if (lines.map((line) => line.textContent).join("") === this.root.textContent) return; // nothing new to read out
             this.root.replaceChildren(...lines);
         }
 
@@ -119,7 +119,7 @@
             return repairs[repair.do]?.() || [];
         }
 
-        /* The adapter of this name, or another one for the same use, or the way to get one. */
+        /* A button for the adapter of this name, for another one with the same use, or for getting one. */
         drawOther({name: model}) {
             const {panel} = this;
             const other = model ? panel.files.modelOf({model}) : panel.files.instead(panel.unit.model);
@@ -134,11 +134,11 @@
         drawGet({files = [], title, bytes}) {
             if (!this.panel.files.offers("catalogue")) return [];
             const values = {title: title && say(title), size: title && ipAdapter.sizeOf(bytes)};
-            const words = title ? say("Get {title}, {size}…", values) : say("Get models…");
+            const words = title ? say("Get {title} ({size})…", values) : say("Get models…");
             return [" ", button(words, () => this.panel.getModels.open(files))];
         }
 
-        /* The way to the setting that lets the packages be installed. */
+        /* A button that opens the settings, where the packages can be installed. */
         drawSettings() {
             if (!gradioApp().querySelector(SETTINGS)) return [];
             const open = () =>

@@ -1,4 +1,4 @@
-/* Sizes and times in the words of the panel. */
+/* Sizes and times as the panel shows them. */
 
 (() => {
     const {say} = ipAdapter;
@@ -15,11 +15,11 @@
 
     ipAdapter.sizeOf = (bytes) => `${numberIn(bytes, unitOf(bytes))} ${UNITS[unitOf(bytes)]}`;
 
-    /* Return how much there is to download of files together. */
+    /* Return the total size of the files that must be downloaded. */
     ipAdapter.bytesOf = (files) =>
         files.filter(({state}) => state !== "elsewhere").reduce((sum, {bytes}) => sum + bytes, 0);
 
-    /* Return how much there is of a whole, in the unit of the whole. */
+    /* Return how much of a whole is done, in the unit of the whole. */
     ipAdapter.partOf = (bytes, whole) =>
         say("{part} of {whole}", {part: numberIn(bytes, unitOf(whole)), whole: ipAdapter.sizeOf(whole)});
 

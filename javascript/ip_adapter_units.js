@@ -9,7 +9,7 @@ ipAdapter.Units = class {
         this.defaults = Object.fromEntries(spec.controls.map((control) => [control.name, control.default]));
         this.suggested = new WeakMap(); // a unit -> the adapter that was chosen for it automatically
         this.untouched = new WeakMap(); // a new unit -> its JSON
-        this.pasted = new WeakSet(); // units from pasted parameters whose adapter the person has not changed
+        this.pasted = new WeakSet(); // units from pasted parameters whose adapter the user has not changed
         this.all = Array.from({length: spec.units}, () => this.newUnit());
     }
 
@@ -60,7 +60,7 @@ ipAdapter.Units = class {
         this.pasted.delete(unit);
     }
 
-    /* Put pasted settings into the place of a unit. */
+    /* Replace a unit with pasted settings. */
     paste(index, settings) {
         this.put(index, {...this.emptyUnit(), ...settings});
         this.pasted.add(this.all[index]);

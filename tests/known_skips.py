@@ -20,7 +20,7 @@ KNOWN: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "tests/test_downloads.py::test_if_the_disk_fills_up_what_was_downloaded_is_kept": (
         EVERYWHERE,
-        "only root may make a small disk, on Linux",
+        "only root can make a small disk, on Linux",
     ),
     "tests/test_attention.py::test_half_precision_gives_no_nan_for_any_finite_input": (
         ("a1111",),

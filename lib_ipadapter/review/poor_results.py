@@ -1,4 +1,4 @@
-"""What makes the result of a unit poor although the unit runs, as far as settings and the checkpoint's name show."""
+"""Reasons why a unit that runs may give a poor result, as far as settings and the checkpoint's name show."""
 
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -16,9 +16,9 @@ NOOBAI_ADAPTER = "noobIPAMARK1_mark1.safetensors"
 
 @dataclass(frozen=True)
 class Retrained:
-    """Models trained from SDXL for so long that adapters made for SDXL fit them badly.
+    """Models trained so far away from SDXL that adapters made for SDXL work badly with them.
 
-    Source: threads of users with colour blocks and a weak effect, such as ComfyUI_IPAdapter_plus 505 and 848.
+    Source: reports of blocks of colour and weak effects, such as ComfyUI_IPAdapter_plus issues 505 and 848.
     """
 
     name: str
@@ -36,12 +36,12 @@ RETRAINED = (
 
 
 class Generation(NamedTuple):
-    """What a generation would use beside its units."""
+    """What a generation would use besides its units."""
 
     checkpoint: str = ""
-    """File name of the selected checkpoint, or empty where it is not known."""
+    """File name of the selected checkpoint, or empty if it is unknown."""
     cfg_scale: float | None = None
-    """None where it is not known."""
+    """None if it is unknown."""
 
 
 class Weakness(NamedTuple):
@@ -61,7 +61,7 @@ def weaknesses(unit: Unit, adapter: AdapterFile, known: KnownFiles, generation: 
 
 
 def _retrained(adapter: AdapterFile, known: KnownFiles, checkpoint: str) -> Weakness | None:
-    """Return that an SDXL adapter is used with a model that was trained far away from SDXL."""
+    """Return the weakness of an SDXL adapter with a model that was trained far away from SDXL."""
     name = PurePath(checkpoint.replace("\\", "/")).name
     model = next((each for each in RETRAINED if each.word in name.lower()), None)
     published = known.check(adapter.path).published
@@ -71,21 +71,21 @@ def _retrained(adapter: AdapterFile, known: KnownFiles, checkpoint: str) -> Weak
     better = known.catalogue.by_name.get(model.adapter)
     advice = f"use {better.title}, or a lower weight" if better else "use a lower weight"
     return Weakness(
-        f"{name} looks like a {model.name} model. Adapters made for SDXL have less effect on these and may break up "
-        f"colours: {advice}.",
+        f"{name} seems to be based on {model.name}. Adapters made for SDXL have less effect on such models and may "
+        f"distort colours: {advice}.",
         "model",
         better.name if better else "",
     )
 
 
 def _without_guidance(unit: Unit, cfg_scale: float | None) -> Weakness | None:
-    """Return that a setting acts through the unconditional pass, which is lost at CFG scale 1, as with LCM models."""
+    """Return the weakness of a setting that needs the unconditional pass, which CFG scale 1 skips, as LCM models do."""
     if cfg_scale != 1:
         return None
     parts = PARTS.get(unit.weight_type)
-    why = "acts through the unconditional pass, which has no effect at CFG scale 1. Use 1.5 or more."
+    why = "acts through the unconditional pass, which CFG scale 1 skips. Use 1.5 or more."
     if parts and (parts.style_inverted or parts.composition_inverted):
-        return Weakness(f"The pushing away of {unit.weight_type} {why}", "weight_type")
+        return Weakness(f"Part of {unit.weight_type} {why}", "weight_type")
     if unit.negative_images:
         return Weakness(f"A negative reference {why}", "negative_images")
     return None

@@ -188,7 +188,7 @@ CHECKS: tuple[Callable[[Looked], Finding | None], ...] = (
 
 
 def _get(looked: Looked, encoder: str = "", pack: str = "", lora: str = "") -> Mapping[str, Any]:
-    """Return the repair that gets one of these, with the published `files` to get, where they are known."""
+    """Return the repair that gets one of these, with the published `files` to get, if they are known."""
     asked = {"encoder": encoder, "pack": pack, "lora": lora}
     found = next(
         (
@@ -204,7 +204,7 @@ def _get(looked: Looked, encoder: str = "", pack: str = "", lora: str = "") -> M
 
 
 def _better(looked: Looked, name: str) -> Mapping[str, Any]:
-    """Return the repair that chooses a published adapter, or gets it where it is not installed."""
+    """Return the repair that chooses a published adapter, or gets it if it is not installed."""
     files = looked.preparation.files
     for path, installed in files.adapters.paths().items():
         published = files.known.check(path).published

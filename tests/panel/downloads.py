@@ -1,4 +1,4 @@
-"""A catalogue and downloads that only look like the library's: each look at them goes on by a step."""
+"""A catalogue and downloads that imitate the library's: each time they are read, they advance by a step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +9,13 @@ PLUS, BASE = "ip-adapter-plus_sd15.safetensors", "ip-adapter_sd15.safetensors"
 FACE_ID, LORA = "ip-adapter-faceid-plusv2_sd15.bin", "ip-adapter-faceid-plusv2_sd15_lora.safetensors"
 PLUS_XL, LIGHT = "ip-adapter-plus_sdxl_vit-h.safetensors", "ip-adapter_sd15_light.safetensors"
 VIT_H, PACK = "CLIP-ViT-H-14.safetensors", "buffalo_l.zip"
-OFF = "Downloads are switched off in Settings, IP-Adapter."
+OFF = "Model downloads are off in Settings > IP-Adapter."
 STEPS = 4
-"""Looks until a file is there."""
+"""Reads until a file is downloaded."""
 
 
 def file(name: str, title: str, size: int, **more: Any) -> dict[str, Any]:
-    """Return a file of the catalogue; what is not given is as for an adapter of h94."""
+    """Return a file in the catalogue; what is not given is as for an adapter by h94."""
     return {
         "name": name,
         "title": title,
@@ -60,7 +60,7 @@ BUNDLES = [
 
 
 class Downloads:
-    """What the server has and fetches; `bring` is called with the name of a file that has come."""
+    """The server's files and downloads; `bring` is called with the name of each file that has arrived."""
 
     def __init__(self, bring: Callable[[str], None]) -> None:
         self.bring = bring
@@ -75,7 +75,7 @@ class Downloads:
         self.set({})
 
     def set(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Start anew: with the `states` of files, the space in folders, and `fails`, files that cannot be fetched."""
+        """Start over with the `states` of files, the `free` space in folders, and files whose download `fails`."""
         self.files = [{**each, "state": asked.get("states", {}).get(each["name"], "missing")} for each in FILES]
         for each in self.files:
             each["there_as"] = "models/Lora/mine.safetensors" if each["state"] == "elsewhere" else ""

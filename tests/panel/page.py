@@ -103,7 +103,7 @@ for model in MODELS:
 
 
 TITLES = {"ip-adapter-faceid-plusv2_sd15.bin": "FaceID Plus v2, likeness, SD 1.5"}
-"""Adapters that are known to be published ones."""
+"""Adapters that are recognised as published ones."""
 
 TITLE = "Likeness of faces to the references of IP-Adapter units."
 LIKENESS: dict[str, Any] = {
@@ -230,7 +230,7 @@ class Server:
         return {}
 
     def bring(self, name: str) -> None:
-        """List a file that was fetched, where it is one of the adapters."""
+        """List a file that was downloaded, if it is one of the adapters."""
         names = {name, *(model["name"] for model in self.models)}
         self.models = [model for model in MODELS if model["name"] in names]
 

@@ -1,4 +1,4 @@
-"""What the library says of units before they run, as it looks: its own module needs torch."""
+"""An imitation of what the library says about units before they run, because its own module needs torch."""
 
 from collections.abc import Callable
 from typing import Any

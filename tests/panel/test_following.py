@@ -1,4 +1,4 @@
-"""Units follow the checkpoint in a real browser, and adapters have the names that people call them by."""
+"""Units follow the checkpoint in a real browser, and adapters have plain names."""
 
 import importlib.util
 import json
@@ -40,15 +40,15 @@ def test_a_unit_follows_the_checkpoint_to_the_same_use(page: Any, before: str, a
     drop(page, "one.png")
     choose(page, before)
     load(page, "SDXL")
-    assert page.inner_text(MESSAGE).startswith(f"The checkpoint is SDXL now, so the unit uses {after}.")
+    assert page.inner_text(MESSAGE).startswith(f"The checkpoint is now SDXL, so the unit uses {after}.")
     assert given(page)[0]["model"] == after
     page.click(f"{MESSAGE} button:text-is('Undo')")
     assert given(page)[0]["model"] == before
     load(page, "SDXL")
-    assert given(page)[0]["model"] == before, "it follows a change only"
+    assert given(page)[0]["model"] == before, "it follows only when the base changes"
 
 
-def test_a_unit_gets_its_own_adapter_back_with_its_base(page: Any) -> None:
+def test_a_unit_gets_its_adapter_back_with_its_base(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, BASE)
@@ -78,7 +78,7 @@ def test_a_pasted_unit_is_only_warned_about(page: Any) -> None:
     assert page.inner_text(MESSAGE) == ""
 
 
-def test_published_adapters_have_plain_names_and_their_files_beside(page: Any) -> None:
+def test_published_adapters_have_plain_names_next_to_their_file_names(page: Any) -> None:
     tick(page)
     option = page.locator(f"select[aria-label=Adapter] option[value='{FACE_ID}']")
     assert option.text_content() == FACE_ID_TITLE

@@ -1,4 +1,4 @@
-"""The dialog that gets models, in a real browser: what is there and needed, sums before the click, progress."""
+"""The dialog for getting models, in a real browser: installed and needed files, sizes before the click, progress."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -55,17 +55,17 @@ def titles(page: Any, section: str) -> list[str]:
     return [each.get_attribute("aria-label") for each in found.all()]
 
 
-def test_a_beginner_sees_the_first_adapter_ticked_with_what_it_needs_and_the_sum(page: Any) -> None:
+def test_a_beginner_sees_the_first_adapter_ticked_with_what_it_needs_and_the_size(page: Any) -> None:
     open_dialog(page)
     assert page.input_value("dialog select") == "SD1.x"
     assert page.inner_text("dialog select option:checked") == "SD1.x (loaded)"
     assert row(page, "Plus, general, SD 1.5").locator("input").is_checked()
     assert titles(page, "Also needed") == ["ViT-H, image encoder"]
-    assert sum_of(page) == "2 files, 2.6 GB. 118 GB are free."
+    assert sum_of(page) == "2 files, 2.6 GB. 118 GB available."
     assert page.inner_text(GET) == "Get 2.6 GB"
 
 
-def test_each_file_is_shown_once_and_what_is_there_is_not_fetched(page: Any) -> None:
+def test_each_file_is_shown_once_and_installed_ones_are_not_offered(page: Any) -> None:
     downloads(page, states={VIT_H: "there", BASE: "unchecked", LIGHT: "different"})
     open_dialog(page)
     page.click("dialog summary:has-text('More adapters (1)')")
@@ -74,30 +74,30 @@ def test_each_file_is_shown_once_and_what_is_there_is_not_fetched(page: Any) -> 
     needed = ["ViT-H, image encoder", "LoRA for FaceID Plus v2, SD 1.5", "buffalo_l, face models"]
     assert titles(page, "Also needed") == needed
     there = row(page, "ViT-H, image encoder")
-    assert there.locator("output").inner_text() == "2.5 GB · there"
+    assert there.locator("output").inner_text() == "2.5 GB · installed"
     assert there.locator("input").count() == 0
     assert row(page, "Base, general, SD 1.5").locator("input").count() == 0
     assert "is not the published file." in row(page, "Light, general, SD 1.5").inner_text()
-    assert sum_of(page) == "3 files, 496 MB. 118 GB are free."
+    assert sum_of(page) == "3 files, 496 MB. 118 GB available."
 
 
-def test_a_file_that_is_elsewhere_is_taken_from_there_without_a_download(page: Any) -> None:
+def test_a_file_that_is_elsewhere_needs_no_download(page: Any) -> None:
     downloads(page, states={VIT_H: "elsewhere"})
     open_dialog(page)
-    assert "no download: it is here as models/Lora/mine.safetensors" in row(page, "ViT-H, image encoder").inner_text()
-    assert sum_of(page) == "2 files, 98 MB. 118 GB are free."
+    assert "as models/Lora/mine.safetensors, no download needed" in row(page, "ViT-H, image encoder").inner_text()
+    assert sum_of(page) == "2 files, 98 MB. 118 GB available."
     assert page.inner_text(GET) == "Get 98 MB"
 
 
-def test_what_comes_along_can_be_left_out(page: Any) -> None:
+def test_needed_files_can_be_left_out(page: Any) -> None:
     open_dialog(page)
     row(page, "ViT-H, image encoder").locator("input").uncheck()
-    assert sum_of(page) == "1 file, 98 MB. 118 GB are free."
+    assert sum_of(page) == "1 file, 98 MB. 118 GB available."
     row(page, "ViT-H, image encoder").locator("input").check()
-    assert sum_of(page) == "2 files, 2.6 GB. 118 GB are free."
+    assert sum_of(page) == "2 files, 2.6 GB. 118 GB available."
 
 
-def test_files_for_research_only_need_a_tick_of_their_own(page: Any) -> None:
+def test_files_for_research_only_need_consent(page: Any) -> None:
     open_dialog(page)
     assert page.locator(".ipadapter-agree label").count() == 0
     row(page, "FaceID Plus v2, likeness, SD 1.5").locator("input").check()
@@ -116,19 +116,19 @@ def test_a_bundle_is_ticked_as_a_whole(page: Any) -> None:
     assert whole.evaluate("(box) => box.indeterminate")
     whole.check()
     assert row(page, "Base, general, SD 1.5").locator("input").is_checked()
-    assert sum_of(page) == "3 files, 2.7 GB. 118 GB are free."
+    assert sum_of(page) == "3 files, 2.7 GB. 118 GB available."
     page.select_option("dialog select", "SDXL")
     assert titles(page, "Pictures and style") == ["Plus, general, SDXL"]
 
 
-def test_a_full_disk_is_said_before_the_click(page: Any) -> None:
+def test_lack_of_space_is_shown_before_the_click(page: Any) -> None:
     downloads(page, free={"models/clip_vision": 1_000_000_000})
     open_dialog(page)
-    assert sum_of(page) == "There is not enough space in models/clip_vision: 1 GB are free."
+    assert sum_of(page) == "There is not enough space in models/clip_vision: only 1 GB available."
     assert page.locator(GET).is_disabled()
 
 
-def test_where_downloads_are_off_the_reason_and_the_pages_remain(page: Any) -> None:
+def test_if_downloads_are_off_the_reason_and_the_pages_are_shown(page: Any) -> None:
     downloads(page, allowed=False)
     open_dialog(page)
     assert OFF in page.inner_text("dialog .ipadapter-models-list > .wrong")
@@ -139,28 +139,28 @@ def test_where_downloads_are_off_the_reason_and_the_pages_remain(page: Any) -> N
     assert "models/insightface" in row(page, "buffalo_l, face models").inner_text()
 
 
-def test_files_come_with_a_bar_each_and_the_lists_follow(page: Any) -> None:
+def test_each_download_has_a_bar_and_the_lists_are_updated(page: Any) -> None:
     with only(page):
         drop(page, "one.png")
         page.wait_for_selector(".ipadapter-button.primary:text-is('Get models…')")
         page.click("button:text-is('Get models…')")
         page.click(GET)
-        page.wait_for_selector("dialog .ipadapter-fetching:has-text('34 MB a second')")
-        assert row(page, "ViT-H, image encoder").locator(".ipadapter-fetching").inner_text().startswith("Waiting")
+        page.wait_for_selector("dialog .ipadapter-fetching:has-text('34 MB/s')")
+        assert row(page, "ViT-H, image encoder").locator(".ipadapter-fetching").inner_text().startswith("Queued")
         page.screenshot(path=PICTURES / "get-models-running.png")
         page.click("dialog button:text-is('Close')")
-        page.wait_for_selector(f"{LINE}:has-text('Getting 2 files')")
+        page.wait_for_selector(f"{LINE}:has-text('Downloading 2 files')")
         page.evaluate(WATCH, f"{LINE} [role=progressbar]")
         page.wait_for_selector(f"{LINE}[hidden]", state="attached")
         shown = page.evaluate("window.shown")
-        assert shown == sorted(shown), "a file that has come still counts"
+        assert shown == sorted(shown), "a file that has arrived still counts"
         assert shown[-1] > 60
         page.wait_for_selector(f".ipadapter-message:has-text('{PLUS} was chosen automatically.')")
         (unit,) = given(page)
-        assert (unit["model"], len(unit["images"])) == (PLUS, 1), "the unit waited for an adapter"
+        assert (unit["model"], len(unit["images"])) == (PLUS, 1), "the unit was waiting for an adapter"
 
 
-def test_the_dialog_closes_once_all_that_it_was_asked_for_is_there(page: Any) -> None:
+def test_the_dialog_closes_once_everything_requested_is_there(page: Any) -> None:
     downloads(page, states={VIT_H: "there"})
     open_dialog(page)
     page.click(GET)
@@ -172,28 +172,28 @@ def test_the_dialog_closes_once_all_that_it_was_asked_for_is_there(page: Any) ->
     row(page, "FaceID Plus v2, likeness, SD 1.5").locator("input").check()
     page.wait_for_function("ipAdapter.downloads.isAllThere")
     page.wait_for_timeout(500)
-    assert page.locator("dialog[open]").count() == 1, "the person goes on choosing"
+    assert page.locator("dialog[open]").count() == 1, "the user is still choosing"
     page.keyboard.press("Escape")
 
 
-def test_a_download_can_be_stopped_gone_on_with_and_tried_again(page: Any) -> None:
+def test_a_download_can_be_stopped_resumed_and_tried_again(page: Any) -> None:
     downloads(page, fails=[PLUS], held=True)
     open_dialog(page)
     page.click(GET)
     page.click("dialog button[aria-label='Stop ViT-H, image encoder']")
     page.wait_for_selector("dialog .ipadapter-fetching:has-text('Stopped at 0 of 2.5 GB')")
-    page.click("dialog button[aria-label='Go on with ViT-H, image encoder']")
-    page.wait_for_selector("dialog .ipadapter-fetching:has-text('Waiting') >> nth=1")
+    page.click("dialog button[aria-label='Resume ViT-H, image encoder']")
+    page.wait_for_selector("dialog .ipadapter-fetching:has-text('Queued') >> nth=1")
     downloads(page, fails=[PLUS])
     page.evaluate("(name) => ipAdapter.downloads.get([name])", PLUS)
     page.wait_for_selector("dialog .ipadapter-fetching .wrong:has-text('The hub does not answer.')")
     page.click("dialog button:text-is('Close')")
-    assert "Plus, general, SD 1.5 could not be fetched." in page.inner_text(LINE)
+    assert "Plus, general, SD 1.5 could not be downloaded." in page.inner_text(LINE)
     page.click(f"{LINE} button")
-    page.click("dialog button[aria-label='Try again to get Plus, general, SD 1.5']")
+    page.click("dialog button[aria-label='Try again: Plus, general, SD 1.5']")
 
 
-def test_a_page_that_is_loaded_again_finds_the_downloads(page: Any) -> None:
+def test_a_reloaded_page_finds_the_downloads(page: Any) -> None:
     downloads(page, held=True)
     open_dialog(page)
     page.click(GET)
@@ -202,10 +202,10 @@ def test_a_page_that_is_loaded_again_finds_the_downloads(page: Any) -> None:
     page.wait_for_selector(".ipadapter-tab")
     assert page.locator(LINE).is_hidden()
     tick(page)
-    page.wait_for_selector(f"{LINE}:has-text('Getting 2 files')")
+    page.wait_for_selector(f"{LINE}:has-text('Downloading 2 files')")
 
 
-def test_nothing_is_asked_while_nothing_is_under_way(page: Any) -> None:
+def test_the_server_is_not_asked_while_nothing_is_under_way(page: Any) -> None:
     open_dialog(page)
     wait_until_idle(page)
     before = page.evaluate("ipAdapter.panels.txt2img.asking.count")
@@ -213,7 +213,7 @@ def test_nothing_is_asked_while_nothing_is_under_way(page: Any) -> None:
     assert page.evaluate("ipAdapter.panels.txt2img.asking.count") == before
 
 
-def test_the_dialog_is_used_by_keys_and_keeps_the_focus(page: Any) -> None:
+def test_the_dialog_works_with_the_keyboard_and_keeps_the_focus(page: Any) -> None:
     open_dialog(page)
     page.focus("dialog [id='ipadapter_get_ip-adapter_sd15.safetensors']")
     page.keyboard.press("Space")
@@ -240,7 +240,7 @@ def test_the_dialog_fits_a_phone(browser: Any, address: str, theme: str) -> None
         downloads(page)
 
 
-def test_what_is_asked_for_by_name_is_ticked(page: Any) -> None:
+def test_files_requested_by_name_are_ticked(page: Any) -> None:
     tick(page)
     page.evaluate("(names) => void ipAdapter.panels.txt2img.getModels.open(names)", [VIT_H, PACK])
     page.wait_for_selector("dialog[open] .ipadapter-model")

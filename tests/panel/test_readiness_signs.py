@@ -1,4 +1,4 @@
-"""Readiness in a real browser: a sign on each tab, the sentences, and the buttons that repair what they say."""
+"""Readiness in a real browser: a sign on each tab, what is wrong, and the buttons that repair it."""
 
 import importlib.util
 from typing import Any
@@ -31,7 +31,7 @@ def wait_for_sign(page: Any, unit: int, state: str) -> None:
 
 
 def take(page: Any, model: str) -> None:
-    """Let the open unit have an adapter that cannot be chosen in the list."""
+    """Give the open unit an adapter that cannot be chosen in the list."""
     page.evaluate(
         "(model) => {const {state} = ipAdapter.panels.txt2img; state.choose(state.open, model);"
         "ipAdapter.panels.txt2img.draw()}",
@@ -39,7 +39,7 @@ def take(page: Any, model: str) -> None:
     )
 
 
-def test_each_tab_has_a_sign_of_its_units_state(page: Any) -> None:
+def test_each_tab_shows_the_state_of_its_unit(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, PLUS)
@@ -55,7 +55,7 @@ def test_each_tab_has_a_sign_of_its_units_state(page: Any) -> None:
     assert page.locator(".ipadapter-tab:has-text('Unit 3') [role=img]").count() == 0
 
 
-def test_a_sentence_is_said_once_with_the_button_that_gets_the_file(page: Any) -> None:
+def test_a_problem_is_shown_once_with_the_button_that_gets_the_file(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, PORTRAIT)
@@ -64,7 +64,7 @@ def test_a_sentence_is_said_once_with_the_button_that_gets_the_file(page: Any) -
     assert page.locator(f".ipadapter-right .ipadapter-note:has-text('{sentence}'):visible").count() == 1
     assert page.locator("#generate").is_enabled()
     page.screenshot(path=PICTURES / "readiness.png")
-    page.click(f"{FINDINGS} button:text-is('Get ViT-H, 2.5 GB…')")
+    page.click(f"{FINDINGS} button:text-is('Get ViT-H (2.5 GB)…')")
     page.wait_for_selector("dialog[open] .ipadapter-model[aria-label='ViT-H, image encoder'] input:checked")
     page.keyboard.press("Escape")
 
@@ -79,7 +79,7 @@ def test_an_adapter_that_does_not_fit_is_replaced_by_one_for_the_same_use(page: 
     assert given(page)[0]["model"] == BASE, "it is of the same family too"
 
 
-def test_a_setting_without_effect_is_set_back(page: Any) -> None:
+def test_a_setting_without_effect_can_be_reset(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, PLUS)
@@ -116,16 +116,16 @@ def test_missing_packages_lead_to_the_settings(page: Any) -> None:
     assert page.evaluate("window.opened") == ["Settings", "IP-Adapter"]
 
 
-def test_what_only_makes_the_result_worse_has_a_weaker_sign(page: Any) -> None:
+def test_what_only_makes_the_result_poor_has_a_milder_sign(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, FACE_ID)
     page.fill("input[type=number][aria-label=Weight]", "1.2")
-    wait_for_sign(page, 1, "will run, but poorly")
+    wait_for_sign(page, 1, "will run, but with poor results")
     assert page.locator(f"{FINDINGS} .wrong").count() == 0
 
 
-def test_the_web_uis_cfg_scale_counts_and_a_better_adapter_is_taken_at_a_click(page: Any) -> None:
+def test_the_web_uis_cfg_scale_matters_and_a_click_takes_a_better_adapter(page: Any) -> None:
     page.evaluate(
         "const field = document.createElement('div'); field.id = 'txt2img_cfg_scale';"
         "field.innerHTML = '<input type=number value=7>'; document.querySelector('.ipadapter-panel').after(field)"
@@ -135,7 +135,7 @@ def test_the_web_uis_cfg_scale_counts_and_a_better_adapter_is_taken_at_a_click(p
     choose(page, BASE)
     wait_for_sign(page, 1, "ready")
     page.fill("#txt2img_cfg_scale input", "1")
-    wait_for_sign(page, 1, "will run, but poorly")
+    wait_for_sign(page, 1, "will run, but with poor results")
     assert "It does less at CFG scale 1." in page.inner_text(FINDINGS)
     page.click(f"{FINDINGS} button")
     assert given(page)[0]["model"] == PLUS
@@ -143,7 +143,7 @@ def test_the_web_uis_cfg_scale_counts_and_a_better_adapter_is_taken_at_a_click(p
     wait_for_sign(page, 1, "ready")
 
 
-def test_what_an_empty_unit_needs_is_said_in_the_words_of_the_panel(page: Any) -> None:
+def test_what_an_empty_unit_needs_is_said_in_the_panels_words(page: Any) -> None:
     tick(page)
     choose(page, PLUS)
     page.wait_for_selector(f"{FINDINGS} >> text=Add a picture, or choose a subject.")
@@ -178,7 +178,7 @@ def test_the_signs_can_be_told_apart(browser: Any, address: str, theme: str) -> 
         page.uncheck("label:has-text('Enable this unit') input")
         page.click(".ipadapter-tab:has-text('Unit 3')")
         page.fill("input[type=number][aria-label=Weight]", "1.2")
-        wait_for_sign(page, 3, "will run, but poorly")
+        wait_for_sign(page, 3, "will run, but with poor results")
         drawn = "(sign) => getComputedStyle(sign, '::after').content"
         signs = [each.evaluate(drawn) for each in page.locator(".ipadapter-state").all()]
         assert len(set(signs)) == 4
