@@ -35,7 +35,7 @@ def host():
 
 @functools.cache
 def session():
-    """Return the session, created on first use; Reload UI creates a new one, and downloads go on."""
+    """Return the session, created on first use; Reload UI creates a new one, and downloads continue."""
     return module("engine.session").Session(host(), module("files.download_queue").process_queue())
 
 

@@ -52,7 +52,7 @@ def choose(field: str, faces: Sequence[Face], which: str | int) -> Sequence[Face
 class SharedModels:
     """The face models in use: each pack is loaded once, used by one thread at a time, and dropped when idle.
 
-    They run on CUDA where the host wants it and onnxruntime can, otherwise on the CPU.
+    They run on CUDA if the host wants that and onnxruntime supports it, otherwise on the CPU.
     """
 
     def __init__(self, device: Callable[[], torch.device]) -> None:
@@ -64,7 +64,7 @@ class SharedModels:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Why they run on the CPU, where the host wants CUDA."""
+        """Why they run on the CPU although the host wants CUDA; empty if they do not."""
         wanted = self._cpu_because and self._device().type == "cuda"
         return (f"The face models ran on the CPU: {self._cpu_because}.",) if wanted else ()
 

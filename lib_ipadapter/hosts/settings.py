@@ -42,8 +42,8 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "ipadapter_downloads": Setting(
         True,
-        "Allow downloads of models",
-        "by a click in Get models, or through the API; nothing is ever downloaded otherwise",
+        "Allow model downloads",
+        "with Get models or through the API; never otherwise",
     ),
     "ipadapter_unconditional": Setting(
         "mean",

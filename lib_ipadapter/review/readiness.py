@@ -63,7 +63,7 @@ class Looked:
 def ready(session: Session, asked: Any) -> dict[str, Any]:
     """Return for each of `units`, given as in a script's args, its state and what is wrong with it.
 
-    Pictures are not decoded, so any text can stand in for one. `cfg_scale` is that of the generation, or null. Raises
+    Pictures are not decoded, so any text can stand in for one. `cfg_scale` is the generation's, or null. Raises
     `IPAdapterError` for anything but a list of units.
     """
     request = read_object("The request", asked, ("units", "cfg_scale"))

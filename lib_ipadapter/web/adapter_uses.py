@@ -40,8 +40,8 @@ NO_PURPOSE = Intent("")
 def uses_of(family: str, name: str, published: PublishedFile | None = None) -> list[str]:
     """Return what an adapter was trained for.
 
-    For published files the catalogue says it; for others their family and, where tensors are identical, words in the
-    name.
+    For published files, the catalogue says so. For others, it follows from the family and, if that is not enough, from
+    words in the name.
     """
     if published and published.use:
         return [published.use]
@@ -58,7 +58,7 @@ def suited(models: Sequence[Mapping[str, Any]], catalogue: Catalogue) -> dict[st
 
 
 def _best(ready: Sequence[Mapping[str, Any]], intent: Intent, catalogue: Catalogue) -> list[str]:
-    """Return names sorted by the purpose's uses, then by their place in the catalogue, then as in the list."""
+    """Return names sorted by the purpose's uses, then by position in the catalogue, then as in the list."""
     ranked = [
         (intent.uses.index(use), _place(model, use, catalogue), place, model["name"])
         for place, model in enumerate(ready)
@@ -69,10 +69,10 @@ def _best(ready: Sequence[Mapping[str, Any]], intent: Intent, catalogue: Catalog
 
 
 def _place(model: Mapping[str, Any], use: str, catalogue: Catalogue) -> float:
-    """Return an adapter's place in the catalogue, which has the better choice first.
+    """Return an adapter's position in the catalogue, where better choices come first.
 
-    A file that is not known by its content has the place of the published one of its name, else a place behind the best
-    one of the same family, use and base.
+    A file that is not recognised by its content gets the position of the published file with its name, or else one just
+    after the best published file with the same family, use and base.
     """
     name = model.get("published") or PurePosixPath(model["name"]).name
     kind = (model["family"], use, model["base"])
