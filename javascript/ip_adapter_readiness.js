@@ -27,6 +27,9 @@
             gradioApp().addEventListener("input", ({target}) => {
                 if (target.closest(`#${panel.tab}_cfg_scale`)) this.refresh();
             });
+            gradioApp().addEventListener("click", ({target}) => {
+                if (target.closest(`#tab_${panel.tab} #script_list`)) this.refresh();
+            });
         }
 
         /* The web UI's CFG scale, or null if it has none. */
@@ -43,10 +46,24 @@
             this.timer = setTimeout(() => this.ask(), PAUSE);
         }
 
+        /* Whether the script that gives each generation another reference is chosen. */
+        get hasSeries() {
+            const chosen = gradioApp().querySelector(`#tab_${this.panel.tab} #script_list input`);
+            return Boolean(chosen?.value.startsWith("IP-Adapter:"));
+        }
+
+        /* Return a unit as it is sent, with a placeholder for a reference that the script will add. */
+        asUsed(unit) {
+            const {state} = this.panel;
+            const sent = state.sent(unit);
+            const isGiven = this.hasSeries && !unit.images.length && !unit.subject && !unit.embeds;
+            return isGiven ? {...sent, images: ["picture"]} : sent;
+        }
+
         /* The units in use as they would be sent, and null for the others, so that each keeps its number. */
         question() {
             const {state} = this.panel;
-            const units = state.all.map((unit) => (state.isUsed(unit) ? state.sent(unit) : null));
+            const units = state.all.map((unit) => (state.isUsed(unit) ? this.asUsed(unit) : null));
             return JSON.stringify({units, cfg_scale: this.cfgScale}, withoutPictures);
         }
 

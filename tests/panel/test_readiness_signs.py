@@ -143,6 +143,20 @@ def test_the_web_uis_cfg_scale_matters_and_a_click_takes_a_better_adapter(page: 
     wait_for_sign(page, 1, "ready")
 
 
+def test_a_unit_whose_references_come_from_the_script_is_ready(page: Any) -> None:
+    page.evaluate(
+        "const tab = document.createElement('div'); tab.id = 'tab_txt2img';"
+        "tab.innerHTML = '<div id=script_list><input value=None></div>';"
+        "document.querySelector('.ipadapter-panel').after(tab)"
+    )
+    tick(page)
+    take(page, BASE)
+    wait_for_sign(page, 1, "will stop Generate")
+    page.fill("#script_list input", "IP-Adapter: a generation for each reference")
+    page.click("#script_list")
+    wait_for_sign(page, 1, "ready")
+
+
 def test_what_an_empty_unit_needs_is_said_in_the_panels_words(page: Any) -> None:
     tick(page)
     choose(page, PLUS)
