@@ -245,6 +245,14 @@ class WebUI:
             scripts["ip-adapter oracle"] = {"args": [str(oracle or ""), -1, way]}
         return Made(self.call(f"/sdapi/v1/{mode}", body | {"alwayson_scripts": scripts}))
 
+    def settle(self, **settings: Any) -> None:
+        """Make a picture that does not count, before pictures from a picture are compared.
+
+        Forge's autoencoder adds noise that it draws before the noise is seeded, from where the last request left off.
+        How much that changes is up to the checkpoint.
+        """
+        self.generate(**settings)
+
     def plot_args(self, *axes: tuple[int, str]) -> list[Any]:
         """Return the X/Y/Z plot script's arguments; their order differs between web UIs."""
         info = next(info for info in self.call("/sdapi/v1/script-info") if info["name"] == "x/y/z plot")
