@@ -83,6 +83,7 @@
         /* The user has ticked or unticked something, so is not done yet. */
         tick() {
             this.isLeaving = false;
+            this.hasTicked = true;
             this.draw();
         }
 
@@ -90,8 +91,9 @@
             const names = this.choice.toGet.map(({name}) => name);
             if (names.length === 0) return;
             this.dialog.use.disabled = true;
+            this.hasTicked = false;
             const fault = await ipAdapter.downloads.get(names);
-            this.isLeaving = !fault;
+            this.isLeaving = !fault && !this.hasTicked;
             if (this.dialog) this.draw(fault);
         }
 
