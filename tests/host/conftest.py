@@ -33,14 +33,17 @@ BY_FLAGS = {
 UNPADDED = {
     "test_splitting_the_batch_changes_nothing[long negative, padded": "the shorter prompt is repeated, none is padded"
 }
+NO_PARAMETERS = {
+    "test_the_report_is_not_part_of_the_pasted_parameters": "its API fails on every request with parameters (infotext)"
+}
 NOT_IN = {
     "AUTOMATIC1111": {
         "test_rows_widened_around_attn2": "only Forge patches around attn2",
         "test_it_works_with_a_picture_in_tiles": "only Forge has the tiling extension",
         "test_it_equals_forges": "the ControlNet extension is wrong in some of these cases",
     },
-    "Forge": BY_FLAGS | UNPADDED,
-    "Forge Neo": BY_FLAGS | UNPADDED,
+    "Forge": BY_FLAGS | UNPADDED | NO_PARAMETERS,
+    "Forge Neo": BY_FLAGS | UNPADDED | NO_PARAMETERS,
     "reForge": BY_FLAGS
     | {
         "test_splitting_the_batch_changes_nothing[no uncond in early steps": "it has no setting for early steps",
