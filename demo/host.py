@@ -109,6 +109,9 @@ class Demo:
     def sampling_unet(self, p: Generation) -> nn.Module:
         return self.model.unet
 
+    def checkpoint_to_load(self) -> Path | None:
+        return None
+
     def checkpoint_name(self) -> str:
         return ""
 

@@ -234,6 +234,10 @@ class Host(Reporter, Protocol):
         """Return the U-Net that will sample `p`; raises `IPAdapterError` if something else runs instead of it."""
         ...
 
+    def checkpoint_to_load(self) -> Path | None:
+        """Return the checkpoint that the next generation will load, or None if it uses the loaded one."""
+        ...
+
     def checkpoint_name(self) -> str:
         """Return the selected checkpoint's file name, which may have a folder and a hash, or "" where none is known."""
         ...

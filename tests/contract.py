@@ -208,7 +208,10 @@ class Double:
             "processing": {},
             "script_callbacks": dict.fromkeys(named, ignored) | {"on_cfg_denoiser": self.cfg_denoiser.append},
             "scripts": {"Script": Script, "AlwaysVisible": ALWAYS_VISIBLE},
-            "sd_models": {"model_data": types.SimpleNamespace(sd_model=self.sd_model)},
+            "sd_models": {
+                "model_data": types.SimpleNamespace(sd_model=self.sd_model),
+                "checkpoint_aliases": {},
+            },
             "sd_unet": {"current_unet": None},
             "shared": {
                 "opts": types.SimpleNamespace(data=self.options),

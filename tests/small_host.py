@@ -86,6 +86,7 @@ class SmallHost:
         self.interrupted_at = 0
         self.no_downloads = ""
         self.checkpoint = ""
+        self.to_load: Path | None = None
 
     def folders(self) -> Folders:
         own = self.folder
@@ -117,6 +118,9 @@ class SmallHost:
 
     def sampling_unet(self, p: Any) -> nn.Module:
         return self.unet
+
+    def checkpoint_to_load(self) -> Path | None:
+        return self.to_load
 
     def checkpoint_name(self) -> str:
         return self.checkpoint

@@ -7,6 +7,7 @@ import contextlib
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,7 +60,7 @@ def modules(request, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[Any]
         "progress": SimpleNamespace(),
         "devices": SimpleNamespace(dtype=torch.float16),
         "paths_internal": SimpleNamespace(models_path=str(tmp_path / "models"), extensions_dir=str(tmp_path / "ext")),
-        "sd_models": SimpleNamespace(model_data=SimpleNamespace(sd_model=SimpleNamespace())),
+        "sd_models": SimpleNamespace(model_data=SimpleNamespace(sd_model=SimpleNamespace()), checkpoint_aliases={}),
         "shared": SimpleNamespace(
             opts=SimpleNamespace(data=options),
             cmd_opts=SimpleNamespace(api_auth=None),
@@ -384,6 +385,17 @@ def test_the_loaded_network_is_found_after_it_was_loaded(forge, modules) -> None
     modules.sd_models.model_data.sd_model = checkpoint(unet)
     assert forge.loaded_unet() is unet
     assert forge.sampling_unet(SimpleNamespace(sd_model=checkpoint(unet))) is unet
+
+
+def test_the_chosen_checkpoint_is_known_before_it_is_loaded(forge, modules) -> None:
+    assert forge.checkpoint_to_load() is None
+    modules.shared.opts.data["sd_model_checkpoint"] = "xl.safetensors [31e35c80fc]"
+    assert forge.checkpoint_to_load() is None
+    modules.sd_models.checkpoint_aliases["xl.safetensors [31e35c80fc]"] = SimpleNamespace(
+        filename="/models/xl.safetensors"
+    )
+    assert forge.checkpoint_to_load() == Path("/models/xl.safetensors")
+    assert forge.checkpoint_name() == "xl.safetensors [31e35c80fc]"
 
 
 def test_encoders_use_forges_device_and_dtype(forge, modules) -> None:

@@ -1,5 +1,6 @@
 """AUTOMATIC1111's web UI 1.10 as a host: its devices, and the U-Net behind its denoiser."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +36,9 @@ class A1111(WebUI):
                 "Set SD Unet to None in the settings, or switch the units off."
             )
         return p.sd_model.model.diffusion_model
+
+    def checkpoint_to_load(self) -> Path | None:
+        """Return None: the web UI loads a checkpoint as soon as it is chosen."""
 
     def loaded_unet(self) -> torch.nn.Module | None:
         model = sd_models.model_data.sd_model

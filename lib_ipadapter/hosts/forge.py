@@ -3,6 +3,7 @@
 import functools
 import importlib
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,6 +50,11 @@ class Forge(WebUI):
     def sampling_unet(self, p: Any) -> torch.nn.Module:
         """Return the network that will sample `p`, of any kind; whether adapters fit it is checked elsewhere."""
         return p.sd_model.forge_objects.unet.model.diffusion_model
+
+    def checkpoint_to_load(self) -> Path | None:
+        """Return the chosen checkpoint, because Forge loads it only when it is needed."""
+        chosen = sd_models.checkpoint_aliases.get(self.checkpoint_name())
+        return Path(chosen.filename) if chosen else None
 
     def loaded_unet(self) -> torch.nn.Module | None:
         """Return the loaded checkpoint's network, or None, because Forge loads a checkpoint only when it is needed."""

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from ..base.errors import IPAdapterError, UnitError
 from ..base.json_objects import read_object
 from ..engine.compatibility import (
-    loaded_network,
     mismatch,
     refuse_other_features,
     refuse_unseen_compositions,
     refuse_unused_fields,
 )
+from ..engine.expected_network import expected_network
 from ..engine.prepare import Preparation
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths, refuse_missing_packages
@@ -104,8 +104,8 @@ def findings_of(session: Session, unit: Unit, generation: Generation) -> Iterato
     except IPAdapterError as error:
         yield _of_error(error, CHOOSE_ADAPTER)
         return
-    network = session.host.loaded_unet()
-    if network is not None and (reason := mismatch(adapter, loaded_network(network))):
+    network = expected_network(session.host)
+    if network is not None and (reason := mismatch(adapter, network)):
         yield Finding(reason, field="model", repair=CHOOSE_ADAPTER)
         return
     looked = Looked(unit, adapter, session.preparation, generation)

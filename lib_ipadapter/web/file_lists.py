@@ -5,7 +5,8 @@ from typing import Any
 
 from ..base.errors import IPAdapterError
 from ..base.json_objects import read_object
-from ..engine.compatibility import LoadedNetwork, loaded_network, mismatch
+from ..engine.compatibility import LoadedNetwork, mismatch
+from ..engine.expected_network import expected_network
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths
 from ..files.known_files import FileCheck
@@ -56,8 +57,7 @@ def _saved_entry(name: str, reference: SavedReference) -> dict[str, Any]:
 
 def list_adapters(session: Session) -> list[dict[str, Any]]:
     """Return all adapter files, those that fit the loaded checkpoint first; damaged ones with their error."""
-    unet = session.host.loaded_unet()
-    loaded = None if unet is None else loaded_network(unet)
+    loaded = expected_network(session.host)
     files = session.preparation.files
     opened, damaged = files.all_adapters()
     encoders = list(files.encoders.all()[0].values())
@@ -69,10 +69,9 @@ def list_adapters(session: Session) -> list[dict[str, Any]]:
 
 def loaded_base(session: Session) -> str:
     """Return the loaded checkpoint's base model, or "" where it is unknown."""
-    unet = session.host.loaded_unet()
-    if unet is None:
+    loaded = expected_network(session.host)
+    if loaded is None:
         return ""
-    loaded = loaded_network(unet)
     return BASES.get((loaded.context_dim, len(loaded.widths)), loaded.base)
 
 
