@@ -46,7 +46,7 @@ def test_a_tab_summarises_its_unit(page: Any) -> None:
     assert tab(page, 1) == "Unit 1"
     drop(page, "one.png", "two.png")
     assert tab(page, 1) == "Unit 1 Plus · 1 · 2 refs", "the first that suits"
-    page.click(".ipadapter-message button:text-is('Undo')")
+    page.select_option("select[aria-label=Adapter]", "")
     assert tab(page, 1) == "Unit 1 no adapter · 1 · 2 refs"
     choose(page, PLUS)
     page.fill("input[type=number][aria-label=Weight]", "0.8")
@@ -204,7 +204,7 @@ def test_concurrent_requests_get_their_own_answers(page: Any) -> None:
     assert [sorted(answer) for answer in answers] == [
         ["adoptable", "subjects"],
         ["message"],
-        ["asks", "base", "damaged_presets", "models", "presets", "saved", "suited"],
+        ["asks", "base", "damaged_presets", "models", "presets", "saved", "suited", "titles"],
     ]
     assert "console" in answers[1]["message"]
 
