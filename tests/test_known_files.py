@@ -1,6 +1,8 @@
 """Published files are recognised by content under any name, and other content under a published name is reported."""
 
 import hashlib
+import itertools
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +29,15 @@ ADAPTER, ENCODER, DETECTOR, RECOGNISER, OTHER = (
 )
 
 
+SECONDS = itertools.count(1_700_000_000)
+
+
 def put(path: Path, content: bytes) -> Path:
+    """Write a file with a time of its own, because a file system may give two quick writes the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
+    seconds = next(SECONDS)
+    os.utime(path, (seconds, seconds))
     return path
 
 
@@ -219,9 +227,9 @@ def test_a_file_in_a_folder_of_another_kind_is_not_installed(place: Place) -> No
 
 
 @pytest.fixture
-def by_hand(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is hashed in the background, so that a test sees the state before."""
-    monkeypatch.setattr(place.files.digests, "want", lambda paths: None)
+    monkeypatch.setattr(Digests, "want", lambda digests, paths: None)
 
 
 @pytest.mark.parametrize("nested", [False, True])
