@@ -43,10 +43,10 @@ ipAdapter.Files = class {
 
     /* Return an adapter that can run and has the same use as another one, or undefined. */
     instead(name) {
-        const before = (this.models || []).find((model) => model.name === name);
+        const before = this.modelOf({model: name});
         const uses = before?.uses || ["general"];
         const names = [...new Set(Object.values(this.suited).flat())];
-        const usable = names.map((each) => this.models.find((model) => model.name === each));
+        const usable = names.map((each) => this.modelOf({model: each}));
         const alike = usable.filter((model) => model.name !== name && model.uses.some((use) => uses.includes(use)));
         return alike.find((model) => model.family === before?.family) || alike[0];
     }

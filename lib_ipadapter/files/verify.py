@@ -35,17 +35,18 @@ def installed(files: ModelFiles) -> dict[str, Installed]:
     found = {
         folder: {path: files.known.check(path) for path in index.paths()} for folder, index in _indexes(files).items()
     }
-    files.known.want([*chain(*found.values()), *files.everything.paths()])
+    everywhere = {path: files.known.check(path) for path in files.everything.paths()}
+    checks = chain(everywhere.items(), *(each.items() for each in found.values()))
+    files.digests.want(path for path, check in checks if check.state == UNCHECKED)
     return {
-        file.name: _archive(files, file) if file.extract else _file(files, file, found[file.folder])
+        file.name: _archive(files, file) if file.extract else _file(files, file, found[file.folder], everywhere)
         for file in files.known.catalogue.files
     }
 
 
 def elsewhere(files: ModelFiles, file: PublishedFile) -> Path | None:
     """Return where a published file is among all models, as far as is known now, or None."""
-    paths = files.everything.paths()
-    return next((path for path in paths if files.known.check(path).published is file), None)
+    return _published_in({path: files.known.check(path) for path in files.everything.paths()}, file)
 
 
 def verify(files: ModelFiles, names: Collection[str] = ()) -> None:
@@ -81,10 +82,11 @@ def _indexes(files: ModelFiles) -> dict[str, FileIndex[Any]]:
     }
 
 
-def _file(files: ModelFiles, file: PublishedFile, checks: Mapping[Path, FileCheck]) -> Installed:
-    for path, check in checks.items():
-        if check.published is file:
-            return Installed(THERE, path)
+def _file(
+    files: ModelFiles, file: PublishedFile, checks: Mapping[Path, FileCheck], everywhere: Mapping[Path, FileCheck]
+) -> Installed:
+    if path := _published_in(checks, file):
+        return Installed(THERE, path)
     for path, check in checks.items():
         if check.state == UNCHECKED and files.known.may_be(path, file):
             return Installed(UNCHECKED, path)
@@ -93,8 +95,12 @@ def _file(files: ModelFiles, file: PublishedFile, checks: Mapping[Path, FileChec
     for path, check in checks.items():
         if path.name.lower() == file.name.lower():
             return Installed(DIFFERENT, path, check.sentence or other_content(path))
-    path = elsewhere(files, file)
+    path = _published_in(everywhere, file)
     return Installed(ELSEWHERE, path) if path else Installed(MISSING)
+
+
+def _published_in(checks: Mapping[Path, FileCheck], file: PublishedFile) -> Path | None:
+    return next((path for path, check in checks.items() if check.published is file), None)
 
 
 def _other_encoder(files: ModelFiles, file: PublishedFile) -> Path | None:

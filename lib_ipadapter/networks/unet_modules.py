@@ -5,18 +5,12 @@ from typing import Any
 
 from torch import nn
 
-from .unet_sites import LAYOUTS, Site, sites
+from .unet_sites import Site, found_sites
 
 
 def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:
-    """Return the cross-attentions that a U-Net has, by site; empty for anything but SD and SDXL.
-
-    The two layouts share the names of eight sites, and a pruned SDXL such as SSD-1B lacks some, so the layout with more
-    matching sites is taken.
-    """
-    found = [{site: find_submodule(unet, site.path) for site in sites(layout)} for layout in LAYOUTS]
-    there = [{site: module for site, module in each.items() if module} for each in found]
-    return max(there, key=len)
+    """Return the cross-attentions that a U-Net has, by site; empty for anything but SD and SDXL."""
+    return found_sites(lambda site: find_submodule(unet, site.path))
 
 
 def find_submodule(root: nn.Module, path: str) -> nn.Module | None:

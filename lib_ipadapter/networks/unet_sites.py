@@ -4,8 +4,10 @@ Key numbers follow diffusers' list of attention processors: down, up, middle. La
 execution order: down, middle, up. `Site` holds both.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 
 @dataclass(frozen=True, order=True)
@@ -98,6 +100,19 @@ def sites(layout: Layout) -> tuple[Site, ...]:
     ]
     in_file = sorted(execution, key=lambda place: (FILE_ORDER.index(place[0]), place[1], place[2]))
     return tuple(Site(index, *place) for index, place in enumerate(in_file))
+
+
+Found = TypeVar("Found")
+
+
+def found_sites(find: Callable[[Site], Found | None]) -> dict[Site, Found]:
+    """Return what `find` returns for the sites of a U-Net, by site; empty for anything but SD and SDXL.
+
+    The two layouts share the names of eight sites, and a pruned SDXL such as SSD-1B lacks some, so the layout with more
+    matching sites is taken.
+    """
+    each = ({site: found for site in sites(layout) if (found := find(site))} for layout in LAYOUTS)
+    return max(each, key=len)
 
 
 def layout_of_count(count: int) -> Layout | None:
