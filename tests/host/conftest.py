@@ -46,7 +46,10 @@ NOT_IN = {
     "Forge Neo": BY_FLAGS
     | UNPADDED
     | NO_PARAMETERS
-    | {"test_it_equals_forges": "its own IP-Adapter fails with the transformers that it pins"},
+    | dict.fromkeys(
+        ("test_it_equals_controlnets", "test_it_equals_forges", "test_both_add_their_share"),
+        "its own IP-Adapter fails with the transformers that it pins",
+    ),
     "reForge": BY_FLAGS
     | {
         "test_splitting_the_batch_changes_nothing[no uncond in early steps": "it has no setting for early steps",
