@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from .base.errors import IPAdapterError
 from .base.files import sha256
 from .files.catalogue import read_catalogue
 from .files.digests import Digests
-from .files.get_command import chosen, get, list_files
+from .files.get_command import get, list_files
 from .files.known_files import DIFFERENT, PUBLISHED, UNKNOWN, FileCheck, KnownFiles
 from .files.verify import checks_of
 from .weights.adapter_file import open_adapter
@@ -79,9 +80,10 @@ def _get(options: argparse.Namespace) -> int:
         list_files(catalogue, _print)
         return 0
     try:
-        return int(not get(chosen(catalogue, options.names, options.needs), options.to, _print, sys.stdout))
+        files = catalogue.named(options.names, options.needs)
+        return int(not get(files, options.to, _print, sys.stdout))
     except IPAdapterError as error:
-        _print(error.sentence)
+        _print(f"{error.sentence} Use --list to see all names.")
     except KeyboardInterrupt:
         _print("Stopped. What has been downloaded is kept; run the same command again to resume.")
     return 1
@@ -118,4 +120,8 @@ def _print(text: str) -> None:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore  # file names that the console cannot encode
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # of a reader that has seen enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it ends
+        sys.exit(1)

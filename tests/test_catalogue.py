@@ -82,7 +82,7 @@ def test_a_revision_is_a_commit_or_a_release(file: PublishedFile) -> None:
 
 @by_name
 def test_every_needed_file_is_in_the_catalogue_and_needs_nothing(file: PublishedFile) -> None:
-    """Bundles and `with_needs` rely on one level of needs."""
+    """Bundles and `named` rely on one level of needs."""
     assert all(not CATALOGUE.by_name[name].needs for name in file.needs)
     if file.instead_of:
         replaced = CATALOGUE.by_name[file.instead_of]
@@ -192,7 +192,7 @@ def test_bundles_are_complete_and_the_most_general_is_first(base: str) -> None:
     assert bundles[0].name == "Pictures and style"
     assert {"A person's likeness", "Layout"} < {bundle.name for bundle in bundles}
     for bundle in bundles:
-        files = CATALOGUE.with_needs(bundle.files)
+        files = CATALOGUE.named(bundle.files, needs=True)
         assert [file.name for file in files] == list(bundle.files), "it lists everything that its files need"
         assert {file.base for file in files} <= {base, ""}
     purposes = [{CATALOGUE.by_name[name].use for name in bundle.files} - {""} for bundle in bundles]

@@ -230,7 +230,7 @@ def test_get_reports_a_failure_and_continues(
     assert "b.bin is no longer at" in capsys.readouterr().out
     assert names(tmp_path) == ["a.bin"]
     assert main(["get", "c.bin", "--to", str(tmp_path)]) == 1
-    assert "c.bin is not in the catalogue." in capsys.readouterr().out
+    assert '"c.bin" is not a published file. Did you mean' in capsys.readouterr().out
 
 
 def test_get_lists_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
@@ -269,3 +269,17 @@ def test_an_interrupted_get_says_how_to_resume(
 def test_the_library_is_not_a_regular_package() -> None:
     """`python -m` must work nevertheless."""
     assert not (ROOT / "lib_ipadapter" / "__init__.py").exists()
+
+
+def test_a_reader_that_closes_the_pipe_ends_the_command_without_a_traceback() -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-m", "lib_ipadapter", "get", "--list"],
+        cwd=Path(__file__).parent.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert command.stdout
+    assert command.stderr
+    command.stdout.close()
+    assert command.stderr.read().decode() == ""
+    assert command.wait() == 1

@@ -15,7 +15,7 @@ from lib_ipadapter.faces import insightface_models
 from lib_ipadapter.files.catalogue import Catalogue
 from lib_ipadapter.networks.unet_sites import SD, SDXL
 from lib_ipadapter.review import readiness
-from lib_ipadapter.review.readiness import CHOOSE_ADAPTER, CHOOSE_ENCODER
+from lib_ipadapter.review.findings import CHOOSE_ADAPTER, CHOOSE_ENCODER
 
 
 def readiness_of(session: Any, **more: Any) -> dict[str, Any]:

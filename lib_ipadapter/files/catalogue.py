@@ -11,6 +11,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from ..base.errors import IPAdapterError, brief
+from ..base.file_names import close_names
+
 CATALOGUE = Path(__file__).with_name("catalogue.json")
 
 
@@ -124,10 +127,20 @@ class Catalogue:
         hashes = [(each.sha256, file) for file in reversed(self.files) for each in file.installed]
         return dict([*hashes, *((file.sha256, file) for file in self.files)])
 
-    def with_needs(self, names: Iterable[str]) -> list[PublishedFile]:
-        """Return these files, each followed by those that it needs; raises `KeyError` for an unknown name."""
-        wanted = (name for asked in names for name in (asked, *self.by_name[asked].needs))
+    def named(self, names: Iterable[object], needs: bool = False) -> list[PublishedFile]:
+        """Return the files with these names, each once, and if `needs`, each followed by those that it needs.
+
+        Raises `IPAdapterError` for anything that is not the name of a published file.
+        """
+        asked = [self._named(name) for name in names]
+        wanted = (name for file in asked for name in (file.name, *(file.needs if needs else ())))
         return [self.by_name[name] for name in dict.fromkeys(wanted)]
+
+    def _named(self, name: object) -> PublishedFile:
+        if isinstance(name, str) and name in self.by_name:
+            return self.by_name[name]
+        close = close_names(name, self.by_name) if isinstance(name, str) else ""
+        raise IPAdapterError(f"{brief(name)} is not a published file.{close}")
 
 
 @lru_cache(maxsize=4)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TextIO
 
 from ..base.errors import IPAdapterError, readable_size
-from ..base.file_names import close_names
 from .catalogue import Catalogue, PublishedFile
 from .downloads import CHECKING, download
 
@@ -21,19 +20,6 @@ def list_files(catalogue: Catalogue, say: Say) -> None:
     """Print a line for each published file."""
     for file in catalogue.files:
         say(f"{file.name:50} {readable_size(file.bytes):>8}  {file.title} ({_licence(file)})")
-
-
-def chosen(catalogue: Catalogue, names: Sequence[str], needs: bool) -> list[PublishedFile]:
-    """Return the files with these names, and if `needs`, those that they need.
-
-    Raises `IPAdapterError` for a name that is not in the catalogue.
-    """
-    for name in names:
-        if name not in catalogue.by_name:
-            raise IPAdapterError(
-                f"{name} is not in the catalogue.{close_names(name, catalogue.by_name)} Use --list to see all names."
-            )
-    return catalogue.with_needs(names) if needs else [catalogue.by_name[name] for name in dict.fromkeys(names)]
 
 
 def get(files: Sequence[PublishedFile], folder: Path, say: Say, terminal: TextIO) -> bool:

@@ -20,8 +20,8 @@ WARN_ONLY = "ipadapter_warn_only"
 """Setting: skip a unit that cannot run with a warning, instead of stopping the generation."""
 
 UNANNOUNCED = (
-    "expected the web UI to call scripts before each pass, but something does its own sampling, as DemoFusion does, "
-    "so the units would have no effect. Switch that off, or the units."
+    "the units would have no effect, because something does its own sampling, as DemoFusion does, without calling "
+    "scripts first. Switch it off, or switch off the units."
 )
 
 
@@ -48,7 +48,7 @@ class RefusingSampler:
 
 @contextmanager
 def stop_on_error(p: Any, unit: int | None = None) -> Generator[None, None, None]:
-    """Make any error in the context stop the generation of `p`, or become a comment if the setting says so.
+    """Let any error in the context stop the generation of `p`, or become a comment if the setting says so.
 
     The script runner catches exceptions of scripts, and would then generate a picture without its image prompt.
     """
@@ -61,11 +61,11 @@ def stop_on_error(p: Any, unit: int | None = None) -> Generator[None, None, None
             _stop(p, error)
     except Exception as error:
         log.exception("IP-Adapter failed")
-        _stop(p, IPAdapterError(f"failed with {type(error).__name__}: {error}. The console has the details."))
+        _stop(p, IPAdapterError(f"failed with {type(error).__name__}: {error}. See the console for details."))
 
 
 def warned(p: Any, error: IPAdapterError) -> bool:
-    """If the setting asks for warnings only, show an error in the log and below the picture; return whether it does."""
+    """Show an error in the log and below the picture if the setting asks for warnings only; return whether it does."""
     warn_only = bool(shared.opts.data.get(WARN_ONLY, False))
     if warn_only:
         log.warning("%s The picture is generated without it.", error)

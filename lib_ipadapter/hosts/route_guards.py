@@ -1,4 +1,4 @@
-"""Access control of the library's routes: the same log-ins as the web UI's API and page."""
+"""Access control for the library's routes: they accept the same logins as the web UI's API and page."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -11,13 +11,14 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 BASIC = HTTPBasic(auto_error=False)
 
 CURRENT_USER = "get_current_user"
-"""Name of gradio's dependency that returns the logged-in user, independent of cookie names (gradio/routes.py)."""
+"""Name of gradio's dependency that returns who is logged in, whatever its cookie is called (gradio/routes.py)."""
 
 
 def guards(app: Any, api_auth: str | None) -> list[Any]:
-    """Return a dependency that accepts API accounts (`api_auth`: `user:password`, comma separated) and page log-ins.
+    """Return a dependency that accepts logins for the page, and API accounts (`api_auth`: `user:password`, separated by
+    commas).
 
-    Neither the API's check (modules/api/api.py, `Api.auth`) nor gradio's covers an extension's routes.
+    Neither the API's check (modules/api/api.py, `Api.auth`) nor gradio's covers the routes of extensions.
     """
     pairs = (api_auth or "").split(",")
     accounts = dict(pair.strip().split(":", 1) for pair in pairs if ":" in pair)
@@ -36,10 +37,10 @@ def guards(app: Any, api_auth: str | None) -> list[Any]:
 
 
 def current_user(app: Any) -> Callable[..., Any]:
-    """Return the app's dependency for the user logged in on its page, or one that returns None."""
+    """Return the app's dependency for the user who is logged in on its page, or one that returns None."""
     routes = [route for route in app.routes if isinstance(route, APIRoute)]
-    asked = (each.call for route in routes for each in route.dependant.dependencies)  # the page's own route uses it
-    return next((call for call in asked if call and getattr(call, "__name__", "") == CURRENT_USER), _nobody)
+    used = (each.call for route in routes for each in route.dependant.dependencies)  # the page's own route has it
+    return next((call for call in used if call and getattr(call, "__name__", "") == CURRENT_USER), _nobody)
 
 
 def _nobody() -> None:

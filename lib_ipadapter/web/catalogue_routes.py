@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import ForbiddenError, IPAdapterError, UnitError, brief
-from ..base.file_names import close_names
 from ..base.json_objects import read_object
 from ..engine.session import Session
 from ..files.catalogue import PublishedFile
@@ -86,11 +85,10 @@ def _files(session: Session, asked: Any) -> list[PublishedFile] | None:
         return None
     if not isinstance(names, list):
         raise UnitError("files", names, f"must be a list of names of published files, not {brief(names)}.")
-    for name in names:
-        if not isinstance(name, str) or name not in known.by_name:
-            close = close_names(name, known.by_name) if isinstance(name, str) else ""
-            raise UnitError("files", name, f"contains {brief(name)}, which is not a published file.{close}")
-    return [known.by_name[name] for name in dict.fromkeys(names)]
+    try:
+        return known.named(names)
+    except IPAdapterError as error:
+        raise UnitError("files", names, f"has a wrong entry: {error.sentence}") from error
 
 
 def _order(session: Session, file: PublishedFile, folder: Path | None) -> Order:
