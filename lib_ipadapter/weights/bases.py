@@ -18,6 +18,9 @@ NETWORK_PARTS = {
 }
 """Base model without a U-Net, by the name of a module that the rows above lack (Forge Neo, backend/nn)."""
 
+EVA = "EVA02-CLIP-L-14-336"
+"""PuLID's image encoder, which no CLIP tower of the same width can replace."""
+
 ENCODERS = {
     (EMBED, 1024): "ViT-H/14",
     (EMBED, 1280): "ViT-bigG/14",
