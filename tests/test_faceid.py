@@ -12,7 +12,7 @@ from small_host import STATES, Processing, SmallHost, save_tower
 from torch import Tensor, nn
 from unets import as_diffusers, authors_processors, ldm_unet
 
-from lib_ipadapter.base.errors import IPAdapterError
+from lib_ipadapter.base.errors import IPAdapterError, UnitError
 from lib_ipadapter.engine import features
 from lib_ipadapter.engine import prepare as preparation
 from lib_ipadapter.engine.session import Session
@@ -244,6 +244,19 @@ def test_one_or_all_faces_of_a_picture_are_used(host, folder) -> None:
         made = tokens_of(host, "portrait", images=[text_of(TWO)], face=face)[1:]
         assert len(made) == len(chosen)
         assert all(close(tokens[0], expected[i]) for tokens, i in zip(made, chosen, strict=True))
+
+
+def test_only_faces_in_the_box_are_used(host, folder) -> None:
+    found = find_faces(TWO, *model_paths(PACKS["buffalo_l"], [folder / "faces"]))
+    for face in found:
+        edges = [edge / side for edge, side in zip(face.box, (*TWO.size, *TWO.size), strict=True)]
+        box = [min(max(edge, 0), 1) for edge in edges]
+        made = tokens_of(host, "portrait", images=[{"image": text_of(TWO), "box": box}], face="all")[1:]
+        expected = tokens_of(host, "portrait", images=[text_of(TWO)], face=found.index(face))[1:]
+        assert len(made) == 1
+        assert torch.equal(made[0], expected[0])
+    with pytest.raises(UnitError, match=r"images\[0\]\.box contains no face"):
+        tokens_of(host, "portrait", images=[{"image": text_of(TWO), "box": [0, 0, 0.02, 0.02]}])
 
 
 def test_several_pictures_of_a_person_are_concatenated_or_averaged(host, folder) -> None:

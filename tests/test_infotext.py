@@ -94,7 +94,7 @@ def unit_with_pictures() -> Unit:
     return Unit(
         model="m",
         images=(Picture("one"), Picture("two", 0.5, "mask"), Picture("left out", 0.0)),
-        negative_images=(Picture("three", crop="pad"),),
+        negative_images=(Picture("three", crop="pad", box=(0.25, 0.0, 1.0, 0.00001)), Picture("off", enabled=False)),
         mask="four",
     )
 
@@ -103,7 +103,7 @@ def test_pictures_are_written_as_hashes_with_weight_and_region() -> None:
     assert describe(unit_with_pictures(), "m.bin", DIGESTS) == (
         "Adapter: m.bin, Weight: 1, "
         "References: aaaaaaaaaaaa bbbbbbbbbbbb×0.5@cccccccccccc, "
-        "Negative references: dddddddddddd/pad, Region: eeeeeeeeeeee"
+        "Negative references: dddddddddddd/pad#0.25-0-1-0.00001, Region: eeeeeeeeeeee"
     )
 
 
@@ -161,9 +161,14 @@ def test_kept_pictures_are_restored_with_weight_and_region() -> None:
         "model": "m.bin",
         "weight": 1.0,
         "images": [{"image": "data:a"}, {"image": "data:b", "weight": 0.5, "mask": "data:c"}],
-        "negative_images": [{"image": "data:d", "crop": "pad"}],
+        "negative_images": [{"image": "data:d", "crop": "pad", "box": [0.25, 0.0, 1.0, 0.00001]}],
         "mask": "data:e",
     }
+
+
+@pytest.mark.parametrize("box", ["0-0-1", "0-0-1-2", "0.5-0-0.5-1", "a", "0-0-1-1-1", "...-0-1-1"])
+def test_an_invalid_box_is_reported(box: str) -> None:
+    assert "References" in restored(f"Adapter: m, References: aaaaaaaaaaaa#{box}", KEPT.get)["note"]
 
 
 def test_a_fields_pictures_are_restored_all_or_none() -> None:

@@ -251,6 +251,27 @@ def test_the_answer_has_an_entry_for_every_picture(blind: Session) -> None:
     assert [each["width"] for each in references] == [300, 301, 302]
 
 
+def test_the_box_of_a_picture_is_what_is_seen_and_measured(blind: Session) -> None:
+    wide = fine().resize((900, 300))
+    boxed, whole, cut = check(
+        blind,
+        {
+            "unit": {
+                "model": "plus",
+                "images": [
+                    {"image": text_of(wide), "box": [1 / 3, 0, 2 / 3, 1]},
+                    {"image": text_of(wide), "enabled": False},
+                    text_of(wide.crop((300, 0, 600, 300))),
+                ],
+            }
+        },
+    )["references"]
+    assert boxed["seen"] == cut["seen"]
+    assert whole["lost"] > 0.5
+    assert [each["lost"] for each in (boxed, cut)] == [0, 0]
+    assert (boxed["width"], whole["width"]) == (900, 900)
+
+
 def test_a_pictures_own_crop_is_used(blind: Session) -> None:
     wide = text_of(fine().resize((900, 300)))
     images = [wide, {"image": wide, "crop": "pad"}, {"image": wide, "crop": "squash"}]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from makers import adapter_tensors, save
+from makers import adapter_tensors, save, text_of
 from safetensors.torch import load_file
 from small_host import CONTEXT, FEATURES, ROWS, Processing, SmallHost, ask, call, photo, unit
 from torch import nn
@@ -23,6 +23,7 @@ from lib_ipadapter.engine.sampling_run import SamplingRun
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.networks.unet_modules import find_attentions
 from lib_ipadapter.networks.unet_sites import SDXL, sites
+from lib_ipadapter.pictures.image_file import decode
 from lib_ipadapter.port import CacheLimits, PassInfo
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.web.file_lists import list_adapters, list_encoders
@@ -105,6 +106,7 @@ def test_a_cache_key_has_every_input_of_the_value(session, host) -> None:
             "two pictures": {"images": [photo(), photo(2)]},
             "other order is the same attention": {"images": [photo(2), photo()]},
             "other crop": {"crop": "squash"},
+            "other box": {"images": [{"image": photo(), "box": [0.25, 0, 1, 0.75]}]},
             "other adapter": {"model": "plus"},
             "other weight": {"weight": 0.5},
         }.items()
@@ -114,6 +116,29 @@ def test_a_cache_key_has_every_input_of_the_value(session, host) -> None:
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
             assert not torch.allclose(made[one], made[other], atol=1e-4), (one, other)
+
+
+@pytest.mark.parametrize("settings", [{}, {"tiles": True}, {"enhance": 2}, {"crop": "pad"}, {"noise_type": "shuffle"}])
+def test_a_box_gives_what_the_cut_picture_gives(session, host, settings: dict) -> None:
+    whole = decode("", base64.b64decode(photo()))
+    width, height = whole.size
+    edges = (round(0.2 * width), 0, width, round(0.7 * height))
+    box = [edges[0] / width, 0, 1, edges[3] / height]
+    settings |= {"noise": 0.5} if "noise_type" in settings else {}
+    cut = sample(host, session, [unit(images=[text_of(whole.crop(edges))], **settings)])
+    boxed = sample(host, session, [unit(images=[{"image": photo(), "box": box}], **settings)])
+    if "noise" in settings:  # noise is seeded by the file
+        assert not torch.equal(boxed, sample(host, session, [unit(images=[photo()], **settings)]))
+    else:
+        assert torch.equal(boxed, cut)
+
+
+def test_a_reference_that_is_off_changes_nothing(session, host) -> None:
+    off = {"image": photo(2), "enabled": False, "mask": photo(3)}
+    alone = sample(host, session, [unit()])
+    assert torch.equal(sample(host, session, [unit(images=[off, photo()], combine="average")]), alone)
+    every = {"images": [photo(), off], "negative_images": [off], "composition_images": [off]}
+    assert torch.equal(sample(host, session, [unit(**every)]), alone)
 
 
 def test_a_changed_adapter_file_is_read_again(session, host, tmp_path) -> None:

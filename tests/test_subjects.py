@@ -152,7 +152,7 @@ def test_parameters_name_it_with_its_hash_and_a_pasted_unit_has_that_one_or_none
     assert again == pasted, "it is for the person to say whether the new one will do"
 
 
-@pytest.mark.parametrize("change", [{"weight": 2}, {"crop": "top"}])
+@pytest.mark.parametrize("change", [{"weight": 2}, {"crop": "top"}, {"box": [0, 0, 0.5, 1]}])
 def test_the_hash_covers_everything_that_a_generation_uses(session, change: dict[str, Any]) -> None:
     first = keep(session, pictures=[SEVERAL[1]])["sha256"]
     assert keep(session, "b", pictures=[SEVERAL[1] | change])["sha256"] != first
@@ -160,6 +160,19 @@ def test_the_hash_covers_everything_that_a_generation_uses(session, change: dict
 
 
 # What is saved
+
+
+def test_a_picture_keeps_its_box(host, session) -> None:
+    boxed = {"image": photo(1, 60, 30), "box": [0.25, 0, 1, 0.5]}
+    saved = keep(session, pictures=[boxed, photo(2)])
+    assert [each.get("box") for each in saved["pictures"]] == [boxed["box"], None]
+    record = json.loads((host.folder / "subjects" / "anna" / RECORD).read_text(encoding="utf-8"))
+    assert ["box" in each for each in record["pictures"]] == [True, False], "so older versions can read the others"
+    copied = import_subject(session, export_subject(session, {"name": "anna"}) | {"name": "b"})
+    assert copied["sha256"] == saved["sha256"]
+    made = call(host, session, [unit(images=[], subject="anna")])
+    assert torch.equal(made, call(host, session, [unit(images=[boxed, photo(2)])]))
+    assert not torch.equal(made, call(host, session, [unit(images=[photo(1, 60, 30), photo(2)])]))
 
 
 def test_a_subject_is_a_folder_of_plain_files(host, session) -> None:

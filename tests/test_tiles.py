@@ -5,8 +5,8 @@ import pytest
 from makers import picture
 from PIL import Image
 
-from lib_ipadapter.pictures.crops import resize_for
-from lib_ipadapter.pictures.tiles import Tile, cut, tiles_of
+from lib_ipadapter.pictures.crops import cut, resize_for
+from lib_ipadapter.pictures.tiles import Tile, tiles_of
 
 
 def in_pixels(tiles: tuple[Tile, ...], width: int, height: int) -> list[tuple[float, ...]]:

@@ -437,6 +437,10 @@ def test_pictures_are_one_text_one_object_or_a_list_of_these(name: str) -> None:
         ({"image": one.image}, (one,)),
         ({"image": one.image, "mask": None, "weight": 1, "crop": None}, (one,)),
         ({"image": one.image, "crop": "pad"}, (Picture(one.image, crop="pad"),)),
+        ({"image": one.image, "box": None, "enabled": True}, (one,)),
+        ({"image": one.image, "box": [0, 0, 1, 1.0]}, (one,)),
+        ({"image": one.image, "box": [0.1, 0, 0.123456789, 1]}, (Picture(one.image, box=(0.1, 0, 0.12346, 1)),)),
+        ({"image": one.image, "enabled": False}, (Picture(one.image, enabled=False),)),
         ([one.image, spelt, one.image], (one, other, one)),
         ((one.image,), (one,)),
     ):
@@ -457,10 +461,41 @@ def test_the_refusal_of_a_picture_names_it_by_its_number(name: str) -> None:
         ([{"image": "aGVsbG8=", "mask": 1}], "[0].mask", "base64"),
         ([{"image": "aGVsbG8=", "url": "x"}], "[0].url", "known fields are image, weight, mask, crop"),
         ([{"image": "aGVsbG8=", "crop": "round"}], "[0].crop", "must be one of center, pad"),
+        ([{"image": "aGVsbG8=", "enabled": "no"}], "[0].enabled", "must be true or false"),
+        *(
+            ([{"image": "aGVsbG8=", "box": box}], "[0].box", "as fractions from 0 to 1")
+            for box in (
+                0.5,
+                "left half",
+                [],
+                [0, 0, 1],
+                [0, 0, 1, 1, 1],
+                [0.5, 0, 0.5, 1],
+                [0.5, 0, 0.500001, 1],
+                [0, 0.6, 1, 0.2],
+                [-0.1, 0, 1, 1],
+                [0, 0, 1, 1.1],
+                [0, 0, 1, float("nan")],
+                [0, 0, 1, None],
+                [False, 0, 1, True],
+            )
+        ),
         ("größe.png", "[0]", "files are not read by path"),
         ("\ud800", "[0]", "base64"),
     ):
         refused({"enabled": False, name: value}, field=f"{name}{field}", says=(says,))
+
+
+def test_a_reference_that_is_off_is_as_if_it_was_not_there() -> None:
+    off = {"image": "aGVsbG8=", "enabled": False}
+    refused(LEAST | {"images": [off, off]}, field="images", says=("all switched off: switch one on",))
+    assert read_unit(LEAST | {"images": [off], "subject": "anna"}).pictures_on("images") == {}
+    assert read_unit(LEAST | {"images": [off], "embeds": "anna"}), "no picture is used beside the saved reference"
+    assert list(read_unit(LEAST | {"images": [off, "aGVsbG8="]}).pictures_on("images")) == ["images[1]"]
+    masked = off | {"mask": "bWFzaw=="}
+    for name in PICTURES:
+        assert read_unit(LEAST | {"images": ["aGVsbG8="], name: ["aGVsbG8=", masked, off], "combine": "average"})
+    refused(LEAST | {"images": [off, {"image": "aGVsbG8=", "weight": 0}]}, field="images", says=("weight 0",))
 
 
 def test_the_number_of_pictures_is_limited() -> None:

@@ -95,10 +95,11 @@ def refuse_unused_fields(unit: Unit, adapter: AdapterFile) -> None:
 def refuse_unseen_compositions(unit: Unit, layout: Layout) -> None:
     """Raise `UnitError` for layers that do not exist and for composition references that no layer uses."""
     composed = any(at.composition for at in layer_weights(unit, layout).values())
-    if unit.composition_images and not composed:
+    given = unit.pictures_on("composition_images")
+    if given and not composed:
         raise UnitError(
             "composition_images",
-            f"{len(unit.composition_images)} pictures",
+            f"{len(given)} pictures",
             f"would not be used: with weight type {unit.weight_type} and these weights no composition layer is active.",
         )
 
@@ -132,9 +133,10 @@ def refuse_other_features(unit: Unit, saved: SavedReference, adapter: AdapterFil
 
 def refuse_unsavable(unit: Unit) -> None:
     """Raise `UnitError` where a unit has no references, or references with settings that cannot be saved."""
-    if not unit.images and not unit.subject:
+    images = unit.pictures_on("images")
+    if not images and not unit.subject:
         raise UnitError("images", [], "is required: the pictures to save.")
-    masked = next((f"images[{i}].mask" for i, picture in enumerate(unit.images) if picture.mask is not None), None)
+    masked = next((f"{field}.mask" for field, picture in images.items() if picture.mask is not None), None)
     if masked:
         raise UnitError(
             masked, "a picture", "cannot be saved: regions belong to units. Leave it out, and give the unit a mask."

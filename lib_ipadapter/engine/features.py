@@ -13,11 +13,10 @@ from torch.nn import functional
 from ..base.cache import Cache
 from ..faces.insightface_models import align
 from ..files.saved_embeds import SavedReference
-from ..pictures.crops import resize_for
+from ..pictures.crops import cut, resize_for
 from ..pictures.image_file import ImageFile, decode
 from ..pictures.noise import add_noise
 from ..pictures.preprocess import normalise, to_levels
-from ..pictures.tiles import cut
 from ..port import Host
 from ..weights.clip_vision import UNCONDITIONAL as UNCONDITIONAL_PIXELS
 from ..weights.clip_vision import EncoderFile, Features, encode
@@ -174,6 +173,8 @@ def views(field: str, file: ImageFile, size: int, given: EncoderInput) -> list[T
     picture = decode(field, file.content)
     if given.face:
         picture = align(picture, given.face, FACE_SIZE)
+    if given.box:
+        picture = cut(picture, given.box)
     if given.tile:
         picture = cut(picture, given.tile.source)
     pixels = [to_levels(resize_for(picture, size, given.crop))]

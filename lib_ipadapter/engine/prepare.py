@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..base.cache import Cache
 from ..base.errors import UnitError
 from ..base.files import file_identity
-from ..faces.face_finder import FaceFinder, choose
+from ..faces.face_finder import FaceFinder, choose, faces_inside, required_inside
 from ..faces.insightface_models import PACKS, Face
 from ..files.model_files import ModelFiles
 from ..files.saved_embeds import SavedPicture, SavedReference, write_saved
@@ -191,7 +191,7 @@ class Preparation:
         if subject is None:
             return ()
         given = [
-            (f"subject[{i}]", Picture("", each.weight, crop=each.crop), file)
+            (f"subject[{i}]", Picture("", each.weight, crop=each.crop, box=each.box), file)
             for i, (each, file) in enumerate(zip(subject.pictures, self.files.subjects.files(subject), strict=True))
         ]
         refuse_contradictions(replace(unit, images=(*unit.images, *(picture for _, picture, _ in given))))
@@ -203,8 +203,10 @@ class Preparation:
             return plan_of(unit, self.pictures, whole_pictures(unit), saved, more)
         pack = PACKS[adapter.recognised.pack]
 
-        def faces_of(field: str, file: ImageFile) -> Sequence[Face]:
-            return choose(field, self.faces.required_faces_of(field, file, pack), unit.face)
+        def faces_of(field: str, picture: Picture, file: ImageFile) -> Sequence[Face]:
+            found = self.faces.required_faces_of(field, file, pack)
+            inside = faces_inside(found, picture.box, self.pictures.size(field, file)) if picture.box else found
+            return choose(field, required_inside(field, inside), unit.face)
 
         return plan_of(unit, self.pictures, faces_alone(faces_of), saved, more)
 

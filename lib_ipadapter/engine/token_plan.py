@@ -7,13 +7,14 @@ from functools import partial
 
 from PIL import Image
 
-from ..base.boxes import Box
+from ..base.boxes import WHOLE, Box
 from ..base.errors import UnitError
 from ..faces.insightface_models import Face
 from ..files.saved_embeds import SavedReference
+from ..pictures.crops import pixels_of
 from ..pictures.image_cache import ImageCache
 from ..pictures.image_file import ImageFile
-from ..pictures.tiles import Tile
+from ..pictures.tiles import Tile, tiles_of
 from ..unit.picture_fields import Picture
 from ..unit.region_text import DOWN, Area, Places, read_places
 from ..unit.unit import PICTURE_FIELDS, Unit
@@ -26,7 +27,10 @@ class EncoderInput:
     digest: str
     """SHA-256 of the reference's file."""
     crop: str
+    box: Box | None = None
+    """The part of the reference that is used; None for all of it."""
     tile: Tile | None = None
+    """A square of that part."""
     noise: tuple[str, float] | None = None
     """Kind and strength, 0..1."""
     enhance: tuple[int, float] | None = None
@@ -136,16 +140,18 @@ InputsOf = Callable[[str, Picture, ImageFile], Sequence[EncoderInput]]
 def whole_pictures(unit: Unit) -> InputsOf:
     """Return a function that makes one square of each picture."""
     enhance = (unit.enhance, unit.enhance_ratio) if unit.enhance > 1 else None
-    return lambda _, picture, file: [EncoderInput(file.digest, picture.crop or unit.crop, enhance=enhance)]
+    return lambda _, picture, file: [EncoderInput(file.digest, picture.crop or unit.crop, picture.box, enhance=enhance)]
 
 
-def faces_alone(faces_of: Callable[[str, ImageFile], Sequence[Face]]) -> InputsOf:
+def faces_alone(faces_of: Callable[[str, Picture, ImageFile], Sequence[Face]]) -> InputsOf:
     """Return a function that makes one input of each face in a picture."""
-    return lambda field, _, file: [EncoderInput(file.digest, "center", face=face) for face in faces_of(field, file)]
+    return lambda field, picture, file: [
+        EncoderInput(file.digest, "center", face=face) for face in faces_of(field, picture, file)
+    ]
 
 
 Given = Sequence[tuple[str, Picture, ImageFile]]
-"""References with a weight other than 0, each with its field and file."""
+"""References that are on and have a weight, each with its field and file."""
 
 
 def plan_of(
@@ -156,7 +162,7 @@ def plan_of(
     `saved` is the saved reference of the unit's `embeds`; `more` are the references of its `subject`, which come after
     the unit's own.
     """
-    given = {name: _given(name, getattr(unit, name), images) for name in PICTURE_FIELDS}
+    given = {name: _given(unit, name, images) for name in PICTURE_FIELDS}
     given["images"] = (*given["images"], *more)
     files = {field: file for each in given.values() for field, _, file in each}
     files |= _mask_files(unit, given, images)
@@ -178,9 +184,9 @@ def plan_of(
     )
 
 
-def _given(name: str, all_pictures: Sequence[Picture], images: ImageCache) -> Given:
-    numbered = [(f"{name}[{i}]", picture) for i, picture in enumerate(all_pictures) if picture.weight]
-    return [(field, picture, images.reference(field, picture.image)) for field, picture in numbered]
+def _given(unit: Unit, name: str, images: ImageCache) -> Given:
+    weighted = [(field, picture) for field, picture in unit.pictures_on(name).items() if picture.weight]
+    return [(field, picture, images.reference(field, picture.image)) for field, picture in weighted]
 
 
 def _mask_files(unit: Unit, given: Mapping[str, Given], images: ImageCache) -> dict[str, ImageFile]:
@@ -203,7 +209,8 @@ def _prepared(
     if not unit.tiles:
         return PreparedReference(inputs, picture.weight, mask)
     (whole,) = inputs  # faces have no tiles
-    tiles = images.tiles(field, file)
+    left, upper, right, lower = pixels_of(picture.box or WHOLE, *images.size(field, file))
+    tiles = tiles_of(right - left, lower - upper)
     places = tuple(tile.place for tile in tiles)
     return PreparedReference(tuple(replace(whole, tile=tile) for tile in tiles), picture.weight, mask, places)
 
@@ -289,7 +296,7 @@ def _tiled(references: Sequence[PreparedReference]) -> Iterator[AttentionGroup]:
 
 def _unconditional(unit: Unit, given: Given, inputs_of: InputsOf) -> TokenSet:
     """Return what unconditional rows attend: negative references, noise made from references, or `UNCONDITIONAL`."""
-    if not unit.negative_images and not unit.noise:
+    if not unit.pictures_on("negative_images") and not unit.noise:
         return UNCONDITIONAL
     noise = (unit.noise_type, unit.noise) if unit.noise else None
     seen = [(picture.weight, each) for field, picture, file in given for each in inputs_of(field, picture, file)]

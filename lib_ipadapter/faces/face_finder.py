@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from ..base.boxes import Box
 from ..base.cache import Cache
 from ..base.errors import UnitError
 from ..base.files import file_identity
@@ -47,6 +48,19 @@ def choose(field: str, faces: Sequence[Face], which: str | int) -> Sequence[Face
             "face", which, f"is {which}, but {found} found in {field}; they are counted from 0, the largest first."
         )
     return faces[which : which + 1]
+
+
+def faces_inside(faces: Sequence[Face], box: Box, size: tuple[int, int]) -> Sequence[Face]:
+    """Return the faces whose centre is in a box of a picture of `size` pixels, width and height."""
+    left, upper, right, lower = (edge * side for edge, side in zip(box, (*size, *size), strict=True))
+    return [face for face in faces if left <= face.centre[0] <= right and upper <= face.centre[1] <= lower]
+
+
+def required_inside(field: str, faces: Sequence[Face]) -> Sequence[Face]:
+    """Return the faces in a reference's box; raises `UnitError` where there are none."""
+    if not faces:
+        raise UnitError(f"{field}.box", "a box", "contains no face. Draw it around a face, or leave it out.")
+    return faces
 
 
 class SharedModels:

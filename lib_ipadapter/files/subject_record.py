@@ -1,4 +1,4 @@
-"""A subject, which is a named set of reference pictures, and its JSON record with each picture's weight and crop."""
+"""A subject, which is a named set of reference pictures, and its JSON record with each picture's settings."""
 
 import hashlib
 import io
@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.boxes import Box
 from ..base.errors import IPAdapterError, UnitError, printable
 from ..base.file_names import refuse_name
 from ..base.json_objects import refuse_unknown
 from ..pictures.image_file import ImageFile, data_url, decode, file_format
 from ..unit.field_kinds import Text
-from ..unit.picture_fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, read_crop
+from ..unit.picture_fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, read_box, read_crop
 
 RECORD = "subject.json"
 VERSION = 1
@@ -49,6 +50,8 @@ class SubjectPicture:
     note: str = ""
     thumbnail: str = ""
     """A small picture as a data URL."""
+    box: Box | None = None
+    """The part that is used; None for the whole picture."""
     adopted: bool = False
     """Whether the file was in the folder before the subject was saved; such a file is never deleted."""
 
@@ -63,8 +66,11 @@ class Subject:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that affects a generation: the pictures in order, with their weights and crops."""
-        used = [[picture.digest, picture.weight, picture.crop] for picture in self.pictures]
+        """SHA-256 of everything that affects a generation: the pictures in order, with their settings."""
+        used = [
+            [picture.digest, picture.weight, picture.crop, *([picture.box] if picture.box else [])]
+            for picture in self.pictures
+        ]
         return hashlib.sha256(json.dumps(used).encode()).hexdigest()
 
 
@@ -76,7 +82,7 @@ class GivenPicture:
     """Its field name, for errors."""
     file: ImageFile
     settings: Mapping[str, Any]
-    """Weight, crop and note as JSON values, not validated yet."""
+    """Weight, crop, box and note as JSON values, not validated yet."""
 
 
 def make_subject(name: str, notes: Any, given: Sequence[GivenPicture], progress: Progress) -> Subject:
@@ -89,20 +95,22 @@ def make_subject(name: str, notes: Any, given: Sequence[GivenPicture], progress:
         progress(i, len(given))
         thumbnail = _thumbnail(each.field, each.file)
         wanted = f"{i + 1}.{file_format(each.file.content)[0]}"
-        pictures.append(SubjectPicture(wanted, each.file.digest, *_settings(each.field, each.settings), thumbnail))
+        settings = _settings(each.field, each.settings)
+        pictures.append(SubjectPicture(wanted, each.file.digest, thumbnail=thumbnail, **settings))
     progress(len(given), len(given))
     if not any(picture.weight for picture in pictures):
         raise UnitError("pictures", f"{len(pictures)} pictures", "all have weight 0; give one of them a weight.")
     return Subject(name, tuple(pictures), Text().read("notes", notes))
 
 
-def _settings(field: str, given: Mapping[str, Any]) -> tuple[float, str | None, str]:
-    """Return weight, crop and note; raises `UnitError` for invalid values."""
-    return (
-        PICTURE_WEIGHT.read(f"{field}.weight", given.get("weight", 1.0)),
-        read_crop(f"{field}.crop", given.get("crop")),
-        Text().read(f"{field}.note", given.get("note", "")),
-    )
+def _settings(field: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return weight, crop, box and note, by name; raises `UnitError` for invalid values."""
+    return {
+        "weight": PICTURE_WEIGHT.read(f"{field}.weight", given.get("weight", 1.0)),
+        "crop": read_crop(f"{field}.crop", given.get("crop")),
+        "box": read_box(f"{field}.box", given.get("box")),
+        "note": Text().read(f"{field}.note", given.get("note", "")),
+    }
 
 
 def _thumbnail(field: str, file: ImageFile) -> str:
@@ -123,6 +131,7 @@ def record_of(subject: Subject) -> bytes:
 
 
 def _entry(picture: SubjectPicture) -> dict[str, Any]:
+    """Return a picture's entry in the record; what has its default is left out where older versions do not know it."""
     return {
         "file": picture.file,
         "sha256": picture.digest,
@@ -130,7 +139,9 @@ def _entry(picture: SubjectPicture) -> dict[str, Any]:
         "crop": picture.crop,
         "note": picture.note,
         "thumbnail": picture.thumbnail,
-    } | ({"adopted": True} if picture.adopted else {})
+        **({"box": picture.box} if picture.box else {}),
+        **({"adopted": True} if picture.adopted else {}),
+    }
 
 
 def read_record(name: str, content: bytes) -> Subject:
@@ -152,14 +163,14 @@ def read_record(name: str, content: bytes) -> Subject:
 
 def _picture(field: str, entry: Mapping[str, Any]) -> SubjectPicture:
     """Return a picture from a record's entry; raises one of `BROKEN` for anything else."""
-    refuse_unknown(field, dict(entry), ("file", "sha256", "weight", "crop", "note", "thumbnail", "adopted"))
+    refuse_unknown(field, dict(entry), ("file", "sha256", "weight", "crop", "box", "note", "thumbnail", "adopted"))
     file, digest, thumbnail = entry["file"], entry["sha256"], entry["thumbnail"]
     if not isinstance(file, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError(f"{field} without a file or its hash")
     if not THUMBNAIL_URL.fullmatch(thumbnail):
         raise ValueError(f"{field} with an invalid thumbnail")
     adopted = entry.get("adopted", False) is True
-    return SubjectPicture(file, digest, *_settings(field, entry), thumbnail, adopted)
+    return SubjectPicture(file, digest, thumbnail=thumbnail, adopted=adopted, **_settings(field, entry))
 
 
 def pictures_as_json(subject: Subject, images: Sequence[str]) -> list[dict[str, Any]]:
@@ -167,5 +178,6 @@ def pictures_as_json(subject: Subject, images: Sequence[str]) -> list[dict[str, 
     return [
         {"image": image, "weight": picture.weight, "note": picture.note}
         | ({"crop": picture.crop} if picture.crop else {})
+        | ({"box": list(picture.box)} if picture.box else {})
         for image, picture in zip(images, subject.pictures, strict=True)
     ]

@@ -27,7 +27,8 @@ def make_series(p: Any, given: Iterable[Any] | None, weights: str, script: Any) 
     Interrupting ends the series, skipping goes on to the next picture.
     Raises `IPAdapterError` before the first generation if a picture cannot be read or every unit has references.
     """
-    pictures = [_named(entry, number) for number, entry in enumerate(given or (), 1)]
+    named = [_named(entry, number) for number, entry in enumerate(given or (), 1)]
+    pictures = [(name, picture) for name, picture in named if picture.enabled]
     if not pictures:
         raise IPAdapterError("This script needs references. Drop some pictures, or choose another script.")
     pictures = list(_weighted(pictures, Text().read("weights", weights) if _is_whole(p) else ""))

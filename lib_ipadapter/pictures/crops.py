@@ -1,14 +1,32 @@
-"""How a reference becomes square for the encoder: the options of the field `crop`, and what each does."""
+"""How a reference becomes square for the encoder: its box is cut out, then made square by an option of `crop`."""
 
 from collections.abc import Callable, Mapping
 
 from PIL import Image
+
+from ..base.boxes import Box
 
 MAX_ASPECT = 16
 """Aspect ratio above which the ends of a reference are cut off before resizing."""
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """Mean colour of CLIP's training images, as fractions of full red, green and blue."""
+
+
+def cut(picture: Image.Image, box: Box) -> Image.Image:
+    """Return a box of a picture, at least a pixel wide and high."""
+    return picture.crop(pixels_of(box, *picture.size))
+
+
+def pixels_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return the edges of a box in whole pixels of a picture of this size."""
+    (left, right), (upper, lower) = _edges(box[::2], width), _edges(box[1::2], height)
+    return left, upper, right, lower
+
+
+def _edges(edges: tuple[float, ...], size: int) -> tuple[int, int]:
+    first = min(round(edges[0] * size), size - 1)
+    return first, max(round(edges[1] * size), first + 1)
 
 
 def resize_for(picture: Image.Image, size: int, crop: str) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Caches the picture files, masks and tiles of units, so that they are decoded once."""
+"""Caches the picture files, masks and sizes of units, so that they are decoded once."""
 
 import hashlib
 
@@ -6,7 +6,6 @@ from PIL import Image
 
 from ..base.cache import Cache
 from .image_file import ImageFile, decode, decode_mask, read_image_file
-from .tiles import Tile, tiles_of
 
 FILES_LIMIT = 64 << 20
 """Bytes of picture files in the cache."""
@@ -14,17 +13,17 @@ ENTRY = 1 << 10
 """Bytes that an entry takes in addition to the file: key, digest and object overhead."""
 MASKS_LIMIT = 64 << 20
 """Bytes of masks in the cache, at most 4 MiB each."""
-TILES_LIMIT = 1000
-"""Tiles in the cache, so that a reference is not decoded again only for its size."""
+SIZES_LIMIT = 1000
+"""Sizes in the cache, so that a reference is not decoded again only for its size."""
 
 
 class ImageCache:
-    """Reads references, masks and tiles; raises `UnitError` with the field for unreadable pictures."""
+    """Reads references, masks and sizes; raises `UnitError` with the field for unreadable pictures."""
 
     def __init__(self) -> None:
         self._references: Cache[ImageFile] = Cache(FILES_LIMIT, lambda kept: len(kept.content) + ENTRY)
         self._masks: Cache[Image.Image] = Cache(MASKS_LIMIT, lambda kept: 4 * kept.width * kept.height)
-        self._tiles: Cache[tuple[Tile, ...]] = Cache(TILES_LIMIT, len)
+        self._sizes: Cache[tuple[int, int]] = Cache(SIZES_LIMIT, lambda _: 1)
 
     def reference(self, field: str, text: str) -> ImageFile:
         key = _digest(text)  # as a key, the text itself would take a third more memory than the file
@@ -35,9 +34,10 @@ class ImageCache:
         found = self._masks.find(file.digest)
         return found or self._masks.keep(file.digest, decode_mask(field, file.content))
 
-    def tiles(self, field: str, file: ImageFile) -> tuple[Tile, ...]:
-        found = self._tiles.find(file.digest)
-        return found or self._tiles.keep(file.digest, tiles_of(*decode(field, file.content).size))
+    def size(self, field: str, file: ImageFile) -> tuple[int, int]:
+        """Return the width and height of a reference in pixels."""
+        found = self._sizes.find(file.digest)
+        return found or self._sizes.keep(file.digest, decode(field, file.content).size)
 
 
 def _digest(text: str) -> bytes:

@@ -6,8 +6,6 @@ The layout is that of ComfyUI_IPAdapter_plus's tiled node, except that overlappi
 import math
 from dataclasses import dataclass
 
-from PIL import Image
-
 from ..base.boxes import Box
 
 NEARLY_SQUARE = (0.75, 1.33)
@@ -49,14 +47,3 @@ def _starts(length: float, side: float) -> list[float]:
     """Return start positions for tiles that cover the length with equal overlaps."""
     count = math.ceil(length / side)
     return [index * (length - side) / max(1, count - 1) for index in range(count)]
-
-
-def cut(picture: Image.Image, box: Box) -> Image.Image:
-    """Return a box of a picture, at least a pixel wide and high."""
-    (left, right), (upper, lower) = _pixels(box[::2], picture.width), _pixels(box[1::2], picture.height)
-    return picture.crop((left, upper, right, lower))
-
-
-def _pixels(edges: tuple[float, ...], size: int) -> tuple[int, int]:
-    first = min(round(edges[0] * size), size - 1)
-    return first, max(round(edges[1] * size), first + 1)

@@ -7,10 +7,11 @@ from ..base.json_objects import read_object
 from ..engine.features import FACE_SIZE
 from ..engine.prepare import Preparation
 from ..engine.session import Session
+from ..faces.face_finder import faces_inside
 from ..faces.insightface_models import PACKS, RECOGNISED, Face, Pack, align, model_paths
 from ..pictures.image_file import decode, picture_url
 from ..unit.field_kinds import Text
-from ..unit.picture_fields import Mask
+from ..unit.picture_fields import Mask, read_box
 from ..weights.adapter_file import AdapterFile
 from .reference_metrics import measures_of_face
 from .thresholds import advice_on
@@ -24,10 +25,10 @@ NO_FACE = "No face was found: use a picture where the face is larger, sharper or
 def faces(session: Session, asked: Any) -> dict[str, Any]:
     """Return the faces in `image`, numbered as in a unit's `face`, each with the crop that the model sees.
 
-    `model` is optional and names the adapter whose face models are used. Raises `IPAdapterError` where face models are
-    missing.
+    `model` is optional and names the adapter whose face models are used; with `box`, faces outside it are left out.
+    Raises `IPAdapterError` where face models are missing.
     """
-    given = read_object("The request", asked, ("image", "model"))
+    given = read_object("The request", asked, ("image", "model", "box"))
     preparation, name = session.preparation, Text().read("model", given.get("model", ""))
     text = Mask().read("image", given.get("image"))
     if text is None:
@@ -35,7 +36,11 @@ def faces(session: Session, asked: Any) -> dict[str, Any]:
     file = preparation.pictures.reference("image", text)
     picture = decode("image", file.content)
     adapter = preparation.files.adapter(name) if name else None
-    found = preparation.faces.faces_of("image", file, _pack(preparation, adapter))[:MOST_FACES]
+    found, box = (
+        preparation.faces.faces_of("image", file, _pack(preparation, adapter)),
+        read_box("box", given.get("box")),
+    )
+    found = (faces_inside(found, box, picture.size) if box else found)[:MOST_FACES]
     size = (
         FACE_SIZE if adapter and adapter.recognised.family.face_embedding and adapter.recognised.width else RECOGNISED
     )

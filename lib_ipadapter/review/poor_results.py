@@ -78,6 +78,6 @@ def _without_guidance(unit: Unit, cfg_scale: float | None) -> Finding | None:
     why = "acts through the unconditional pass, which CFG scale 1 skips. Use 1.5 or more."
     if parts and (parts.style_inverted or parts.composition_inverted):
         return Finding(f"Part of {unit.weight_type} {why}", stops=False, field="weight_type")
-    if unit.negative_images:
+    if unit.pictures_on("negative_images"):
         return Finding(f"A negative reference {why}", stops=False, field="negative_images")
     return None

@@ -77,7 +77,7 @@ def _entry(session: Session, generation: Generation, number: int, given: dict[st
         "unit": number,
         "state": state_of(unit, findings),
         "findings": [each.as_json() for each in findings],
-        "pictures": sum(len(getattr(unit, name)) for name in PICTURE_FIELDS),
+        "pictures": sum(len(unit.pictures_on(name)) for name in PICTURE_FIELDS),
     }
 
 

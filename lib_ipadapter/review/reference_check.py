@@ -14,11 +14,12 @@ from ..engine.features import views
 from ..engine.prepare import Preparation, references_alone
 from ..engine.session import Session
 from ..engine.token_plan import EncoderInput, faces_alone, plan_of, whole_pictures
-from ..faces.face_finder import choose
+from ..faces.face_finder import choose, faces_inside, required_inside
 from ..faces.insightface_models import PACKS, RECOGNISED, Face, align
-from ..pictures.crops import padded_box
+from ..pictures.crops import cut, padded_box
 from ..pictures.image_file import ImageFile, decode, picture_url
 from ..pictures.preprocess import to_picture
+from ..unit.picture_fields import Picture
 from ..unit.read_args import read_own_unit
 from ..unit.unit import Unit
 from ..weights.adapter_file import AdapterFile
@@ -86,11 +87,11 @@ class ReferenceCheck:
         self._preparation = preparation
         self._adapter = preparation.files.adapter(unit.model).as_variant(unit.variant)
         refuse_unused_fields(unit, self._adapter)
-        every = tuple(replace(each, weight=1.0, mask=None) for each in unit.images)
+        every = tuple(replace(each, weight=1.0, mask=None, enabled=True) for each in unit.images)
         self._unit = replace(references_alone(unit), images=every)
         more = preparation.pictures_of_subject(self._unit)
         self.fields = [(f"images[{i}]", each) for i, each in enumerate(every)] + [each[:2] for each in more]
-        """Each picture's field name, with its weight, crop and mask."""
+        """Each picture's field name, with its settings."""
         self._size = self._side(self._adapter)
         self._found: dict[str, Sequence[Face]] = {}
         self._faults: dict[str, str] = {}
@@ -122,16 +123,20 @@ class ReferenceCheck:
             return USUAL_SIZE
         return encoder.image_size if encoder else 0
 
-    def _chosen(self, field: str, file: ImageFile) -> Sequence[Face]:
+    def _chosen(self, field: str, picture: Picture, file: ImageFile) -> Sequence[Face]:
         """Return the faces that the unit selects; empty where there are none or the face models are missing."""
         pack = PACKS[self._adapter.recognised.pack]
         try:
-            found = self._found[field] = self._preparation.faces.faces_of(field, file, pack)
+            found = self._preparation.faces.faces_of(field, file, pack)
         except IPAdapterError as error:
             self._note_missing(error)
             return ()
+        inside = found
+        if picture.box:
+            inside = faces_inside(found, picture.box, self._preparation.pictures.size(field, file))
+        self._found[field] = inside
         try:
-            return choose(field, found, self._unit.face) if found else ()
+            return choose(field, required_inside(field, inside), self._unit.face) if found else ()
         except UnitError as error:
             self._faults[field] = error.sentence
             return ()
@@ -141,14 +146,15 @@ class ReferenceCheck:
         (field, given), reference = self.fields[number], self._plan.references[number]
         file, crop = self._plan.files[field], given.crop or self._unit.crop
         picture = decode(field, file.content)
+        used = cut(picture, given.box) if given.box else picture
         inputs = [each for each in reference.inputs if isinstance(each, EncoderInput)]
         faces = reference.faces
         crops = [align(picture, face, RECOGNISED) for face in faces]
         squares = [self._squares(field, file, each, self._size) for each in inputs if self._size]
-        whole = EncoderInput(file.digest, crop)
+        whole = EncoderInput(file.digest, crop, given.box)
         wholes = [each[0] for each in squares] or crops or self._squares(field, file, whole, USUAL_SIZE)
         shown = crops + [square for each in squares for square in each]
-        measures = dict(self._measures(picture, file, crop, inputs or [whole], wholes))
+        measures = dict(self._measures(picture, used, file, crop, inputs or [whole], wholes))
         found = {"faces": len(self._found[field])} if field in self._found else {}
         return {
             "width": picture.width,
@@ -177,19 +183,20 @@ class ReferenceCheck:
     def _measures(
         self,
         picture: Image.Image,
+        used: Image.Image,
         file: ImageFile,
         crop: str,
         inputs: Sequence[EncoderInput],
         wholes: Sequence[Image.Image],
     ) -> Iterator[tuple[str, float]]:
-        """Yield the metrics of an image; `wholes` are the encoder's views of its inputs."""
+        """Yield the metrics of an image, of which `used` is its box; `wholes` are the encoder's views of its inputs."""
         size = self._size or USUAL_SIZE
         faces = [each.face for each in inputs if each.face]
         yield from measures_of_faces(faces)
         if not self._takes_faces:
-            yield from measures_of_framing(picture, crop, self._unit.tiles, size)
+            yield from measures_of_framing(used, crop, self._unit.tiles, size)
             if crop == "pad" and not self._unit.tiles:
-                wholes = [each.crop(padded_box(picture, each.width)) for each in wholes]
+                wholes = [each.crop(padded_box(used, each.width)) for each in wholes]
         yield from measures_of_views(wholes, min if faces else max)  # every face matters, but a tile may show only sky
-        if max(pixels_seen(picture, each, size) for each in inputs) >= SHOWN_BLOCKS:
+        if max(pixels_seen(used, each, size) for each in inputs) >= SHOWN_BLOCKS:
             yield from measures_of_compression(picture, file)

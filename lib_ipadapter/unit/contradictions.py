@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..base.errors import UnitError
 from .combine import CONCAT
-from .picture_fields import Picture
 from .region_text import read_places
 from .unit import PICTURE_FIELDS, Unit
 
@@ -22,8 +21,9 @@ def _found(unit: Unit) -> Iterator[UnitError]:
 
 
 def _two_sources(unit: Unit) -> UnitError | None:
-    others = "images" if unit.images else "subject"
-    both = unit.embeds and (unit.images or unit.subject)
+    images = unit.pictures_on("images")
+    others = "images" if images else "subject"
+    both = unit.embeds and (images or unit.subject)
     why = f"replaces {others}; use only one of them."
     return UnitError("embeds", unit.embeds, why) if both else None
 
@@ -34,7 +34,7 @@ def _noise_without_type(unit: Unit) -> UnitError | None:
 
 
 def _noise_without_pictures(unit: Unit) -> UnitError | None:
-    wrong = unit.noise and unit.embeds and not unit.negative_images
+    wrong = unit.noise and unit.embeds and not unit.pictures_on("negative_images")
     why = "is made from pictures, which a saved reference does not have. Add negative_images, or set noise to 0."
     return UnitError("noise", unit.noise, why) if wrong else None
 
@@ -76,7 +76,7 @@ OF_UNIT: Sequence[Callable[[Unit], UnitError | None]] = (
 
 
 def _no_weight(unit: Unit, name: str) -> UnitError | None:
-    given = _given(unit, name)
+    given = unit.pictures_on(name).values()
     idle = given and not any(picture.weight for picture in given)
     why = "all have weight 0; give one of them a weight."
     return UnitError(name, f"{len(given)} pictures", why) if idle else None
@@ -114,16 +114,12 @@ OF_PICTURES: dict[str, Sequence[Callable[[Unit, str], UnitError | None]]] = {
 }
 
 
-def _given(unit: Unit, name: str) -> tuple[Picture, ...]:
-    return getattr(unit, name)
-
-
 def _masked(unit: Unit, name: str) -> str:
     """Return the field of the first picture with its own mask, or ""."""
-    return next((f"{name}[{i}].mask" for i, each in enumerate(_given(unit, name)) if each.mask is not None), "")
+    return next((f"{field}.mask" for field, each in unit.pictures_on(name).items() if each.mask is not None), "")
 
 
 def _merged(unit: Unit, name: str) -> bool:
     """Return whether several pictures of a field are merged."""
-    counted = sum(picture.weight != 0 for picture in _given(unit, name))
+    counted = sum(picture.weight != 0 for picture in unit.pictures_on(name).values())
     return unit.combine != CONCAT and not unit.unfold and counted > 1

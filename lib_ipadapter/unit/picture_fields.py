@@ -1,14 +1,15 @@
-"""Kinds of picture fields: references, each with its own weight, mask and crop, and region masks."""
+"""Kinds of picture fields: references, each with its own weight, mask, crop and box, and region masks."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..base.boxes import WHOLE, Box
 from ..base.errors import UnitError, brief
 from ..base.json_objects import refuse_unknown
 from ..pictures.crops import CROPS
-from .field_kinds import DIGEST_LENGTH, Choice, FindReference, Kind, MissingReferenceError, Number
+from .field_kinds import DIGEST_LENGTH, Choice, FindReference, Flag, Kind, MissingReferenceError, Number
 
 MAX_PICTURE_TEXT = 64 * 1024 * 1024
 """Maximum characters of one picture as base64: a file of 48 MiB, more than any camera writes."""
@@ -17,19 +18,33 @@ MAX_PICTURES = 16
 PICTURE_WEIGHT = Number(-5.0, 5.0)
 CROP = Choice(tuple(CROPS))
 
-HASHED = re.compile(r"(?P<image>[0-9a-f]+)(×(?P<weight>[-+.e0-9]+))?(@(?P<mask>[0-9a-f]+))?(/(?P<crop>[a-z]+))?")
+BOX_DIGITS = 5
+"""Decimal places of a box's edges: finer than a pixel of the largest picture, and the same in infotext and records."""
+
+HASHED = re.compile(
+    r"(?P<image>[0-9a-f]+)(×(?P<weight>[-+.e0-9]+))?(@(?P<mask>[0-9a-f]+))?(/(?P<crop>[a-z]+))?(#(?P<box>[-.0-9]+))?"
+)
 """A reference in infotext."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One reference as the client sent it: base64 text of a picture file, with its weight, mask and crop."""
+    """One reference as the client sent it: base64 text of a picture file, with its own settings."""
 
     image: str
     weight: float = 1.0
     mask: str | None = None
     crop: str | None = None
     """A name in `CROPS`, or None to use the unit's crop."""
+    box: Box | None = None
+    """The part that is used, cut out before the crop; None for the whole picture."""
+    enabled: bool = True
+    """False as if the reference was not there."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the reference is on and has a weight."""
+        return self.enabled and self.weight != 0
 
 
 class Mask(Kind):
@@ -78,13 +93,20 @@ class Pictures(Kind):
                 "weight": PICTURE_WEIGHT.schema(),
                 "mask": Mask().schema(),
                 "crop": {"enum": [*CROPS, None]},
+                "box": {
+                    "type": ["array", "null"],
+                    "items": {"type": "number", "minimum": 0, "maximum": 1},
+                    "minItems": 4,
+                    "maxItems": 4,
+                },
+                "enabled": {"type": "boolean", "default": True},
             },
         }
         one = {"anyOf": [text, weighted]}
         return {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "maxItems": MAX_PICTURES}]}
 
     def describe(self, field: str, value: Any, digests: Mapping[str, str]) -> str:
-        return " ".join(_hashed(each, f"{field}[{i}]", digests) for i, each in enumerate(value) if each.weight)
+        return " ".join(_hashed(each, f"{field}[{i}]", digests) for i, each in enumerate(value) if each.counts)
 
     def restore(self, field: str, text: str, find: FindReference) -> list[dict[str, Any]]:
         """Restore all pictures or none, because a unit with only some of its references gives another result."""
@@ -112,11 +134,16 @@ class Pictures(Kind):
 
 
 def _hashed(picture: Picture, field: str, digests: Mapping[str, str]) -> str:
-    """Return a picture as its hash, with its weight if not 1, and its mask's hash and its crop, if any."""
+    """Return a picture as its hash, with its weight if not 1, and its mask's hash, its crop and its box, if any."""
     weight = "" if picture.weight == 1.0 else f"×{picture.weight:.12g}"
     region = "" if picture.mask is None else f"@{digests[f'{field}.mask'][:DIGEST_LENGTH]}"
     crop = "" if picture.crop is None else f"/{picture.crop}"
-    return digests[field][:DIGEST_LENGTH] + weight + region + crop
+    box = (
+        ""
+        if picture.box is None
+        else f"#{'-'.join(f'{edge:.{BOX_DIGITS}f}'.rstrip('0').rstrip('.') for edge in picture.box)}"
+    )
+    return digests[field][:DIGEST_LENGTH] + weight + region + crop + box
 
 
 def _restored(field: str, entry: re.Match[str] | None, find: FindReference, missing: list[str]) -> dict[str, Any]:
@@ -132,6 +159,9 @@ def _restored(field: str, entry: re.Match[str] | None, find: FindReference, miss
         picture["weight"] = PICTURE_WEIGHT.read(field, float(entry["weight"]))
     if entry["crop"]:
         picture["crop"] = read_crop(field, entry["crop"])
+    if entry["box"]:
+        box = read_box(field, [float(edge) for edge in entry["box"].split("-")])
+        picture |= {"box": list(box)} if box else {}
     return picture
 
 
@@ -157,7 +187,7 @@ def read_picture(field: str, value: Any) -> Picture:
         return value
     if not isinstance(value, dict):
         return Picture(read_picture_text(field, value))
-    refuse_unknown(field, value, ("image", "weight", "mask", "crop"))
+    refuse_unknown(field, value, ("image", "weight", "mask", "crop", "box", "enabled"))
     if "image" not in value:
         raise UnitError(f"{field}.image", None, "is required: give the picture as base64 text.")
     return Picture(
@@ -165,12 +195,32 @@ def read_picture(field: str, value: Any) -> Picture:
         PICTURE_WEIGHT.read(f"{field}.weight", value.get("weight", 1.0)),
         Mask().read(f"{field}.mask", value.get("mask")),
         read_crop(f"{field}.crop", value.get("crop")),
+        read_box(f"{field}.box", value.get("box")),
+        Flag().read(f"{field}.enabled", value.get("enabled", True)),
     )
 
 
 def read_crop(field: str, value: Any) -> str | None:
     """Return a picture's own crop, or None to use the unit's crop; raises `UnitError`."""
     return None if value is None else CROP.read(field, value)
+
+
+def read_box(field: str, value: Any) -> Box | None:
+    """Return the part of a picture that is used, or None for all of it; raises `UnitError`."""
+    if value is None:
+        return None
+    edges = [round(edge, BOX_DIGITS) for edge in value] if _are_numbers(value) else []
+    if len(edges) == 4:
+        left, upper, right, lower = edges
+        if 0 <= left < right <= 1 and 0 <= upper < lower <= 1:
+            return None if (left, upper, right, lower) == WHOLE else (left, upper, right, lower)
+    allowed = "must be the left, upper, right and lower edge of a part of the picture, as fractions from 0 to 1"
+    raise UnitError(field, value, f"{allowed}, such as [0.2, 0, 0.8, 0.6]; not {brief(value)}.")
+
+
+def _are_numbers(value: Any) -> bool:
+    every = value if isinstance(value, (list, tuple)) else [None]
+    return all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in every)
 
 
 def read_picture_text(field: str, value: Any) -> str:

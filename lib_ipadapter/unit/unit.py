@@ -278,6 +278,11 @@ class Unit:
         plot_cost=0.5,
     )
 
+    def pictures_on(self, name: str) -> dict[str, Picture]:
+        """Return the pictures of a field that are not switched off, by their own field, such as `images[0]`."""
+        given: tuple[Picture, ...] = getattr(self, name)
+        return {f"{name}[{i}]": picture for i, picture in enumerate(given) if picture.enabled}
+
 
 FIELDS = fields_of(Unit)
 """Every field by its public name."""

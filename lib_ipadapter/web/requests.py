@@ -133,11 +133,13 @@ def likeness(server: Server, _asked: Any) -> dict[str, Any]:
 NAMED = "An object: `name`"
 SAVING = "An object: `name`, `unit`, and `overwrite`, whether to replace an existing one"
 PICTURES = (
-    "An object: `name`, `pictures` (each with `image`, `weight`, `crop`, `note`), `notes`, `overwrite`, and `adopt`, "
-    "whether to add the pictures that are in a folder of that name"
+    "An object: `name`, `pictures` (each with `image`, `weight`, `crop`, `box`, `note`), `notes`, `overwrite`, and "
+    "`adopt`, whether to add the pictures that are in a folder of that name"
 )
 ZIPPED = "An object: `zip` in base64, `name` for another name, `overwrite`, `adopt`"
-PICTURE = "An object: `image`, and optionally `model`, the adapter whose face models are used"
+PICTURE = (
+    "An object: `image`, and optionally `model`, the adapter whose face models are used, and `box`, the part to look at"
+)
 UNIT = "An object: `unit`, whose pictures are checked"
 UNITS = "An object: `units`, as in the script's args, and `cfg_scale`, if known; any text can stand in for a picture"
 BASE = "Base model, such as SD1.x; only files and bundles that work with it are listed"

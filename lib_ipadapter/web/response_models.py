@@ -80,6 +80,7 @@ class SubjectPicture(BaseModel):
     image: str = Field(description="A data URL: a thumbnail in lists, the whole file when one subject is read.")
     weight: float = Field(description="Its weight among the others.")
     crop: str | None = Field(None, description="Its own crop, used instead of the unit's.")
+    box: list[float] | None = Field(None, description="The part that is used, as fractions: left, upper, right, lower.")
     note: str = Field(description="The user's note.")
 
 
@@ -89,7 +90,7 @@ class Subject(BaseModel):
     name: str = Field(description="Name to use as a unit's subject.")
     pictures: list[SubjectPicture] = Field(description="Its pictures, in order.")
     notes: str = Field(description="The user's note.")
-    sha256: str = Field(description="SHA-256 of its pictures with their weights and crops, in hexadecimal.")
+    sha256: str = Field(description="SHA-256 of its pictures with their settings, in hexadecimal.")
     reason: str = Field(description="Why it cannot be used; empty if it can.")
 
 

@@ -18,6 +18,8 @@ from ..pictures.image_file import ImageFile, data_url, read_image_file
 from ..unit.field_kinds import Flag, Text
 from ..unit.picture_fields import MAX_PICTURES, read_picture_text
 
+SETTINGS = ("weight", "crop", "box", "note")
+"""What a subject keeps of each picture besides the file."""
 CHECKING = "checking the pictures"
 """Text of the progress bar while a subject is saved."""
 
@@ -41,7 +43,7 @@ def read_subject(session: Session, asked: Any) -> dict[str, Any]:
 def save_subject(session: Session, asked: Any) -> dict[str, Any]:
     """Save `pictures` as `name`, with `notes`; an existing subject is replaced only with `overwrite`.
 
-    Each picture is a text, or an object with `image`, `weight`, `crop` and `note`. With `adopt`, the picture files in
+    Each picture is a text, or an object with `image` and optional `SETTINGS`. With `adopt`, the picture files in
     an existing folder of that name are added after them; without it, such a folder is an error.
     """
     asked = read_object("The request", asked, ("name", "pictures", "notes", "overwrite", "adopt", "task"))
@@ -73,7 +75,7 @@ def import_subject(session: Session, asked: Any) -> dict[str, Any]:
     subject, files = from_zip(_zip(asked.get("zip")))
     name = Text().read("name", asked.get("name", subject.name))
     pictures = [
-        GivenPicture(f"pictures[{i}]", file, {"weight": each.weight, "crop": each.crop, "note": each.note})
+        GivenPicture(f"pictures[{i}]", file, {name: getattr(each, name) for name in SETTINGS})
         for i, (each, file) in enumerate(zip(subject.pictures, files, strict=True))
     ]
     return _saved(session, asked, name, subject.notes, pictures)
@@ -90,7 +92,7 @@ def _picture(field: str, given: Any) -> GivenPicture:
     if given.get("mask") is not None:
         why = "cannot be saved: regions belong to units. Leave it out, and give the unit a mask."
         raise UnitError(f"{field}.mask", "a picture", why)
-    refuse_unknown(field, given, ("image", "weight", "mask", "crop", "note"))
+    refuse_unknown(field, given, ("image", "mask", *SETTINGS))
     return GivenPicture(field, read_image_file(field, read_picture_text(field, given.get("image"))), given)
 
 
