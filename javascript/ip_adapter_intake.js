@@ -38,10 +38,12 @@
             return Math.min(space, more);
         }
 
-        /* Add as many files to a list of pictures as it has space for; return whether any were added. */
-        async addTo(pictures, files, place = Infinity) {
+        /* Add as many files to the pictures in a field of an object as there is space for; return whether any were
+           added. Look for the list after the files are read: another may be there by then. */
+        async addTo(owner, field, files, place = Infinity) {
             this.panel.message.clear();
             const urls = await this.urlsOf(files);
+            const pictures = owner[field];
             const added = urls.slice(0, this.space(pictures, urls.length)).map((image) => ({image}));
             pictures.splice(place, 0, ...added);
             return added.length > 0;
@@ -52,7 +54,7 @@
         async add(field, files, place) {
             const {unit} = this.panel;
             const isFirst = field === "images" && unit.images.length === 0 && unit.model === "";
-            const isAdded = await this.addTo(unit[field], files, place);
+            const isAdded = await this.addTo(unit, field, files, place);
             if (isFirst && isAdded) this.undecided.add(unit);
             this.panel.draw();
             if (isAdded) this.panel.tickItself();

@@ -115,7 +115,7 @@
 
         async add(files) {
             if (files.length === 0) return;
-            await this.panel.intake.addTo(this.pictures, files);
+            await this.panel.intake.addTo(this, "pictures", files);
             this.dialog.show(this.panel.message.text);
             this.draw();
         }

@@ -20,15 +20,20 @@ ipAdapter.Units = class {
 
     /* A unit as the user wants new ones. */
     newUnit() {
-        const unit = {...this.emptyUnit(), ...structuredClone(this.files.newSettings)};
+        return this.makeNew({});
+    }
+
+    makeNew(unit) {
+        Object.assign(unit, this.emptyUnit(), structuredClone(this.files.newSettings));
         this.untouched.set(unit, JSON.stringify(unit));
         return unit;
     }
 
-    /* Make the units that nobody has touched like new ones. */
+    /* Make the units that nobody has touched like new ones. They stay the same objects: one may be about to get a
+       picture that is still being read. */
     renew() {
         const isUntouched = (unit) => !this.isFilled(unit) && this.untouched.get(unit) === JSON.stringify(unit);
-        this.all = this.all.map((unit) => (isUntouched(unit) ? this.newUnit() : unit));
+        this.all.filter(isUntouched).forEach((unit) => this.makeNew(unit));
     }
 
     get open() {

@@ -52,6 +52,22 @@ def test_a_picture_is_enough_to_start(page: Any, way: str) -> None:
     assert (unit["model"], len(unit["images"])) == (PLUS, 1)
 
 
+LISTS_COME = """async (png) => {
+    const panel = ipAdapter.panels.txt2img;
+    const added = panel.intake.add("images", [await ipAdapter.fileAt(png)]);
+    panel.files.take({presets: {Default: {weight: 0.3}}});
+    panel.state.renew();
+    await added;
+}"""
+"""The server's answer to an earlier request comes while a picture is being read."""
+
+
+def test_a_picture_that_is_read_while_the_lists_come_is_not_lost(page: Any) -> None:
+    page.evaluate(LISTS_COME, PNG)
+    (unit,) = given(page)
+    assert (unit["weight"], len(unit["images"])) == (0.3, 1)
+
+
 def test_a_chosen_adapter_is_not_replaced(page: Any) -> None:
     tick(page)
     page.select_option("select[aria-label=Adapter]", BASE)
