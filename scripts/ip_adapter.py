@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import logging
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -33,13 +34,24 @@ def host():
     return module("hosts.a1111").A1111()
 
 
-@functools.cache
+def once(make):
+    """Return `make` such that only its first call makes anything, even if requests call it at the same time."""
+    made, lock = functools.cache(make), threading.RLock()
+
+    def get():
+        with lock:
+            return made()
+
+    return get
+
+
+@once
 def session():
     """Return the session, created on first use; Reload UI creates a new one, and downloads continue."""
     return module("engine.session").Session(host(), module("files.download_queue").process_queue())
 
 
-@functools.cache
+@once
 def likeness_report():
     """Return the likeness report, which has the results of the latest generation."""
     return module("review.likeness_report").LikenessReport(host(), session().preparation)
@@ -167,7 +179,7 @@ def axis_files():
 def add_routes(_demo, app):
     host().show_refusals()
     if shared.cmd_opts.api or shared.cmd_opts.nowebui:
-        module("web.routes").add_routes(app, session(), host().route_guards(app))
+        module("web.routes").add_routes(app, session, host().route_guards(app))
         host().answer_refusals(app)
 
 

@@ -58,7 +58,7 @@ def session(host: SmallHost, hub: Hub) -> Session:
 
 def client_of(session: Session) -> TestClient:
     app = fastapi.FastAPI()
-    add_routes(app, session, [])
+    add_routes(app, lambda: session, [])
     return TestClient(app)
 
 

@@ -189,7 +189,7 @@ def test_a_program_uses_the_route(session) -> None:
     from lib_ipadapter.web.routes import add_routes
 
     app = fastapi.FastAPI()
-    add_routes(app, session, [])
+    add_routes(app, lambda: session, [])
     client = testing.TestClient(app)
     asked = {"image": text_of(faces_at(*TWO)), "width": 640, "height": 640, "face": "left"}
     answer = client.post("/ipadapter/keypoints", json=asked)

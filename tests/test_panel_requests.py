@@ -1,6 +1,7 @@
 """The panel's requests through gradio, and their answers."""
 
 import json
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from unets import ldm_unet
 
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.web.panel_requests import message, panel_answer
-from lib_ipadapter.web.requests import DELETED, PANEL, REQUESTS
+from lib_ipadapter.web.requests import DELETED, PANEL, REQUESTS, Function, Server
 from lib_ipadapter.web.response_models import MODELS
 
 
@@ -90,6 +91,14 @@ def test_a_request_has_one_row() -> None:
     assert all(request.summary for request in REQUESTS if request.route)
     assert [request.route for request in REQUESTS if request.route] == list(MODELS)
     assert all(request.route or request.panel for request in REQUESTS)
+
+
+def test_every_function_that_the_table_names_is_there_and_takes_what_it_is_given(session: Session) -> None:
+    answers = [each for request in REQUESTS for each in (request.answer, request.then)]
+    functions = [each for each in answers if isinstance(each, Function)]
+    assert len(functions) > len(REQUESTS)
+    for each in functions:
+        signature(each.imported()).bind(*each.arguments(Server(session), {}))
 
 
 def test_nothing_is_reported_if_no_picture_is_used(session: Session) -> None:

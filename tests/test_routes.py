@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ from lib_ipadapter.unit.read_args import read_units  # noqa: E402
 from lib_ipadapter.unit.unit import FIELDS, schema  # noqa: E402
 from lib_ipadapter.web.routes import add_routes  # noqa: E402
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -50,7 +53,7 @@ def session(folder: Path) -> Session:
 @pytest.fixture(scope="module")
 def app(session: Session) -> Any:
     app = fastapi.FastAPI()
-    add_routes(app, session, [])
+    add_routes(app, lambda: session, [])
     return app
 
 
@@ -101,6 +104,27 @@ def test_every_route_describes_itself_and_its_answer(client: TestClient) -> None
             assert operation["operationId"] == f"{method}{path.replace('/', '_')}"
             answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
             assert answer.get("type") or answer.get("$ref")
+
+
+ADD_ROUTES = """
+import sys
+from fastapi import FastAPI
+from lib_ipadapter.web.routes import add_routes
+add_routes(FastAPI(), lambda: 1 / 0, [])
+print(*(name for name in sys.modules if name.startswith("lib_ipadapter.")))
+"""
+
+
+def test_the_routes_are_added_without_a_session_and_what_only_a_session_needs() -> None:
+    """A web UI with its API starts as fast as one without."""
+    run = subprocess.run([sys.executable, "-c", ADD_ROUTES], cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = {name.removeprefix("lib_ipadapter.") for name in run.stdout.split()} - {"base", "web"}
+    assert "web.requests" in imported
+    assert {name for name in imported if not name.startswith("base.")} == {
+        "web.requests",
+        "web.routes",
+        "web.response_models",
+    }
 
 
 def without_null(answer: Any) -> Any:
@@ -172,7 +196,7 @@ def test_every_route_is_guarded(session: Session) -> None:
         raise fastapi.HTTPException(401)
 
     app = fastapi.FastAPI()
-    add_routes(app, session, [fastapi.Depends(closed)])
+    add_routes(app, lambda: session, [fastapi.Depends(closed)])
     client = TestClient(app)
     for path, methods in routes(client).items():
         for method in methods:

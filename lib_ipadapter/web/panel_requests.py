@@ -36,7 +36,7 @@ def _answered(server: Server, request: Request, asked: dict[str, Any]) -> dict[s
     """
     answer = request.answer(server, asked)
     kept = {"kept": answer["kept"]} if "kept" in answer else {}
-    shown = {**request.then(server.session), **kept} if request.then else answer
+    shown = {**request.then(server, asked), **kept} if request.then else answer
     return {**shown, **(message(request.done, answer["name"]) if request.done else {})}
 
 

@@ -1,0 +1,70 @@
+"""What the panel offers: files, presets, a unit's plot and the likeness report, as JSON values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..base.errors import IPAdapterError
+from ..engine.session import Session
+from ..networks.unet_sites import SD, SDXL
+from ..review.likeness_report import LikenessReport, report_as_json
+from ..unit.read_args import read_own_unit
+from ..unit.schedule_plot import plotted
+from .adapter_uses import suited
+from .file_lists import list_adapters, list_encoders, list_saved, loaded_base
+from .requests import PANEL
+
+
+def rescan(session: Session, _asked: Any) -> dict[str, int]:
+    """Search for files again; return how many were found."""
+    session.preparation.files.rescan()
+    return {"models": len(list_adapters(session)), "encoders": len(list_encoders(session))}
+
+
+def plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a unit's weights at each layer and over the steps, for a `base` model named as in the list of adapters."""
+    unit = read_own_unit(asked.get("unit"), "", enabled=False)
+    return plotted(unit, SDXL if asked.get("base") == "SDXL" else SD)
+
+
+def panel_lists(session: Session) -> dict[str, Any]:
+    """Return the files and presets that a panel offers, and the requests that it can make."""
+    models, catalogue = list_adapters(session), session.preparation.files.known.catalogue
+    lists: dict[str, Any] = {
+        "models": models,
+        "titles": {
+            model["name"]: catalogue.by_name[model["published"]].title for model in models if model.get("published")
+        },
+        "suited": suited(models, catalogue),
+        "base": loaded_base(session),
+        "saved": list_saved(session),
+        "asks": list(PANEL),
+    }
+    try:
+        return {**lists, **presets(session)}
+    except IPAdapterError as error:
+        return {**lists, "presets": {}, "damaged_presets": {}, "message": str(error)}
+
+
+def saved_references(session: Session) -> dict[str, Any]:
+    return {"saved": list_saved(session)}
+
+
+def presets(session: Session) -> dict[str, Any]:
+    """Return the user's presets, and the error of each damaged one."""
+    kept, damaged = session.presets.all()
+    return {"presets": kept, "damaged_presets": damaged}
+
+
+def save_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Save a unit's settings as a preset."""
+    return {"name": session.presets.save(asked)}
+
+
+def delete_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Delete a preset."""
+    return {"name": session.presets.delete(asked)}
+
+
+def likeness(report: LikenessReport | None) -> dict[str, Any]:
+    """Return the likeness report of the latest generation; an empty one in a host that reports nothing."""
+    return report.latest() if report else report_as_json([])
