@@ -33,12 +33,16 @@ NEEDED_FOR_FACES = {
     "scipy": "scipy",
     "tqdm": "tqdm",
     "requests": "requests",
+    "filterpy": "filterpy",
+    "numba": "numba",
 }
-"""Packages that insightface imports beside onnxruntime, by import name. Every opencv package is imported as cv2."""
+"""Packages that insightface and facexlib import beside onnxruntime and torch, by import name. Every opencv package is
+imported as cv2."""
 
-ALONE = {"insightface": "insightface==1.0.1"}
-"""Installed without dependencies, because it requires a particular opencv package, and two opencv packages in one
-environment break each other. This version is pure Python, and tested with AUTOMATIC1111's pins and current packages."""
+ALONE = {"insightface": "insightface==1.0.1", "facexlib": "facexlib==0.3.0"}
+"""Installed without dependencies, because they require a particular opencv package, and two opencv packages in one
+environment break each other. These versions are pure Python, and tested with AUTOMATIC1111's pins and current packages.
+All web UIs that were tested have facexlib, which PuLID needs, in this version."""
 
 ALONE_BESIDE_PROTOBUF_3 = {"onnx": "onnx==1.14.1"}
 """Requires protobuf 3.20.2, but works with the 3.20.0 that AUTOMATIC1111's web UI pins."""

@@ -29,6 +29,8 @@ class Folders:
     """Folders with saved references; new ones are written into the first."""
     faces: tuple[Path, ...] = ()
     """Folders with a subfolder for each insightface model pack."""
+    facexlib: tuple[Path, ...] = ()
+    """Folders with facexlib's models; its package has one of its own besides."""
     loras: tuple[Path, ...] = ()
     presets: Path | None = None
     """File of the user's presets, or None where presets cannot be saved."""

@@ -90,7 +90,7 @@ class SmallHost:
 
     def folders(self) -> Folders:
         own = self.folder
-        one = {name: (own / name,) for name in ("saved", "faces", "loras", "subjects", "controlnets")}
+        one = {name: (own / name,) for name in ("saved", "faces", "facexlib", "loras", "subjects", "controlnets")}
         return Folders((own,), (own,), presets=own / "presets.json", **one)
 
     def compute_device(self) -> torch.device:

@@ -120,7 +120,8 @@ def test_packages_for_faces_are_installed_only_if_the_setting_asks_for_it(python
     there.unlink()
     assert (done.returncode, done.stderr) == (0, "")
     assert before <= freeze(python), before - freeze(python)
-    code = "from insightface.model_zoo import get_model; from insightface.utils.face_align import norm_crop"
+    code = "from insightface.model_zoo import get_model; from insightface.utils.face_align import norm_crop;"
+    code += "import filterpy.kalman, numba, importlib.util as i; assert i.find_spec('facexlib')"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

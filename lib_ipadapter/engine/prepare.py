@@ -105,7 +105,7 @@ class Preparation:
         self.host = host
         self.files = ModelFiles(host.folders)
         self.pictures = ImageCache()
-        self.faces = FaceFinder(lambda: host.folders().faces, host.face_device)
+        self.faces = FaceFinder(lambda: host.folders().faces, host.face_device, lambda: host.folders().facexlib)
         self._saving = threading.Lock()
         self._features = FeatureMaker(host)
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)

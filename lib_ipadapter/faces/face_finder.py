@@ -1,12 +1,14 @@
-"""Finds faces: loads each pack of models once, shares it between callers, and caches the faces found."""
+"""Finds faces and makes portraits: loads each pack of models once, shares it, and caches the faces found."""
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from ..base.boxes import Box
 from ..base.cache import Cache
@@ -14,8 +16,11 @@ from ..base.errors import UnitError
 from ..base.files import file_identity
 from ..pictures.image_file import ImageFile, decode
 from .insightface_models import CPU, Face, FaceModels, Pack, cuda_providers, model_paths, offers_cuda
+from .portraits import Detection, detections, nearest, portrait_of, portrait_paths
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 FACES_LIMIT = 1000
 """Faces in the cache, with an embedding of 512 numbers each; a picture without a face counts as one."""
@@ -84,11 +89,18 @@ class SharedModels:
 
     def find(self, picture: Image.Image, paths: tuple[Path, Path]) -> tuple[Face, ...]:
         """Return the faces in an RGB picture, the largest first."""
+        return self._run(paths, lambda models: models.find(picture))
+
+    def embedding(self, crop: Image.Image, paths: tuple[Path, Path]) -> tuple[float, ...]:
+        """Return the recognition model's 512 numbers for an aligned RGB face."""
+        return self._run(paths, lambda models: models.embedding(crop))
+
+    def _run(self, paths: tuple[Path, Path], use: Callable[[FaceModels], Result]) -> Result:
         key = tuple(map(file_identity, paths))
         with self._lock:
             models = self._loaded.get(key) or self._load(key, paths)
             try:
-                return self._found(models, key, paths, picture)
+                return self._used(models, key, paths, use)
             finally:
                 self._drop_later()
 
@@ -97,16 +109,20 @@ class SharedModels:
         with self._lock:
             self._loaded.clear()
 
-    def _found(
-        self, models: FaceModels, key: tuple[object, ...], paths: tuple[Path, Path], picture: Image.Image
-    ) -> tuple[Face, ...]:
+    def _used(
+        self,
+        models: FaceModels,
+        key: tuple[object, ...],
+        paths: tuple[Path, Path],
+        use: Callable[[FaceModels], Result],
+    ) -> Result:
         try:
-            return models.find(picture)
+            return use(models)
         except RuntimeError as error:  # base class of onnxruntime's errors, including out of memory
             if not models.on_cuda:
                 raise
             self._use_cpu(f"they failed on the GPU ({error})")
-            return self._load(key, paths).find(picture)
+            return use(self._load(key, paths))
 
     def _load(self, key: tuple[object, ...], paths: tuple[Path, Path]) -> FaceModels:
         device = self._device()
@@ -133,10 +149,17 @@ class SharedModels:
 
 
 class FaceFinder:
-    """Finds faces with the installed models, and caches them by picture."""
+    """Finds faces with the installed models, and caches them by picture; makes portraits of them for PuLID."""
 
-    def __init__(self, folders: Callable[[], Sequence[Path]], device: Callable[[], torch.device]) -> None:
-        self._folders = folders
+    def __init__(
+        self,
+        folders: Callable[[], Sequence[Path]],
+        device: Callable[[], torch.device],
+        portrait_folders: Callable[[], Sequence[Path]] = lambda: (),
+    ) -> None:
+        """`portrait_folders` returns those to search for facexlib's models."""
+        self._folders, self._portrait_folders = folders, portrait_folders
+        self._device = device
         self._models = SharedModels(device)
         self._found: Cache[tuple[Face, ...]] = Cache(FACES_LIMIT, lambda faces: max(1, len(faces)))
 
@@ -161,14 +184,64 @@ class FaceFinder:
         """Return the faces as `faces_of` does; raises `UnitError` with the field where there are none."""
         found = self.faces_of(field, file, pack)
         if not found:
-            raise UnitError(
-                field,
-                "a picture",
-                "has no detectable face. Use a picture where the face is larger, sharper or seen from the front, or an "
-                "adapter that needs no face detection, such as Plus Face.",
-            )
+            raise _faceless(field)
         return found
 
     def faces_in(self, picture: Image.Image, pack: Pack) -> tuple[Face, ...]:
         """Return the faces in an RGB picture, such as a generated one, without caching. Raises `IPAdapterError`."""
         return self._models.find(picture, model_paths(pack, self._folders()))
+
+    def faces_or_portrait(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
+        """Return the faces as `required_faces_of` does; if insightface finds none, the middle one that facexlib finds.
+
+        Its embedding is then made from facexlib's crop, as PuLID's authors do.
+        """
+        if found := self.faces_of(field, file, pack):
+            return found
+        paths = model_paths(pack, self._folders())
+        key = (file.digest, *map(file_identity, paths), *self.portrait_identity())
+        if (kept := self._found.find(key)) is not None:
+            return kept
+        picture = decode(field, file.content)
+        one = self._detection(field, picture, (picture.width / 2, picture.height / 2))
+        embedding = self._models.embedding(one.crop, paths)
+        return self._found.keep(key, (Face(one.box, one.points, one.score, embedding),))
+
+    def portrait(self, field: str, picture: Image.Image, face: Face, size: int) -> Tensor:
+        """Return what PuLID's image encoder sees of a face in an RGB picture, before normalisation: (3, size, size).
+
+        Raises `UnitError` with the field where facexlib finds no face, and `IPAdapterError` where it or its models are
+        missing.
+        """
+        one = self._detection(field, picture, face.centre)
+        _, parser = portrait_paths(self._portrait_folders())
+        return self._on_device(lambda device: portrait_of(one.crop, parser, device, size))
+
+    def portrait_identity(self) -> tuple[object, ...]:
+        """Return what identifies facexlib's two models; raises `IPAdapterError` where they are missing."""
+        return tuple(map(file_identity, portrait_paths(self._portrait_folders())))
+
+    def _detection(self, field: str, picture: Image.Image, point: tuple[float, float]) -> Detection:
+        """Return the face that facexlib finds nearest to a point."""
+        detector, _ = portrait_paths(self._portrait_folders())
+        found = self._on_device(lambda device: detections(picture, detector, device))
+        if (one := nearest(found, point)) is None:
+            raise _faceless(field)
+        return one
+
+    def _on_device(self, run: Callable[[torch.device], Result]) -> Result:
+        """Run on the host's device for face models, or on the CPU if that runs out of memory."""
+        try:
+            return run(self._device())
+        except torch.cuda.OutOfMemoryError:
+            log.warning("Not enough device memory for facexlib; it runs on the CPU.")
+        return run(torch.device("cpu"))
+
+
+def _faceless(field: str) -> UnitError:
+    return UnitError(
+        field,
+        "a picture",
+        "has no detectable face. Use a picture where the face is larger, sharper or seen from the front, or an "
+        "adapter that needs no face detection, such as Plus Face.",
+    )

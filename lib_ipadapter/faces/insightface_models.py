@@ -141,13 +141,13 @@ class FaceModels:
         """Return the faces in an RGB picture, the largest first; empty where no size finds one."""
         boxes, points = _detect(self._detector, _bgr(picture))
         faces = [
-            Face(tuple(box[:4].tolist()), fives, float(box[4]), self._embedding(_aligned(picture, fives, RECOGNISED)))
+            Face(tuple(box[:4].tolist()), fives, float(box[4]), self.embedding(_aligned(picture, fives, RECOGNISED)))
             for box, fives in zip(boxes, (tuple(map(tuple, five.tolist())) for five in points), strict=True)
         ]
         return tuple(sorted(faces, key=lambda face: face.area, reverse=True))
 
-    def _embedding(self, crop: Image.Image) -> tuple[float, ...]:
-        """Return the recognition model's 512 numbers for an aligned face."""
+    def embedding(self, crop: Image.Image) -> tuple[float, ...]:
+        """Return the recognition model's 512 numbers for an aligned RGB face; another size than its own is resized."""
         return tuple(self._recogniser.get_feat(_bgr(crop)).flatten().tolist())
 
 

@@ -40,6 +40,11 @@ FEATURES, KEYS_VALUES = "ipadapter_kept_features", "ipadapter_kept_keys_values"
 """Settings: mebibytes of encoder outputs, and of image keys and values, in the memory caches."""
 
 
+FACEXLIB = ("facexlib", "GFPGAN", "Codeformer")
+"""Folders of models in which facexlib's own may be: the web UI's face restoration keeps them with those of GFPGAN
+(modules/face_restoration_utils.py, `patch_facexlib`)."""
+
+
 class WebUI:
     """The methods of `port.Host` that are the same in every web UI; each web UI's class adds the rest."""
 
@@ -67,6 +72,7 @@ class WebUI:
             (*own, *encoders),
             saved=tuple(folder / "ipadapter_references" for folder in kept),
             faces=tuple(faces),
+            facexlib=tuple(models / name for name in FACEXLIB),
             loras=(*own, *(loras or [models / "Lora"])),
             presets=Path(shared.data_path, "ipadapter-presets.json"),
             subjects=tuple(folder / "ipadapter_subjects" for folder in kept),

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from ..base.errors import IPAdapterError, UnrecognisedError, printable
 
+OLDEST = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""Beginning of a file in torch's format before the archives: a pickled number that stands for it."""
+
 TORCH_ERRORS = (
     RuntimeError,
     ValueError,
@@ -50,6 +53,18 @@ def load_archive(path: Path) -> Any:
         ) from error
     except TORCH_ERRORS as error:
         raise damaged(path, error) from error
+
+
+def load_oldest(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file in torch's oldest format.
+
+    Only for files with known content, because some versions of torch execute what a forged one contains.
+    """
+    try:
+        content: Any = torch.serialization.load(str(path), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, *TORCH_ERRORS) as error:
+        raise damaged(path, error) from error
+    return dict(content)
 
 
 class _PathWithoutExtension(str):
