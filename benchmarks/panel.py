@@ -30,8 +30,9 @@ BEGIN_AGAIN = """() => {
 
 REFERENCES, SIZE = 16, 1_500_000
 """Number and bytes of the pictures in the unit whose slider is moved."""
+SLIDERS = ("Strength", "Weight")
 
-MOVE = """async ([count, bytes, times]) => {
+MOVE = """async ([count, bytes, times, label]) => {
     const panel = ipAdapter.panels.txt2img;
     const unit = panel.unit || panel.units[0];
     const texts = Array.from({length: 4096}, (_, index) => btoa(String(index).padStart(12, "x")));
@@ -46,21 +47,22 @@ MOVE = """async ([count, bytes, times]) => {
     unit.images = Array.from({length: count}, (_, seed) => ({image: picture(seed)}));
     panel.ticked = true; // as it was before the state had a place of its own
     if (panel.state) panel.state.ticked = true;
-    panel.write();
+    const strength = panel.state && panel.state.strength;
+    if (strength) label === "Weight" ? strength.custom.add(unit) : strength.put(unit, 2);
+    panel.draw();
     const field = panel.part("unit_1").querySelector("textarea, input");
-    const slider = document.querySelector("#ipadapter_txt2img input[type=range][aria-label=Weight]");
+    const slider = document.querySelector("#ipadapter_txt2img input[type=range][aria-label=" + label + "]");
     const took = [];
     for (let index = 0; index < times; index++) {
         await new Promise((resolve) => setTimeout(resolve, 100));
-        const weight = (index % 20) / 20;
-        slider.value = weight;
+        slider.value = Number(slider.max) * (index % 20) / 20;
         const started = performance.now();
         slider.dispatchEvent(new Event("input", {bubbles: true}));
         const text = field.value;
         const written = performance.now() - started;
         await new Promise((resolve) => setTimeout(resolve)); // what gradio does in answer to it
         took.push([written, performance.now() - started]);
-        if (JSON.parse(text).weight !== weight) throw new Error("The field has another value.");
+        if (JSON.parse(text).weight !== unit.weight) throw new Error("The field has another value.");
     }
     return took;
 }"""
@@ -94,12 +96,13 @@ def measure() -> None:
     ):
         page.wait_for_timeout(3000)
         times = [page.evaluate(BEGIN_AGAIN % browser_code()) for _ in range(TIMES)]
-        moves = page.evaluate(MOVE, [REFERENCES, SIZE, TIMES])
+        moves = {label: page.evaluate(MOVE, [REFERENCES, SIZE, TIMES, label]) for label in SLIDERS}
     print(f"script: {in_short(times)}")
-    written, free = zip(*moves, strict=True)
-    print(f"a slider's event, with {REFERENCES} references of {SIZE / 1e6:g} MB")
-    print(f"  to the text field's new value: {in_short(written)}")
-    print(f"  until the page is free again: {in_short(free)}")
+    for label, taken in moves.items():
+        written, free = zip(*taken, strict=True)
+        print(f"an event of the slider {label}, with {REFERENCES} references of {SIZE / 1e6:g} MB")
+        print(f"  to the text field's new value: {in_short(written)}")
+        print(f"  until the page is free again: {in_short(free)}")
 
 
 def in_short(times: Sequence[float]) -> str:

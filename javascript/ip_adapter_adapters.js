@@ -100,6 +100,12 @@
         if (select.showPicker) select.showPicker();
     };
 
+    /* What an empty unit shows only if no adapter can run: why, and the button that gets one. */
+    ipAdapter.drawLack = (panel) => {
+        if (!isNoneReady(panel.files)) return null;
+        return element("div", {className: "ipadapter-row"}, drawNote(panel), ...drawGet(panel));
+    };
+
     ipAdapter.drawAdapters = (panel) => {
         const refresh = sign("↻", say("Search for files again"), () => panel.server.look("rescan"));
         refresh.setAttribute("aria-label", say("Refresh"));
@@ -107,8 +113,8 @@
         const note = drawNote({files, unit, model});
         return element(
             "div",
-            {className: "ipadapter-field"},
-            element("span", {}, say("Adapter")),
+            {className: "ipadapter-section ipadapter-adapter"},
+            ipAdapter.heading(say("Adapter"), null, panel.readiness.line),
             element("div", {className: "ipadapter-row"}, drawSelect(panel), refresh, ...drawGet(panel)),
             note,
             panel.readiness.below(note),

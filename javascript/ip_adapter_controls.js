@@ -4,7 +4,7 @@
     const {element, say, button, choice, option} = ipAdapter;
 
     /* Widgets that contain labels or buttons, and therefore must not be inside a label. */
-    const WHOLE = ["pictures", "mask", "saved-reference", "subject"];
+    const WHOLE = ["pictures", "mask", "saved-reference", "subject", "weight-type"];
 
     ipAdapter.Controls = class {
         constructor(panel) {
@@ -29,6 +29,7 @@
                 slider: this.drawNumber,
                 subject: this.drawSubject,
                 text: this.drawText,
+                "weight-type": this.drawWeightType,
             }[control.widget];
             return element(
                 WHOLE.includes(control.widget) ? "div" : "label",
@@ -126,6 +127,10 @@
                 onchange: () => this.panel.set(control.name, chosen()),
             });
             return [select];
+        }
+
+        drawWeightType(control, label) {
+            return ipAdapter.drawWeightTypes(this.panel, control, label);
         }
 
         /* By position, or by number; ten numbers are enough for a menu. */

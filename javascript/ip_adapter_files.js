@@ -11,6 +11,7 @@ ipAdapter.Files = class {
         this.adoptable = []; // folders of pictures that are not a subject yet
         this.presets = {};
         this.damaged_presets = {}; // name -> reason
+        this.strengths = null; // the table of the strength slider, until then the shipped one
         this.asks = [];
         this.base = ""; // base model of the loaded checkpoint, if known
         this.titles = {}; // of published adapters, by name
@@ -27,9 +28,10 @@ ipAdapter.Files = class {
         if ("models" in answer) this.version += 1;
     }
 
-    /* The settings of new units. Their adapter is chosen when they get their first picture. */
+    /* The user's settings of new units, or null. Their adapter is chosen when they get their first picture. */
     get newSettings() {
-        const {model, ...settings} = this.presets[ipAdapter.FOR_NEW_UNITS] || {};
+        if (!(ipAdapter.FOR_NEW_UNITS in this.presets)) return null;
+        const {model, ...settings} = this.presets[ipAdapter.FOR_NEW_UNITS];
         return settings;
     }
 

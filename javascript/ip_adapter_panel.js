@@ -20,6 +20,8 @@
             this.keypoints = new ipAdapter.Keypoints(this);
             this.plot = new ipAdapter.Plot(this);
             this.presets = new ipAdapter.Presets(this);
+            this.purposes = new ipAdapter.Purposes(this);
+            this.strengthSlider = new ipAdapter.StrengthSlider(this);
             this.subjects = new ipAdapter.Subjects(this);
             this.following = new ipAdapter.Following(this);
             this.readiness = new ipAdapter.Readiness(this);
@@ -54,6 +56,7 @@
         /* Write the units that are sent, and update what depends on them. */
         write() {
             const isPasted = this.takePasted();
+            this.state.all.forEach((unit) => this.state.strength.follow(unit));
             this.state.all.forEach((_, index) => this.fields.write(index, this.state.jsonParts(index)));
             if (isPasted) this.view.draw();
             this.tabs.draw();

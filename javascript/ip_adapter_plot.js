@@ -10,7 +10,8 @@
     ipAdapter.Plot = class {
         constructor(panel) {
             this.panel = panel;
-            this.root = element("div", {className: "ipadapter-plot", hidden: true});
+            this.root = element("div", {className: "ipadapter-plot", hidden: true, ariaBusy: "false"});
+            this.steps = element("div", {className: "ipadapter-plot"});
             this.asked = this.drawn = "";
         }
 
@@ -23,7 +24,7 @@
 
         refresh() {
             clearTimeout(this.timer);
-            if (!this.panel.state.ticked) return;
+            if (!this.panel.state.ticked || this.panel.state.isEmpty(this.panel.unit)) return;
             this.root.setAttribute("aria-busy", "true");
             this.timer = setTimeout(() => this.ask(), PAUSE);
         }
@@ -43,7 +44,10 @@
 
         draw({blocks, passes, message}) {
             this.root.hidden = false;
-            if (!passes) return this.root.replaceChildren(element("p", {className: "ipadapter-note wrong"}, message));
+            if (!passes) {
+                this.steps.replaceChildren();
+                return this.root.replaceChildren(element("p", {className: "ipadapter-note wrong"}, message));
+            }
             const most = Math.max(
                 1,
                 ...passes.flatMap(({layers, steps}) => [
@@ -56,11 +60,29 @@
             );
             const y = (weight) => (below ? HIGH / 2 - ((weight / most) * HIGH) / 2 : HIGH - (weight / most) * HIGH);
             const word = (index) => (passes.length === 1 ? "" : index ? say("hires") : say("base"));
-            this.root.replaceChildren(
-                ...passes.flatMap((pass, index) => [
-                    this.drawOne(say("Layers"), word(index), this.bars(pass.layers, blocks, y), y, most),
-                    this.drawOne(say("Steps"), word(index), this.curve(pass.steps, y), y, most),
-                ]),
+            const figures = passes.map((pass, index) =>
+                this.drawOne(say("Layers"), word(index), this.bars(pass.layers, blocks, y), y, most),
+            );
+            this.root.replaceChildren(element("div", {}, ...figures), this.drawLegend());
+            const curves = passes.map((pass, index) =>
+                this.drawOne(say("Steps"), word(index), this.curve(pass.steps, y), y, most),
+            );
+            this.steps.replaceChildren(element("div", {}, ...curves));
+        }
+
+        drawLegend() {
+            const entries = {
+                input: say("input blocks"),
+                middle: say("middle block"),
+                output: say("output blocks"),
+                away: say("moves away from the reference"),
+            };
+            return element(
+                "p",
+                {className: "ipadapter-legend"},
+                ...Object.entries(entries).map(([kind, text]) =>
+                    element("span", {}, element("i", {className: kind}), text),
+                ),
             );
         }
 
@@ -96,10 +118,9 @@
             const wide = WIDE / layers.length;
             return layers.map(({weight, inverted, composition}, index) => {
                 const [top, bottom] = [Math.min(y(0), y(weight)), Math.max(y(0), y(weight))];
-                const kind = [blocks[index], inverted && "inverted", composition && "composition"]
-                    .filter(Boolean)
-                    .join(" ");
-                const away = inverted ? `, ${say("pushes away")}` : "";
+                const isAway = inverted !== weight < 0; // two negatives move towards it
+                const kind = [blocks[index], isAway && "away", composition && "composition"].filter(Boolean).join(" ");
+                const away = isAway ? `, ${say("pushes away")}` : "";
                 const title = drawing(
                     "title",
                     {},
@@ -114,10 +135,14 @@
         }
 
         curve(steps, y) {
+            const away = steps.some((weight) => weight < 0) ? " away" : "";
             const points = steps.map((weight, index) => `${(index / (steps.length - 1)) * WIDE},${y(weight)}`);
             return [
-                drawing("polygon", {points: [`0,${y(0)}`, ...points, `${WIDE},${y(0)}`].join(" "), class: "area"}),
-                drawing("polyline", {points: points.join(" "), class: "line"}),
+                drawing("polygon", {
+                    points: [`0,${y(0)}`, ...points, `${WIDE},${y(0)}`].join(" "),
+                    class: `area${away}`,
+                }),
+                drawing("polyline", {points: points.join(" "), class: `line${away}`}),
             ];
         }
     };

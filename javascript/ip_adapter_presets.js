@@ -1,4 +1,4 @@
-/* Settings for a purpose in one click, the user's presets, copies of other units, and the reset. */
+/* The user's presets, copies of other units, and the reset. */
 
 (() => {
     const {element, say, button, choice, option} = ipAdapter;
@@ -8,35 +8,26 @@
             this.panel = panel;
         }
 
+        /* What keeps and brings settings, for a group of its own. */
         draw() {
-            const {spec, files} = this.panel;
-            this.chips = Object.entries(spec.intents).map(([name, {values, help}]) =>
-                button(say(name), () => this.take(values, files.best(name)), {
-                    className: "ipadapter-chip",
-                    title: say(help),
-                }),
-            );
             this.forNew = button(say("Use for new units"), () => this.saveAs(ipAdapter.FOR_NEW_UNITS, this.settings), {
                 title: say("New units and Reset begin with these settings, kept as the preset Default"),
             });
-            this.mark();
-            return element(
-                "div",
-                {className: "ipadapter-presets"},
-                element(
-                    "div",
-                    {className: "ipadapter-chips", role: "group", ariaLabel: say("Purpose of the references")},
-                    ...this.chips,
-                ),
+            this.remove = button(say("Delete preset"), () => this.delete(this.current));
+            return [
                 element(
                     "div",
                     {className: "ipadapter-row"},
-                    ...this.drawOwn(),
+                    button(say("Save as preset…"), () => this.save(), {
+                        title: say("Save these settings and the adapter under a name, without the pictures"),
+                    }),
+                    this.forNew,
+                    this.remove,
                     ...this.drawCopy(),
                     button(say("Reset"), () => this.reset()),
                 ),
                 ...this.drawDamaged(),
-            );
+            ];
         }
 
         /* Return the unit with a preset's settings; its pictures stay, and so does its adapter if the preset names
@@ -54,39 +45,40 @@
             return ["model", ...spec.settings].every((name) => expected[name] === sent[name]);
         }
 
-        /* Highlight the purpose whose settings the unit has, and offer its settings if new units have others. */
-        mark() {
-            this.forNew.disabled = this.isIn(this.panel.files.newSettings);
-            Object.values(this.panel.spec.intents).forEach(({values}, index) =>
-                this.chips[index].setAttribute("aria-pressed", String(this.isIn(values))),
-            );
+        /* The user's preset whose settings the unit has, or "". */
+        get current() {
+            const {presets} = this.panel.files;
+            return this.names.find((name) => this.isIn(presets[name])) || "";
         }
 
-        /* Apply settings, with `model` as the adapter unless the user has chosen one. */
-        take(values, model = "") {
+        get names() {
+            return Object.keys(this.panel.files.presets).sort();
+        }
+
+        /* Offer the settings for new units if these have others, and the deletion of the unit's preset. */
+        mark() {
+            this.forNew.disabled = this.isIn(this.panel.state.newSettings);
+            this.remove.hidden = this.current === "";
+        }
+
+        /* Apply the settings of a preset. */
+        take(values) {
             const {state, unit: before} = this.panel;
             const unit = this.with(values);
-            if (!state.isChosen(before) && unit.model === before.model) state.suggest(unit, model || before.model);
+            if (!state.isChosen(before) && unit.model === before.model) state.suggest(unit, before.model);
             this.panel.replace(unit, say("Settings applied."));
         }
 
+        /* The menu of the user's presets, if there are any. */
         drawOwn() {
             const {presets} = this.panel.files;
-            const names = Object.keys(presets).sort();
-            const current = names.find((name) => this.isIn(presets[name])) || "";
-            const options = [option("", say("My presets")), ...names.map((name) => option(name, name))];
-            const select = choice(options, current, {
+            if (this.names.length === 0) return [];
+            const options = [option("", say("My presets")), ...this.names.map((name) => option(name, name))];
+            const select = choice(options, this.current, {
                 ariaLabel: say("My presets"),
                 onchange: () => select.value && this.take(presets[select.value]),
             });
-            return [
-                ...(names.length ? [select] : []),
-                button(say("Save as preset…"), () => this.save(), {
-                    title: say("Save these settings and the adapter under a name, without the pictures"),
-                }),
-                this.forNew,
-                ...(current ? [button(say("Delete preset"), () => this.delete(current))] : []),
-            ];
+            return [select];
         }
 
         /* Presets that cannot be used, each with the reason and a button that deletes it. */

@@ -22,6 +22,7 @@
         constructor(panel) {
             this.panel = panel;
             this.root = element("div", {className: "ipadapter-findings", role: "status"});
+            this.line = element("span", {className: "ipadapter-ready"}); // the open unit's state in words
             this.found = new WeakMap(); // a unit -> the server's answer about it
             this.asked = "";
             gradioApp().addEventListener("input", ({target}) => {
@@ -113,10 +114,17 @@
 
         draw() {
             const {findings} = this;
+            this.drawLine();
             if (this.note) this.note.hidden = findings.some(({sentence}) => sentence === this.note.textContent);
             const lines = findings.map((finding) => this.drawFinding(finding));
             if (lines.map((line) => line.textContent).join("") === this.root.textContent) return; // nothing new to read out
             this.root.replaceChildren(...lines);
+        }
+
+        drawLine() {
+            const state = this.stateOf(this.panel.unit);
+            const parts = state ? [this.drawSign(this.panel.unit), element("span", {}, STATES[state]())] : [];
+            this.line.replaceChildren(...parts);
         }
 
         drawFinding({sentence, stops, field, repair}) {

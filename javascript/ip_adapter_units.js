@@ -10,6 +10,8 @@ ipAdapter.Units = class {
         this.suggested = new WeakMap(); // a unit -> the adapter that was chosen for it automatically
         this.untouched = new WeakMap(); // a new unit -> its JSON
         this.pasted = new WeakSet(); // units from pasted parameters whose adapter the user has not changed
+        this.expanded = new WeakSet(); // empty units of which the user wants to see everything
+        this.strength = new ipAdapter.Strength(this);
         this.all = Array.from({length: spec.units}, () => this.newUnit());
     }
 
@@ -18,15 +20,23 @@ ipAdapter.Units = class {
         return {enabled: true, model: "", images: [], ...structuredClone(this.defaults)};
     }
 
-    /* A unit as the user wants new ones. */
+    /* A unit as the user wants new ones, or at normal strength. */
     newUnit() {
         return this.makeNew({});
     }
 
     makeNew(unit) {
-        Object.assign(unit, this.emptyUnit(), structuredClone(this.files.newSettings));
+        const {newSettings} = this.files;
+        Object.assign(unit, this.emptyUnit(), structuredClone(newSettings));
+        if (!newSettings) this.strength.begin(unit);
         this.untouched.set(unit, JSON.stringify(unit));
         return unit;
+    }
+
+    /* The settings of new units, as a preset has them. */
+    get newSettings() {
+        const unit = this.files.newSettings || this.newUnit();
+        return Object.fromEntries(this.spec.settings.filter((name) => name in unit).map((name) => [name, unit[name]]));
     }
 
     /* Make the units that nobody has touched like new ones. They stay the same objects: one may be about to get a
@@ -42,6 +52,16 @@ ipAdapter.Units = class {
 
     isFilled(unit) {
         return unit.images.length > 0 || unit.model !== "" || unit.subject !== "" || unit.embeds !== "";
+    }
+
+    /* Return whether a unit has nothing yet that its settings could apply to. */
+    isEmpty(unit) {
+        const hasReferences = unit.images.length > 0 || unit.subject !== "" || unit.embeds !== "";
+        return !hasReferences && !this.isChosen(unit) && !this.isPasted(unit) && !this.expanded.has(unit);
+    }
+
+    expand(unit) {
+        this.expanded.add(unit);
     }
 
     isUsed(unit) {
@@ -69,6 +89,7 @@ ipAdapter.Units = class {
     paste(index, settings) {
         this.put(index, {...this.emptyUnit(), ...settings});
         this.pasted.add(this.all[index]);
+        this.strength.recognise(this.all[index]);
     }
 
     isPasted(unit) {

@@ -1,7 +1,13 @@
-/* Layout of the open unit: references on the left, settings on the right. */
+/* Layout of the open unit, in the order in which people work: references, purpose, strength, adapter, and the rest folded.
+   An empty unit is a place for pictures. */
 
 (() => {
-    const {element, say} = ipAdapter;
+    const {element, say, button} = ipAdapter;
+    const KEPT = "Presets and copies"; // the last group, which has no fields
+
+    /* A section's name, with a text beside it, and what acts on the section at the end of the line. */
+    ipAdapter.heading = (name, text = null, end = null) =>
+        element("div", {className: "ipadapter-head"}, element("span", {}, name), text || element("small"), end);
 
     ipAdapter.View = class {
         constructor(panel) {
@@ -30,11 +36,14 @@
 
         /* Draw the open unit; the element with the focused one's label gets the focus. */
         draw() {
+            const {state, unit} = this.panel;
             this.noteFolds();
-            this.body.setAttribute("aria-label", say("Unit {n}", {n: this.panel.state.current + 1}));
+            this.body.setAttribute("aria-label", say("Unit {n}", {n: state.current + 1}));
             const held =
                 this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
-            this.body.replaceChildren(this.drawLeft(), this.drawRight());
+            this.isEmpty = state.isEmpty(unit);
+            this.folds = [];
+            this.body.replaceChildren(...(this.isEmpty ? this.drawEmpty() : this.drawWhole()));
             this.mark();
             const again = held && this.body.querySelector(`[aria-label="${CSS.escape(held)}"]`);
             if (again) again.focus({preventScroll: true});
@@ -45,35 +54,73 @@
             for (const {group, fold} of this.folds) fold.open ? this.opened.add(group) : this.opened.delete(group);
         }
 
-        drawLeft() {
-            return element(
-                "div",
-                {className: "ipadapter-left"},
-                new ipAdapter.Strip(this.panel, "images").draw(),
-                this.panel.message.root,
-                ...this.panel.checking.draw(),
-                ...this.panel.keypoints.draw(),
-                this.panel.plot.root,
-            );
+        /* A place for pictures, and where else references come from. */
+        drawEmpty() {
+            const {panel} = this;
+            return [
+                element(
+                    "div",
+                    {className: "ipadapter-left ipadapter-empty"},
+                    new ipAdapter.Strip(panel, "images").draw(),
+                    panel.message.root,
+                    element(
+                        "div",
+                        {className: "ipadapter-row"},
+                        element("span", {className: "ipadapter-note"}, say("Drop a picture to begin.")),
+                        button(say("Use a subject or saved reference…"), () => this.openWhole()),
+                        ...panel.presets.drawCopy(),
+                    ),
+                    ipAdapter.drawLack(panel),
+                ),
+            ];
         }
 
-        drawRight() {
-            const enabled = element("input", {
-                type: "checkbox",
-                checked: this.panel.unit.enabled,
-                onchange: () => this.panel.set("enabled", enabled.checked),
+        /* Show everything of an empty unit, with the group for references by name open. */
+        openWhole() {
+            this.panel.state.expand(this.panel.unit);
+            this.opened.add("References");
+            this.panel.draw();
+            this.folds
+                .find(({group}) => group === "References")
+                ?.fold.querySelector("summary")
+                .focus();
+        }
+
+        drawWhole() {
+            const {panel} = this;
+            return [
+                element(
+                    "div",
+                    {className: "ipadapter-main"},
+                    element(
+                        "div",
+                        {className: "ipadapter-left"},
+                        new ipAdapter.Strip(panel, "images").draw(),
+                        panel.message.root,
+                        ...panel.checking.draw(),
+                        ...panel.keypoints.draw(),
+                    ),
+                    element(
+                        "div",
+                        {className: "ipadapter-right"},
+                        panel.purposes.draw(),
+                        panel.strengthSlider.draw(),
+                        ipAdapter.drawAdapters(panel),
+                    ),
+                ),
+                element("div", {className: "ipadapter-folds"}, ...this.drawGroups()),
+            ];
+        }
+
+        drawGroups() {
+            const {spec, state, plot, presets} = this.panel;
+            const before = {Steps: [plot.steps], "Layers and weight types": [plot.root]};
+            const groups = spec.groups.filter((group) => state.controlsOf(group).length);
+            const folds = groups.map((group) => {
+                const controls = state.controlsOf(group);
+                return this.drawFold(group, [...(before[group] || []), this.drawFields(controls)], controls);
             });
-            const groups = this.panel.spec.groups.filter((group) => this.panel.state.controlsOf(group).length);
-            this.folds = [];
-            return element(
-                "div",
-                {className: "ipadapter-right"},
-                element("label", {className: "ipadapter-check"}, enabled, say("Enable this unit")),
-                this.panel.presets.draw(),
-                ipAdapter.drawAdapters(this.panel),
-                this.drawFields(this.panel.state.controlsOf("")),
-                ...groups.map((group) => this.drawGroup(group)),
-            );
+            return [...folds, this.drawFold(KEPT, presets.draw(), [])];
         }
 
         drawFields(controls) {
@@ -84,26 +131,27 @@
             );
         }
 
-        /* Mark the purpose and the groups whose settings are in use. */
+        /* Mark the purpose, the strength and the groups whose settings are in use. */
         mark() {
-            this.panel.presets.mark();
+            if (this.isEmpty) return;
+            const {purposes, strengthSlider, presets, state} = this.panel;
+            for (const part of [purposes, strengthSlider, presets]) part.mark();
             for (const {fold, controls} of this.folds)
                 fold.classList.toggle(
                     "used",
-                    controls.some((control) => this.panel.state.isChanged(control)),
+                    controls.some((control) => state.isChanged(control)),
                 );
         }
 
-        /* A collapsible group of controls, which is marked if one of them is set. */
-        drawGroup(group) {
-            const controls = this.panel.state.controlsOf(group);
+        /* A collapsible group, which is marked if one of its controls is set. */
+        drawFold(group, parts, controls) {
             const note = this.panel.spec.notes[group];
             const fold = element(
                 "details",
                 {className: "ipadapter-group", open: this.opened.has(group)},
                 element("summary", {}, say(group)),
                 note ? element("p", {className: "ipadapter-note"}, say(note)) : null,
-                this.drawFields(controls),
+                ...parts,
             );
             this.folds.push({group, fold, controls});
             return fold;

@@ -34,6 +34,8 @@ class Folders:
     loras: tuple[Path, ...] = ()
     presets: Path | None = None
     """File of the user's presets, or None where presets cannot be saved."""
+    strengths: Path | None = None
+    """File of the user's own values for the panel's strength slider; it need not exist."""
     subjects: tuple[Path, ...] = ()
     """Folders with subjects; new ones are written into the first."""
     controlnets: tuple[Path, ...] = ()

@@ -20,7 +20,7 @@ import numpy as np
 from host.small_world import small_world
 from host.webui import REPOSITORY, SETTINGS, WebUI, linked
 from makers import file_of
-from panel.actions import IDLE
+from panel.actions import IDLE, LISTED
 from panel.served import PATIENCE, started_browser
 from PIL import Image
 
@@ -73,7 +73,7 @@ def unit(*pictures: Image.Image, adapter: str = "plus", **more: Any) -> dict[str
 SCREENSHOTS = {
     "overview": Screenshot(unit(drawn(PAINTED), weight=0.7), part="#tab_txt2img"),
     "person": Screenshot(unit(subject="anna", weight=0.8, start=0.1), ("References",)),
-    "style": Screenshot(unit(drawn(PAINTED), weight_type="style transfer", crop="pad"), ("Layers and steps",)),
+    "style": Screenshot(unit(drawn(PAINTED), weight_type="style transfer", crop="pad"), ("Layers and weight types",)),
     "two-persons": Screenshot(
         unit(drawn(ANNA[0]), drawn(BEN), region="left to right; feather 0.1", weight=0.8), ("Region",)
     ),
@@ -81,7 +81,7 @@ SCREENSHOTS = {
         unit(cut_out(BEN), weight=0.8, end=0.8, crop="pad", mask=f"data:image/png;base64,{half('right')}"), ("Region",)
     ),
     "layout": Screenshot(
-        unit(drawn(PAINTED), weight_type="composition", crop="squash", end=0.5), ("Layers and steps",)
+        unit(drawn(PAINTED), weight_type="composition", crop="squash", end=0.5), ("Layers and weight types",)
     ),
     "many-references": Screenshot(unit(weight=0.7), part="#txt2img_script_container", script=SCRIPT),
 }
@@ -164,8 +164,7 @@ def main() -> None:
             page.goto(web_ui.url)
             page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
             page.click(f"{PANEL} .label-wrap")
-            listed = f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1"
-            page.wait_for_function(listed)
+            page.wait_for_function(LISTED)
             page.evaluate("(unit) => ipAdapter.restore('txt2img', 0, JSON.stringify(unit))", screenshot.unit)
             if name == "overview":
                 generate(page)

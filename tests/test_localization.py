@@ -18,7 +18,7 @@ def test_texts_of_every_kind_are_found() -> None:
         "Weight type",  # a label
         "How several references are combined.",  # a help
         "style transfer",  # a choice
-        "Layers and steps",  # a fold
+        "Layers and weight types",  # a fold
         "Number of units",  # a setting
         "Pictures and style",  # a bundle of files
         "Plus, general, SD 1.5",  # a published file

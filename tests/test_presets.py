@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
-from lib_ipadapter.unit.presets import INTENTS, MAX_BYTES, MAX_PRESETS, SETTINGS, Presets, settings_of
+from lib_ipadapter.unit.presets import INTENTS, MAX_BYTES, MAX_PRESETS, PURPOSE_FIELDS, SETTINGS, Presets, settings_of
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.unit.unit import FIELDS
 
@@ -143,7 +143,9 @@ def test_intents_are_settings_that_differ_from_the_defaults() -> None:
     for name, intent in INTENTS.items():
         read_unit({**intent.values, "enabled": False})
         assert settings_of(intent.values) == intent.values, name
-    assert len({json.dumps(intent.values, sort_keys=True) for intent in INTENTS.values()}) == len(INTENTS)
+        assert set(intent.values) <= set(PURPOSE_FIELDS), name
+    distinct = {json.dumps([intent.values, intent.uses], sort_keys=True) for intent in INTENTS.values()}
+    assert len(distinct) == len(INTENTS)
 
 
 def test_a_preset_sets_fields_without_pictures() -> None:

@@ -38,5 +38,5 @@ def test_the_browser_gets_widgets_and_conditions_but_no_class_names() -> None:
     assert controls["weight"]["slider"] == {"min": -1, "max": 2}
     assert controls["noise"]["when"] == {"noise_type": ("fade", "dissolve", "gaussian", "shuffle")}
     assert controls["face"]["conditional"]
-    assert list(controls)[:4] == ["weight", "start", "end", "crop"]
+    assert list(controls)[:4] == ["weight", "start", "end", "curve"]
     assert json.loads(json.dumps(controls)) is not None

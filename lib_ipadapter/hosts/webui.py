@@ -75,6 +75,7 @@ class WebUI:
             facexlib=tuple(models / name for name in FACEXLIB),
             loras=(*own, *(loras or [models / "Lora"])),
             presets=Path(shared.data_path, "ipadapter-presets.json"),
+            strengths=Path(shared.data_path, "ipadapter-strengths.json"),
             subjects=tuple(folder / "ipadapter_subjects" for folder in kept),
             controlnets=tuple(networks),
             models=(models,),

@@ -8,11 +8,12 @@ from typing import Any
 from .field_kinds import Kind
 
 FRONT = ""
-LAYERS, FACE, REFERENCES, REGION = "Layers and steps", "Face", "References", "Region"
+STEPS, LAYERS, FACE, REFERENCES, REGION = "Steps", "Layers and weight types", "Face", "References", "Region"
 NEGATIVE, COMPOSITION = "Negative references", "Composition references"
 
 GROUPS: Mapping[str, str] = {
     FRONT: "",
+    STEPS: "",
     LAYERS: "",
     FACE: "Get a person's consent before you generate pictures with their likeness. insightface's face models are "
     "licensed for non-commercial research only.",

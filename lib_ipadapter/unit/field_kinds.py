@@ -182,6 +182,12 @@ class Choice(Kind):
         return self.options
 
 
+class WeightType(Choice):
+    """One of the weight types, which the panel draws with their layers."""
+
+    widget: ClassVar[str] = "weight-type"
+
+
 @dataclass(frozen=True)
 class Face(Kind):
     """Which of several faces: a position, or a number from 0 in order of size."""

@@ -28,7 +28,7 @@ class Intent:
 
     help: str
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Values that differ from the defaults."""
+    """Values of `PURPOSE_FIELDS` that differ from the defaults."""
     uses: tuple[str, ...] = ("general",)
     """What suitable adapters were trained for, the best first (`web/adapter_uses.py`)."""
 
@@ -36,13 +36,11 @@ class Intent:
 INTENTS: Mapping[str, Intent] = {
     "Subject": Intent(
         "Puts the subject of the references into the scene that the prompt describes.",
-        {"weight": 0.7},
-        ("general", "face"),
+        uses=("general", "face"),
     ),
     "Face": Intent(
         "Keeps a person's likeness; the prompt describes the rest.",
-        {"weight": 0.8},
-        ("likeness", "face"),
+        uses=("likeness", "face"),
     ),
     "Style": Intent(
         "Takes colours, light and technique from the references, not their content.",
@@ -59,8 +57,11 @@ INTENTS: Mapping[str, Intent] = {
         {"weight_type": "style and composition", "crop": "squash"},
     ),
 }
-"""The layers for style and composition are InstantStyle's (Wang et al. 2024, section 3.2). A weight below 1 leaves the
-prompt some influence (README of IP-Adapter, "Best Practice"). Composition needs the whole picture, without a crop."""
+"""The layers for style and composition are InstantStyle's (Wang et al. 2024, section 3.2). Composition needs the whole
+picture, without a crop. Weight, start and end follow from the strength (`strength.py`)."""
+
+PURPOSE_FIELDS = ("weight_type", "composition_weight", "style_boost", "composition_boost", "layers", "crop")
+"""Fields that a purpose sets, to their defaults where it names no value; it leaves the others alone."""
 
 
 class Presets:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from ..networks.unet_sites import Layout
+from ..networks.unet_sites import SD, SDXL, Layout
 from .schedule import acts_in, factor_at, layer_weights, of_pass
 from .unit import Unit
+from .weight_types import WEIGHT_TYPES
 
 POINTS = 60
 """Number of intervals at which the weight over the steps is sampled."""
@@ -27,3 +28,20 @@ def _pass(unit: Unit, layout: Layout, hires: bool) -> dict[str, Any]:
     shown = [vars(layers[layer]) if layer in layers else none for layer in range(len(layout.transformers))]
     top = of_pass(unit, hires).weight if layers else 0.0
     return {"layers": shown, "steps": [top * factor_at(unit, i / POINTS) for i in range(POINTS + 1)]}
+
+
+def type_pictures() -> dict[str, dict[str, list[float]]]:
+    """Return the weight at each layer for every weight type and layout, negative where it moves away.
+
+    The boosts are 1, so that types that can move away show where.
+    """
+    return {
+        name: {layout.name: _signed(Unit(weight_type=name, composition_boost=1.0), layout) for layout in (SD, SDXL)}
+        for name in WEIGHT_TYPES
+    }
+
+
+def _signed(unit: Unit, layout: Layout) -> list[float]:
+    layers = layer_weights(unit, layout)
+    shown = (layers.get(layer) for layer in range(len(layout.transformers)))
+    return [round(-each.weight if each.inverted else each.weight, 3) if each else 0.0 for each in shown]

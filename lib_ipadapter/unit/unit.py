@@ -11,7 +11,7 @@ from ..networks.scaling import SCALED
 from ..pictures.noise import NOISES
 from .combine import COMBINES
 from .curves import CURVES
-from .field import COMPOSITION, FACE, FRONT, LAYERS, NEGATIVE, REFERENCES, REGION, declared, fields_of
+from .field import COMPOSITION, FACE, FRONT, LAYERS, NEGATIVE, REFERENCES, REGION, STEPS, declared, fields_of
 from .field_kinds import (
     AdapterName,
     Choice,
@@ -25,6 +25,7 @@ from .field_kinds import (
     SavedName,
     SubjectName,
     Text,
+    WeightType,
     Whole,
 )
 from .passes import INNER, PASSES
@@ -100,11 +101,15 @@ class Unit:
         None,
         "Hires weight",
         "Weight in the second pass of hires fix, if different.",
-        group=LAYERS,
+        group=STEPS,
         late=True,
     )
     weight_type: str = declared(
-        Choice(WEIGHT_TYPES), "linear", "Weight type", "How the weight is distributed over the layers.", group=LAYERS
+        WeightType(WEIGHT_TYPES),
+        "linear",
+        "Weight type",
+        "How the weight is distributed over the layers.",
+        group=LAYERS,
     )
     composition_weight: float = declared(
         Number(-5, 5),
@@ -142,7 +147,7 @@ class Unit:
         "",
         "Curve",
         "Change from start (0) to end (1): linear in, linear out, cosine in, cosine out, or points such as 0:1, 0.6:0.",
-        group=LAYERS,
+        group=STEPS,
     )
     scaling: str = declared(
         Choice(tuple(SCALED)),
@@ -175,7 +180,7 @@ class Unit:
         group=REGION,
         preset=False,
     )
-    crop: str = declared(CROP, "center", "Crop", "How each reference is made square for the encoder.", group=FRONT)
+    crop: str = declared(CROP, "center", "Crop", "How each reference is made square for the encoder.", group=REFERENCES)
     tiles: bool = declared(
         Flag(),
         False,
@@ -260,14 +265,14 @@ class Unit:
         "Pass",
         "Passes of hires fix in which the unit is active.",
         name="pass",
-        group=LAYERS,
+        group=STEPS,
     )
     inner: str = declared(
         Choice(tuple(INNER)),
         "all",
         "Inner generations",
         "Whether the unit is used for the picture, for ADetailer's inner generations, or for both.",
-        group=LAYERS,
+        group=STEPS,
     )
     encoder: str = declared(
         Text(),

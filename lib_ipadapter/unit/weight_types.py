@@ -89,6 +89,15 @@ PARTS: Mapping[str, Parts] = {
 
 WEIGHT_TYPES = (*FACTORS, *PARTS)
 
+TYPE_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "All layers": ("linear", "ease in", "ease out", "ease in-out", "reverse in-out"),
+    "Some layers weaker": ("weak input", "weak middle", "weak output", "strong middle"),
+    "Style": ("style transfer", "strong style transfer", "style transfer precise"),
+    "Composition": ("composition", "composition precise"),
+    "Style and composition": ("style and composition", "strong style and composition"),
+}
+"""The types by what they are for, in the panel's order."""
+
 
 def types_that_use(field: str) -> tuple[str, ...]:
     """Return the types that use a field such as `composition_weight`."""

@@ -15,10 +15,13 @@ import gradio as gr
 from ..unit.field import GROUPS, Field
 from ..unit.field_kinds import FindReference
 from ..unit.picture_fields import MAX_PICTURES
-from ..unit.presets import INTENTS, SETTINGS
+from ..unit.presets import INTENTS, PURPOSE_FIELDS, SETTINGS
 from ..unit.read_args import SLOTS
 from ..unit.restore import Difference, no_difference, restored_units
+from ..unit.schedule_plot import type_pictures
+from ..unit.strength import ANY_BASE, MARKS, SHIPPED
 from ..unit.unit import FIELDS
+from ..unit.weight_types import TYPE_GROUPS
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,9 @@ def spec(units: int) -> dict[str, Any]:
         "controls": [control(name, FIELDS[name]) for name in controls],
         "intents": {name: asdict(intent) for name, intent in INTENTS.items()},
         "settings": SETTINGS,
+        "purpose_fields": PURPOSE_FIELDS,
+        "strength": {"marks": MARKS, "any_base": ANY_BASE, "table": SHIPPED},
+        "weight_types": {"groups": TYPE_GROUPS, "pictures": type_pictures()},
     }
 
 

@@ -1,6 +1,6 @@
 """What the panel offers: files, presets, a unit's plot and the likeness report, as JSON values."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..base.errors import IPAdapterError
@@ -9,6 +9,8 @@ from ..networks.unet_sites import SD, SDXL
 from ..review.likeness_report import LikenessReport, report_as_json
 from ..unit.read_args import read_own_unit
 from ..unit.schedule_plot import plotted
+from ..unit.strength import SHIPPED, strengths
+from ..weights.bases import BASES, NETWORK_PARTS
 from .adapter_uses import suited
 from .file_lists import list_adapters, list_encoders, list_saved, loaded_base
 from .requests import PANEL
@@ -39,10 +41,14 @@ def panel_lists(session: Session) -> dict[str, Any]:
         "saved": list_saved(session),
         "asks": list(PANEL),
     }
-    try:
-        return {**lists, **presets(session)}
-    except IPAdapterError as error:
-        return {**lists, "presets": {}, "damaged_presets": {}, "message": str(error)}
+    faults: list[str] = []
+    for part, otherwise in OWN_FILES.items():
+        try:
+            lists |= part(session)
+        except IPAdapterError as error:
+            lists |= otherwise
+            faults.append(str(error))
+    return {**lists, **({"message": " ".join(faults)} if faults else {})}
 
 
 def saved_references(session: Session) -> dict[str, Any]:
@@ -53,6 +59,19 @@ def presets(session: Session) -> dict[str, Any]:
     """Return the user's presets, and the error of each damaged one."""
     kept, damaged = session.presets.all()
     return {"presets": kept, "damaged_presets": damaged}
+
+
+def own_strengths(session: Session) -> dict[str, Any]:
+    """Return the values of the panel's strength slider."""
+    bases = {*BASES.values(), *NETWORK_PARTS.values()}
+    return {"strengths": strengths(session.host.folders().strengths, bases)}
+
+
+OWN_FILES: Mapping[Callable[[Session], Mapping[str, Any]], Mapping[str, Any]] = {
+    presets: {"presets": {}, "damaged_presets": {}},
+    own_strengths: {"strengths": SHIPPED},
+}
+"""What users keep in files of their own, each with what takes its place where the file cannot be read."""
 
 
 def save_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from makers import file_of, picture
-from panel.actions import IDLE
+from panel.actions import IDLE, LISTED
 from panel.served import CHROMIUM, PATIENCE, PICTURES, started_browser
 
 from host.webui import STARTED, Files, WebUI, reference
@@ -17,6 +17,7 @@ if not (importlib.util.find_spec("playwright") and CHROMIUM):
     pytest.skip("no playwright or no Chromium", allow_module_level=True)
 
 PANEL = "#ipadapter_txt2img"
+KEPT = "Presets and copies"
 CARD = f"{PANEL} .ipadapter-left .ipadapter-reference"
 
 
@@ -53,8 +54,16 @@ def wait_until_idle(page: Any) -> None:
 
 def tick(page: Any) -> None:
     page.click(f"{PANEL} .label-wrap")
-    page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
+    page.wait_for_function(LISTED)
     wait_until_idle(page)
+
+
+def weigh(page: Any, weight: str) -> None:
+    """Set the weight in the open unit's own fields."""
+    toggle = page.locator(f"{PANEL} button:text-is('Custom')")
+    if toggle.get_attribute("aria-pressed") == "false":
+        toggle.click()
+    page.fill(f"{PANEL} input[type=number][aria-label=Weight]", weight)
 
 
 def drop(page: Any, *seeds: int) -> list[str]:
@@ -96,10 +105,10 @@ def test_the_steps_of_the_readme_work(page: Any, model: str) -> None:
     tick(page)
     first, second = drop(page, 1, 2)
     choose(page, model)
-    page.fill(f"{PANEL} input[type=number][aria-label=Weight]", "0.6")
+    weigh(page, "0.6")
     found = generate(page)
     assert f'IP-Adapter 1: "Adapter: {model}.safetensors [' in found
-    assert f", Weight: 0.6, References: {first} {second}, Encoder used: " in found
+    assert f", Weight: 0.6, Start: 0.2, End: 0.8, References: {first} {second}, Encoder used: " in found
 
 
 def test_it_works_by_keyboard_alone(page: Any, model: str) -> None:
@@ -108,7 +117,7 @@ def test_it_works_by_keyboard_alone(page: Any, model: str) -> None:
     page.on("filechooser", lambda chooser: chooser.set_files(chosen))  # in time, however busy the browser is
     page.focus(f"{PANEL} :is(button.label-wrap, .label-wrap [role=button])")
     page.keyboard.press("Enter")
-    page.wait_for_function(f"document.querySelectorAll('{PANEL} select[aria-label=Adapter] option').length > 1")
+    page.wait_for_function(LISTED)
     wait_until_idle(page)
     page.focus(f"{PANEL} .ipadapter-left input[type=file]")
     page.keyboard.press("Enter")
@@ -135,7 +144,7 @@ def test_five_units_each_make_a_difference(page: Any, model: str) -> None:
         page.click(f"{PANEL} .ipadapter-tab:has-text('Unit {number}')")
         drop(page, number)
         choose(page, model)
-        page.fill(f"{PANEL} input[type=number][aria-label=Weight]", f"0.{number}")
+        weigh(page, f"0.{number}")
     found = re.findall(r"IP-Adapter (\d): [^\"]*\"[^\"]*Weight: ([\d.]+)", generate(page))
     assert found == [(str(number), f"0.{number}") for number in range(1, 6)]
 
@@ -165,7 +174,7 @@ def test_a_result_becomes_a_reference_with_a_region_that_is_drawn(page: Any, mod
     page.click("#image_buttons_txt2img .ipadapter-send")  # which ticks the panel
     page.wait_for_selector(CARD)
     choose(page, model)
-    page.wait_for_selector(f"{PANEL} .ipadapter-plot rect")
+    page.wait_for_selector(f"{PANEL} .ipadapter-plot rect", state="attached")
     page.click(f"{PANEL} summary:text-is('Region')")
     page.click(f"{PANEL} button:text-is('Draw…')")
     box = page.locator("dialog canvas").bounding_box()
@@ -180,15 +189,19 @@ def test_a_result_becomes_a_reference_with_a_region_that_is_drawn(page: Any, mod
 
 def test_presets_survive_in_the_web_ui(page: Any, webui: WebUI, model: str) -> None:
     tick(page)
+    drop(page, 1)
     page.click(f"{PANEL} .ipadapter-chip:text-is('Composition')")
+    page.click(f"{PANEL} summary:text-is('{KEPT}')")
     page.once("dialog", lambda dialog: dialog.accept("of a test"))
     page.click(f"{PANEL} button:text-is('Save as preset…')")
     page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('Saved as of a test.')")
     page.reload()
     page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
     tick(page)
+    drop(page, 1)
     page.select_option(f"{PANEL} select[aria-label='My presets']", "of a test")
-    assert page.input_value(f"{PANEL} [aria-label='Weight type']") == "composition"
+    assert page.is_checked(f"{PANEL} .ipadapter-type [aria-label=composition]")
+    page.click(f"{PANEL} summary:text-is('{KEPT}')")
     page.once("dialog", lambda dialog: dialog.accept())
     page.click(f"{PANEL} button:text-is('Delete preset')")
     page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('Deleted of a test.')")

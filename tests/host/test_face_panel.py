@@ -55,7 +55,7 @@ def send(page: Any, tab: str) -> Any:
     for name in ("width", "height"):
         page.fill(f"#{tab}_{name} input[type=number]", "128")
     page.click(f"{panel} .label-wrap")
-    page.wait_for_function(f"document.querySelectorAll('{panel} select[aria-label=Adapter] option').length > 1")
+    page.wait_for_function(f"ipAdapter.panels.{tab}.files.isListed")
     face = {"name": "face.png", "mimeType": "image/png", "buffer": file_of(FACE)}
     page.set_input_files(f"{panel} .ipadapter-references input[type=file] >> nth=0", face)
     page.wait_for_selector(f"{panel} .ipadapter-reference")

@@ -45,6 +45,7 @@ def colours(page: Any, field: str = "images") -> list[str]:
     return [colour_of(image) for image in given(page)[0][field]]
 
 
+LISTED = "ipAdapter.panels.txt2img.files.isListed"
 IDLE = """() => {
     const {asking, plot} = ipAdapter.panels.txt2img;
     return asking.waiting.length === 0 && plot.root.getAttribute("aria-busy") === "false";
@@ -58,11 +59,58 @@ def wait_until_idle(page: Any) -> None:
 
 def tick(page: Any) -> None:
     page.check("#ipadapter_txt2img-checkbox input")
-    page.wait_for_selector("select[aria-label=Adapter] option[value='ip-adapter_sd15.safetensors']", state="attached")
+    page.wait_for_function(LISTED)
     wait_until_idle(page)
 
 
+def show_all(page: Any) -> None:
+    """Show everything of the open unit, also if it is empty."""
+    more = page.locator("button:text-is('Use a subject or saved reference…')")
+    if more.count():
+        more.click()
+
+
+def strength(page: Any, place: float) -> None:
+    """Move the strength slider."""
+    page.evaluate(
+        """(place) => {
+            const slider = document.querySelector("#ipadapter_txt2img input[aria-label=Strength]");
+            slider.value = place;
+            slider.dispatchEvent(new Event("input", {bubbles: true}));
+        }""",
+        place,
+    )
+
+
+def customise(page: Any, place: str = "") -> None:
+    """Show the fields for weight, start and end."""
+    show_all(page)
+    toggle = page.locator(f"{place} button:text-is('Custom')")
+    if toggle.get_attribute("aria-pressed") == "false":
+        toggle.click()
+
+
+def fill(page: Any, label: str, value: str) -> None:
+    """Set weight, start or end by its number field."""
+    customise(page)
+    page.fill(f"input[type=number][aria-label={label}]", value)
+
+
+def take_type(page: Any, name: str) -> None:
+    """Choose a weight type."""
+    page.click(f".ipadapter-type:has([aria-label='{name}'])")
+
+
+IS_OPEN = """(group) => [...document.querySelectorAll(".ipadapter-group")]
+    .find((fold) => fold.querySelector("summary").textContent === group)?.open"""
+"""Whether a group is unfolded."""
+
+NORMAL = {"weight": 0.8, "start": 0.2, "end": 0.8}
+"""What a new unit has that differs from the defaults: the purpose Subject at normal strength."""
+
+
 def choose(page: Any, name: str = "ip-adapter_sd15.safetensors") -> None:
+    show_all(page)
     page.select_option("select[aria-label=Adapter]", name)
 
 
@@ -117,4 +165,7 @@ def contrasts(page: Any, selector: str) -> list[float]:
 
 
 def unfold(page: Any, group: str) -> None:
+    show_all(page)
+    if page.evaluate(IS_OPEN, group):
+        return
     page.click(f"summary:text-is('{group}')")

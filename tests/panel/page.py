@@ -26,6 +26,7 @@ from lib_ipadapter.pictures.image_file import picture_url
 from lib_ipadapter.unit.presets import Presets
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.unit.schedule_plot import plotted
+from lib_ipadapter.unit.strength import strengths
 from lib_ipadapter.web.adapter_uses import suited, uses_of
 
 from .controlnet import draw_controlnet
@@ -153,6 +154,7 @@ class Server:
     def __init__(self, folder: str) -> None:
         self.models, self.base = MODELS, "SD1.x"
         self.preset_file = Path(folder, "presets.json")
+        self.strength_file = Path(folder, "strengths.json")
         self.presets = Presets(lambda: self.preset_file)
         self.saved: list[dict[str, Any]] = [
             {"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}
@@ -175,6 +177,7 @@ class Server:
             "likeness": self.likeness,
             "damage": self.damage,
             "load": self.load,
+            "put strengths": self.put_strengths,
             "put folder": self.put_folder,
             "save preset": lambda asked: self.presets_after("Saved as {name}.", self.presets.save(asked)),
             "delete preset": lambda asked: self.presets_after("Deleted {name}.", self.presets.delete(asked)),
@@ -205,7 +208,8 @@ class Server:
             "base": self.base,
             "saved": self.saved,
         }
-        return {**lists, **self.listed_presets(), "asks": list(self.does)}
+        own = {"strengths": strengths(self.strength_file, ("SD1.x", "SDXL"))}
+        return {**lists, **self.listed_presets(), **own, "asks": list(self.does)}
 
     def listed_presets(self) -> dict[str, Any]:
         presets, damaged = self.presets.all()
@@ -214,6 +218,11 @@ class Server:
     def damage(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Write an entry into the file of presets, as a newer version may."""
         self.preset_file.write_text(json.dumps(asked["entries"]))
+        return {}
+
+    def put_strengths(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Write the user's file of strengths."""
+        self.strength_file.write_text(json.dumps(asked["table"]))
         return {}
 
     def fail(self, _asked: dict[str, Any]) -> dict[str, Any]:

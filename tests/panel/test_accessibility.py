@@ -20,6 +20,15 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("npm"), reason="npm was not found, which installs axe-core"),
 ]
 
+FOLDED = (
+    "Steps",
+    "Layers and weight types",
+    "References",
+    "Region",
+    "Negative references",
+    "Composition references",
+    "Presets and copies",
+)
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 FACE_ADAPTER = "ip-adapter-faceid-plusv2_sd15.bin"
 RUN = """async ([place, levels]) => {
@@ -77,7 +86,7 @@ def open_all(page: Any) -> None:
     tick(page)
     drop(page, "one.png", "two.png")
     choose(page, FACE_ADAPTER)
-    for group in ("Layers and steps", "References", "Region", "Negative references", "Composition references"):
+    for group in FOLDED:
         unfold(page, group)
     page.click(".ipadapter-field.mask [title='Left half']")
     wait_until_idle(page)

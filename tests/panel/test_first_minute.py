@@ -10,7 +10,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .actions import contrasts, drop, given, tick, unfold, wait_until_idle
+from .actions import choose, contrasts, drop, given, tick, unfold, wait_until_idle
 from .page import MODELS, PNG
 from .served import needs_chromium, opened
 
@@ -18,7 +18,7 @@ pytestmark = needs_chromium
 
 BASE, PLUS = "ip-adapter_sd15.safetensors", "ip-adapter-plus_sd15.safetensors"
 TICK = "#ipadapter_txt2img-checkbox input"
-NOTE = ".ipadapter-right > .ipadapter-field .ipadapter-note.wrong"
+NOTE = ".ipadapter-adapter > .ipadapter-note.wrong"
 
 
 @contextmanager
@@ -34,7 +34,7 @@ PASTE = """async (png) => {
     const data = new DataTransfer();
     data.items.add(new File([await (await fetch(png)).blob()], "a.png", {type: "image/png"}));
     const event = new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true});
-    document.querySelector(".ipadapter-right").dispatchEvent(event);
+    document.querySelector(".ipadapter-body").dispatchEvent(event);
 }"""
 
 
@@ -70,7 +70,7 @@ def test_a_picture_that_is_read_while_the_lists_come_is_not_lost(page: Any) -> N
 
 def test_a_chosen_adapter_is_not_replaced(page: Any) -> None:
     tick(page)
-    page.select_option("select[aria-label=Adapter]", BASE)
+    choose(page, BASE)
     drop(page, "one.png")
     assert given(page)[0]["model"] == BASE
     assert page.inner_text(".ipadapter-message") == ""

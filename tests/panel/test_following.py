@@ -10,7 +10,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .actions import choose, drop, given, tick, wait_until_idle
+from .actions import choose, drop, given, show_all, tick, wait_until_idle
 from .served import needs_chromium
 
 pytestmark = needs_chromium
@@ -80,9 +80,10 @@ def test_a_pasted_unit_is_only_warned_about(page: Any) -> None:
 
 def test_published_adapters_have_plain_names_next_to_their_file_names(page: Any) -> None:
     tick(page)
+    show_all(page)
     option = page.locator(f"select[aria-label=Adapter] option[value='{FACE_ID}']")
     assert option.text_content() == FACE_ID_TITLE
     assert option.get_attribute("title") == f"{FACE_ID}: FaceID Plus v2"
     choose(page, FACE_ID)
-    assert page.inner_text(".ipadapter-right .ipadapter-field > .ipadapter-note") == f"{FACE_ID}: FaceID Plus v2"
+    assert page.inner_text(".ipadapter-adapter > .ipadapter-note") == f"{FACE_ID}: FaceID Plus v2"
     assert page.locator(f"select[aria-label=Adapter] option[value='{PLUS}']").text_content() == PLUS

@@ -10,8 +10,6 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from lib_ipadapter.unit.presets import INTENTS
-
 from .actions import (
     changed,
     choose,
@@ -20,7 +18,10 @@ from .actions import (
     colours,
     drop,
     drop_colours,
+    fill,
     given,
+    show_all,
+    take_type,
     tick,
     unfold,
     wait_until_idle,
@@ -30,6 +31,7 @@ from .served import needs_chromium
 pytestmark = needs_chromium
 
 PLUS = "ip-adapter-plus_sd15.safetensors"
+KEPT = "Presets and copies"
 
 
 def tab(page: Any, number: int) -> str:
@@ -45,15 +47,15 @@ def test_a_tab_summarises_its_unit(page: Any) -> None:
     tick(page)
     assert tab(page, 1) == "Unit 1"
     drop(page, "one.png", "two.png")
-    assert tab(page, 1) == "Unit 1 Plus · 1 · 2 refs", "the first that suits"
+    assert tab(page, 1) == "Unit 1 Plus · 0.8 · 2 refs", "the first that suits"
     page.select_option("select[aria-label=Adapter]", "")
-    assert tab(page, 1) == "Unit 1 no adapter · 1 · 2 refs"
+    assert tab(page, 1) == "Unit 1 no adapter · 0.8 · 2 refs"
     choose(page, PLUS)
-    page.fill("input[type=number][aria-label=Weight]", "0.8")
-    assert tab(page, 1) == "Unit 1 Plus · 0.8 · 2 refs"
+    fill(page, "Weight", "0.7")
+    assert tab(page, 1) == "Unit 1 Plus · 0.7 · 2 refs"
     assert page.locator(".ipadapter-tab.used").count() == 1
     page.click("button[aria-label='Remove reference 2']")
-    assert tab(page, 1) == "Unit 1 Plus · 0.8 · 1 ref"
+    assert tab(page, 1) == "Unit 1 Plus · 0.7 · 1 ref"
     page.uncheck("text=Enable this unit")
     assert page.locator(".ipadapter-tab.used").count() == 0
     assert "Plus" in tab(page, 1)
@@ -61,6 +63,7 @@ def test_a_tab_summarises_its_unit(page: Any) -> None:
 
 def test_adapters_are_grouped_by_family_with_misfits_last(page: Any) -> None:
     tick(page)
+    show_all(page)
     groups = page.locator("select[aria-label=Adapter] optgroup")
     names = [group.get_attribute("label") for group in groups.all()]
     assert names == ["Base", "FaceID Plus v2", "FaceID Portrait", "InstantID", "Plus", "Not compatible"]
@@ -69,46 +72,19 @@ def test_adapters_are_grouped_by_family_with_misfits_last(page: Any) -> None:
 
 def test_a_missing_file_of_an_adapter_is_shown_in_the_unit(page: Any) -> None:
     tick(page)
+    show_all(page)
     option = page.locator("option[value='ip-adapter-faceid-portrait_sd15.bin']")
     assert "⚠" in option.inner_text()
     choose(page, "ip-adapter-faceid-portrait_sd15.bin")
     assert page.locator(".ipadapter-right .ipadapter-note.wrong", has_text="insightface").count() == 1
 
 
-@pytest.mark.parametrize("intent", INTENTS)
-def test_an_intent_sets_its_fields_and_can_be_undone(page: Any, intent: str) -> None:
-    tick(page)
-    drop(page, "one.png")
-    choose(page, PLUS)
-    page.fill("input[type=number][aria-label=End]", "0.5")
-    page.click(f".ipadapter-chip:text-is('{intent}')")
-    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "true"
-    assert settings(page) == {"model": PLUS, **INTENTS[intent].values}
-    page.fill("input[type=number][aria-label=End]", "0.9")
-    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "false"
-    page.fill("input[type=number][aria-label=End]", "1")
-    assert page.get_attribute(f".ipadapter-chip:text-is('{intent}')", "aria-pressed") == "true"
-    page.click(".ipadapter-message button:text-is('Undo')")
-    assert settings(page) == {"model": PLUS, "end": 0.5}
-
-
-def test_an_intent_chooses_an_adapter_if_the_user_has_not(page: Any) -> None:
-    tick(page)
-    drop(page, "one.png")
-    page.click(".ipadapter-chip:text-is('Face')")
-    assert given(page)[0]["model"] == "ip-adapter-faceid-plusv2_sd15.bin"
-    page.click(".ipadapter-chip:text-is('Subject')")
-    assert given(page)[0]["model"] == PLUS
-    choose(page, "ip-adapter_sd15.safetensors")
-    page.click(".ipadapter-chip:text-is('Face')")
-    assert given(page)[0]["model"] == "ip-adapter_sd15.safetensors"
-
-
 def test_own_presets_are_saved_applied_and_deleted(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, PLUS)
-    page.fill("input[type=number][aria-label=Weight]", "0.35")
+    fill(page, "Weight", "0.35")
+    unfold(page, KEPT)
     page.once("dialog", lambda dialog: dialog.accept('soft, "very"'))
     page.click("button:text-is('Save as preset…')")
     page.wait_for_selector('text=Saved as soft, "very".')
@@ -128,23 +104,26 @@ def test_new_units_begin_with_the_settings_chosen_for_them(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, PLUS)
-    page.fill(weight, "0.35")
+    fill(page, "Weight", "0.35")
+    unfold(page, KEPT)
     page.click("button:text-is('Use for new units')")
     page.wait_for_selector("text=Saved as Default.")
     assert page.is_disabled("button:text-is('Use for new units')")
     page.click(".ipadapter-tab:has-text('Unit 2')")
+    show_all(page)
     assert page.input_value(weight) == "0.35"
     page.evaluate("ipAdapter.restore('txt2img', 1, JSON.stringify({model: 'a', end: 0.5}))")
     assert page.input_value(weight) == "1", "what a picture was made with has the API's defaults"
     page.click("button:text-is('Reset')")
+    show_all(page)
     assert page.input_value(weight) == "0.35"
     page.fill(weight, "0.7")
-    page.click(".ipadapter-tab:has-text('Unit 3')")
+    page.click(".ipadapter-tab:has-text('Unit 1')")
     page.once("dialog", lambda dialog: dialog.accept())
     page.click("button:text-is('Delete preset')")
     page.wait_for_selector("text=Deleted Default.")
     weights = page.evaluate("ipAdapter.panels.txt2img.state.all.map(({weight}) => weight)")
-    assert weights == [0.35, 0.7, 1, 1, 1]
+    assert weights == [0.35, 0.7, 0.8, 0.8, 0.8]
 
 
 def test_a_unit_can_be_copied_and_reset(page: Any) -> None:
@@ -152,13 +131,14 @@ def test_a_unit_can_be_copied_and_reset(page: Any) -> None:
     assert page.locator("[aria-label='Copy from another unit']").count() == 0, "there is none"
     drop_colours(page, "red", "green")
     choose(page, PLUS)
-    page.fill("input[type=number][aria-label=Weight]", "0.6")
+    fill(page, "Weight", "0.6")
     page.click(".ipadapter-tab:has-text('Unit 3')")
     page.select_option("[aria-label='Copy from another unit']", "txt2img 1")
     first, third = given(page)
     assert first == third
     page.fill("[aria-label='Weight of reference 1']", "0.2")
     assert "weight" not in given(page)[0]["images"][0], "a copy, not the same"
+    unfold(page, KEPT)
     page.click("button:text-is('Reset')")
     assert len(given(page)) == 1
     page.click(".ipadapter-message button:text-is('Undo')")
@@ -171,25 +151,44 @@ def bars(page: Any) -> list[float]:
     return [float(bar.get_attribute("height")) for bar in page.locator(".ipadapter-plot rect").all()]
 
 
-def test_the_plot_follows_the_controls(page: Any) -> None:
+def test_the_plots_follow_the_controls(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, PLUS)
+    for group in ("Layers and weight types", "Steps"):
+        unfold(page, group)
+    fill(page, "Weight", "1")
     assert bars(page) == [60.0] * 16
-    page.fill("input[type=number][aria-label=Weight]", "0.5")
+    fill(page, "Weight", "0.5")
     assert bars(page) == [30.0] * 16
     page.click(".ipadapter-chip:text-is('Composition')")
     assert [index for index, high in enumerate(bars(page)) if high > 1] == [4, 5]
-    page.fill("input[type=number][aria-label=End]", "0.5")
+    fill(page, "End", "0.5")
     wait_until_idle(page)
     last = page.get_attribute(".ipadapter-plot polyline", "points").split()[-1]
     assert last == "240,60"
-    unfold(page, "Layers and steps")
     page.fill("[aria-label='Hires weight']", "0.2")
     assert len(bars(page)) == 32, "a plot each pass"
     page.fill("[aria-label=Layers]", "99:1")
     page.wait_for_selector(".ipadapter-plot .wrong")
     assert "from 0 to 15" in page.inner_text(".ipadapter-plot .wrong")
+
+
+def test_what_moves_away_is_red(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    unfold(page, "Layers and weight types")
+    fill(page, "Weight", "-1")
+    wait_until_idle(page)
+    assert page.locator(".ipadapter-plot rect.away").count() == 16
+    take_type(page, "style transfer precise")
+    wait_until_idle(page)
+    fill_of = "(bar) => getComputedStyle(bar).fill"
+    away, legend = page.locator(".ipadapter-plot rect.away"), ".ipadapter-legend i.away"
+    assert away.count() == 13, "the style layers by the weight, the composition layers by the boost"
+    assert away.first.evaluate(fill_of) == page.eval_on_selector(
+        legend, "(one) => getComputedStyle(one).backgroundColor"
+    )
 
 
 def test_concurrent_requests_get_their_own_answers(page: Any) -> None:
@@ -204,7 +203,7 @@ def test_concurrent_requests_get_their_own_answers(page: Any) -> None:
     assert [sorted(answer) for answer in answers] == [
         ["adoptable", "subjects"],
         ["message"],
-        ["asks", "base", "damaged_presets", "models", "presets", "saved", "suited", "titles"],
+        ["asks", "base", "damaged_presets", "models", "presets", "saved", "strengths", "suited", "titles"],
     ]
     assert "console" in answers[1]["message"]
 
@@ -219,6 +218,7 @@ def test_the_encoder_input_and_advice_are_shown_below_each_reference(page: Any) 
     assert "take a sharper one" in page.inner_text(".ipadapter-reference .ipadapter-note >> nth=0")
     assert "All is one." in page.inner_text(".ipadapter-left")
     assert set(given(page)[0]["images"][0]) == {"image"}
+    unfold(page, "References")
     page.select_option("select[aria-label=Crop]", "pad")
     assert page.locator(".ipadapter-seen").count() == 0, "what was seen is not what will be seen"
     assert "All is one." not in page.inner_text(".ipadapter-left")
@@ -350,7 +350,7 @@ def test_subjects_are_chosen_created_exported_and_imported(page: Any, tmp_path: 
     unfold(page, "References")
     page.wait_for_selector("select[aria-label=Subject] option[value=Berta]", state="attached")
     page.select_option("select[aria-label=Subject]", "Berta")
-    assert (given(page)[0]["subject"], tab(page, 1)) == ("Berta", "Unit 1 Plus · 1 · Berta")
+    assert (given(page)[0]["subject"], tab(page, 1)) == ("Berta", "Unit 1 Plus · 0.8 · Berta")
     assert page.locator(".ipadapter-field.subject img").count() == 1
     with page.expect_download() as download:
         page.click("button:text-is('Export as zip')")
@@ -452,6 +452,7 @@ def test_a_subject_that_cannot_be_saved_keeps_what_was_typed(page: Any) -> None:
 def test_messages_of_the_server_can_be_translated(page: Any) -> None:
     page.evaluate("window.getTranslation = (text) => ({'Saved as {name}.': 'Als {name} gespeichert.'})[text]")
     tick(page)
+    unfold(page, KEPT)
     page.once("dialog", lambda dialog: dialog.accept("weich {name}"))
     page.click("button:text-is('Save as preset…')")
     page.wait_for_selector("text=Als weich {name} gespeichert.")

@@ -8,12 +8,11 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .actions import changed, choose, drop, given, tick, unfold
+from .actions import NORMAL, changed, choose, drop, given, take_type, tick, unfold
 from .served import needs_chromium
 
 pytestmark = needs_chromium
 
-WEIGHT_TYPE = "select[aria-label='Weight type']"
 BY_WEIGHT_TYPE = ("Composition weight", "Style boost", "Composition boost")
 ASK = "([what, more]) => ipAdapter.panels.txt2img.asking.ask(what, more)"
 
@@ -28,9 +27,9 @@ def test_a_field_is_drawn_only_with_the_weight_types_it_has_a_meaning_for(page: 
     tick(page)
     drop(page, "one.png")
     choose(page)
-    unfold(page, "Layers and steps")
+    unfold(page, "Layers and weight types")
     for weight_type in FIELDS["weight_type"].kind.options:
-        page.select_option(WEIGHT_TYPE, weight_type)
+        take_type(page, weight_type)
         names = [name for name, field in FIELDS.items() if weight_type in field.when.get("weight_type", ())]
         assert drawn(page, *BY_WEIGHT_TYPE) == [FIELDS[name].label for name in names]
     assert drawn(page, "Noise") == []
@@ -43,22 +42,23 @@ def test_a_field_that_is_not_drawn_is_sent_at_its_default_and_comes_back(page: A
     tick(page)
     drop(page, "one.png")
     choose(page)
-    unfold(page, "Layers and steps")
-    page.select_option(WEIGHT_TYPE, "style transfer precise")
+    unfold(page, "Layers and weight types")
+    take_type(page, "style transfer precise")
     page.fill("input[type=number][aria-label='Style boost']", "0.5")
-    page.select_option(WEIGHT_TYPE, "linear")
+    take_type(page, "linear")
     (unit,) = given(page)
     del unit["images"]
-    assert changed(unit) == {"model": "ip-adapter_sd15.safetensors"}
+    assert changed(unit) == {"model": "ip-adapter_sd15.safetensors", **NORMAL}
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") != ""
-    page.select_option(WEIGHT_TYPE, "style transfer precise")
+    take_type(page, "style transfer precise")
     assert page.input_value("input[type=number][aria-label='Style boost']") == "0.5"
 
 
 def test_a_damaged_preset_says_why_and_can_be_deleted(page: Any) -> None:
     page.evaluate(ASK, ["damage", {"entries": {"soft": {"weight": 0.5}, "newer": {"weight": 99}}}])
     tick(page)
-    note = page.locator(".ipadapter-presets .ipadapter-note.wrong")
+    unfold(page, "Presets and copies")
+    note = page.locator(".ipadapter-group .ipadapter-note.wrong")
     assert note.count() == 1
     sentence = "The preset newer cannot be used: weight must be a number from -5 to 5, not 99."
     assert sentence in note.inner_text()

@@ -13,7 +13,21 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.unit.unit import FIELDS
 
-from .actions import PNG, changed, choose, drop, given, tick, unfold, wait_until_idle
+from .actions import (
+    LISTED,
+    NORMAL,
+    PNG,
+    changed,
+    choose,
+    drop,
+    fill,
+    given,
+    show_all,
+    take_type,
+    tick,
+    unfold,
+    wait_until_idle,
+)
 from .served import needs_chromium, opened
 
 pytestmark = needs_chromium
@@ -31,24 +45,31 @@ def test_pictures_adapter_and_sliders_reach_the_script(page: Any) -> None:
     tick(page)
     drop(page, "one.png", "two.png")
     choose(page)
-    page.fill("input[type=number][aria-label=Weight]", "0.8")
-    page.fill("input[type=number][aria-label=End]", "0.5")
+    fill(page, "Weight", "0.8")
+    fill(page, "End", "0.5")
+    unfold(page, "References")
     page.select_option("select[aria-label=Crop]", "pad")
     (unit,) = given(page)
     assert [base64.b64decode(image["image"].split(",")[1]) for image in unit.pop("images")] == [PNG, PNG]
-    assert changed(unit) == {"model": "ip-adapter_sd15.safetensors", "weight": 0.8, "end": 0.5, "crop": "pad"}
+    assert changed(unit) == {
+        "model": "ip-adapter_sd15.safetensors",
+        "weight": 0.8,
+        "start": 0.2,
+        "end": 0.5,
+        "crop": "pad",
+    }
     assert page.input_value("input[type=range][aria-label=Weight]") == "0.8"
 
 
 def test_a_number_out_of_range_is_not_accepted(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
-    page.fill("input[type=number][aria-label=Weight]", "99")
+    fill(page, "Weight", "99")
     page.press("input[type=number][aria-label=Weight]", "Tab")
     assert page.inner_text(".ipadapter-message.wrong") == "Weight must be a number from -5 to 5."
-    assert page.input_value("input[type=number][aria-label=Weight]") == "1"
-    assert given(page)[0]["weight"] == 1
-    page.fill("input[type=number][aria-label=Weight]", "0.9")
+    assert page.input_value("input[type=number][aria-label=Weight]") == "0.8"
+    assert given(page)[0]["weight"] == 0.8
+    fill(page, "Weight", "0.9")
     assert page.inner_text(".ipadapter-message") == ""
 
 
@@ -116,7 +137,7 @@ def test_units_are_edited_separately(page: Any) -> None:
         page.click(f".ipadapter-tab:has-text('Unit {number}')")
         drop(page, f"{number}.png")
         choose(page)
-        page.fill("input[type=number][aria-label=Weight]", weight)
+        fill(page, "Weight", weight)
     page.click(".ipadapter-tab:has-text('Unit 1')")
     assert page.input_value("input[type=number][aria-label=Weight]") == "0.5"
     assert [unit["weight"] for unit in given(page)] == [0.5, -1, 2]
@@ -127,6 +148,7 @@ def test_units_are_edited_separately(page: Any) -> None:
 
 def test_adapters_that_do_not_fit_are_disabled_with_the_reason(page: Any) -> None:
     tick(page)
+    show_all(page)
     option = page.locator("option[value='ip-adapter_sdxl.safetensors']")
     assert option.is_disabled()
     assert "for SDXL" in option.text_content()
@@ -134,6 +156,7 @@ def test_adapters_that_do_not_fit_are_disabled_with_the_reason(page: Any) -> Non
 
 def test_refresh_lists_the_files_again(page: Any) -> None:
     tick(page)
+    show_all(page)
     page.evaluate("document.querySelector('select[aria-label=Adapter]').dataset.old = 'yes'")
     page.click("button[aria-label=Refresh]")
     page.wait_for_function("!document.querySelector('select[aria-label=Adapter]').dataset.old")
@@ -150,11 +173,12 @@ def test_a_ticked_panel_sends_an_empty_unit(page: Any) -> None:
 def test_it_works_by_keyboard_alone(page: Any) -> None:
     page.focus("#ipadapter_txt2img-checkbox input")
     page.keyboard.press("Space")
-    page.wait_for_selector("option[value='ip-adapter_sd15.safetensors']", state="attached")
+    page.wait_for_function(LISTED)
     page.focus(".ipadapter-tab:has-text('Unit 1')")
     for key, number in (("ArrowRight", 2), ("End", 5), ("ArrowRight", 5), ("Home", 1), ("ArrowRight", 2)):
         page.keyboard.press(key)
         page.wait_for_selector(f".ipadapter-tab[aria-selected=true]:has-text('Unit {number}'):focus")
+    page.press("button:text-is('Use a subject or saved reference…')", "Enter")
     page.focus("select[aria-label=Adapter]")
     page.keyboard.press("ArrowDown")
     page.wait_for_function("document.querySelector('select[aria-label=Adapter]').value !== ''")
@@ -167,12 +191,13 @@ def test_every_control_reaches_the_script(page: Any) -> None:
     drop(page, "one.png", "two.png")
     choose(page)
     page.fill("[aria-label='Weight of reference 2']", "0.5")
-    unfold(page, "Layers and steps")
-    page.select_option("select[aria-label='Weight type']", "style and composition")
+    unfold(page, "Layers and weight types")
+    take_type(page, "style and composition")
     page.fill("input[type=number][aria-label='Composition weight']", "0.6")
     page.fill("[aria-label=Layers]", "3:0.5, 6:1")
-    page.fill("[aria-label=Curve]", "0:1, 0.6:0")
     page.select_option("select[aria-label=Scaling]", "K+V")
+    unfold(page, "Steps")
+    page.fill("[aria-label=Curve]", "0:1, 0.6:0")
     page.select_option("select[aria-label=Pass]", "hires")
     page.fill("[aria-label='Hires weight']", "0.4")
     unfold(page, "References")
@@ -204,6 +229,7 @@ def test_every_control_reaches_the_script(page: Any) -> None:
     assert pictures["mask"].startswith("data:image/png;base64,")
     assert changed(unit) == {
         "model": "ip-adapter_sd15.safetensors",
+        **NORMAL,
         "weight_type": "style and composition",
         "composition_weight": 0.6,
         "layers": "3:0.5, 6:1",
@@ -227,9 +253,9 @@ def test_the_boosts_of_precise_weight_types_reach_the_script(page: Any, name: st
     tick(page)
     drop(page, "one.png")
     choose(page)
-    unfold(page, "Layers and steps")
+    unfold(page, "Layers and weight types")
     weight_type = {"style": "style transfer precise", "composition": "composition precise"}[name]
-    page.select_option("select[aria-label='Weight type']", weight_type)
+    take_type(page, weight_type)
     page.fill(f"input[type=number][aria-label='{name.capitalize()} boost']", "-1")
     unit = given(page)[0]
     assert (unit["weight_type"], unit[f"{name}_boost"]) == (weight_type, -1)
@@ -249,7 +275,7 @@ def test_no_controls_overlap(browser: Any, address: str, width: int) -> None:
         drop(page, *(f"{n}.png" for n in range(5)))
         choose(page)
         unfold(page, "References")
-        unfold(page, "Layers and steps")
+        unfold(page, "Layers and weight types")
         around = "div:not(.ipadapter-panel, .ipadapter-panel *) { overflow: visible !important; }"  # as in the web UI
         page.add_style_tag(content=around)
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
@@ -270,13 +296,13 @@ def test_the_panel_adds_few_components_to_the_page() -> None:
     assert len(blocks.blocks) <= 30, "60 for both tabs"
 
 
-def test_an_untouched_unit_is_sent_with_defaults(page: Any) -> None:
+def test_an_untouched_unit_is_sent_at_normal_strength(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page)
     (sent,) = given(page)
     unit = read_unit(sent)
-    assert unit == read_unit({"model": sent["model"], "images": sent["images"]})
+    assert unit == read_unit({"model": sent["model"], "images": sent["images"], **NORMAL})
 
 
 def test_references_can_be_saved_and_chosen_by_name(page: Any) -> None:
@@ -379,6 +405,7 @@ def test_pasted_parameters_without_units_untick_the_panel(page: Any) -> None:
     assert given(page) == []
 
 
+FACE_NORMAL = {"weight": 0.8, "start": 0.2}
 FACE_PLUS, PORTRAIT = "ip-adapter-faceid-plusv2_sd15.bin", "ip-adapter-faceid-portrait_sd15.bin"
 
 
@@ -411,10 +438,10 @@ def test_fields_that_do_not_apply_to_an_adapter_are_neither_shown_nor_sent(page:
     assert page.locator("input[aria-label='LoRA weight']").count() == 0
     (unit,) = given(page)
     unit.pop("images")
-    assert changed(unit) == {"model": PORTRAIT, "face": "right"}
+    assert changed(unit) == {"model": PORTRAIT, "face": "right", **FACE_NORMAL}
     choose(page)
     (unit,) = given(page)
     unit.pop("images")
-    assert changed(unit) == {"model": "ip-adapter_sd15.safetensors"}
+    assert changed(unit) == {"model": "ip-adapter_sd15.safetensors", **NORMAL}
     choose(page, FACE_PLUS)
     assert page.input_value("input[type=number][aria-label='LoRA weight']") == "0.5"

@@ -8,7 +8,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .actions import choose, drop, given, tick, unfold
+from .actions import choose, drop, fill, given, tick, unfold
 from .served import PICTURES, needs_chromium, opened
 
 pytestmark = needs_chromium
@@ -107,7 +107,7 @@ def test_missing_packages_lead_to_the_settings(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, FACE_ID)
-    page.fill("input[type=number][aria-label=Start]", "0.25")
+    fill(page, "Start", "0.25")
     page.wait_for_selector(f"{FINDINGS} >> text=insightface is missing.")
     assert page.locator(f"{FINDINGS} button").count() == 0, "there are no settings on this page"
     page.evaluate(TABS)
@@ -120,7 +120,7 @@ def test_what_only_makes_the_result_poor_has_a_milder_sign(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page, FACE_ID)
-    page.fill("input[type=number][aria-label=Weight]", "1.2")
+    fill(page, "Weight", "1.2")
     wait_for_sign(page, 1, "will run, but with poor results")
     assert page.locator(f"{FINDINGS} .wrong").count() == 0
 
@@ -166,7 +166,7 @@ def test_what_an_empty_unit_needs_is_said_in_the_panels_words(page: Any) -> None
 def test_the_server_is_asked_once_for_many_changes_and_never_while_nothing_is_used(page: Any) -> None:
     before = times_asked(page)
     tick(page)
-    page.fill("input[type=number][aria-label=Weight]", "0.5")
+    fill(page, "Weight", "0.5")
     page.wait_for_timeout(1000)
     assert times_asked(page) == before, "no unit has anything in it"
     drop(page, "one.png")
@@ -191,7 +191,7 @@ def test_the_signs_can_be_told_apart(browser: Any, address: str, theme: str) -> 
             choose(page, model)
         page.uncheck("label:has-text('Enable this unit') input")
         page.click(".ipadapter-tab:has-text('Unit 3')")
-        page.fill("input[type=number][aria-label=Weight]", "1.2")
+        fill(page, "Weight", "1.2")
         wait_for_sign(page, 3, "will run, but with poor results")
         drawn = "(sign) => getComputedStyle(sign, '::after').content"
         signs = [each.evaluate(drawn) for each in page.locator(".ipadapter-state").all()]

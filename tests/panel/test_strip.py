@@ -60,6 +60,7 @@ def test_a_moved_reference_keeps_its_weight(page: Any) -> None:
 
 
 def test_a_reference_can_be_dragged_to_the_negatives(page: Any) -> None:
+    page.set_viewport_size({"width": 1100, "height": 1500})  # dragging does not scroll
     ready(page)
     unfold(page, "Negative references")
     page.drag_and_drop(f"{CARD} >> nth=1", "[aria-label='Negative reference pictures'] .ipadapter-add")
@@ -112,7 +113,7 @@ def test_pictures_can_be_dropped_and_pasted(page: Any, kind: str, fill: str, cou
 
 def test_a_picture_pasted_anywhere_in_the_panel_becomes_a_reference(page: Any) -> None:
     tick(page)
-    dispatch(page, "paste", ".ipadapter-right", FILES)
+    dispatch(page, "paste", ".ipadapter-body", FILES)
     page.wait_for_selector(f"{CARD} >> nth=1")
 
 

@@ -8,7 +8,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .actions import choose, drop, drop_colours, given, tick, unfold
+from .actions import choose, customise, drop, drop_colours, given, tick, unfold
 from .served import needs_chromium
 
 pytestmark = needs_chromium
@@ -49,6 +49,7 @@ def first_given(page: Any) -> dict[str, Any]:
 def test_a_slider_does_not_serialise_pictures_again(page: Any) -> None:
     tick(page)
     choose(page)
+    customise(page)
     page.evaluate(LARGE)
     page.evaluate(COUNT)
     page.evaluate(MOVE, ["0.5", "0.55", "0.6", "0.65"])
@@ -95,6 +96,7 @@ def test_consecutive_values_all_reach_the_script(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     choose(page)
+    customise(page)
     for weight in ("0.5", "0.6", "0.5", "0.55", "0.5"):
         page.evaluate(MOVE, [weight])
         assert given(page)[0]["weight"] == float(weight)
@@ -105,7 +107,7 @@ def test_a_pasted_unit_replaces_what_the_panel_wrote(page: Any) -> None:
     drop_colours(page, "red")
     page.fill("#pasted textarea", '{"IP-Adapter 1": "Adapter: ip-adapter_sd15.safetensors, Weight: 0.7"}')
     page.click("#paste")
-    page.wait_for_function("document.querySelector('input[type=number][aria-label=Weight]').value === '0.7'")
+    page.wait_for_function("document.querySelector('input[type=number][aria-label=Weight]')?.value === '0.7'")
     (unit,) = given(page)
     assert (unit["weight"], unit["images"]) == (0.7, [])
 
@@ -113,7 +115,7 @@ def test_a_pasted_unit_replaces_what_the_panel_wrote(page: Any) -> None:
 def test_a_control_in_an_open_fold_does_not_serialise_pictures_either(page: Any) -> None:
     tick(page)
     page.evaluate(LARGE)
-    unfold(page, "Layers and steps")
+    unfold(page, "Steps")
     page.evaluate(COUNT)
     page.fill("[aria-label='Hires weight']", "0.5")
     assert page.evaluate("window.long") == 0

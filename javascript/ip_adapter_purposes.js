@@ -1,0 +1,54 @@
+/* The purpose of a unit's references: a button for each, which sets what suits it, and the user's own presets. */
+
+(() => {
+    const {element, say, button} = ipAdapter;
+
+    ipAdapter.Purposes = class {
+        constructor(panel) {
+            this.panel = panel;
+        }
+
+        draw() {
+            const {spec, unit, presets} = this.panel;
+            this.chips = Object.entries(spec.intents).map(([name, {help}]) =>
+                button(say(name), () => this.take(name), {className: "ipadapter-chip", title: say(help)}),
+            );
+            const enabled = element("input", {
+                type: "checkbox",
+                checked: unit.enabled,
+                onchange: () => this.panel.set("enabled", enabled.checked),
+            });
+            const check = element("label", {className: "ipadapter-check"}, enabled, say("Enable this unit"));
+            const label = say("Purpose of the references");
+            this.mark();
+            return element(
+                "div",
+                {className: "ipadapter-section"},
+                ipAdapter.heading(say("Purpose"), null, check),
+                element(
+                    "div",
+                    {className: "ipadapter-row"},
+                    element("div", {className: "ipadapter-chips", role: "group", ariaLabel: label}, ...this.chips),
+                    ...presets.drawOwn(),
+                ),
+            );
+        }
+
+        /* Highlight the purpose whose settings the unit has. */
+        mark() {
+            const current = this.panel.state.strength.purposeOf(this.panel.unit);
+            Object.keys(this.panel.spec.intents).forEach((name, index) =>
+                this.chips[index].setAttribute("aria-pressed", String(name === current)),
+            );
+        }
+
+        /* Set the unit up for a purpose, with the best adapter for it unless the user has chosen one. */
+        take(name) {
+            const {state, files, unit: before} = this.panel;
+            const unit = {...before, ...state.strength.settingsFor(name)};
+            if (!state.isChosen(before)) state.suggest(unit, files.best(name) || before.model);
+            state.strength.choose(unit, name, before);
+            this.panel.replace(unit, say("Settings applied."));
+        }
+    };
+})();
