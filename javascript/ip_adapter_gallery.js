@@ -9,6 +9,25 @@
         return gallery && (gallery.querySelector(".preview img, button.selected img") || gallery.querySelector("img"));
     }
 
+    /* Return the picture to look at in a tab's gallery: the selected one, or, if that is a grid, the first in it. */
+    function pictureOf(tab) {
+        const chosen = resultOf(tab);
+        const images = [...gradioApp().querySelectorAll(`#${tab}_gallery img`)];
+        const [first, second] = images.filter(
+            (image, index) => images.findIndex(({src}) => src === image.src) === index,
+        );
+        const isGrid = second && first.naturalWidth * first.naturalHeight > second.naturalWidth * second.naturalHeight;
+        return isGrid && chosen.src === first.src ? second : chosen;
+    }
+
+    /* Return what a tab's next picture may look like, by name: its last result, and img2img's input. */
+    ipAdapter.picturesOfTab = (tab) =>
+        Object.fromEntries(
+            Object.entries({result: pictureOf(tab), input: ipAdapter.inputOf(tab)}).filter(
+                ([, image]) => image && image.naturalWidth,
+            ),
+        );
+
     /* Put a button below each gallery that sends the selected picture to the open unit of its tab, or of txt2img. */
     ipAdapter.offerResults = (panels) => {
         for (const tab of ["txt2img", "img2img", "extras"]) {
@@ -36,14 +55,10 @@
         }
     };
 
-    /* Return the size of a tab's next picture, and the `url` of a picture of that shape to draw over, or null. */
+    /* Return the size of a tab's next picture. */
     ipAdapter.canvasOfTab = (tab) => {
-        const part = (selector) => gradioApp().querySelector(`#${tab}${selector}`);
-        const size = (name) => Number((part(`_${name} input[type=number]`) || {}).value) || 512;
-        const [width, height] = [size("width"), size("height")];
-        const fits = (image) =>
-            Math.abs(Math.log((image.naturalWidth / image.naturalHeight) * (height / width))) < 0.02;
-        const shown = [part("_image img"), resultOf(tab)].find((image) => image && image.naturalWidth && fits(image));
-        return {url: shown ? shown.src : null, width, height};
+        const field = (name) => gradioApp().querySelector(`#${tab}_${name} input[type=number]`);
+        const size = (name) => Number((field(name) || {}).value) || 512;
+        return {width: size("width"), height: size("height")};
     };
 })();

@@ -44,15 +44,6 @@
         );
     }
 
-    /* Return a mask that is white inside a box. */
-    function maskOfBox([left, top, right, bottom]) {
-        const [canvas, context] = canvasOf(96, 96);
-        context.fillRect(0, 0, 96, 96);
-        context.fillStyle = "white";
-        context.fillRect(left * 96, top * 96, (right - left) * 96, (bottom - top) * 96);
-        return canvas.toDataURL("image/png");
-    }
-
     /* Return the shade of a black and white picture; transparent pixels count as black. */
     function shadeOfMask(image, width, height) {
         const [canvas, context] = canvasOf(width, height);
@@ -83,27 +74,26 @@
     }
 
     /* Return whether a shade covers everything, so that `nothing` is used, or nothing, so that `everything` is. */
-    function extent(canvas) {
+    function extentOf(canvas) {
         const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         let [least, most] = [255, 0];
         for (let i = 3; i < data.length; i += 4) [least, most] = [Math.min(least, data[i]), Math.max(most, data[i])];
         return {nothing: least === 255, everything: most === 0};
     }
 
-    /* Let the user draw where something applies; return the mask, null for everywhere, or undefined for no change. */
-    async function editRegion({root, tab}, title, mask) {
-        const {url, width, height} = ipAdapter.canvasOfTab(tab);
-        const [wide, high] = sizeWithin(width * SIDE, height * SIDE, SIDE);
-        const under = url ? await loaded(url).catch(() => null) : null;
-        const shade = shadeOfMask(mask ? await loaded(mask) : canvasOf(1, 1)[0], wide, high);
-        if (!(await new ipAdapter.Painting(title, under, shade, "brush").open(root))) return undefined;
-        const {nothing, everything} = extent(shade);
-        if (nothing || everything) return null;
-        const [canvas, context] = canvasOf(wide, high);
+    /* Return a shade as a mask, which is white where the shade is transparent. */
+    function maskOfShade(shade) {
+        const [canvas, context] = canvasOf(shade.width, shade.height);
         context.fillStyle = "white";
-        context.fillRect(0, 0, wide, high);
+        context.fillRect(0, 0, canvas.width, canvas.height);
         context.drawImage(shade, 0, 0);
         return canvas.toDataURL("image/png");
+    }
+
+    /* Return the size in pixels at which a tab's regions are drawn. */
+    function regionSize(tab) {
+        const {width, height} = ipAdapter.canvasOfTab(tab);
+        return sizeWithin(width * SIDE, height * SIDE, SIDE);
     }
 
     /* Let the user draw which part of a picture is used; return the picture with the rest transparent, or undefined. */
@@ -114,7 +104,7 @@
         const [width, height] = sizeWithin(under.naturalWidth, under.naturalHeight, ipAdapter.MAX_SIDE);
         const shade = shadeOfPart(image, width, height);
         if (!(await new ipAdapter.Painting(title, under, shade, "eraser").open(parent))) return undefined;
-        const {nothing, everything} = extent(shade);
+        const {nothing, everything} = extentOf(shade);
         if (nothing) return undefined;
         if (everything) return whole;
         const [canvas, context] = canvasOf(width, height);
@@ -126,5 +116,5 @@
         return part;
     }
 
-    Object.assign(ipAdapter, {quickButtons, maskOfBox, shadeOfMask, editRegion, editPart});
+    Object.assign(ipAdapter, {quickButtons, shadeOfMask, maskOfShade, extentOf, regionSize, editPart});
 })();

@@ -312,6 +312,9 @@ class Region(Text):
 
     names: tuple[str, ...] = (*SPREADS, *NAMED)
 
+    def facts(self) -> dict[str, Any]:
+        return {**super().facts(), "boxes": dict(NAMED), "spreads": dict(SPREADS)}
+
     def read(self, field: str, value: Any) -> str:
         text = super().read(field, value).strip()
         try:

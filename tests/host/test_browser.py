@@ -177,6 +177,7 @@ def test_a_result_becomes_a_reference_with_a_region_that_is_drawn(page: Any, mod
     page.wait_for_selector(f"{PANEL} .ipadapter-plot rect", state="attached")
     page.click(f"{PANEL} summary:text-is('Region')")
     page.click(f"{PANEL} button:text-is('Draw…')")
+    page.click("dialog button:text-is('Brush')")
     box = page.locator("dialog canvas").bounding_box()
     page.mouse.move(box["x"] + 20, box["y"] + 20)
     page.mouse.down()

@@ -128,7 +128,7 @@ def test_an_answer_neither_collapses_a_fold_nor_swallows_a_click(page: Any) -> N
     page.evaluate("() => { ipAdapter.panels.txt2img.server.look(); }")
     wait_until_idle(page)  # the answer has come, and must wait
     page.mouse.up()
-    assert given(page)[0]["mask"]
+    assert given(page)[0]["region"] == "left half"
 
 
 def test_units_are_edited_separately(page: Any) -> None:
@@ -209,7 +209,7 @@ def test_every_control_reaches_the_script(page: Any) -> None:
     page.fill("input[type=number][aria-label='Enhance ratio']", "0.25")
     unfold(page, "Region")
     page.set_input_files("input[aria-label=Region]", {"name": "m.png", "mimeType": "image/png", "buffer": PNG})
-    page.wait_for_selector("img[alt=Region]")
+    page.wait_for_selector("button[aria-label='Edit regions']")
     unfold(page, "Negative references")
     page.set_input_files(
         "input[aria-label='Negative reference pictures']", {"name": "n.png", "mimeType": "image/png", "buffer": PNG}
@@ -347,7 +347,7 @@ def test_a_region_can_be_removed(page: Any) -> None:
     drop(page, "one.png")
     unfold(page, "Region")
     page.set_input_files("input[aria-label=Region]", {"name": "m.png", "mimeType": "image/png", "buffer": PNG})
-    page.wait_for_selector("img[alt=Region]")
+    page.wait_for_selector("button[aria-label='Edit regions']")
     assert page.locator(".ipadapter-group.used").count() == 1
     page.click("button[aria-label='Remove region']")
     assert given(page)[0]["mask"] is None

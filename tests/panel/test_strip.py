@@ -140,7 +140,7 @@ def test_a_reference_can_have_its_own_region(page: Any) -> None:
     assert (mask.getpixel((10, 256)), mask.getpixel((760, 256))) == (0, 255)
     assert "mask" not in first
     page.click("[aria-label='Region of reference 2']")
-    page.click("dialog button:text-is('Fill')")
+    page.click("dialog button:text-is('Clear')")
     page.click("dialog button:text-is('Apply')")
     page.wait_for_selector(".ipadapter-region", state="detached")
     assert "mask" not in given(page)[0]["images"][1]
@@ -159,7 +159,7 @@ def test_a_reference_can_be_cropped_and_restored(page: Any) -> None:
     assert (picture.mode, picture.size) == ("RGBA", (60, 40))
     assert (picture.getpixel((5, 20)), picture.getpixel((55, 20))[3]) == ((255, 0, 0, 255), 0)
     page.click("[aria-label='Part of reference 1 to use']")
-    page.click("dialog button:text-is('Fill')")
+    page.click("dialog button:text-is('Clear')")
     page.click("dialog button:text-is('Apply')")
     page.wait_for_selector("dialog", state="detached")
     assert given(page)[0]["images"][0]["image"] == whole
