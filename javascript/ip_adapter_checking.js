@@ -14,7 +14,7 @@
         /* The settings that a report on a picture depends on. */
         settingsOf(picture) {
             const {unit} = this.panel;
-            const names = ["model", "encoder", "variant", "crop", "tiles", "enhance", "face"];
+            const names = ["model", "encoder", "encoder_size", "variant", "crop", "tiles", "enhance", "face"];
             return JSON.stringify([...names.map((name) => unit[name]), picture.crop]);
         }
 

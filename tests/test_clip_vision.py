@@ -188,6 +188,60 @@ def test_a_tower_saved_by_transformers_itself_is_read(gelu: CLIPVisionModelWithP
     assert close(features.embed, theirs(gelu, pixels)[0])
 
 
+def cubic(distance: float) -> float:
+    """Return the weight of a neighbour at a distance, by the usual cubic convolution with a = -0.75."""
+    a, x = -0.75, abs(distance)
+    if x <= 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else 0.0
+
+
+def along(new: int, old: int) -> Tensor:
+    """Return the matrix that resamples `old` places at `new` places, the first and last of which coincide."""
+    made = torch.zeros(new, old, dtype=torch.float64)
+    for place in range(new):
+        at = place * (old - 1) / (new - 1)
+        for neighbour in range(int(at) - 1, int(at) + 3):
+            made[place, min(max(neighbour, 0), old - 1)] += cubic(at - neighbour)
+    return made
+
+
+@pytest.mark.parametrize(("old", "new"), [(2, 4), (16, 32), (4, 3)])
+def test_positions_are_resampled_corner_to_corner_and_the_class_row_stays(old: int, new: int) -> None:
+    table = stream(7, 1 + old * old, 6)
+    made = encoders.resized_positions(table, 1 + new * new)
+    assert torch.equal(made[0], table[0])
+    grid, matrix = table[1:].reshape(old, old, 6), along(new, old)
+    expected = torch.einsum("ai,bj,ijc->abc", matrix, matrix, grid)
+    assert torch.allclose(made[1:].reshape(new, new, 6), expected, atol=1e-9)
+    assert torch.allclose(made[1], table[1])
+    assert torch.allclose(made[-1], table[-1])
+    assert encoders.resized_positions(table, 1 + old * old) is table
+
+
+def test_a_tower_at_another_size_is_transformers_with_resampled_positions(
+    gelu: CLIPVisionModelWithProjection, tower: EncoderFile
+) -> None:
+    larger = tower.at_size(56)
+    assert (larger.image_size, larger.states) == (56, 17)
+    assert larger.identity != tower.identity
+    assert tower.at_size(28) is tower
+    tensors = hf_tensors(gelu)
+    name = "vision_model.embeddings.position_embedding.weight"
+    table = tensors[name]
+    matrix = along(4, 2)
+    grid = torch.einsum("ai,bj,ijc->abc", matrix, matrix, table[1:].reshape(2, 2, -1)).reshape(16, -1)
+    config = CLIPVisionConfig(hidden_act="gelu", **(TINY | {"image_size": 56}))
+    model = CLIPVisionModelWithProjection(config).double().eval()
+    model.load_state_dict(tensors | {name: torch.cat([table[:1], grid])}, strict=False)
+    pixels = 2 * stream(1000, 3, 56, 56)
+    embed, hidden = theirs(model, pixels)
+    (made,) = encode(larger, [pixels], CPU, torch.float64)
+    assert made.hidden.shape == (1, 17, 64)
+    assert close(made.embed, embed)
+    assert close(made.hidden, hidden)
+
+
 def test_features_equal_transformers_with_quick_gelu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = vision_model("quick_gelu")
     encoder = open_encoder(write(hf_tensors(model), tmp_path / "tower.safetensors"))

@@ -329,6 +329,19 @@ def test_a_wrong_encoder_is_refused_with_both_names(
     assert f"a.bin needs {needs_named}" in caught.value.sentence
 
 
+def test_an_encoder_sees_pictures_of_the_size_that_is_asked_for(
+    models: Path, library: ModelFiles, encoders: Path
+) -> None:
+    put(models / "a.bin")
+    adapter = library.adapter("a")
+    for name in ("auto", "h"):
+        assert library.encoder_for(adapter, name).image_size == 224
+        assert library.encoder_for(adapter, name, 448).image_size == 448
+    with pytest.raises(UnitError, match="Set a multiple of 14, such as 448, or 0") as caught:
+        library.encoder_for(adapter, "auto", 450)
+    assert caught.value.field == "encoder_size"
+
+
 def test_a_file_that_is_no_encoder_is_named_in_the_refusal(models: Path, library: ModelFiles, encoders: Path) -> None:
     assert encoders.is_dir()
     put(models / "a.bin")

@@ -15,7 +15,7 @@ from lib_ipadapter.faces import insightface_models
 from lib_ipadapter.files.catalogue import Catalogue
 from lib_ipadapter.networks.unet_sites import SD, SDXL
 from lib_ipadapter.review import readiness
-from lib_ipadapter.review.findings import CHOOSE_ADAPTER, CHOOSE_ENCODER
+from lib_ipadapter.review.findings import CHOOSE_ADAPTER
 
 
 def readiness_of(session: Any, **more: Any) -> dict[str, Any]:
@@ -37,7 +37,16 @@ STOPPED: dict[str, tuple[dict[str, Any], str, dict[str, Any] | None]] = {
     "an adapter for another base": ({"model": "sdxl"}, "model", dict(CHOOSE_ADAPTER)),
     "a field without a meaning": ({"face": 1}, "face", {"do": "set", "field": "face", "value": "largest"}),
     "a composition that no layer sees": ({"composition_images": ["x"], "weight_type": "style transfer"}, "", None),
-    "an unknown encoder": ({"encoder": "nothing"}, "encoder", dict(CHOOSE_ENCODER)),
+    "an unknown encoder": (
+        {"encoder": "nothing"},
+        "encoder",
+        {"do": "set", "field": "encoder", "value": "auto"},
+    ),
+    "an impossible size for the encoder": (
+        {"encoder_size": 30},
+        "encoder_size",
+        {"do": "set", "field": "encoder_size", "value": 0},
+    ),
     "an unknown saved reference": ({"embeds": "nothing", "images": []}, "embeds", None),
     "an unknown subject": ({"subject": "nobody"}, "subject", None),
     "a number out of range": ({"weight": 7}, "weight", None),

@@ -56,6 +56,7 @@ DEFAULTS = {
     "pass": "both",
     "inner": "all",
     "encoder": "auto",
+    "encoder_size": 0,
 }
 """The contract's fields with their defaults; the empty `model` and `images` stand for required fields."""
 
@@ -73,7 +74,7 @@ RANGES = {
     "lora_weight": (-5, 5),
 }
 
-WHOLES = {"enhance": (1, 16)}
+WHOLES = {"enhance": (1, 16), "encoder_size": (0, 896)}
 
 CHOICES = {
     "weight_type": [
@@ -145,6 +146,7 @@ OTHERS = {
     "pass": "hires",
     "inner": "inner only",
     "encoder": "clip",
+    "encoder_size": 448,
 }
 """A value other than the default for each optional field."""
 NEEDS: dict[str, Any] = {"noise": {"noise_type": "fade"}, "embeds": {"images": []}}
@@ -239,7 +241,7 @@ def test_an_integer_has_its_range_and_no_fraction(name: str) -> None:
         assert (type(read), read) == (int, value)
     for value in (low - 1, high + 1, 10**400, math.inf, math.nan, True, None, "1", [1]):
         refused({"enabled": False, name: value}, field=name, says=(f"a number from {low} to {high}", ", not "))
-    refused({"enabled": False, name: low + 0.5}, field=name, says=("must be a whole number, not 1.5",))
+    refused({"enabled": False, name: low + 0.5}, field=name, says=(f"must be a whole number, not {low + 0.5}",))
 
 
 @pytest.mark.parametrize("name", RANGES)

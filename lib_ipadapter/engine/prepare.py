@@ -123,7 +123,7 @@ class Preparation:
         layout = adapter.layout
         refuse_unseen_compositions(unit, layout)
         refuse_unused_fields(unit, adapter)
-        encoder = self.files.encoder_for(adapter, unit.encoder)
+        encoder = self.files.encoder_for(adapter, unit.encoder, unit.encoder_size)
         saved = self.files.saved_reference(unit.embeds) if unit.embeds else None
         if saved:
             refuse_other_features(unit, saved, adapter, encoder)
@@ -158,7 +158,7 @@ class Preparation:
         Uses the unit's references with their weights, and its adapter, encoder, crop and tiles.
         """
         adapter = self.files.adapter(unit.model)
-        encoder = self.files.encoder_for(adapter, unit.encoder)
+        encoder = self.files.encoder_for(adapter, unit.encoder, unit.encoder_size)
         if encoder is None or adapter.recognised.family.face_embedding:
             why = f"is {adapter.recognised.title}, and face embeddings cannot be saved. Choose another adapter."
             raise UnitError("model", unit.model, why)

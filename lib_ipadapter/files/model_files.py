@@ -178,19 +178,23 @@ class ModelFiles:
         among = (path for path in self.loras.paths() if path.name.lower() == name)
         return next(iter(beside), None) or next(among, None)
 
-    def encoder_for(self, adapter: AdapterFile, name: str) -> EncoderFile | None:
+    def encoder_for(self, adapter: AdapterFile, name: str, size: int = 0) -> EncoderFile | None:
         """Return the encoder called `name`, or for `auto` one that fits; raises `IPAdapterError` where none does.
 
-        Returns None for an adapter that uses no image encoder.
+        It sees pictures of `size` pixels; 0 is the size that it was trained with. Returns None for an adapter that uses
+        no image encoder.
         """
         if not adapter.recognised.width:
             if name != "auto":
                 why = f"is not used by {adapter.path.name}, which takes only a face embedding. Choose auto."
                 raise UnitError("encoder", name, why)
+            if size:
+                why = f"has no effect with {adapter.path.name}, which takes only a face embedding. Set 0."
+                raise UnitError("encoder_size", size, why)
             return None
         if name != "auto":
-            return self._named_encoder(adapter, name)
-        return self.encoder_among(self.encoders.all()[0].values(), adapter)
+            return _at_size(self._named_encoder(adapter, name), size)
+        return _at_size(self.encoder_among(self.encoders.all()[0].values(), adapter), size)
 
     def encoder_among(self, encoders: Iterable[EncoderFile], adapter: AdapterFile) -> EncoderFile:
         """Return the one of these encoders that an adapter uses; raises `IPAdapterError` if none fits."""
@@ -251,6 +255,20 @@ class ModelFiles:
                 "Choose that encoder, or auto.",
             )
         return encoder
+
+
+def _at_size(encoder: EncoderFile, size: int) -> EncoderFile:
+    """Return an encoder for input of `size` pixels, or as trained for 0; raises `UnitError` for an impossible size."""
+    if not size:
+        return encoder
+    if size < 2 * encoder.patch or size % encoder.patch:
+        below = max(2, size // encoder.patch) * encoder.patch
+        why = (
+            f"is not possible with {encoder.path.name}, which divides a picture into squares of {encoder.patch} "
+            f"pixels. Set a multiple of {encoder.patch}, such as {below}, or 0."
+        )
+        raise UnitError("encoder_size", size, why)
+    return encoder.at_size(size)
 
 
 def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:

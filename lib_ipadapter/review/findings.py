@@ -12,7 +12,6 @@ Repair = Mapping[str, Any]
 """What mends a finding: `do`, and what that needs."""
 
 CHOOSE_ADAPTER: Repair = {"do": "choose adapter"}
-CHOOSE_ENCODER: Repair = {"do": "set", "field": "encoder", "value": "auto"}
 INSTALL_FACES: Repair = {"do": "install faces"}
 
 

@@ -26,7 +26,6 @@ from ..weights.adapter_file import AdapterFile
 from ..weights.loras import partner
 from .findings import (
     CHOOSE_ADAPTER,
-    CHOOSE_ENCODER,
     INSTALL_FACES,
     Finding,
     Repair,
@@ -117,22 +116,21 @@ def _unseen_compositions(looked: Looked) -> Finding | None:
 
 
 def _encoder(looked: Looked) -> Finding | None:
-    def repair(error: IPAdapterError) -> Repair:
-        named = isinstance(error, UnitError)  # otherwise none that fits was found
-        return (
-            CHOOSE_ENCODER
-            if named
-            else to_get(looked.preparation.files, encoder=looked.adapter.recognised.image_encoder)
-        )
+    def repair(error: IPAdapterError) -> Repair | None:
+        if not isinstance(error, UnitError):  # none that fits was found
+            return to_get(looked.preparation.files, encoder=looked.adapter.recognised.image_encoder)
+        return to_default(error)
 
-    return refused(lambda: looked.preparation.files.encoder_for(looked.adapter, looked.unit.encoder), repair)
+    unit, files = looked.unit, looked.preparation.files
+    return refused(lambda: files.encoder_for(looked.adapter, unit.encoder, unit.encoder_size), repair)
 
 
 def _saved_reference(looked: Looked) -> Finding | None:
     unit, files = looked.unit, looked.preparation.files
 
     def look() -> None:
-        saved, encoder = files.saved_reference(unit.embeds), files.encoder_for(looked.adapter, unit.encoder)
+        saved = files.saved_reference(unit.embeds)
+        encoder = files.encoder_for(looked.adapter, unit.encoder, unit.encoder_size)
         refuse_other_features(unit, saved, looked.adapter, encoder)
 
     return refused(look) if unit.embeds and not _encoder(looked) else None

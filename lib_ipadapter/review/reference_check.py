@@ -117,7 +117,7 @@ class ReferenceCheck:
     def _side(self, adapter: AdapterFile) -> int:
         """Return the encoder's input size in pixels, or 0 where the adapter uses no encoder."""
         try:
-            encoder = self._preparation.files.encoder_for(adapter, self._unit.encoder)
+            encoder = self._preparation.files.encoder_for(adapter, self._unit.encoder, self._unit.encoder_size)
         except IPAdapterError as error:
             self._note_missing(error)
             return USUAL_SIZE

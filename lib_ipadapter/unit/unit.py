@@ -282,6 +282,14 @@ class Unit:
         group=REFERENCES,
         plot_cost=0.5,
     )
+    encoder_size: int = declared(
+        Whole(0, 896),
+        0,
+        "Encoder size",
+        "Size in pixels at which the image encoder sees a reference; 0 is that of its training. Some adapters use 448.",
+        group=REFERENCES,
+        plot_cost=0.5,
+    )
 
     def pictures_on(self, name: str) -> dict[str, Picture]:
         """Return the pictures of a field that are not switched off, by their own field, such as `images[0]`."""

@@ -7,13 +7,14 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..base.errors import UnrecognisedError
 from ..base.files import file_identity
@@ -29,6 +30,9 @@ HEADS = {1280: 16, 1408: 16, 1664: 16, 1024: 16}
 
 QUICK_GELU = {(1024, 24)}
 """(width, layers) of OpenAI's towers, which use QuickGELU, x * sigmoid(1.702 x); shapes do not show it."""
+
+POSITIONS = "positional_embedding"
+"""The tensor with a row for the class token and one for each patch."""
 
 LAYER = re.compile(r"transformer\.resblocks\.(\d+)\.")
 
@@ -85,13 +89,18 @@ class EncoderFile:
         """Return the width of the features that a family of adapters takes from an encoder."""
         return self.projection if takes == EMBED else self.width
 
+    def at_size(self, size: int) -> "EncoderFile":
+        """Return the same tower for input of `size` pixels, a multiple of `patch`; its positions are interpolated."""
+        states = (size // self.patch) ** 2 + 1
+        return self if states == self.states else replace(self, states=states, identity=(*self.identity, states))
+
 
 def open_encoder(path: Path) -> EncoderFile:
     """Read an encoder's architecture from its header; raises `UnrecognisedError` for any other file."""
     identity = file_identity(path)  # before reading, so that a change while reading gives another identity
     shapes = named_shapes(read_shapes(path))
     width, _, patch, _ = _shape(path, shapes, "conv1.weight", 4)
-    states, _ = _shape(path, shapes, "positional_embedding", 2)
+    states, _ = _shape(path, shapes, POSITIONS, 2)
     mlp, _ = _shape(path, shapes, "transformer.resblocks.0.mlp.c_fc.weight", 2)
     _, projection = _shape(path, shapes, "proj", 2)
     layers = len({match[1] for name in shapes if (match := LAYER.match(name))})
@@ -163,12 +172,27 @@ def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) 
     own = vision_part(read_tensors(encoder.path))
     refuse_unusable(encoder.path, own)
     tensors = named_tensors(encoder.path, encoder.width, own)
+    tensors[POSITIONS] = resized_positions(tensors[POSITIONS], encoder.states)
     with torch.device("meta"):
         tower = _build(encoder)
     expected = {name: tuple(tensor.shape) for name, tensor in tower.state_dict().items()}
     refuse_mismatch(encoder.path, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
     tower.load_state_dict({name: tensor.to(device, dtype) for name, tensor in tensors.items()}, assign=True)
     return tower.eval()
+
+
+def resized_positions(table: Tensor, states: int) -> Tensor:
+    """Return a table of positions (states, width) for another number of patches; the class token's row stays.
+
+    The grid is interpolated as in vahlok-alunmid's reForge-preprocessor_bigG_448, for adapters trained at 448 pixels.
+    """
+    if len(table) == states:
+        return table
+    old, new = math.isqrt(len(table) - 1), math.isqrt(states - 1)
+    precise = table.to(torch.promote_types(table.dtype, torch.float32))  # CPUs do not interpolate in half precision
+    grid = precise[1:].T.reshape(1, -1, old, old)
+    resized = functional.interpolate(grid, size=(new, new), mode="bicubic", align_corners=True)
+    return torch.cat((precise[:1], resized.reshape(-1, new * new).T)).to(table.dtype)
 
 
 def _build(encoder: EncoderFile) -> nn.Module:
