@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from golden import stream
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lib_ipadapter.networks.attention import Term, add_image_attention, make_bank, split_heads
 from lib_ipadapter.networks.scaling import SCALED
@@ -100,6 +102,35 @@ def test_one_adapter_gives_the_golden_values() -> None:
     assert attended.flatten()[:3].tolist() == pytest.approx([-0.022122, -0.059780, 0.012316], abs=1e-6)
     assert made.flatten()[:3].tolist() == pytest.approx([-0.047513, -0.101711, -0.011986], abs=1e-6)
     assert made.flatten()[-3:].tolist() == pytest.approx([0.084629, -0.110756, 0.100919], abs=1e-6)
+
+
+class Kernels(TorchDispatchMode):
+    """Counts the operations that compute or copy something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not func.is_view:
+            self.names.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kinds", [(0, 1), (1, 0), (1, 1), (0,), (1, 1, 0, 0), (0, 0, 0, 1)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_term_takes_one_attention_and_one_addition(kinds: tuple, masked: bool) -> None:
+    """Keys and values are arranged for the rows at the first call only, and nothing is copied afterwards."""
+    terms = [replace(term, region=torch.rand(9) if masked else None) for term in random_units((4, 0.7), (16, 0.5))]
+    attended, query = (torch.randn(len(kinds), 9, 48, dtype=torch.bfloat16) for _ in range(2))
+    bank = make_bank(terms, 6, query)
+    first = add_image_attention(attended, query, bank, kinds, (0.5,))
+    with Kernels() as kernels:
+        again = add_image_attention(attended, query, bank, kinds, (0.25,))
+    attentions = [name for name in kernels.names if "scaled_dot_product" in name]
+    additions = [name for name in kernels.names if "add" in name]
+    assert (len(attentions), len(additions), len(kernels.names)) == (2, 2, 4), kernels.names
+    assert not torch.equal(first, again), "the factor is of the call and not of the bank"
 
 
 def test_inputs_are_not_changed() -> None:

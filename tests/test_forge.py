@@ -144,6 +144,25 @@ def test_the_negative_prompt_alone_is_unconditional_whatever_its_mark(rows, chun
     assert [row.role for row in rows] == expected
 
 
+def test_the_device_is_waited_for_twice_however_many_rows_are_compared(rows, monkeypatch) -> None:
+    """Once for all prompts and once for all negative prompts, where each comparison of two rows would wait."""
+    waits: list[torch.Size] = []
+    to_list = torch.Tensor.tolist
+
+    def waiting(tensor: torch.Tensor) -> Any:
+        waits.append(tensor.shape)
+        return to_list(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "tolist", waiting)
+    monkeypatch.setattr(torch.Tensor, "__bool__", None)
+    monkeypatch.setattr(torch, "equal", None)
+    params = SimpleNamespace(text_cond=RED.repeat(2, 1, 1), text_uncond=BLURRY.repeat(2, 1, 1))
+    text = torch.cat([RED, RED, BLURRY, BLURRY, RED, RED, BLURRY, BLURRY])
+    corrected = rows.corrected_by_text(rows.rows_of(options([0, 0, 0, 0], 2), 3), params, text)
+    assert corrected == [(role, picture) for role in (COND, UNCOND, COND, UNCOND) for picture in (3, 4)]
+    assert waits == [(4, 2), (4, 2)], "one comparison of a chunk with each text"
+
+
 def test_marks_count_if_both_prompts_are_equal_or_there_is_one(rows) -> None:
     for negative in (RED, None):
         params = SimpleNamespace(text_cond=RED, text_uncond=negative)

@@ -10,7 +10,7 @@ from modules import shared
 
 from ..base.errors import IPAdapterError
 from ..port import COND, UNCOND, Row
-from .cond_text import same_text, seen_texts
+from .cond_text import same_texts, seen_texts
 from .sampling import Pass, progress
 
 
@@ -53,7 +53,7 @@ def refuse_other_order(table: Sequence[Row], x: torch.Tensor) -> None:
     Regional Prompter does so for a batch in its latent mode (scripts/latent.py, `denoiser_callback_s`).
     """
     firsts = {row.picture: place for place, row in reversed(list(enumerate(table)))}
-    if not all(torch.equal(x[place], x[firsts[row.picture]]) for place, row in enumerate(table)):
+    if not torch.equal(x[: len(table)], x[[firsts[row.picture] for row in table]]):
         raise IPAdapterError(
             "expected the rows of a picture to be equal, but another extension has changed their order, so references "
             "cannot be matched to pictures. Switch off unfold or that extension."
@@ -78,8 +78,10 @@ def rows_by_text(table: Sequence[Row], params: Any, given: Any) -> list[Row]:
     the U-Net on a window of frames. Rows with the same text are assigned to the pictures in order. Raises
     `IPAdapterError` for text that matches neither or both of prompt and negative prompt.
     """
-    texts = [*seen_texts(params.text_cond), *seen_texts(params.text_uncond)]  # in the order of `table`
-    alike = [tuple(i for i, text in enumerate(texts) if same_text(text, row)) for row in seen_texts(given)]
+    rows = seen_texts(given)
+    found = (same_texts(seen_texts(texts), rows) for texts in (params.text_cond, params.text_uncond))
+    each = [[*conds, *unconds] for conds, unconds in zip(*found, strict=True)]  # in the order of `table`
+    alike = [tuple(i for i, equal in enumerate(row) if equal) for row in each]
     if any(len({table[i].role for i in each}) != 1 for each in alike):
         raise IPAdapterError(
             f"expected the denoiser's {len(table)} rows or a part of them, but another extension uses its own batch of "

@@ -16,7 +16,11 @@ def seen_texts(cond: Any) -> torch.Tensor:
     return cond[0] if isinstance(cond, list) else cond
 
 
-def same_text(text: torch.Tensor, row: torch.Tensor) -> bool:
-    """Return whether two conditionings are equal over their common length, because the denoiser may pad one of them."""
-    tokens = min(len(text), len(row))
-    return torch.equal(text[:tokens].to(row), row[:tokens])
+def same_texts(texts: torch.Tensor, rows: torch.Tensor) -> list[list[bool]]:
+    """Return for each row whether each text equals it over their common length, because the denoiser may pad one.
+
+    All are compared before the device is waited for, which is done once.
+    """
+    tokens = min(texts.shape[1], rows.shape[1])
+    own = texts[:, :tokens].to(rows)
+    return torch.stack([(own == row[:tokens]).flatten(1).all(dim=1) for row in rows]).tolist()

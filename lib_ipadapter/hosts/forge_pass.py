@@ -12,7 +12,7 @@ from modules import shared
 
 from ..base.errors import IPAdapterError
 from ..port import COND, UNCOND, Row, SamplingRunPort
-from .cond_text import same_text, seen_texts
+from .cond_text import same_texts, seen_texts
 from .instantid_forge import Feeding
 from .sampling import Pass, progress
 
@@ -81,11 +81,11 @@ def corrected_by_text(rows: list[Row], params: Any, text: torch.Tensor) -> list[
     if params.text_uncond is None or len(text) != len(rows) or any(row.role == UNCOND for row in rows):
         return rows
     prompts, negatives = seen_texts(params.text_cond), seen_texts(params.text_uncond)
-
-    def negative(seen: torch.Tensor) -> bool:
-        return any(same_text(each, seen) for each in negatives) and not any(same_text(each, seen) for each in prompts)
-
-    return [row._replace(role=UNCOND) if negative(seen) else row for row, seen in zip(rows, text, strict=True)]
+    pictures = len({row.picture for row in rows})
+    firsts = text[::pictures]  # of each chunk, whose rows have one role
+    prompted, negated = (map(any, same_texts(texts, firsts)) for texts in (prompts, negatives))
+    roles = [UNCOND if no and not yes else COND for yes, no in zip(prompted, negated, strict=True)]
+    return [row._replace(role=roles[index // pictures]) for index, row in enumerate(rows)]
 
 
 def around(patches: Mapping[str, Any], run: SamplingRunPort) -> dict[str, Any]:

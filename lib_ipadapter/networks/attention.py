@@ -9,6 +9,7 @@ the keys and values that it attends: even kinds are conditional, odd ones uncond
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,6 +48,11 @@ class Bank:
     """(queries,) for each term."""
     units: tuple[int, ...]
     """Index of each term's unit among the active units."""
+
+    @cached_property
+    def arranged(self) -> dict[tuple[int, ...], list[tuple[Tensor, Tensor]]]:
+        """Keys and values of each term, by the row kinds that they were arranged for; filled by `_by_term`."""
+        return {}
 
     @property
     def bytes(self) -> int:
@@ -143,23 +149,46 @@ def _runs(row_kinds: Sequence[int]) -> Iterator[tuple[int, slice]]:
 def _add_by_rows(
     attended: Tensor, query: Tensor, bank: Bank, row_kinds: Sequence[int], factors: Sequence[float]
 ) -> Tensor:
-    """For everything else: one fused attention per term, with logits and softmax in float32 for any query dtype."""
-    heads = bank.keys.shape[1]
-    q = split_heads(query, heads)  # (rows, heads, queries, dim)
-    segments = list(bank.segments)
-    keys, values = (_of_rows(tensor, row_kinds).split(segments, dim=2) for tensor in (bank.keys, bank.values))
-    for k, v, region, factor in zip(keys, values, bank.regions, factors, strict=True):
-        image = functional.scaled_dot_product_attention(q, k, v, scale=1.0)  # (rows, heads, queries, dim)
-        image = image.transpose(1, 2).flatten(2)  # (rows, queries, heads * dim)
+    """For everything else: one fused attention per term, with logits and softmax in float32 for any query dtype.
+
+    Consecutive rows of one kind are attended as one row with more queries, so keys are never repeated.
+    """
+    kinds = _kinds_of_runs(row_kinds)
+    q = split_heads(query.reshape(len(kinds), -1, query.shape[-1]), bank.keys.shape[1])  # (runs, heads, queries, dim)
+    own: Tensor | None = None
+    for (k, v), region, factor in zip(_by_term(bank, kinds), bank.regions, factors, strict=True):
+        image = functional.scaled_dot_product_attention(q, k, v, scale=1.0)  # (runs, heads, queries, dim)
+        image = image.transpose(1, 2).reshape(query.shape)  # (rows, queries, heads * dim)
         if region is None:
-            attended = torch.add(attended, image, alpha=factor)
+            own = torch.add(attended, image, alpha=factor, out=own)
         else:
-            attended = torch.addcmul(attended, image, region[:, None], value=factor)
+            own = torch.addcmul(attended, image, region[:, None], value=factor, out=own)
+        attended = own  # so that all but the first term are added in place
     return attended
+
+
+def _kinds_of_runs(row_kinds: Sequence[int]) -> tuple[int, ...]:
+    """Return the kind of each run of rows of one kind if all runs have the same length, otherwise of each row."""
+    runs = list(_runs(row_kinds))
+    if len({rows.stop - rows.start for _, rows in runs}) == 1:
+        return tuple(kind for kind, _ in runs)
+    return tuple(row_kinds)
+
+
+def _by_term(bank: Bank, kinds: tuple[int, ...]) -> list[tuple[Tensor, Tensor]]:
+    """Return each term's keys and values for rows of these kinds, arranged once per bank."""
+    if kinds not in bank.arranged:
+        segments = list(bank.segments)
+        keys, values = (_of_rows(tensor, kinds).split(segments, dim=2) for tensor in (bank.keys, bank.values))
+        bank.arranged[kinds] = list(zip(keys, values, strict=True))
+    return bank.arranged[kinds]
 
 
 def _of_rows(tensor: Tensor, row_kinds: Sequence[int]) -> Tensor:
     """Return (row kinds, ...) expanded to (rows, ...), as a view where possible."""
+    first = row_kinds[0]
     if len(set(row_kinds)) == 1:
-        return tensor[row_kinds[0]].expand(len(row_kinds), *tensor.shape[1:])
+        return tensor[first].expand(len(row_kinds), *tensor.shape[1:])
+    if tuple(row_kinds) == tuple(range(first, first + len(row_kinds))):
+        return tensor[first : first + len(row_kinds)]
     return torch.stack([tensor[kind] for kind in row_kinds])

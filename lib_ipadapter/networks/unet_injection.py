@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -122,7 +123,7 @@ class _SiteHooks:
         self._attention: Any = attention
         self._query: Tensor | None = None
         self._entered: Tensor | None = None
-        self._called_with: Tensor | None = None
+        self._called_with: tuple[torch.Size, torch.dtype, torch.device] | None = None
         self._served = False
 
     def register(self) -> list[RemovableHandle]:
@@ -142,7 +143,8 @@ class _SiteHooks:
         """Return whether the site has a bank and was called, but the bank was not used in this call of the U-Net."""
         if self._served or self._called_with is None:
             return False
-        return self._bank(call, self._called_with) is not None
+        shape, dtype, device = self._called_with
+        return self._bank(call, torch.empty((0, *shape[1:]), dtype=dtype, device=device)) is not None
 
     def enter(self, hidden: Tensor) -> None:
         """Store the input for which image attention is still to be computed, if its rows are those of the call."""
@@ -176,7 +178,7 @@ class _SiteHooks:
 
     def _note_called(self, like: Tensor) -> None:
         """Store the shape, dtype and device of the site's input, without its data."""
-        self._called_with = like.new_empty(0, *like.shape[1:])
+        self._called_with = like.shape, like.dtype, like.device
 
     def _add(self, _module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         query, self._query, call = self._query, None, self._injection.call
