@@ -87,6 +87,24 @@ def test_each_family_that_runs_is_read_in_each_layout(layout: str, family: str, 
     assert_same(opened, tensors)
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_of_tensors_that_are_there_twice_those_with_published_names_count(twice: bool, tmp_path: Path) -> None:
+    """NoobAI's adapter has all of them under both names; which come first depends on the file."""
+    own = small("plus")
+    trainers = {"image_proj.": "image_proj_model.", "ip_adapter.": "adapter_modules."}
+    others = {
+        key.replace(prefix, name): torch.full_like(tensor, 7.0)
+        for key, tensor in own.items()
+        for prefix, name in trainers.items()
+        if key.startswith(prefix)
+    }
+    torch.save({**others, **own} if twice else {**own, **others}, tmp_path / "noob.bin")
+    opened = open_adapter(tmp_path / "noob.bin")
+    assert opened.recognised.family.name == "plus"
+    assert opened.recognised.parameters == sum(tensor.numel() for tensor in own.values())
+    assert_same(opened, own)
+
+
 def test_pulids_names_become_those_of_published_files(tmp_path: Path) -> None:
     raw = {
         "id_adapter": {"body.0.weight": torch.ones(3, 5)},

@@ -15,6 +15,7 @@ from published import (
     SDXL_WIDTHS,
     Published,
     Shapes,
+    affine,
     face_plus,
     full_face,
     id_encoder,
@@ -277,6 +278,50 @@ def test_a_family_that_cannot_run_yet_has_its_title() -> None:
     found = {PUBLISHED[name].family: recognise(published(PUBLISHED[name].shapes)).title for name in REFUSED}
     assert set(found) == set(TITLES)
     assert all(TITLES[family] in title for family, title in found.items())
+
+
+SDXL_LAYERS = layers(SDXL_WIDTHS, 2048)
+ATTENTIONS = (f"down_blocks.{i}.attentions.0.transformer_blocks.0.attn2.processor" for i in range(70))
+PLUS_SDXL = under("image_proj.", resampler(1280, 1280, 2048, 20))
+NOT_YET: dict[str, tuple[Shapes, str]] = {
+    "IP-Adapter-Art": (
+        affine("encoder_hid_proj.image_projection_layers.0.image_embeds", 4 * 2048, 768)
+        | {f"{name}.to_{part}_ip.0.weight": (640, 2048) for name in ATTENTIONS for part in "kv"},
+        "a.bin is an IP-Adapter-Art adapter (SDXL), which is not supported yet.",
+    ),
+    "CSGO": (
+        under("content_image_proj.", resampler(1280, 1280, 2048, 20))
+        | under("style_image_proj.", resampler(1280, 1280, 2048, 20))
+        | SDXL_LAYERS
+        | layers(SDXL_WIDTHS, 2048, names=("to_k_ip_content", "to_v_ip_content")),
+        "a.bin is a CSGO adapter (SDXL), which is not supported yet.",
+    ),
+    "IP-Adapter-Instruct": (
+        PLUS_SDXL
+        | under("image_proj.", affine("proj_new_input", 1280, 1280) | affine("proj_prompt_input", 1280, 1280))
+        | SDXL_LAYERS,
+        "a.bin is an IP-Adapter-Instruct adapter (SDXL), which is not supported yet.",
+    ),
+    "Style Components": (
+        under("image_proj.", linear(768, 4, 2048)) | SDXL_LAYERS,
+        "a.bin is a Style Components adapter (SDXL), which is not supported yet.",
+    ),
+    "InfiniteYou": (
+        under("image_proj.", resampler(1280, 512, 4096, 20)),
+        "is the image projector of InfiniteYou, a ControlNet for FLUX, which is not supported yet.",
+    ),
+}
+"""Adapters that cannot run, with made shapes in their layout, and what is said of them."""
+
+
+@pytest.mark.parametrize("name", NOT_YET)
+def test_an_adapter_that_cannot_run_is_named_for_what_it_is(name: str) -> None:
+    shapes, sentence = NOT_YET[name]
+    assert refusal(shapes) == sentence
+
+
+def test_an_adapter_for_sd15_with_an_embedding_768_wide_is_a_base_adapter() -> None:
+    assert recognise(under("image_proj.", linear(768, 4, 768)) | layers(SD_WIDTHS, 768)).family.name == "base"
 
 
 def refusal(shapes: Shapes) -> str:

@@ -1,8 +1,9 @@
 """Opens an adapter file: recognises it, checks its tensors against its projector and U-Net, and reads them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from .lora_layers import lora_shapes, rows
 from .recognition import Recognised, identify_variant, recognise
 from .shapes import Shape, Shapes
 from .tensor_file import read_shapes, read_tensors, refuse_mismatch
+
+Value = TypeVar("Value")
 
 PREFIXES = {
     "image_proj_model.": "image_proj.",
@@ -65,9 +68,7 @@ class AdapterFile:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the file's tensors by canonical key, as memory maps in the file's dtypes."""
-        tensors = {canonical(key): tensor for key, tensor in read_tensors(self.path).items()}
-        tensors.pop("", None)
-        return tensors
+        return by_canonical_key(read_tensors(self.path))
 
     def as_variant(self, name: str) -> "AdapterFile":
         """Return the same file as the variant that a unit calls `name`; `auto` keeps the recognised one.
@@ -97,8 +98,7 @@ class AdapterFile:
 def open_adapter(path: Path, digest_of: Callable[[Path], str] = sha256) -> AdapterFile:
     """Recognise the adapter at `path` from its header; raises `IPAdapterError` with the file's name."""
     identity = file_identity(path)  # before reading, so that a change while reading gives another identity
-    shapes = {canonical(key): shape for key, shape in read_shapes(path).items()}
-    shapes.pop("", None)
+    shapes = by_canonical_key(read_shapes(path))
     try:
         found = recognise(shapes)
     except IPAdapterError as error:
@@ -149,6 +149,19 @@ def _expected_shapes(found: Recognised, projector: nn.Module, layout: Layout, sh
     if found.lora and "lora_weight" in found.family.fields:
         expected |= lora_shapes(shapes, found.context_dim, layout, lambda layer: layer.inside, shapes)
     return expected
+
+
+def by_canonical_key(named: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the entries that are part of an adapter by canonical key.
+
+    Some files, such as NoobAI's, have everything twice, under published and under trainers' names: the former count.
+    """
+    made = dict[str, Value]()
+    for key, value in named.items():
+        name = canonical(key)
+        if name and (name == key or name not in made):
+            made[name] = value
+    return made
 
 
 def canonical(key: str) -> str:

@@ -90,6 +90,11 @@ def _kolors(shapes: Shapes) -> bool:
     return shapes["latents"][2] == 2048 and shapes["layers.0.0.to_q.weight"][0] == 768
 
 
+def _style_components(shapes: Shapes) -> bool:
+    """No CLIP encoder with an image embedding 768 wide was used for adapters for SDXL."""
+    return shapes["proj.weight"][1] == 768 and shapes["norm.weight"][0] == 2048
+
+
 def _portrait(shapes: Shapes) -> bool:
     return shapes["proj.0.weight"][1] == 512 and _rows_over_norm("proj.2.weight")(shapes) >= 16
 
@@ -151,6 +156,35 @@ FAMILIES = (
         width=_fixed(1024),
         encoder=EVA,
         pack=ANTELOPE,
+    ),
+    Family(
+        "art",
+        "an IP-Adapter-Art adapter",
+        marks=("encoder_hid_proj.image_projection_layers.*", "*.processor.to_k_ip.0.weight"),
+        tensors={},
+        tokens=_fixed(4),
+        takes=OTHER,
+        width=_fixed(768),
+        encoder="CSD ViT-L/14",
+        layer_keys=("to_k_ip.0", "to_v_ip.0"),
+    ),
+    Family(
+        "csgo",
+        "a CSGO adapter",
+        marks=("content_image_proj.*", "style_image_proj.*"),
+        tensors={},
+        tokens=_fixed(32),
+        takes=HIDDEN,
+        width=_fixed(1280),
+    ),
+    Family(
+        "instruct",
+        "an IP-Adapter-Instruct adapter",
+        marks=_projector("latents", "proj_prompt_input*"),
+        tensors={"latents": 3, "proj_in.weight": 2},
+        tokens=_size("latents", 1),
+        takes=HIDDEN,
+        width=_size("proj_in.weight", 1),
     ),
     Family(
         "kolors-faceid-plus",
@@ -264,6 +298,17 @@ FAMILIES = (
         projector=FaceProjector,
         fields=("face", "lora_weight"),
         face_embedding=NORMED,
+    ),
+    Family(
+        "style-components",
+        "a Style Components adapter",
+        marks=_projector("proj.weight", "norm.weight"),
+        fits=_style_components,
+        tensors=LINEAR,
+        tokens=_rows_over_norm("proj.weight"),
+        takes=OTHER,
+        width=_size("proj.weight", 1),
+        encoder="Style Components' own",
     ),
     Family(
         "base",

@@ -151,8 +151,17 @@ def _context(family: Family, shapes: Shapes) -> tuple[int, int]:
     for name in layers:
         _refuse_axes(name, shapes[name], 2)
     if not layers:
-        raise IPAdapterError(f"has an image projector, but no layer with image keys and values (…{key}).")
+        incomplete = f"has an image projector, but no layer with image keys and values (…{key})."
+        raise IPAdapterError(_without_layers(shapes) or incomplete)
     return shapes[layers[0]][1], len(layers)
+
+
+def _without_layers(shapes: Shapes) -> str:
+    """Return what an image projector that has no layers with keys and values is, or "" for an incomplete adapter."""
+    entering, leaving = (shapes.get(f"image_proj.{name}.weight", (0, 0)) for name in ("proj_in", "proj_out"))
+    if entering[-1] == 512 and leaving[0] == 4096:
+        return "is the image projector of InfiniteYou, a ControlNet for FLUX, which is not supported yet."
+    return ""
 
 
 def _hint(shapes: Shapes) -> str:
