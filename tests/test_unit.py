@@ -52,6 +52,8 @@ DEFAULTS = {
     "face": "largest",
     "structure_weight": 1.0,
     "lora_weight": 1.0,
+    "method": "fidelity",
+    "id_mix": False,
     "variant": "auto",
     "pass": "both",
     "inner": "all",
@@ -101,10 +103,11 @@ CHOICES = {
     "noise_type": ["none", "fade", "dissolve", "gaussian", "shuffle"],
     "pass": ["both", "base", "hires"],
     "inner": ["all", "picture only", "inner only"],
+    "method": ["fidelity", "style", "neutral"],
     "variant": ["auto", "v1", "v2", "unnorm", "InstantID"],
 }
 PLACES = ["largest", "left", "right", "top", "bottom", "all"]
-FLAGS = ["enabled", "tiles", "unfold"]
+FLAGS = ["enabled", "tiles", "unfold", "id_mix"]
 TEXTS = ["model", "subject", "embeds", "encoder"]
 POINTS = ["layers", "curve"]
 PICTURES = ["images", "negative_images", "composition_images"]
@@ -142,6 +145,8 @@ OTHERS = {
     "face": 0,
     "structure_weight": 0,
     "lora_weight": 0,
+    "method": "style",
+    "id_mix": True,
     "variant": "v1",
     "pass": "hires",
     "inner": "inner only",

@@ -8,13 +8,14 @@ the keys and values that it attends: even kinds are conditional, odd ones uncond
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .orthogonal import Method, orthogonal_attention
 from .scaling import SCALED
 
 
@@ -32,6 +33,8 @@ class Term:
     """(queries,): the term's weight at each position, 0..1; None means 1 everywhere."""
     unit: int = 0
     """Index of its unit among the active units."""
+    method: Method | None = None
+    """What is left of it beside the text attention; None leaves all of it."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,13 @@ class Bank:
     values: Tensor
     """(row kinds, heads, tokens, dim), scaled by each term's weight."""
     segments: tuple[int, ...]
-    """Number of tokens of each term. Each term has its own softmax."""
+    """Number of tokens of each term, with those of zeros. Each term has its own softmax."""
     regions: tuple[Tensor | None, ...]
     """(queries,) for each term."""
     units: tuple[int, ...]
     """Index of each term's unit among the active units."""
+    beside: "tuple[tuple[Method, Bank], ...]" = ()
+    """The terms of which not all is left beside the text attention, each with its method and in its own bank."""
 
     @cached_property
     def arranged(self) -> dict[tuple[int, ...], list[tuple[Tensor, Tensor]]]:
@@ -57,7 +62,9 @@ class Bank:
     @property
     def bytes(self) -> int:
         held = [self.keys, self.values, *(region for region in self.regions if region is not None)]
-        return sum(tensor.numel() * tensor.element_size() for tensor in held)
+        return sum(tensor.numel() * tensor.element_size() for tensor in held) + sum(
+            bank.bytes for _, bank in self.beside
+        )
 
 
 def split_heads(tensor: Tensor, heads: int) -> Tensor:
@@ -71,17 +78,29 @@ def make_bank(terms: Sequence[Term], heads: int, like: Tensor) -> Bank:
     Values are clamped to half the dtype's maximum, so that rounding in attention cannot overflow to infinity; infinity
     times a weight of 0 would be NaN.
     """
+    ordinary = [term for term in terms if not term.method]
+    beside = tuple((term.method, _bank_of([term], heads, like, term.method.zeros)) for term in terms if term.method)
+    if ordinary:
+        return replace(_bank_of(ordinary, heads, like), beside=beside)
+    nothing = like.new_empty(0, heads, 0, like.shape[-1] // heads)
+    return Bank(nothing, nothing, (), (), (), beside)
+
+
+def _bank_of(terms: Sequence[Term], heads: int, like: Tensor, zeros: int = 0) -> Bank:
+    """Return the bank of terms that each attend a number of zeros besides; without `beside`."""
     exact = torch.promote_types(like.dtype, torch.float32)
     scaled = [SCALED[term.scaling](term.keys.to(exact), term.values.to(exact), term.weight) for term in terms]
     keys, values = (torch.cat(parts, dim=1) for parts in zip(*scaled, strict=True))
     keys = keys * (keys.shape[-1] // heads) ** -0.5
     largest = torch.finfo(like.dtype).max / 2
     fit = [
-        split_heads(tensor.clamp(-largest, largest), heads).to(like.device, like.dtype).contiguous()
+        split_heads(functional.pad(tensor.clamp(-largest, largest), (0, 0, 0, zeros)), heads)
+        .to(like.device, like.dtype)
+        .contiguous()
         for tensor in (keys, values)
     ]
     regions = tuple(None if term.region is None else term.region.to(like.device, like.dtype) for term in terms)
-    segments, units = tuple(term.keys.shape[1] for term in terms), tuple(term.unit for term in terms)
+    segments, units = tuple(term.keys.shape[1] + zeros for term in terms), tuple(term.unit for term in terms)
     return Bank(fit[0], fit[1], segments, regions, units)
 
 
@@ -95,9 +114,10 @@ def add_image_attention(
     weights that change over the steps; empty means 1.
     """
     each = [factors[unit] for unit in bank.units] if factors else [1.0] * len(bank.units)
-    if query.device.type == "cpu" and query.dtype in (torch.float32, torch.float64):
-        return _add_by_runs(attended, query, bank, row_kinds, each)
-    return _add_by_rows(attended, query, bank, row_kinds, each)
+    exact_on_cpu = query.device.type == "cpu" and query.dtype in (torch.float32, torch.float64)
+    add = _add_by_runs if exact_on_cpu else _add_by_rows
+    added = add(attended, query, bank, row_kinds, each) if bank.segments else attended
+    return _add_beside(added, attended, query, bank.beside, row_kinds, factors) if bank.beside else added
 
 
 def _add_by_runs(
@@ -182,6 +202,27 @@ def _by_term(bank: Bank, kinds: tuple[int, ...]) -> list[tuple[Tensor, Tensor]]:
         keys, values = (_of_rows(tensor, kinds).split(segments, dim=2) for tensor in (bank.keys, bank.values))
         bank.arranged[kinds] = list(zip(keys, values, strict=True))
     return bank.arranged[kinds]
+
+
+def _add_beside(
+    added: Tensor,
+    attended: Tensor,
+    query: Tensor,
+    banks: Sequence[tuple[Method, Bank]],
+    row_kinds: Sequence[int],
+    factors: Sequence[float],
+) -> Tensor:
+    """Return `added` plus what is left of each bank's term beside the text attention; summed in float32 or more."""
+    exact = torch.promote_types(query.dtype, torch.float32)
+    text, total = attended.to(exact), added.to(exact)
+    for method, bank in banks:
+        q, (region,), (unit,) = split_heads(query, bank.keys.shape[1]), bank.regions, bank.units
+        ((keys, values),) = _by_term(bank, tuple(row_kinds))
+        image = orthogonal_attention(text, q, keys, values, method)
+        weight = factors[unit] if factors else 1.0
+        total = total + weight * image if region is None else total + weight * region.to(exact)[:, None] * image
+    largest = torch.finfo(added.dtype).max
+    return total.clamp(-largest, largest).to(added.dtype)
 
 
 def _of_rows(tensor: Tensor, row_kinds: Sequence[int]) -> Tensor:

@@ -30,7 +30,7 @@ class DenoiserCall:
 
     None where the text does not show which picture a row belongs to."""
     expected_size: Size | None = None
-    """Size that the latent image must have in the U-Net, where units have regions; None accepts any."""
+    """Size that the latent image must have in the U-Net, where units depend on it; None accepts any."""
     factors: tuple[float, ...] = ()
     """A multiplier for each active unit in this call; empty means 1."""
 
@@ -202,6 +202,8 @@ class _SiteHooks:
             bank = self._bank(call, query)
             if bank is None:
                 return None
+            if bank.beside:
+                raise _replaced_error(self.site.path)
             nothing, row_kinds = query.new_zeros(query.shape), self._injection.row_kinds
             image = add_image_attention(nothing, query, bank, row_kinds, call.factors)
             # The output already includes the projection's bias, so it is subtracted here. Calling the module gives
@@ -217,9 +219,16 @@ class _SiteHooks:
 
 def _size_error(expected: Size | None, size: Sequence[int]) -> IPAdapterError:
     return IPAdapterError(
-        f"a unit with a region (mask, place or tiles) needs the U-Net to get the whole latent image, "
-        f"{_sides(expected)}, but it got {_sides(size)}, as with tiled diffusion, and the position of such parts is "
-        "unknown. Remove the region or switch tiling off."
+        "a unit with a region (mask, place or tiles), or with PuLID's method fidelity or style, needs the U-Net to get "
+        f"the whole latent image, {_sides(expected)}, but it got {_sides(size)}, as with tiled diffusion, and the "
+        "position of such parts is unknown. Remove the region, choose the method neutral, or switch tiling off."
+    )
+
+
+def _replaced_error(path: str) -> IPAdapterError:
+    return IPAdapterError(
+        f"PuLID's methods fidelity and style need the text attention of the whole picture, but another extension "
+        f"replaces that of {path}, as regional prompts do. Choose the method neutral, or switch off that extension."
     )
 
 

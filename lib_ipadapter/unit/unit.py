@@ -7,6 +7,7 @@ declare it here and use its value.
 from dataclasses import dataclass
 from typing import Any
 
+from ..networks.orthogonal import METHODS
 from ..networks.scaling import SCALED
 from ..pictures.noise import NOISES
 from .combine import COMBINES
@@ -249,6 +250,22 @@ class Unit:
         "Weight of FaceID's LoRA; 0 is off.",
         group=FACE,
         slider=(0, 2),
+        by_family=True,
+    )
+    method: str = declared(
+        Choice(tuple(METHODS)),
+        "fidelity",
+        "PuLID method",
+        "PuLID: fidelity favours the likeness, style the prompt; neutral adds the face as other adapters do.",
+        group=FACE,
+        by_family=True,
+    )
+    id_mix: bool = declared(
+        Flag(),
+        False,
+        "Mix identities",
+        "PuLID v1: use the further references in full, instead of the face embedding alone.",
+        group=FACE,
         by_family=True,
     )
     variant: str = declared(
