@@ -19,6 +19,7 @@ from lib_ipadapter.weights.projectors import (
     LinearProjector,
     Resampler,
 )
+from lib_ipadapter.weights.pulid import IDEncoder, IDFormer
 
 SD15_WIDTHS = (320, 640, 1280)
 LEVEL = {
@@ -72,6 +73,8 @@ PROJECTOR_MAKERS = {
     "faceid": lambda width, context_dim, tokens: FaceProjector(512, tokens, context_dim),
     "faceid-plus": lambda width, context_dim, tokens: FacePlusProjector(512, tokens, context_dim, width, 2, 4),
     "face-resampler": lambda width, context_dim, tokens: FaceResampler(512, tokens, 128, 2, context_dim, 4),
+    "pulid": lambda width, context_dim, tokens: IDEncoder(1280, 24, 5, width, context_dim),
+    "pulid-v1.1": lambda width, context_dim, tokens: IDFormer(1280, 5, tokens, 64, 1, width, context_dim, 10),
 }
 
 

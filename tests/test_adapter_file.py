@@ -106,8 +106,9 @@ def test_of_tensors_that_are_there_twice_those_with_published_names_count(twice:
 
 
 def test_pulids_names_become_those_of_published_files(tmp_path: Path) -> None:
+    sizes = {"body.0.weight": (3, 5), "body.6.weight": (48, 3), "mapping_0.0.weight": (3, 5), "mapping_0.6.bias": (24,)}
     raw = {
-        "id_adapter": {"body.0.weight": torch.ones(3, 5)},
+        "id_adapter": {name: torch.ones(shape) for name, shape in sizes.items()},
         "id_adapter_attn_layers": {
             "1.id_to_k.weight": torch.full((7, 24), 2.0),
             "1.id_to_v.weight": torch.full((7, 24), 3.0),
@@ -116,7 +117,7 @@ def test_pulids_names_become_those_of_published_files(tmp_path: Path) -> None:
     torch.save(raw, tmp_path / "pulid_v1.bin")
     read = open_adapter(tmp_path / "pulid_v1.bin").tensors()
     assert {key: tensor.flatten()[0].item() for key, tensor in read.items()} == {
-        "image_proj.body.0.weight": 1.0,
+        **{f"image_proj.{name}": 1.0 for name in sizes},
         "ip_adapter.1.to_k_ip.weight": 2.0,
         "ip_adapter.1.to_v_ip.weight": 3.0,
     }

@@ -33,7 +33,7 @@ def test_embedding_and_hidden_states_are_timms(layout: str, extension: str, tmp_
     for ours, theirs in zip(made.hidden, hidden, strict=True):
         assert ours.shape == theirs.shape == (1, 17, 128)
         assert (ours - theirs).abs().max() <= 1e-5 * max(1.0, float(theirs.abs().max()))
-    assert made.of("") == (made.embed, *made.hidden)
+    assert made.taken("") == (made.embed, *made.hidden)
 
 
 def test_full_size_tower_has_the_shapes_of_the_published_one() -> None:
@@ -60,7 +60,7 @@ def test_half_precision_stays_close(tmp_path: Path) -> None:
     path = write_eva(tmp_path / "eva.pt", dtype=torch.float16)
     (whole,), (half,) = (open_eva(path).encode([pixels()], CPU, dtype) for dtype in (torch.float32, torch.bfloat16))
     assert half.embed.dtype == torch.float32
-    for ours, theirs in zip(half.of(""), whole.of(""), strict=True):
+    for ours, theirs in zip(half.taken(""), whole.taken(""), strict=True):
         assert (ours - theirs).norm() <= 0.05 * theirs.norm()
 
 

@@ -19,6 +19,7 @@ from published import (
     face_plus,
     full_face,
     id_encoder,
+    id_former,
     layers,
     linear,
     mlp,
@@ -38,7 +39,7 @@ from lib_ipadapter.weights.family import FACE, Family
 from lib_ipadapter.weights.projectors import FacePlusV2Projector
 from lib_ipadapter.weights.recognition import recognise
 
-RUNS = ("base", "plus", "full-face", "faceid", "faceid-plus", "portrait", "face-resampler")
+RUNS = ("base", "plus", "full-face", "faceid", "faceid-plus", "portrait", "face-resampler", "pulid", "pulid-v1.1")
 RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in RUNS]
 REFUSED = [name for name in PUBLISHED if name not in RUNNABLE]
 SMALL = {
@@ -252,7 +253,7 @@ def test_a_row_reads_only_the_tensors_that_it_names(family: Family) -> None:
     family.fits(sizes)
     assert family.tokens(sizes) > 0
     assert family.width(sizes) > 0 or family.takes == FACE
-    assert set(family.output_norm.split()) <= set(family.tensors)
+    assert set(family.output.split()) <= set(family.tensors)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -265,8 +266,6 @@ def test_tensors_that_distinguish_families_are_marks_of_a_row(family: Family) ->
 TITLES = {
     "kolors-plus": "Plus adapter for Kolors",
     "kolors-faceid-plus": "FaceID Plus adapter for Kolors",
-    "pulid": "PuLID v1 ",
-    "pulid-v1.1": "PuLID v1.1",
     "pulid-flux": "PuLID adapter for FLUX",
     "xlabs-flux": "XLabs IP-Adapter for FLUX",
     "instantx-flux": "InstantX IP-Adapter for FLUX",
@@ -415,6 +414,35 @@ def test_the_projector_of_one_base_with_the_layers_of_another_is_refused(net: Sh
         recognise(under("image_proj.", net) | layers(SDXL_WIDTHS, 2048))
 
 
+@pytest.mark.parametrize("net", [id_encoder(), id_former()])
+def test_pulid_with_the_layers_of_another_base_is_refused(net: Shapes) -> None:
+    with pytest.raises(IPAdapterError, match=r"width 2048.*width 768"):
+        recognise(under("image_proj.", net) | layers(SD_WIDTHS, 768))
+
+
+@pytest.mark.parametrize("name", ["pulid_v1", "pulid_v1.1"])
+def test_a_tensor_of_pulid_that_is_missing_misshapen_or_extra_is_named(name: str) -> None:
+    shapes = published(PUBLISHED[name].shapes)
+    others = (
+        "mapping_3.4.bias",
+        "mapping_0.0.weight",
+        "layers.7.1.3.weight",
+        "proj_out",
+        "body.6.weight",
+        "body.3.bias",
+    )
+    for key in [f"image_proj.{other}" for other in others if f"image_proj.{other}" in shapes]:
+        assert key in refusal({own: shape for own, shape in shapes.items() if own != key})
+        wrong = refusal(shapes | {key: (*shapes[key][:-1], shapes[key][-1] + 3)})
+        assert "image_proj." in wrong or "two different adapters" in wrong
+    assert "image_proj.mapping_5.0.weight is not expected" in refusal(
+        shapes | {"image_proj.mapping_5.0.weight": (3, 3)}
+    )
+    assert "ip_adapter.139.to_v_ip.weight is missing" in refusal(
+        {own: shape for own, shape in shapes.items() if own != "ip_adapter.139.to_v_ip.weight"}
+    )
+
+
 def test_families_that_share_keys_are_distinguished() -> None:
     kinds = {
         "faceid": mlp(4, 768),
@@ -425,7 +453,7 @@ def test_families_that_share_keys_are_distinguished() -> None:
         "pulid": id_encoder(),
     }
     for family, net in kinds.items():
-        dim = 2048 if family in ("plus", "kolors-plus") else 768
+        dim = 2048 if family in ("plus", "kolors-plus", "pulid") else 768
         assert recognise(under("image_proj.", net) | layers(SDXL_WIDTHS, dim)).family.name == family
 
 

@@ -1,5 +1,7 @@
 """The projectors against golden values made from the authors' modules."""
 
+from functools import cache
+
 import pytest
 import torch
 from golden import checksum, stream, weights
@@ -13,6 +15,7 @@ from lib_ipadapter.weights.projectors import (
     LinearProjector,
     Resampler,
 )
+from lib_ipadapter.weights.pulid import IDEncoder, IDFormer
 
 
 def filled(module: torch.nn.Module) -> torch.nn.Module:
@@ -96,6 +99,53 @@ def test_a_projector_gives_the_golden_values(case: str) -> None:
     assert checksum(made) == pytest.approx(total, abs=2e-5)
 
 
+ID_ENCODER = cache(lambda: filled(IDEncoder(1280, 1024, 5, 1024, 2048)))
+ID_FORMER = cache(lambda: filled(IDFormer(1280, 5, 32, 1024, 16, 1024, 2048, 10)))
+PULID = {
+    "v1": (
+        ID_ENCODER,
+        (2, 10, 2048),
+        (+1.791543, -1.941259, +0.107599),
+        (-0.912017, +1.468369, -2.157919),
+        1.197064,
+        -7.667603,
+    ),
+    "v1.1": (
+        ID_FORMER,
+        (2, 32, 2048),
+        (38.9021, 6.3262, -41.2529),
+        (-11.2647, 4.0908, -10.9944),
+        24.876644,
+        -3227.8973,
+    ),
+    "v1.1, three photos in one call": (
+        ID_FORMER,
+        (1, 32, 2048),
+        (45.3515, 46.5604, 45.1758),
+        (1.8866, 36.4237, 4.7274),
+        24.604880,
+        -826.0052,
+    ),
+}
+"""Full-size networks, with embeddings of stream 1000 and hidden states of streams 1001 to 1005."""
+
+
+@pytest.mark.parametrize("case", PULID)
+def test_a_network_of_pulid_gives_the_golden_values(case: str) -> None:
+    make, shape, first, last, mean_abs, total = PULID[case]
+    sets, photos = (1, 3) if "three" in case else (2, 1)
+    identity = stream(1000, sets, photos, 1280) if photos > 1 else stream(1000, sets, 1280)
+    states = [stream(1001 + scale, sets, 5 * photos, 1024) for scale in range(5)]
+    with torch.no_grad():
+        made = make()(identity[..., :512], identity[..., 512:], *states)
+    assert made.shape == shape
+    tolerance = {"rel": 2e-5, "abs": 2e-6}
+    assert made.flatten()[:3].tolist() == pytest.approx(first, **tolerance)
+    assert made.flatten()[-3:].tolist() == pytest.approx(last, **tolerance)
+    assert made.abs().mean().item() == pytest.approx(mean_abs, **tolerance)
+    assert checksum(made) == pytest.approx(total, **tolerance)
+
+
 @pytest.mark.parametrize(
     ("module", "given", "shape"),
     [
@@ -119,6 +169,8 @@ def test_shapes_are_those_in_the_docstrings(module: torch.nn.Module, given: tupl
         FaceProjector(7, 3, 5),
         FacePlusProjector(7, 3, 5, 11, 2, 3),
         FaceResampler(7, 3, 64, 2, 5, 3),
+        IDEncoder(7, 11, 3, 13, 5),
+        IDFormer(7, 3, 17, 64, 2, 13, 5, 10),
     ],
 )
 def test_a_projector_is_built_from_its_own_shapes(module: torch.nn.Module) -> None:

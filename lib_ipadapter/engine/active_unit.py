@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from ..base.boxes import Size
+from ..base.errors import IPAdapterError
 from ..networks.attention import Term
+from ..networks.orthogonal import METHODS, Method
 from ..networks.unet_sites import Site
 from ..port import UNCOND, PassInfo
 from ..unit.passes import INNER
 from ..unit.schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass
 from ..weights.loras import Lora
 from .prepare import PreparedUnit
-from .region_weights import grid_of, of_area, of_boxes, of_mask
+from .region_weights import covers, grid_of, of_area, of_boxes, of_mask
 from .token_plan import AttentionGroup, TokenSet, sets_of
 
 
@@ -53,6 +55,12 @@ class ActiveUnit:
         groups = (*plan.groups, *plan.composition_groups)
         return whole or any(group.mask is not None or group.area is not None or group.tiles for group in groups)
 
+    @cached_property
+    def method(self) -> Method | None:
+        """What is left of the unit's image attention beside the text attention; None leaves all of it."""
+        of_family = "method" in self.prepared.adapter.recognised.family.fields
+        return METHODS[self.prepared.unit.method] if of_family else None
+
     @property
     def lora(self) -> Lora | None:
         """The adapter's LoRA, or None where the prompt already loads it, because the web UI then applies it."""
@@ -80,17 +88,19 @@ class ActiveUnit:
         if at is None:
             return
         plan, grid = self.prepared.plan, grid_of(size, site.level, queries)
+        if self.method and not covers(grid, size):
+            raise _parts_error(site, size, queries)
         groups = (at.composition and plan.composition_groups) or plan.groups
         weight, scaling = at.weight * factor, self.prepared.unit.scaling
         if self.prepared.unit.unfold:
             each = [self._of_row_kinds(site, groups[i % len(groups)], at.inverted) for i in range(period)]
             keys, values = (torch.cat(parts) for parts in zip(*each, strict=True))
-            yield Term(keys, values, weight, scaling, self._region(None, grid))
+            yield Term(keys, values, weight, scaling, self._region(None, grid), method=self.method)
             return
         for group in groups:
             pair = self._of_row_kinds(site, group, at.inverted)
             keys, values = (part.repeat(period, 1, 1) for part in pair)
-            yield Term(keys, values, weight, scaling, self._region(group, grid))
+            yield Term(keys, values, weight, scaling, self._region(group, grid), method=self.method)
 
     def _unconditional(self, sets: Sequence[TokenSet]) -> list[TokenSet]:
         """Return the unconditional counterpart of these sets, with the same number of tokens."""
@@ -102,11 +112,17 @@ class ActiveUnit:
         In an inverted layer, unconditional rows get the conditional tokens and conditional rows get zeros.
         """
         keys_values = self.prepared.keys_values
-        conditional = _weighted(*keys_values.at(site, group.sets), group.weights)
+        conditional = _weighted(*keys_values.at(site, group.sets), group.weights, self._kept)
         if inverted:
             zeros = torch.zeros_like(conditional[0]), torch.zeros_like(conditional[1])
             return _stacked(zeros, conditional)
-        return _stacked(conditional, _weighted(*keys_values.at(site, self._unconditional(group.sets)), group.weights))
+        unconditional = keys_values.at(site, self._unconditional(group.sets))
+        return _stacked(conditional, _weighted(*unconditional, group.weights, self._kept))
+
+    @property
+    def _kept(self) -> int:
+        """Number of tokens that are kept of each token set after the first in a group; 0 keeps all."""
+        return 0 if self.prepared.unit.id_mix else self.prepared.adapter.recognised.family.kept_of_others
 
     def _region(self, group: AttentionGroup | None, grid: Size) -> Tensor | None:
         """Return a group's weight at each position of a grid, 0..1, or None where it is 1 everywhere."""
@@ -124,9 +140,27 @@ class ActiveUnit:
 Pair = tuple[Tensor, Tensor]
 
 
-def _weighted(keys: Tensor, values: Tensor, weights: tuple[float, ...]) -> Pair:
-    """Return the sets' keys and values concatenated to (tokens, width), the values multiplied by each set's weight."""
-    return keys.flatten(0, 1), (values * keys.new_tensor(weights).view(-1, 1, 1)).flatten(0, 1)
+def _weighted(keys: Tensor, values: Tensor, weights: tuple[float, ...], kept: int) -> Pair:
+    """Return the sets' keys and values concatenated to (tokens, width), the values multiplied by each set's weight.
+
+    Of each set after the first, only the first `kept` tokens are taken; 0 takes all.
+    """
+    values = values * keys.new_tensor(weights).view(-1, 1, 1)
+    if not kept:
+        return keys.flatten(0, 1), values.flatten(0, 1)
+    return _first_whole(keys, kept), _first_whole(values, kept)
+
+
+def _first_whole(sets: Tensor, kept: int) -> Tensor:
+    return torch.cat([sets[0], sets[1:, :kept].flatten(0, 1)])
+
+
+def _parts_error(site: Site, size: Size, queries: int) -> IPAdapterError:
+    return IPAdapterError(
+        f"PuLID's methods fidelity and style need all positions of the picture, but {site.path} got {queries} of a "
+        f"latent image of {size[0]} x {size[1]}, as with token merging of cross-attention. Choose the method neutral, "
+        "or switch off what drops them."
+    )
 
 
 def _stacked(conditional: Pair, unconditional: Pair) -> Pair:

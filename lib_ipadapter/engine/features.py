@@ -5,13 +5,15 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from ..base.cache import Cache
-from ..faces.insightface_models import align
+from ..faces.insightface_models import Face, align
 from ..files.saved_embeds import SavedReference
 from ..pictures.crops import cut, resize_for
 from ..pictures.image_file import ImageFile, decode
@@ -19,7 +21,7 @@ from ..pictures.noise import add_noise
 from ..pictures.preprocess import normalise, to_levels
 from ..port import Host
 from ..weights.clip_vision import UNCONDITIONAL as UNCONDITIONAL_PIXELS
-from ..weights.clip_vision import EncoderFile, Features, encode
+from ..weights.encoders import Encoder, ImageFeatures, encode
 from ..weights.enhance import enhanced, squares_of
 from ..weights.family import EMBED, NORMED, RAW, Family
 from .token_plan import UNCONDITIONAL, AnyInput, EncoderInput, SavedInput, TokenPlan, TokenSet
@@ -42,6 +44,18 @@ Encodable = EncoderInput | TokenSet
 """What an image encoder can encode: an input, or the unconditional picture for `UNCONDITIONAL`."""
 
 
+class Portraits(Protocol):
+    """Cuts faces out for the families that take them in grey on white."""
+
+    def portrait(self, field: str, picture: Image.Image, face: Face, size: int) -> Tensor:
+        """Return a face in pixels 0..1: (3, size, size)."""
+        ...
+
+    def portrait_identity(self) -> tuple[object, ...]:
+        """Identify the models that do it, and their current content."""
+        ...
+
+
 @dataclass(frozen=True)
 class EncodingSettings:
     """Settings that features and image tokens depend on; read once per preparation of a unit."""
@@ -61,7 +75,7 @@ def encoding_settings(host: Host) -> EncodingSettings:
 class Encoded:
     """Features of some inputs."""
 
-    features: Mapping[Encodable, Features]
+    features: Mapping[Encodable, ImageFeatures]
     settings: EncodingSettings
     """The settings that were used: those of the CPU where the device ran out of memory."""
 
@@ -73,37 +87,41 @@ class FeatureMaker:
         self.host = host
         self.seconds = 0.0
         """Spent in encoders since the start."""
-        self._kept: Cache[Features] = Cache(host.cache_limits().features, lambda kept: kept.bytes)
+        self._kept: Cache[ImageFeatures] = Cache(host.cache_limits().features, lambda kept: kept.bytes)
 
     def encode(
         self,
-        encoder: EncoderFile,
+        encoder: Encoder,
         wanted: Collection[Encodable],
         files: Mapping[str, ImageFile],
         settings: EncodingSettings,
+        portraits: Portraits | None = None,
     ) -> Encoded:
         """Return the features of inputs from a plan's files, encoding only those that are not cached.
 
-        If the device runs out of memory, the CPU encodes in float32.
+        `portraits` cuts the faces out, for families that need it. If the device runs out of memory, the CPU encodes in
+        float32.
         """
         try:
-            return Encoded(self._encode(encoder, wanted, files, settings), settings)
+            return Encoded(self._encode(encoder, wanted, files, settings, portraits), settings)
         except torch.cuda.OutOfMemoryError:
             log.warning("Not enough device memory for %s; encoding on the CPU.", encoder.path.name)
         on_cpu = replace(settings, device=torch.device("cpu"), dtype=torch.float32)
-        return Encoded(self._encode(encoder, wanted, files, on_cpu), on_cpu)
+        return Encoded(self._encode(encoder, wanted, files, on_cpu, portraits), on_cpu)
 
     def _encode(
         self,
-        encoder: EncoderFile,
+        encoder: Encoder,
         wanted: Collection[Encodable],
         files: Mapping[str, ImageFile],
         settings: EncodingSettings,
-    ) -> dict[Encodable, Features]:
-        keys = {each: (each, encoder.identity, settings) for each in wanted}
+        portraits: Portraits | None,
+    ) -> dict[Encodable, ImageFeatures]:
+        cut_by = portraits.portrait_identity() if portraits else ()
+        keys = {each: (each, encoder.identity, settings, *cut_by) for each in wanted}
         features = {each: found for each, key in keys.items() if (found := self._kept.find(key))}
         fields = {file.digest: (field, file) for field, file in files.items()}
-        new = {each: _pixels(each, fields, encoder, settings) for each in wanted if each not in features}
+        new = {each: _pixels(each, fields, encoder, settings, portraits) for each in wanted if each not in features}
         encoded = iter(self._run(encoder, [square for squares in new.values() for square in squares], settings))
         for each, squares in new.items():
             whole, *parts = itertools.islice(encoded, len(squares))
@@ -111,7 +129,7 @@ class FeatureMaker:
             features[each] = self._kept.keep(keys[each], mixed)
         return features
 
-    def _run(self, encoder: EncoderFile, pixels: Sequence[Tensor], settings: EncodingSettings) -> list[Features]:
+    def _run(self, encoder: Encoder, pixels: Sequence[Tensor], settings: EncodingSettings) -> Sequence[Any]:
         if not pixels:
             return []
         started = time.perf_counter()
@@ -129,23 +147,31 @@ class FeatureMaker:
         self.host.report_progress("encoding", len(pixels), len(pixels))
 
 
+Taken = Mapping[AnyInput | TokenSet, tuple[Tensor, ...]]
+"""The image features of each input that a family takes, each (1, ...)."""
+
+
 def taken_features(
-    family: Family, encoded: Mapping[Encodable, Features], plan: TokenPlan, saved: SavedReference | None
-) -> dict[AnyInput | TokenSet, Tensor]:
-    """Return the features that a family takes for each of a plan's inputs, encoded or saved: (1, ...) each."""
-    taken: dict[AnyInput | TokenSet, Tensor] = {each: found.of(family.takes) for each, found in encoded.items()}
-    if family.takes == EMBED and UNCONDITIONAL in taken:
-        # Unconditional rows see zeros as image embedding, but the hidden states of an encoded blank picture.
-        taken[UNCONDITIONAL] = torch.zeros_like(taken[UNCONDITIONAL])
+    family: Family, encoded: Mapping[Encodable, ImageFeatures], plan: TokenPlan, saved: SavedReference | None
+) -> Taken:
+    """Return the features that a family takes for each of a plan's inputs, encoded or saved."""
+    taken: dict[AnyInput | TokenSet, tuple[Tensor, ...]] = {
+        each: found.taken(family.takes) for each, found in encoded.items()
+    }
     if saved:
         known = saved.features(family.takes).split(1)
-        taken |= {each: known[each.index] for each in plan.inputs if isinstance(each, SavedInput)}
+        taken |= {each: (known[each.index],) for each in plan.inputs if isinstance(each, SavedInput)}
+    if zeros_for_nothing(family) and taken and plan.unconditional == UNCONDITIONAL:
+        taken[UNCONDITIONAL] = tuple(map(torch.zeros_like, next(iter(taken.values()))))
     return taken
 
 
-def projector_inputs(
-    family: Family, token_set: TokenSet, taken: Mapping[AnyInput | TokenSet, Tensor]
-) -> tuple[Tensor, ...]:
+def zeros_for_nothing(family: Family) -> bool:
+    """Return whether unconditional rows see zeros as image features, rather than those of an encoded blank picture."""
+    return family.takes == EMBED or family.portrait
+
+
+def projector_inputs(family: Family, token_set: TokenSet, taken: Taken) -> tuple[Tensor, ...]:
     """Return the projector's arguments for a token set, each (inputs, ...).
 
     `UNCONDITIONAL` counts as one input. `taken` has the image features; it is empty for families without an encoder.
@@ -155,7 +181,7 @@ def projector_inputs(
     if family.face_embedding:
         parts.append([FACE_EMBEDDINGS[family.face_embedding](_face_embedding(each)) for each in inputs])
     if taken:
-        parts.append([taken[each] for each in inputs])
+        parts += zip(*(taken[each] for each in inputs), strict=True)
     return tuple(torch.cat(list(part)) for part in parts)
 
 
@@ -165,12 +191,16 @@ def _face_embedding(one: object) -> Tensor:
     return torch.tensor([face.embedding]) if face else torch.zeros(1, FACE_EMBEDDING)
 
 
-def views(field: str, file: ImageFile, size: int, given: EncoderInput) -> list[Tensor]:
+def views(
+    field: str, file: ImageFile, size: int, given: EncoderInput, portraits: Portraits | None = None
+) -> list[Tensor]:
     """Return the encoder's views of an input in pixels 0..1: the whole, then its squares, if any.
 
     Each is (3, size, size). Noise is seeded by the picture, so it is the same every time.
     """
     picture = decode(field, file.content)
+    if given.face and portraits:
+        return [portraits.portrait(field, picture, given.face, size)]
     if given.face:
         picture = align(picture, given.face, FACE_SIZE)
     if given.box:
@@ -187,9 +217,13 @@ def views(field: str, file: ImageFile, size: int, given: EncoderInput) -> list[T
 
 
 def _pixels(
-    given: Encodable, fields: Mapping[str, tuple[str, ImageFile]], encoder: EncoderFile, settings: EncodingSettings
+    given: Encodable,
+    fields: Mapping[str, tuple[str, ImageFile]],
+    encoder: Encoder,
+    settings: EncodingSettings,
+    portraits: Portraits | None,
 ) -> list[Tensor]:
     """Return the normalised pixels of an input and its squares, or of the unconditional picture."""
     if isinstance(given, TokenSet):
         return [UNCONDITIONAL_PIXELS[settings.unconditional](encoder)]
-    return [normalise(each) for each in views(*fields[given.digest], encoder.image_size, given)]
+    return [normalise(each) for each in views(*fields[given.digest], encoder.image_size, given, portraits)]

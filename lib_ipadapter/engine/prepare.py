@@ -26,8 +26,9 @@ from ..unit.contradictions import refuse_contradictions
 from ..unit.picture_fields import Picture
 from ..unit.unit import FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
-from ..weights.clip_vision import EncoderFile, fingerprint
-from ..weights.family import EMBED, HIDDEN
+from ..weights.clip_vision import fingerprint
+from ..weights.encoders import Encoder
+from ..weights.family import EMBED, HIDDEN, Family
 from ..weights.loras import Lora, lora_inside, partner, separate_lora
 from .compatibility import (
     refuse_mismatch,
@@ -41,11 +42,14 @@ from .features import (
     Encoded,
     EncodingSettings,
     FeatureMaker,
+    Portraits,
     encoding_settings,
     projector_inputs,
     taken_features,
+    zeros_for_nothing,
 )
 from .token_plan import (
+    TOGETHER,
     UNCONDITIONAL,
     EncoderInput,
     Given,
@@ -72,7 +76,7 @@ class PreparedUnit:
     layout: Layout
     plan: TokenPlan
     keys_values: KeysValues
-    encoder: EncoderFile | None = None
+    encoder: Encoder | None = None
     """The image encoder that the references were encoded with, if any."""
     unconditional: str = ""
     """The picture encoded for unconditional rows, "mean" or "black"; "" where none is."""
@@ -130,8 +134,8 @@ class Preparation:
         subject = self._subject(unit)
         plan = self._plan(unit, adapter, saved, self._of_subject(unit, subject))
         settings = encoding_settings(self.host)
-        seen = encoder and adapter.recognised.family.takes != EMBED and plan.unconditional == UNCONDITIONAL
-        unconditional = settings.unconditional if seen else ""
+        blank = encoder and not zeros_for_nothing(adapter.recognised.family) and plan.unconditional == UNCONDITIONAL
+        unconditional = settings.unconditional if blank else ""
         with outside_inference_mode():
             keys_values, warnings = self._keys_and_values(unit, adapter, encoder, plan, saved, settings)
             lora, missing = self._lora(unit, adapter, layout)
@@ -170,7 +174,9 @@ class Preparation:
             squares = [each for reference in plan.references for each in reference.inputs]
             inputs = [each for each in squares if isinstance(each, EncoderInput)]
             encoded = self._features.encode(encoder, inputs, plan.files, encoding_settings(self.host)).features
-            features = {takes: torch.cat([encoded[each].of(takes) for each in inputs]) for takes in (EMBED, HIDDEN)}
+            features = {
+                takes: torch.cat([encoded[each].taken(takes)[0] for each in inputs]) for takes in (EMBED, HIDDEN)
+            }
             pictures = [SavedPicture(reference.weight, reference.places) for reference in plan.references]
             write_saved(path, pictures, features, encoder.path.name, fingerprint(encoder))
             self.files.saved.rescan()
@@ -201,20 +207,25 @@ class Preparation:
         """Return the unit's plan; for an adapter that takes faces, with the faces that the unit selects."""
         if not adapter.recognised.family.face_embedding:
             return plan_of(unit, self.pictures, whole_pictures(unit), saved, more)
-        pack = PACKS[adapter.recognised.pack]
+        family, pack = adapter.recognised.family, PACKS[adapter.recognised.pack]
+        find = self.faces.faces_or_portrait if family.portrait else self.faces.required_faces_of
 
         def faces_of(field: str, picture: Picture, file: ImageFile) -> Sequence[Face]:
-            found = self.faces.required_faces_of(field, file, pack)
+            found = find(field, file, pack)
             inside = faces_inside(found, picture.box, self.pictures.size(field, file)) if picture.box else found
             return choose(field, required_inside(field, inside), unit.face)
 
-        return plan_of(unit, self.pictures, faces_alone(faces_of), saved, more)
+        return plan_of(unit, self.pictures, faces_alone(faces_of), saved, more, family.together)
+
+    def portraits(self, family: Family) -> Portraits | None:
+        """Return what cuts faces out for a family's image encoder; None where it gets the aligned face."""
+        return self.faces if family.portrait else None
 
     def _keys_and_values(
         self,
         unit: Unit,
         adapter: AdapterFile,
-        encoder: EncoderFile | None,
+        encoder: Encoder | None,
         plan: TokenPlan,
         saved: SavedReference | None,
         settings: EncodingSettings,
@@ -224,11 +235,11 @@ class Preparation:
         key = (adapter.identity, encoder and encoder.identity, settings, plan.batches, *own.items())
         if (kept := self._keys_values.find(key)) is not None:
             return kept, ()
-        encoded = Encoded({}, settings)
+        encoded, family = Encoded({}, settings), adapter.recognised.family
         if encoder:
-            encoded = self._features.encode(encoder, encodable(plan), plan.files, settings)
+            wanted = encodable(plan, family)
+            encoded = self._features.encode(encoder, wanted, plan.files, settings, self.portraits(family))
         tensors = usable_tensors(adapter)
-        family = adapter.recognised.family
         taken = taken_features(family, encoded.features, plan, saved)
 
         def tokens_of(batch: Sequence[TokenSet]) -> Tensor:
@@ -278,9 +289,13 @@ def outside_inference_mode() -> Generator[None, None, None]:
         yield
 
 
-def encodable(plan: TokenPlan) -> list[Encodable]:
-    """Return what an image encoder has to encode for a plan, the unconditional picture first."""
-    unconditional: list[Encodable] = [UNCONDITIONAL] if plan.unconditional == UNCONDITIONAL else []
+def encodable(plan: TokenPlan, family: Family) -> list[Encodable]:
+    """Return what an image encoder has to encode for a plan, the unconditional picture first.
+
+    Families that take the face cut out see zeros without a picture, in the shape of a face's features.
+    """
+    blank = plan.unconditional == UNCONDITIONAL and not family.portrait
+    unconditional: list[Encodable] = [UNCONDITIONAL] if blank else []
     return unconditional + [each for each in plan.inputs if isinstance(each, EncoderInput)]
 
 
@@ -291,8 +306,15 @@ def projector_settings(unit: Unit, adapter: AdapterFile) -> dict[str, float]:
 
 
 def _merge_features(token_set: TokenSet, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    if token_set.combine == TOGETHER:
+        return tuple(_in_one_call(each) for each in inputs)
     how = MERGED.get(token_set.combine)
     return tuple(merge(how, each, token_set.weights) for each in inputs) if how else inputs
+
+
+def _in_one_call(each: Tensor) -> Tensor:
+    """Return embeddings (inputs, width) as (1, inputs, width), and states (inputs, states, width) in one row."""
+    return each[None] if each.dim() == 2 else each.flatten(0, 1)[None]
 
 
 def _merge_tokens(token_set: TokenSet, tokens: Tensor) -> Tensor:

@@ -35,6 +35,15 @@ def _nearest(queries: int, aspect: float) -> Size:
     return height, queries // height
 
 
+def covers(grid: Size, latent: Size) -> bool:
+    """Return whether a grid has the aspect ratio of the whole latent image, up to rounding.
+
+    Otherwise another extension drops query positions, as token merging does, or passes only a part of them.
+    """
+    (rows, columns), (height, width) = grid, latent
+    return abs(rows * width - columns * height) <= max(height, width)
+
+
 def of_mask(mask: Image.Image, box: Box, grid: Size) -> Tensor:
     """Return the part of a mask inside `box`, averaged over each position of a grid: (rows * columns,), 0..1.
 

@@ -111,7 +111,7 @@ class SamplingRun:
         running = [unit for unit, factor in zip(self._active, factors, strict=True) if factor]
         if self._injection and running:
             by_text = None if text_rows is None or self._period > 1 else lambda text: self._row_kinds(text_rows(text))
-            whole = size if any(unit.regional for unit in running) else None
+            whole = size if any(unit.regional or unit.method for unit in running) else None
             rest = tuple(factor / own if own else 0.0 for factor, own in zip(factors, now, strict=True))
             self._injection.call = DenoiserCall(self._row_kinds(rows), self._bank, by_text, whole, rest)
             self._expected = True

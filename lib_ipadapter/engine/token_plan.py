@@ -63,6 +63,9 @@ class TokenSet:
     """Weight of each input in the merge."""
 
 
+TOGETHER = "together"
+"""What `combine` is for a token set whose inputs one call of the projector reads together."""
+
 UNCONDITIONAL = TokenSet(())
 """What unconditional rows attend without a negative reference; it has no inputs."""
 
@@ -120,12 +123,20 @@ class TokenPlan:
         """All distinct token sets, in the batches in which they are projected."""
         images = sets_of(self.groups)
         compositions = tuple(each for each in sets_of(self.composition_groups) if each not in images)
-        return tuple(batch for batch in ((self.unconditional,), images, compositions) if batch)
+        return tuple(batch for sets in ((self.unconditional,), images, compositions) for batch in _alike(sets))
 
     @property
     def inputs(self) -> tuple[AnyInput, ...]:
         """All distinct inputs whose features are needed."""
         return tuple(dict.fromkeys(each for batch in self.batches for one in batch for each in one.inputs))
+
+
+def _alike(sets: Sequence[TokenSet]) -> list[tuple[TokenSet, ...]]:
+    """Return token sets in batches whose sets have as many inputs to read together."""
+    batches: dict[int, list[TokenSet]] = {}
+    for each in sets:
+        batches.setdefault(len(each.inputs) if each.combine == TOGETHER else 1, []).append(each)
+    return [tuple(batch) for batch in batches.values()]
 
 
 def sets_of(groups: Sequence[AttentionGroup]) -> tuple[TokenSet, ...]:
@@ -155,12 +166,17 @@ Given = Sequence[tuple[str, Picture, ImageFile]]
 
 
 def plan_of(
-    unit: Unit, images: ImageCache, inputs_of: InputsOf, saved: SavedReference | None = None, more: Given = ()
+    unit: Unit,
+    images: ImageCache,
+    inputs_of: InputsOf,
+    saved: SavedReference | None = None,
+    more: Given = (),
+    together: bool = False,
 ) -> TokenPlan:
     """Return the plan for a unit, reading its picture files; raises `UnitError` for those that cannot be read.
 
     `saved` is the saved reference of the unit's `embeds`; `more` are the references of its `subject`, which come after
-    the unit's own.
+    the unit's own. `together` says whether the projector reads the references of a group in one call.
     """
     given = {name: _given(unit, name, images) for name in PICTURE_FIELDS}
     given["images"] = (*given["images"], *more)
@@ -176,8 +192,8 @@ def plan_of(
     return TokenPlan(
         files,
         references,
-        _groups(unit, references),
-        _groups(unit, composing),
+        _groups(unit, references, together),
+        _groups(unit, composing, together),
         _unconditional(unit, given["negative_images"] or given["images"], inputs_of),
         masks.get("mask"),
         places.whole,
@@ -256,7 +272,7 @@ def _persons(reference: PreparedReference, places: Places) -> list[PreparedRefer
     return [replace(reference, inputs=(each,)) for each in faces]
 
 
-def _groups(unit: Unit, references: Sequence[PreparedReference]) -> tuple[AttentionGroup, ...]:
+def _groups(unit: Unit, references: Sequence[PreparedReference], together: bool) -> tuple[AttentionGroup, ...]:
     """Return the token sets of the references, grouped by how they are attended."""
     if unit.tiles:
         return tuple(_tiled(references))
@@ -264,7 +280,19 @@ def _groups(unit: Unit, references: Sequence[PreparedReference]) -> tuple[Attent
     if unit.combine != "concat" and len(inputs) > 1 and not unit.unfold:
         weights = tuple(reference.weight for reference in references for _ in reference.inputs)
         return (AttentionGroup((TokenSet(inputs, unit.combine, weights),), (1.0,)),)
-    return tuple(_separate_or_shared(unit, references))
+    groups = _separate_or_shared(unit, references)
+    return tuple(map(_in_one_call, groups) if together else groups)
+
+
+def _in_one_call(group: AttentionGroup) -> AttentionGroup:
+    """Return a group whose references are one token set; raises `UnitError` where their weights differ."""
+    if len(set(group.weights)) > 1:
+        why = "must have the same weight: this adapter reads them in one call. To weight them, set combine to average."
+        raise UnitError("images", f"{len(group.weights)} pictures", why)
+    if len(group.sets) == 1:
+        return group
+    inputs = tuple(each for one in group.sets for each in one.inputs)
+    return replace(group, sets=(TokenSet(inputs, TOGETHER),), weights=group.weights[:1])
 
 
 def _separate_or_shared(unit: Unit, references: Sequence[PreparedReference]) -> Iterator[AttentionGroup]:

@@ -165,10 +165,10 @@ class ReferenceCheck:
             "seen": [picture_url(each) for each in shown[:MAX_VIEWS]],
         }
 
-    @staticmethod
-    def _squares(field: str, file: ImageFile, given: EncoderInput, size: int) -> list[Image.Image]:
+    def _squares(self, field: str, file: ImageFile, given: EncoderInput, size: int) -> list[Image.Image]:
         """Return the views of an input as the encoder sees them."""
-        return [to_picture(pixels) for pixels in views(field, file, size, given)]
+        portraits = self._preparation.portraits(self._adapter.recognised.family)
+        return [to_picture(pixels) for pixels in views(field, file, size, given, portraits)]
 
     def _advice_on_faces(self, field: str) -> Iterator[str]:
         """Yield advice on the number of faces in an image."""

@@ -21,6 +21,7 @@ from ..base.files import file_identity
 from ..pictures.preprocess import normalise
 from .bases import encoder_name
 from .clip_keys import named_shapes, named_tensors, vision_part
+from .encoders import Encoder
 from .family import EMBED, HIDDEN
 from .shapes import Shape, Shapes
 from .tensor_file import read_shapes, read_tensors, refuse_mismatch, refuse_unusable
@@ -53,6 +54,10 @@ class Features:
     def of(self, takes: str) -> Tensor:
         """Return the features of the kind that a family of adapters takes."""
         return self.embed if takes == EMBED else self.hidden
+
+    def taken(self, takes: str) -> tuple[Tensor, ...]:
+        """Return the features that a family of adapters takes, as other encoders do, which give several."""
+        return (self.of(takes),)
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,10 @@ class EncoderFile:
         """Return the same tower for input of `size` pixels, a multiple of `patch`; its positions are interpolated."""
         states = (size // self.patch) ** 2 + 1
         return self if states == self.states else replace(self, states=states, identity=(*self.identity, states))
+
+    def encode(self, pictures: Iterable[Tensor], device: torch.device, dtype: torch.dtype) -> list[Features]:
+        """Return the features of each normalised picture (3, size, size)."""
+        return encode(self, pictures, device, dtype)
 
 
 def open_encoder(path: Path) -> EncoderFile:
@@ -154,17 +163,17 @@ def encode(
     return [Features(embed.float().cpu(), hidden.float().cpu()) for embed, hidden in zip(embeds, states, strict=True)]
 
 
-def zero_pixels(encoder: EncoderFile) -> Tensor:
+def zero_pixels(encoder: Encoder) -> Tensor:
     """Return the unconditional picture of IP-Adapter's authors: (3, size, size), zeros after normalisation."""
     return torch.zeros(3, encoder.image_size, encoder.image_size)
 
 
-def black_pixels(encoder: EncoderFile) -> Tensor:
+def black_pixels(encoder: Encoder) -> Tensor:
     """Return the unconditional picture of ComfyUI and Forge: (3, size, size), black before normalisation."""
     return normalise(zero_pixels(encoder))
 
 
-UNCONDITIONAL: Mapping[str, Callable[[EncoderFile], Tensor]] = {"mean": zero_pixels, "black": black_pixels}
+UNCONDITIONAL: Mapping[str, Callable[[Encoder], Tensor]] = {"mean": zero_pixels, "black": black_pixels}
 """Conventions for the unconditional picture where no negative reference is given."""
 
 

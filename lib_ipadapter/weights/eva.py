@@ -49,9 +49,9 @@ class EvaFeatures:
 
     @property
     def bytes(self) -> int:
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.of(""))
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.taken(""))
 
-    def of(self, _takes: str) -> tuple[Tensor, ...]:
+    def taken(self, _takes: str) -> tuple[Tensor, ...]:
         """Return what a family of adapters takes: all of it, the embedding first."""
         return (self.embed, *self.hidden)
 

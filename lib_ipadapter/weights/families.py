@@ -6,6 +6,7 @@ header. Canonical keys start with `image_proj.` (the projector) or `ip_adapter.`
 
 from collections.abc import Callable
 
+from .bases import EVA
 from .family import (
     ANTELOPE,
     BUFFALO,
@@ -30,6 +31,7 @@ from .projectors import (
     LinearProjector,
     Resampler,
 )
+from .pulid import SCALES, IDEncoder, IDFormer
 from .shapes import Shapes
 
 FACE_PLUS_VARIANTS = (
@@ -46,7 +48,7 @@ FACE_RESAMPLER_VARIANTS = (
 
 Source: InstantX's InstantID, `pipeline_stable_diffusion_xl_instantid.py`; its networks are IP-Adapter's own."""
 
-VIT_L_336, EVA, SIGLIP = "ViT-L/14-336", "EVA02-CLIP-L-14-336", "SigLIP-so400m-14-384"
+VIT_L_336, SIGLIP = "ViT-L/14-336", "SigLIP-so400m-14-384"
 
 LINEAR = {"proj.weight": 2, "norm.weight": 1}
 MLP = {"proj.0.weight": 2, "proj.2.weight": 2, "norm.weight": 1}
@@ -61,6 +63,15 @@ FACE_PLUS = MLP | {
     "perceiver_resampler.proj_in.weight": 2,
     "perceiver_resampler.proj_out.weight": 2,
     "perceiver_resampler.layers.0.0.to_q.weight": 2,
+}
+ID_ENCODER = {"body.0.weight": 2, "body.6.weight": 2, "mapping_0.0.weight": 2, "mapping_0.6.bias": 1}
+ID_FORMER = {
+    "latents": 3,
+    "proj_out": 2,
+    "layers.0.0.to_q.weight": 2,
+    "id_embedding_mapping.0.weight": 2,
+    "id_embedding_mapping.6.weight": 2,
+    "mapping_0.0.weight": 2,
 }
 
 
@@ -83,6 +94,11 @@ def _fixed(value: int) -> Callable[[Shapes], int]:
 def _rows_over_norm(name: str) -> Callable[[Shapes], int]:
     """Number of tokens of a projector with one final linear layer: its rows divided by the width of the norm."""
     return lambda shapes: shapes[name][0] // shapes["norm.weight"][0]
+
+
+def _identity_and_scales(shapes: Shapes) -> int:
+    """PuLID v1 has tokens of the identity, and one of each hidden state."""
+    return shapes["body.6.weight"][0] // shapes["mapping_0.6.bias"][0] + SCALES
 
 
 def _kolors(shapes: Shapes) -> bool:
@@ -139,23 +155,35 @@ FAMILIES = (
         "pulid-v1.1",
         "a PuLID v1.1 adapter",
         marks=_projector("id_embedding_mapping.0.weight"),
-        tensors={},
-        tokens=_fixed(32),
+        tensors=ID_FORMER,
+        tokens=_size("latents", 1),
         takes=FACE_AND_HIDDEN,
-        width=_fixed(1024),
+        width=_size("mapping_0.0.weight", 1),
         encoder=EVA,
+        output="proj_out",
+        projector=IDFormer,
+        fields=("face", "method"),
+        face_embedding=RAW,
         pack=ANTELOPE,
+        portrait=True,
+        together=True,
     ),
     Family(
         "pulid",
         "a PuLID v1 adapter",
         marks=_projector("body.0.weight"),
-        tensors={},
-        tokens=_fixed(10),
+        tensors=ID_ENCODER,
+        tokens=_identity_and_scales,
         takes=FACE_AND_HIDDEN,
-        width=_fixed(1024),
+        width=_size("mapping_0.0.weight", 1),
         encoder=EVA,
+        output="mapping_0.6.bias",
+        projector=IDEncoder,
+        fields=("face", "method", "id_mix"),
+        face_embedding=RAW,
         pack=ANTELOPE,
+        portrait=True,
+        kept_of_others=5,
     ),
     Family(
         "art",
@@ -206,7 +234,7 @@ FAMILIES = (
         tokens=_rows_over_norm("proj.2.weight"),
         takes=FACE_AND_HIDDEN,
         width=_size("perceiver_resampler.proj_in.weight", 1),
-        output_norm="norm.weight",
+        output="norm.weight",
         projector=FacePlusV2Projector,
         variants=FACE_PLUS_VARIANTS,
         fields=("variant", "face", "structure_weight", "lora_weight"),
@@ -220,7 +248,7 @@ FAMILIES = (
         tokens=_fixed(257),
         takes=HIDDEN,
         width=_size("proj.0.weight", 1),
-        output_norm="proj.3.weight",
+        output="proj.3.weight",
         projector=FullFaceProjector,
     ),
     Family(
@@ -231,7 +259,7 @@ FAMILIES = (
         tensors=RESAMPLER,
         tokens=_size("latents", 1),
         takes=FACE,
-        output_norm="norm_out.weight",
+        output="norm_out.weight",
         projector=FaceResampler,
         variants=FACE_RESAMPLER_VARIANTS,
         fields=("variant", "face"),
@@ -258,7 +286,7 @@ FAMILIES = (
         tokens=_size("latents", 1),
         takes=HIDDEN,
         width=_size("proj_in.weight", 1),
-        output_norm="norm_out.weight",
+        output="norm_out.weight",
         projector=Resampler,
     ),
     Family(
@@ -281,7 +309,7 @@ FAMILIES = (
         tensors=MLP,
         tokens=_rows_over_norm("proj.2.weight"),
         takes=FACE,
-        output_norm="norm.weight",
+        output="norm.weight",
         projector=FaceProjector,
         fields=("face",),
         face_embedding=NORMED,
@@ -294,7 +322,7 @@ FAMILIES = (
         tensors=MLP,
         tokens=_rows_over_norm("proj.2.weight"),
         takes=FACE,
-        output_norm="norm.weight",
+        output="norm.weight",
         projector=FaceProjector,
         fields=("face", "lora_weight"),
         face_embedding=NORMED,
@@ -318,7 +346,7 @@ FAMILIES = (
         tokens=_rows_over_norm("proj.weight"),
         takes=EMBED,
         width=_size("proj.weight", 1),
-        output_norm="norm.weight",
+        output="norm.weight",
         projector=LinearProjector,
     ),
 )

@@ -77,8 +77,9 @@ class Family:
     """The base model, where it does not follow from the network and the layers."""
     layer_keys: tuple[str, ...] = ("to_k_ip", "to_v_ip")
     """Names of the linear layers at each site. The input width of the first is that of the text context."""
-    output_norm: str = ""
-    """The projector's final norm among `tensors`, whose length is checked against the text context; empty for none."""
+    output: str = ""
+    """One of `tensors` whose last axis is the width of the image tokens, which is checked against the text context;
+    empty for none."""
     projector: ProjectorClass | None = None
     """The projector's class; None for families that are recognised but not supported yet."""
     variants: tuple[Variant, ...] = ()
@@ -90,3 +91,9 @@ class Family:
     """How the projector takes a face embedding, `NORMED` or `RAW`; empty if it takes none."""
     pack: str = BUFFALO
     """The face model pack that it was trained with, if it takes face embeddings."""
+    portrait: bool = False
+    """Whether its image encoder gets the face as facexlib cuts it out, grey on white, instead of the aligned face."""
+    together: bool = False
+    """Whether the projector reads all references that share a softmax in one call."""
+    kept_of_others: int = 0
+    """Tokens that are kept of each further reference that shares a softmax with a first one; 0 keeps all."""

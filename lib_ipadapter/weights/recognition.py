@@ -90,9 +90,9 @@ def recognise(shapes: Shapes) -> Recognised:
     if missing:
         raise IPAdapterError(f"looks like {family.title}, but the tensor image_proj.{missing} is missing.")
     context_dim, layers = _context(family, shapes)
-    if family.output_norm and sizes[family.output_norm] != (context_dim,):
+    if family.output and sizes[family.output][-1] != context_dim:
         raise IPAdapterError(
-            f"has an image projector for text context width {sizes[family.output_norm][0]}, but layers for width "
+            f"has an image projector for text context width {sizes[family.output][-1]}, but layers for width "
             f"{context_dim}: it was merged from two different adapters."
         )
     width = family.width(sizes)
