@@ -6,7 +6,7 @@ const BROWSER = [
     ..."location prompt requestAnimationFrame setTimeout structuredClone atob HTMLTextAreaElement Node".split(" "),
     ..."getComputedStyle performance window HTMLElement HTMLInputElement".split(" "),
 ];
-const WEB_UI = ["getTranslation", "gradioApp", "onAfterUiUpdate", "onOptionsChanged", "onUiLoaded"];
+const WEB_UI = ["getTranslation", "gradioApp", "onAfterUiUpdate", "onOptionsChanged", "onUiLoaded", "opts"];
 
 export default [
     {

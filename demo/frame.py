@@ -11,6 +11,7 @@ from lib_ipadapter.unit.field_kinds import FindReference
 from lib_ipadapter.web.panel import Panel, draw_panel
 
 ROOT = Path(__file__).resolve().parent.parent
+PANEL = ".ipadapter-panel"
 IMPORT = re.compile(r'@import url\("([^"?]+)[^"]*"\);')
 
 
@@ -44,9 +45,14 @@ def framed_panel(
 
 
 def style() -> str:
-    """Return the extension's style as one text: style.css with its imports inlined."""
+    """Return the extension's style as one text: style.css with its imports inlined.
+
+    gradio 6, which no web UI has, styles buttons by more specific selectors than the panel's; naming its class twice
+    makes the panel's more specific still.
+    """
     sheet = (ROOT / "style.css").read_text(encoding="utf-8")
-    return IMPORT.sub(lambda found: (ROOT / found[1]).read_text(encoding="utf-8"), sheet)
+    whole = IMPORT.sub(lambda found: (ROOT / found[1]).read_text(encoding="utf-8"), sheet)
+    return whole.replace(PANEL, PANEL * 2)
 
 
 def browser_code() -> str:

@@ -19,6 +19,7 @@
             this.controls = new ipAdapter.Controls(this);
             this.keypoints = new ipAdapter.Keypoints(this);
             this.plot = new ipAdapter.Plot(this);
+            this.stepsBar = new ipAdapter.StepsBar(this);
             this.presets = new ipAdapter.Presets(this);
             this.purposes = new ipAdapter.Purposes(this);
             this.strengthSlider = new ipAdapter.StrengthSlider(this);

@@ -1,4 +1,4 @@
-/* Small plots of a unit's weight at each layer and over the steps. The numbers are the engine's own. */
+/* Small plots of a unit's weight at each layer, one for each pass if they differ. The numbers are the engine's own. */
 
 (() => {
     const {element, say, drawing} = ipAdapter;
@@ -11,7 +11,6 @@
         constructor(panel) {
             this.panel = panel;
             this.root = element("div", {className: "ipadapter-plot", hidden: true, ariaBusy: "false"});
-            this.steps = element("div", {className: "ipadapter-plot"});
             this.asked = this.drawn = "";
         }
 
@@ -26,10 +25,12 @@
             clearTimeout(this.timer);
             if (!this.panel.state.ticked || this.panel.state.isEmpty(this.panel.unit)) return;
             this.root.setAttribute("aria-busy", "true");
+            this.isWaiting = true;
             this.timer = setTimeout(() => this.ask(), PAUSE);
         }
 
         async ask() {
+            this.isWaiting = false;
             const question = this.question();
             const text = JSON.stringify(question);
             if (text !== this.asked) {
@@ -39,35 +40,22 @@
                 this.draw(answer);
                 this.drawn = text;
             }
-            this.root.setAttribute("aria-busy", String(this.drawn !== this.asked));
+            this.root.setAttribute("aria-busy", String(this.isWaiting || this.drawn !== this.asked));
         }
 
         draw({blocks, passes, message}) {
             this.root.hidden = false;
-            if (!passes) {
-                this.steps.replaceChildren();
-                return this.root.replaceChildren(element("p", {className: "ipadapter-note wrong"}, message));
-            }
-            const most = Math.max(
-                1,
-                ...passes.flatMap(({layers, steps}) => [
-                    ...layers.map(({weight}) => Math.abs(weight)),
-                    ...steps.map(Math.abs),
-                ]),
-            );
-            const below = passes.some(
-                ({layers, steps}) => layers.some(({weight}) => weight < 0) || steps.some((weight) => weight < 0),
-            );
+            if (!passes) return this.root.replaceChildren(element("p", {className: "ipadapter-note wrong"}, message));
+            this.panel.stepsBar.take(passes);
+            const weights = passes.flatMap(({layers}) => layers.map(({weight}) => weight));
+            const most = Math.max(1, ...weights.map(Math.abs));
+            const below = weights.some((weight) => weight < 0);
             const y = (weight) => (below ? HIGH / 2 - ((weight / most) * HIGH) / 2 : HIGH - (weight / most) * HIGH);
             const word = (index) => (passes.length === 1 ? "" : index ? say("hires") : say("base"));
             const figures = passes.map((pass, index) =>
                 this.drawOne(say("Layers"), word(index), this.bars(pass.layers, blocks, y), y, most),
             );
             this.root.replaceChildren(element("div", {}, ...figures), this.drawLegend());
-            const curves = passes.map((pass, index) =>
-                this.drawOne(say("Steps"), word(index), this.curve(pass.steps, y), y, most),
-            );
-            this.steps.replaceChildren(element("div", {}, ...curves));
         }
 
         drawLegend() {
@@ -132,18 +120,6 @@
                     title,
                 );
             });
-        }
-
-        curve(steps, y) {
-            const away = steps.some((weight) => weight < 0) ? " away" : "";
-            const points = steps.map((weight, index) => `${(index / (steps.length - 1)) * WIDE},${y(weight)}`);
-            return [
-                drawing("polygon", {
-                    points: [`0,${y(0)}`, ...points, `${WIDE},${y(0)}`].join(" "),
-                    class: `area${away}`,
-                }),
-                drawing("polyline", {points: points.join(" "), class: `line${away}`}),
-            ];
         }
     };
 })();

@@ -113,8 +113,8 @@
         }
 
         drawGroups() {
-            const {spec, state, plot, presets} = this.panel;
-            const before = {Steps: [plot.steps], "Layers and weight types": [plot.root]};
+            const {spec, state, plot, presets, stepsBar} = this.panel;
+            const before = {Steps: [stepsBar.draw()], "Layers and weight types": [plot.root]};
             const groups = spec.groups.filter((group) => state.controlsOf(group).length);
             const folds = groups.map((group) => {
                 const controls = state.controlsOf(group);
@@ -131,11 +131,11 @@
             );
         }
 
-        /* Mark the purpose, the strength and the groups whose settings are in use. */
+        /* Mark the purpose, the strength, the steps and the groups whose settings are in use. */
         mark() {
             if (this.isEmpty) return;
-            const {purposes, strengthSlider, presets, state} = this.panel;
-            for (const part of [purposes, strengthSlider, presets]) part.mark();
+            const {purposes, strengthSlider, stepsBar, presets, state} = this.panel;
+            for (const part of [purposes, strengthSlider, stepsBar, presets]) part.mark();
             for (const {fold, controls} of this.folds)
                 fold.classList.toggle(
                     "used",
