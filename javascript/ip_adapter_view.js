@@ -60,7 +60,7 @@
             return [
                 element(
                     "div",
-                    {className: "ipadapter-left ipadapter-empty"},
+                    {className: "ipadapter-left"},
                     new ipAdapter.Strip(panel, "images").draw(),
                     panel.message.root,
                     element(
