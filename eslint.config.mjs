@@ -4,7 +4,7 @@ const BROWSER = [
     ..."AbortController Blob CSS ClipboardEvent DataTransfer DragEvent Event File FileReader URL".split(" "),
     ..."addEventListener cancelAnimationFrame clearTimeout confirm createImageBitmap document fetch".split(" "),
     ..."location prompt requestAnimationFrame setTimeout structuredClone atob HTMLTextAreaElement Node".split(" "),
-    ..."getComputedStyle performance window HTMLElement HTMLInputElement".split(" "),
+    ..."getComputedStyle performance window HTMLElement HTMLInputElement ResizeObserver TextDecoder".split(" "),
 ];
 const WEB_UI = ["getTranslation", "gradioApp", "onAfterUiUpdate", "onOptionsChanged", "onUiLoaded", "opts"];
 

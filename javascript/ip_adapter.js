@@ -70,12 +70,13 @@ const ipAdapter = (() => {
     }
 
     function start() {
-        for (const root of gradioApp().querySelectorAll(".ipadapter-panel:empty")) {
+        for (const root of gradioApp().querySelectorAll(".ipadapter-panel[data-spec]:empty")) {
             const {tab} = root.dataset;
             panels[tab] = new ipAdapter.Panel(root);
             openByKeys(gradioApp().querySelector(`#ipadapter_${tab} .label-wrap`));
         }
         ipAdapter.offerResults(panels);
+        ipAdapter.offerInput(panels.img2img);
     }
 
     function checkpointChanged() {

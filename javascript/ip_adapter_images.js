@@ -70,11 +70,18 @@
         return select;
     }
 
+    const firstUrl = (transfer) => transfer.getData("text/uri-list").split("\n")[0];
+
+    /* Return whether what is dropped is the URL of something on this page. */
+    function hasOwnUrl(transfer) {
+        const url = firstUrl(transfer);
+        return /^(data:image|blob:)/.test(url) || url.startsWith(location.origin);
+    }
+
     /* Return dropped or pasted picture files; a picture dragged from this page may come as its URL. */
     async function filesOf(transfer) {
         if (transfer.files.length > 0) return [...transfer.files];
-        const url = transfer.getData("text/uri-list").split("\n")[0];
-        return /^(data:image|blob:)/.test(url) || url.startsWith(location.origin) ? [await fileAt(url)] : [];
+        return hasOwnUrl(transfer) ? [await fileAt(firstUrl(transfer))] : [];
     }
 
     Object.assign(ipAdapter, {
@@ -85,6 +92,7 @@
         urlOfFile,
         fileAt,
         filesOf,
+        hasOwnUrl,
         loaded,
         cropOf,
         MAX_SIDE,

@@ -27,6 +27,7 @@
             this.following = new ipAdapter.Following(this);
             this.readiness = new ipAdapter.Readiness(this);
             this.tabs = new ipAdapter.Tabs(this);
+            this.promptStrip = new ipAdapter.PromptStrip(this);
             this.getModels = new ipAdapter.GetModels(this);
             this.downloadLine = new ipAdapter.DownloadLine(this);
             this.view = new ipAdapter.View(this);
@@ -61,6 +62,7 @@
             this.state.all.forEach((_, index) => this.fields.write(index, this.state.jsonParts(index)));
             if (isPasted) this.view.draw();
             this.tabs.draw();
+            this.promptStrip.draw();
             this.view.mark();
             this.plot.refresh();
             this.readiness.refresh();
@@ -109,6 +111,15 @@
             this.state.current = index;
             this.message.clear();
             this.draw();
+        }
+
+        /* Open a unit and bring it into view. */
+        reveal(index) {
+            const fold = gradioApp().querySelector(`#ipadapter_${this.tab} .label-wrap:not(.open)`);
+            if (fold) fold.click();
+            this.open(index);
+            this.tabs.root.scrollIntoView({block: "nearest"});
+            this.tabs.root.children[index].focus({preventScroll: true});
         }
 
         /* Open the unit that stopped a generation, and show the error. */

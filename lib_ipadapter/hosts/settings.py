@@ -91,6 +91,7 @@ SETTINGS: Mapping[str, Setting] = {
         "in log/ipadapter-likeness in the web UI's data folder; only similarities and face positions, no pictures",
         choices=("none", "CSV", "JSON"),
     ),
+    "ipadapter_prompt_strip": Setting(True, "Show references in use below the prompt"),
     "ipadapter_log_level": Setting(
         "warning",
         "Console log level",

@@ -130,6 +130,11 @@ LIKENESS: dict[str, Any] = {
 }
 """The likeness report of the last generation's pictures."""
 
+TABS = """<div id="txt2img_extra_tabs"><div class="tab-nav" style="display: flex; flex-wrap: wrap">
+<button type="button" style="height: 40px">Generation</button><button type="button" style="height: 40px">Lora</button>
+</div></div>"""
+"""The line of tabs below the prompt, as in the web UIs; gradio 6 draws tabs in another way."""
+
 PNG = (
     "data:image/png;base64,"
     "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
@@ -345,6 +350,9 @@ def raised(text: str) -> str:
 
 def build(folder: str) -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as page:
+        with gr.Column(elem_id="txt2img_toprow"):
+            gr.Textbox(label="Prompt", elem_id="txt2img_prompt", lines=3, placeholder="Prompt")
+        gr.HTML(TABS)
         with gr.Row():
             gr.Number(768, label="Width", elem_id="txt2img_width")
             gr.Number(512, label="Height", elem_id="txt2img_height")
