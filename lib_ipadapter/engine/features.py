@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..base.cache import Cache
 from ..faces.insightface_models import Face, align
+from ..files.blank_features import BlankFeatures
 from ..files.saved_embeds import SavedReference
 from ..pictures.crops import cut, resize_for
 from ..pictures.image_file import ImageFile, decode
@@ -71,6 +72,11 @@ def encoding_settings(host: Host) -> EncodingSettings:
     return EncodingSettings(host.compute_device(), host.compute_dtype(), host.unconditional())
 
 
+def _settings_text(settings: EncodingSettings) -> str:
+    """Return the settings that the features of the unconditional picture depend on, for a stored file's name."""
+    return f"{settings.unconditional} {settings.device.type} {settings.dtype}"
+
+
 @dataclass(frozen=True)
 class Encoded:
     """Features of some inputs."""
@@ -83,8 +89,9 @@ class Encoded:
 class FeatureMaker:
     """Encodes inputs, and caches their features for later generations."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, blank: BlankFeatures) -> None:
         self.host = host
+        self._blank = blank
         self.seconds = 0.0
         """Spent in encoders since the start."""
         self._kept: Cache[ImageFeatures] = Cache(host.cache_limits().features, lambda kept: kept.bytes)
@@ -120,6 +127,9 @@ class FeatureMaker:
         cut_by = portraits.portrait_identity() if portraits else ()
         keys = {each: (each, encoder.identity, settings, *cut_by) for each in wanted}
         features = {each: found for each, key in keys.items() if (found := self._kept.find(key))}
+        if UNCONDITIONAL in wanted and UNCONDITIONAL not in features:
+            stored = self._blank.find(encoder, _settings_text(settings))
+            features |= {UNCONDITIONAL: self._kept.keep(keys[UNCONDITIONAL], stored)} if stored else {}
         fields = {file.digest: (field, file) for field, file in files.items()}
         new = {each: _pixels(each, fields, encoder, settings, portraits) for each in wanted if each not in features}
         encoded = iter(self._run(encoder, [square for squares in new.values() for square in squares], settings))
@@ -127,6 +137,8 @@ class FeatureMaker:
             whole, *parts = itertools.islice(encoded, len(squares))
             mixed = enhanced(whole, parts, *each.enhance) if isinstance(each, EncoderInput) and each.enhance else whole
             features[each] = self._kept.keep(keys[each], mixed)
+        if UNCONDITIONAL in new:
+            self._blank.keep(encoder, _settings_text(settings), features[UNCONDITIONAL])
         return features
 
     def _run(self, encoder: Encoder, pixels: Sequence[Tensor], settings: EncodingSettings) -> Sequence[Any]:

@@ -14,6 +14,7 @@ from ..base.errors import UnitError
 from ..base.files import file_identity
 from ..faces.face_finder import FaceFinder, choose, faces_inside, required_inside
 from ..faces.insightface_models import PACKS, Face
+from ..files.blank_features import BlankFeatures
 from ..files.model_files import ModelFiles
 from ..files.saved_embeds import SavedPicture, SavedReference, write_saved
 from ..files.subject_record import Subject
@@ -111,7 +112,7 @@ class Preparation:
         self.pictures = ImageCache()
         self.faces = FaceFinder(lambda: host.folders().faces, host.face_device, lambda: host.folders().facexlib)
         self._saving = threading.Lock()
-        self._features = FeatureMaker(host)
+        self._features = FeatureMaker(host, BlankFeatures(lambda: host.folders().features, self.files.digests.known))
         self._loras: Cache[Lora] = Cache(LORAS_LIMIT, lambda _: 1)
         self._keys_values: Cache[KeysValues] = Cache(host.cache_limits().keys_values, lambda kept: kept.bytes)
 

@@ -80,6 +80,7 @@ class WebUI:
             controlnets=tuple(networks),
             models=(models,),
             digests=Path(shared.data_path, "cache", "ipadapter-hashes.json"),
+            features=Path(shared.data_path, "cache", "ipadapter-features"),
         )
 
     def downloads_refused(self) -> str:
