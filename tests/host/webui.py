@@ -334,6 +334,38 @@ class Files:
         save(tensors | (self.lora(checkpoint) if lora else {}), self.folder / f"{name}.bin")
         return name
 
+    def pulid(self, checkpoint: Path, family: str) -> str:
+        """Write a PuLID adapter for the checkpoint's U-Net, for features of `pulid_features`, and return its name."""
+        layout, widths, context_dim = unet_sizes(checkpoint)
+        tensors = adapter_tensors(family, layout, widths, context_dim, STATES, 32)
+        tensors = {key: tensor * (0.5 if "_v_ip" in key else 1.0) for key, tensor in tensors.items()}
+        return save(tensors, self.folder / f"host-{family}.safetensors").stem
+
+    def pulid_features(self) -> Path:
+        """Write a file with made features of one photo."""
+        torch.manual_seed(9)
+        embed, hidden = torch.randn(1, 768), [torch.randn(1, 17, STATES) for _ in range(5)]
+        made = {"face": torch.randn(512), "embed": embed / embed.norm(), "hidden": hidden}
+        torch.save(made, self.folder / "pulid.pth")
+        return self.folder / "pulid.pth"
+
+    def pulid_oracle(self, model: str, method: str, weight: float) -> Path:
+        """Write the oracle's file for a unit with the features of `pulid_features`."""
+        made = torch.load(self.folder / "pulid.pth", weights_only=True)
+        parts = [made["face"][None], made["embed"], *made["hidden"]]
+        adapter = open_adapter(self.folder / f"{model}.safetensors")
+        tensors = adapter.tensors()
+        tokens = project(adapter, tensors, *(torch.cat([each, torch.zeros_like(each)]) for each in parts))
+        layout = SD if adapter.recognised.layers == 16 else SDXL
+        layers = {
+            site.path: tuple(tensors[f"ip_adapter.{site.key}.to_{part}_ip.weight"] for part in "kv")
+            for site in sites(layout)
+        }
+        unit = {"tokens": tokens, "layers": layers, "weights": dict.fromkeys(layers, weight), "method": method}
+        path = self.folder / f"oracle-{len(list(self.folder.glob('oracle-*')))}.pth"
+        torch.save([unit | {"start": 0.0, "end": 2.0, "curve": [], "mask": None}], path)
+        return path
+
     def lora(self, checkpoint: Path) -> dict[str, torch.Tensor]:
         """Return a random LoRA for the checkpoint's U-Net with a visible but moderate effect."""
         return {key: tensor * 0.5 for key, tensor in lora_tensors(*unet_sizes(checkpoint)).items()}

@@ -2,6 +2,9 @@
 
 import sys
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from modules import script_callbacks, sd_unet, shared
@@ -65,8 +68,32 @@ def uncond(given: dict):
     features.FeatureMaker.encode = with_uncond
 
 
+def pulid(given: dict):
+    """Give PuLID's units made features from a file, instead of a face model's and EVA's, until the web UI stops."""
+    made = torch.serialization.load(given["path"], map_location="cpu", weights_only=True)
+    of = lambda name: import_module(f"sd_webui_ip_adapter.{name}")  # noqa: E731
+    face = of("faces.insightface_models").Face((0, 0, 9, 9), ((0, 0),) * 5, 0.9, tuple(made["face"].tolist()))
+    features = SimpleNamespace(bytes=1, taken=lambda _takes: (made["embed"], *made["hidden"]))
+    encoder = SimpleNamespace(
+        path=Path(given["path"]),
+        parameters=0,
+        identity=(given["path"],),
+        name="made",
+        image_size=14,
+        encode=lambda pictures, *_: [features for _ in pictures],
+    )
+    finder, files = of("faces.face_finder").FaceFinder, of("files.model_files").ModelFiles
+    finder.faces_or_portrait = lambda *_: (face,)
+    finder.portrait = lambda _self, _field, _picture, _face, size: torch.zeros(3, size, size)
+    finder.portrait_identity = lambda _self: ("made",)
+    found = files.encoder_for
+    files.encoder_for = lambda self, adapter, *how: (
+        encoder if adapter.recognised.family.portrait else found(self, adapter, *how)
+    )
+
+
 def add_routes(_demo, app):
-    for change in (narrow_controlnet, narrow_animatediff, compiled, uncond):
+    for change in (narrow_controlnet, narrow_animatediff, compiled, uncond, pulid):
         app.post(f"/ip-adapter-oracle/{change.__name__.replace('_', '-')}")(change)
 
 

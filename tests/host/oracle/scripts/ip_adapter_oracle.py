@@ -2,8 +2,8 @@
 
 It shares nothing with the extension: rows are recognised by their text, attention is computed one row and
 one head at a time, and nothing is kept between calls. Its first argument is a file with the test's units: image tokens,
-layers, weights, start, end, a curve and a mask, whose grid it takes from each block's input. Its second is
-a step at which to raise, to see what an exception leaves behind. Its third is how a web UI of the Forge
+layers, weights, start, end, a curve, a method of PuLID, and a mask, whose grid it takes from each block. Its second
+is a step at which to raise, to see what an exception leaves behind. Its third is how a web UI of the Forge
 family calls the U-Net: "separate" evaluates each prompt separately, as when memory is low; "wide" doubles the rows
 around attn2 by patches, as regional prompters do.
 """
@@ -136,7 +136,7 @@ def watch(unet):
     for path in current["given"][0]["layers"]:
         transformer, attention = unet.get_submodule(path.split(".transformer_blocks")[0]), unet.get_submodule(path)
         handles.append((transformer, transformer.register_forward_pre_hook(see_grid)))
-        handles.append((attention, attention.register_forward_hook(attending(path))))
+        handles.append((attention, attention.register_forward_hook(attending(path), with_kwargs=True)))
         if forge():
             block = unet.get_submodule(path.removesuffix(".attn2"))
             handles.append((block.norm2, block.norm2.register_forward_hook(keep_hidden)))
@@ -164,14 +164,15 @@ def add_late(_norm, args):
 
 
 def attending(path):
-    def add(attention, args, out):
+    def add(attention, args, kwargs, out):
         if len(args[0]) != len(current["roles"]):
-            current["widened"] = lambda hidden, nothing: add(attention, [hidden], nothing)
+            current["widened"] = lambda hidden, nothing: add(attention, [hidden], {}, nothing)
             return out
         for unit in current["given"]:
             weight = unit["weights"][path] * factor(unit["curve"], current["progress"])
             if weight and unit["start"] <= current["progress"] < unit["end"]:
-                out = out + weight * term(attention, args[0], unit, *unit["layers"][path])
+                context = kwargs.get("context")
+                out = out + weight * term(attention, args[0], context, unit, *unit["layers"][path])
         return out
 
     return add
@@ -197,19 +198,37 @@ def shrunk(lines, count):
     return torch.tensor(numpy.diff(numpy.stack(at_edges, axis=1), axis=0) * count / len(lines))
 
 
-def term(attention, x, given, to_k, to_v):
-    query = attention.to_q(x)
+ZEROS = {"fidelity": 8, "style": 16, "neutral": 0}
+
+
+def term(attention, x, context, given, to_k, to_v):
+    query, method = attention.to_q(x), given.get("method", "neutral")
     image = torch.zeros_like(query)
-    width = query.shape[-1] // attention.heads
     for row, role in enumerate(current["roles"]):
         tokens = given["tokens"][role].to(query)
+        tokens = torch.cat([tokens, tokens.new_zeros(ZEROS[method], tokens.shape[1])])
         keys, values = tokens @ to_k.to(query).T, tokens @ to_v.to(query).T
-        for head in range(attention.heads):
-            dims = slice(head * width, (head + 1) * width)
-            logits = query[row, :, dims] @ keys[:, dims].T / width**0.5
-            image[row, :, dims] = region(given["mask"], len(logits)) * (logits.softmax(-1) @ values[:, dims])
+        image[row] = by_head(attention, query[row], keys, values)
+        if method != "neutral":
+            text = by_head(attention, query[row], attention.to_k(context[row]), attention.to_v(context[row]))
+            along = (text * image[row]).sum(0) / (text * text).sum(0) * text
+            image[row] -= along
+            if method == "fidelity":
+                image[row] += first_share(attention, query[row], keys)[:, None] * along
+    image = region(given["mask"], image.shape[1]) * image
     project = attention.to_out[0]  # called for its bias, whose dtype may not support subtraction
     return project(image) - project(torch.zeros_like(image))
+
+
+def by_head(attention, query, keys, values):
+    heads = zip(*(each.chunk(attention.heads, dim=-1) for each in (query, keys, values)), strict=True)
+    return torch.cat([(q @ k.T / q.shape[-1] ** 0.5).softmax(-1) @ v for q, k, v in heads], dim=-1)
+
+
+def first_share(attention, query, keys):
+    """Return each query's attention to the first five tokens, without the usual scale, as a mean over the heads."""
+    heads = zip(*(each.chunk(attention.heads, dim=-1) for each in (query, keys)), strict=True)
+    return torch.stack([(q @ k.T).softmax(-1)[:, :5].sum(-1) for q, k in heads]).mean(0)
 
 
 def add_routes(_demo, app):
