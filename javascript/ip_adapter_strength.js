@@ -79,8 +79,10 @@
             return Object.fromEntries(MOVED.map((name) => [name, between(name)]));
         }
 
-        valuesFor(unit, place) {
-            return this.valuesAt(place, this.purposeOf(unit), this.baseOf(unit));
+        /* Return the function from a place of the slider to its values for a unit. */
+        scaleOf(unit) {
+            const [purpose, base] = [this.purposeOf(unit), this.baseOf(unit)];
+            return (place) => this.valuesAt(place, purpose, base);
         }
 
         /* All places of the slider. */
@@ -90,8 +92,8 @@
 
         /* Return the slider's place for a unit, or null if its values are not on the table. */
         placeOf(unit) {
-            const at = this.places.find((place) => isSame(unit, this.valuesFor(unit, place)));
-            return at ?? null;
+            const valuesAt = this.scaleOf(unit);
+            return this.places.find((place) => isSame(unit, valuesAt(place))) ?? null;
         }
 
         isCustom(unit) {
@@ -101,7 +103,7 @@
         /* Put a unit to a place of the slider. */
         put(unit, place) {
             this.custom.delete(unit);
-            const values = this.valuesFor(unit, place);
+            const values = this.scaleOf(unit)(place);
             Object.assign(unit, values);
             this.placed.set(unit, {place, values});
         }
@@ -119,7 +121,8 @@
         }
 
         nearest(unit) {
-            const off = (place) => Math.abs(this.valuesFor(unit, place).weight - unit.weight);
+            const valuesAt = this.scaleOf(unit);
+            const off = (place) => Math.abs(valuesAt(place).weight - unit.weight);
             return this.places.reduce((best, place) => (off(place) < off(best) ? place : best));
         }
 
