@@ -20,15 +20,20 @@ FOLDERS = {
     "encoders": "models/clip_vision",
     "loras": "models/Lora",
     "faces": "models/insightface/models",
+    "facexlib": "models/facexlib",
     "controlnets": "models/ControlNet",
 }
 """The folder of each kind of file in a web UI."""
+
+PUBLISHERS = {"faces": "insightface", "facexlib": "facexlib"}
+"""Who publishes the files that are not on the hub, by their kind of folder."""
 
 KINDS = (
     ("Adapters for SD 1.5", "adapters", "SD1.x"),
     ("Adapters for SDXL", "adapters", "SDXL"),
     ("Image encoders", "encoders", ""),
     ("Face models", "faces", ""),
+    ("facexlib's models for PuLID", "facexlib", ""),
     ("ControlNet for InstantID", "controlnets", "SDXL"),
     ("LoRAs for FaceID", "loras", ""),
 )
@@ -37,6 +42,7 @@ KINDS = (
 NOTES = {
     "encoders": "Adapters can share an encoder. Any other CLIP file with the same vision tower works too.",
     "faces": "Unzip each archive to a folder of the same name. Only its detector and its recogniser are used.",
+    "facexlib": "They are also found where the web UI's face restoration puts them, in `models/GFPGAN`.",
     "loras": "The published FaceID files contain their LoRA. You need one of these only for a copy that lacks it.",
 }
 
@@ -78,7 +84,7 @@ def kind(catalogue: "Catalogue", title: str, folder: str, base: str) -> str:
         "what it is": lambda file: f"{file.title}. {file.help}",
         "size": lambda file: size(file.bytes),
         "needs": lambda file: ", ".join(f"`{name}`" for name in file.needs),
-        "published as": lambda file: f"`{file.path}` in {file.repository or 'insightface'}",
+        "published as": lambda file: f"`{file.path}` in {file.repository or PUBLISHERS[file.folder]}",
     }
     if not any(file.needs for file in files):
         del columns["needs"]

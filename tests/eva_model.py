@@ -10,7 +10,7 @@ from torch import Tensor
 
 Tensors = dict[str, Tensor]
 
-NARROW = {"embed_dim": 128, "depth": 21, "num_heads": 2, "img_size": 56, "num_classes": 24}
+NARROW = {"embed_dim": 128, "depth": 21, "num_heads": 2, "img_size": 56, "num_classes": 768}
 """Sizes of the narrow tower: two heads of 64, 4 × 4 patches, and just enough blocks for the last hidden state."""
 
 

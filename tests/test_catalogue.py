@@ -10,11 +10,14 @@ from published import PUBLISHED, SD_ATTENTIONS, separate_lora, size
 
 from lib_ipadapter.base.file_names import refuse_name
 from lib_ipadapter.faces.insightface_models import PACKS
+from lib_ipadapter.faces.portraits import DETECTOR as DETECTOR_FILE
+from lib_ipadapter.faces.portraits import PARSER as PARSER_FILE
+from lib_ipadapter.faces.portraits import PUBLISHED as FACEXLIB
 from lib_ipadapter.files.catalogue import PublishedFile, read_catalogue
 from lib_ipadapter.port import Folders
 from lib_ipadapter.unit.presets import INTENTS
 from lib_ipadapter.web.adapter_uses import FAMILY_USES
-from lib_ipadapter.weights.bases import BASES
+from lib_ipadapter.weights.bases import BASES, EVA
 from lib_ipadapter.weights.bases import ENCODERS as BASE_ENCODERS
 from lib_ipadapter.weights.families import FAMILIES
 from lib_ipadapter.weights.loras import partner
@@ -36,13 +39,19 @@ MAY_BE_EMPTY = {
     "subfolder",
     "extract",
 }
-FAMILIES_WITHOUT_FILE: dict[str, str] = {}
+FAMILIES_WITHOUT_FILE: dict[str, str] = {
+    "pulid": "no public list has the hash of the first version, which v1.1 replaces"
+}
 """Supported families without a published file in the catalogue, and why."""
 
 DETECTOR = "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"
 """Both packs of face models contain the same detector."""
 
-ENCODERS = {"ViT-H/14": "CLIP-ViT-H-14.safetensors", "ViT-bigG/14": "CLIP-ViT-bigG-14.safetensors"}
+ENCODERS = {
+    "ViT-H/14": "CLIP-ViT-H-14.safetensors",
+    "ViT-bigG/14": "CLIP-ViT-bigG-14.safetensors",
+    EVA: "EVA02_CLIP_L_336_psz14_s6B.pt",
+}
 ALSO = {
     "ip-adapter-plus-face_sd15": "ip-adapter-plus_sd15",
     "ip_plus_composition_sd15": "ip-adapter-plus_sd15",
@@ -71,7 +80,7 @@ def test_every_entry_has_all_its_fields(file: PublishedFile) -> None:
     assert file.help.endswith(".")
     assert file.bytes > 1 << 20
     assert file.sources >= 1
-    assert (file.encoder in BASE_ENCODERS.values()) == (file.folder == "encoders")
+    assert (file.encoder in {*BASE_ENCODERS.values(), EVA}) == (file.folder == "encoders")
     assert type(file.exact) is type(file.commercial) is bool
 
 
@@ -124,7 +133,7 @@ def test_every_supported_family_has_a_file_or_a_reason() -> None:
 
 
 def test_every_variant_of_a_family_has_a_file() -> None:
-    for family in RUNNING.values():
+    for family in (each for each in RUNNING.values() if each.name not in FAMILIES_WITHOUT_FILE):
         assert {file.variant for file in ADAPTERS if file.family == family.name} == {
             *(variant.name for variant in family.variants or ())
         } or {""}
@@ -139,7 +148,9 @@ def test_an_adapter_needs_what_its_tensors_require(file: PublishedFile) -> None:
     pack = variant.pack if variant and variant.pack else family.pack
     assert (file.family, file.base) == (known.family, known.base)
     assert file.base in BASES.values()
-    expected = {ENCODERS[known.encoder.removeprefix("insightface + ")]} if "ViT" in known.encoder else set[str]()
+    encoder = ENCODERS.get(known.encoder.removeprefix("insightface + "))
+    expected = {encoder} if encoder else set[str]()
+    expected |= set(FACEXLIB) if family.portrait else set()
     expected |= {f"{pack}.zip"} if "insightface" in known.encoder else set()
     expected |= {"control_instant_id_sdxl.safetensors"} if variant and variant.controlnet else set()
     assert set(file.needs) == expected
@@ -210,7 +221,15 @@ def test_files_are_found_by_their_own_hash_and_by_their_members() -> None:
 
 
 def test_the_addresses_are_those_of_the_authors() -> None:
+    releases = "https://github.com/deepinsight/insightface/releases/download/v0.7/"
+    facexlib = "https://github.com/xinntao/facexlib/releases/download/"
     assert {file.url for file in FILES if file.url} == {
-        f"https://github.com/deepinsight/insightface/releases/download/v0.7/{pack}.zip" for pack in PACKS
+        *(f"{releases}{pack}.zip" for pack in PACKS),
+        f"{facexlib}v0.1.0/{DETECTOR_FILE}",
+        f"{facexlib}v0.2.0/{PARSER_FILE}",
     }
+
+
+def test_facexlibs_models_are_those_that_may_be_in_torchs_oldest_format() -> None:
+    assert {file.name: file.sha256 for file in FILES if file.folder == "facexlib"} == FACEXLIB
     assert all(file.page == f"https://huggingface.co/{file.repository}" for file in FILES if file.repository)

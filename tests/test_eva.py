@@ -66,7 +66,7 @@ def test_half_precision_stays_close(tmp_path: Path) -> None:
 
 def test_file_says_what_it_is(tmp_path: Path) -> None:
     found = open_eva(write_eva(tmp_path / "eva.pt"))
-    assert (found.width, found.patch, found.states, found.projection, found.image_size) == (128, 14, 17, 24, 56)
+    assert (found.width, found.patch, found.states, found.projection, found.image_size) == (128, 14, 17, 768, 56)
     assert found.name == "EVA02-CLIP of width 128, 56 pixels"
     assert found.width_of("hidden") == 128
     assert found.parameters == sum(parameter.numel() for parameter in tower().parameters())

@@ -10,7 +10,6 @@ import pytest
 import torch
 from makers import file_of
 from PIL import Image
-from torch import Tensor
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
 from lib_ipadapter.faces import portraits
@@ -35,7 +34,8 @@ pytest.importorskip("insightface", reason="insightface and onnxruntime are not i
 
 from face_models import draw_faces, write_pack
 from portrait_models import (
-    detector,
+    authors_portrait,
+    helper_of,
     parser,
     photograph,
     stand_in_for_torchvisions_operators,
@@ -84,39 +84,6 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def finder(models: Path, packs: Path) -> FaceFinder:
     return FaceFinder(lambda: [packs], lambda: CPU, lambda: [models])
-
-
-def helper_of(picture: Image.Image) -> Any:
-    """Return facexlib's own helper after it cropped the middle face; its constructor would fetch weights."""
-    from facexlib.utils.face_restoration_helper import FaceRestoreHelper
-
-    helper = FaceRestoreHelper.__new__(FaceRestoreHelper)
-    helper.template_3points, helper.pad_blur, helper.face_size = False, False, (512, 512)
-    helper.face_template = np.array(
-        [
-            *([192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935]),
-            *([201.26117, 371.41043], [313.08905, 371.15118]),
-        ]
-    )
-    helper.face_det, helper.face_parse = detector(), parser()
-    helper.clean_all()
-    helper.read_image(np.ascontiguousarray(np.asarray(picture)[:, :, ::-1]))
-    helper.get_face_landmarks_5(only_center_face=True)
-    helper.align_warp_face()
-    return helper
-
-
-def authors_portrait(helper: Any) -> Tensor:
-    """Return what the authors give the image encoder, before it is normalised; restates `get_id_embedding`."""
-    pixels = torch.from_numpy(helper.cropped_faces[0][:, :, ::-1].copy()).permute(2, 0, 1)[None].float() / 255.0
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    with torch.no_grad():
-        labels = helper.face_parse((pixels - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1))[0].argmax(1, keepdim=True)
-    away = sum(labels == label for label in (0, 16, 18, 7, 8, 9, 14, 15)).bool()
-    grey = 0.299 * pixels[:, 0:1] + 0.587 * pixels[:, 1:2] + 0.114 * pixels[:, 2:3]
-    assert 0.02 < away.float().mean() < 0.98, "the made parser must see both"
-    whole = torch.where(away, torch.ones_like(pixels), grey.repeat(1, 3, 1, 1))
-    return torch.nn.functional.interpolate(whole, (336, 336), mode="bicubic", align_corners=False)[0]
 
 
 def middle(picture: Image.Image) -> Face:

@@ -15,6 +15,7 @@ from ..unit.unit import FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
 from ..weights.bases import base_name, network_without_unet
 from ..weights.clip_vision import EncoderFile, fingerprint
+from ..weights.encoders import Encoder
 from ..weights.families import FAMILY_FIELDS, adapters_for
 from ..weights.family import EMBED, HIDDEN
 
@@ -104,9 +105,9 @@ def refuse_unseen_compositions(unit: Unit, layout: Layout) -> None:
         )
 
 
-def refuse_other_features(unit: Unit, saved: SavedReference, adapter: AdapterFile, encoder: EncoderFile | None) -> None:
+def refuse_other_features(unit: Unit, saved: SavedReference, adapter: AdapterFile, encoder: Encoder | None) -> None:
     """Raise `UnitError` where a saved reference lacks the features that the adapter takes, or has another encoder's."""
-    if encoder is None or adapter.recognised.family.face_embedding:
+    if not isinstance(encoder, EncoderFile) or adapter.recognised.family.face_embedding:
         why = f'"{saved.name}" holds image features, but {adapter.path.name} takes face embeddings. Send pictures.'
         raise UnitError("embeds", unit.embeds, why)
     takes = adapter.recognised.family.takes

@@ -27,7 +27,7 @@ from ..unit.contradictions import refuse_contradictions
 from ..unit.picture_fields import Picture
 from ..unit.unit import FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
-from ..weights.clip_vision import fingerprint
+from ..weights.clip_vision import EncoderFile, fingerprint
 from ..weights.encoders import Encoder
 from ..weights.family import EMBED, HIDDEN, Family
 from ..weights.loras import Lora, lora_inside, partner, separate_lora
@@ -164,7 +164,7 @@ class Preparation:
         """
         adapter = self.files.adapter(unit.model)
         encoder = self.files.encoder_for(adapter, unit.encoder, unit.encoder_size)
-        if encoder is None or adapter.recognised.family.face_embedding:
+        if not isinstance(encoder, EncoderFile) or adapter.recognised.family.face_embedding:
             why = f"is {adapter.recognised.title}, and face embeddings cannot be saved. Choose another adapter."
             raise UnitError("model", unit.model, why)
         refuse_unsavable(unit)

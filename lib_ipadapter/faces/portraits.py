@@ -86,16 +86,28 @@ def portrait_paths(folders: Sequence[Path]) -> tuple[Path, Path]:
 
     Raises `IPAdapterError` that names what is missing, and where it belongs.
     """
-    places = [*folders, *_package_folder()]
-    found = [next((place / name for place in places if (place / name).is_file()), None) for name in PUBLISHED]
-    detector, parser = found
+    detector, parser = (_found(name, folders) for name in PUBLISHED)
     if detector and parser:
         return detector, parser
-    missing = " and ".join(name for name, path in zip(PUBLISHED, found, strict=True) if not path)
+    missing = missing_models(folders)
     raise IPAdapterError(
-        f"PuLID crops faces with facexlib, but {missing} {'are' if not detector and not parser else 'is'} missing from "
-        f"{next(iter(places), 'models/facexlib')}. Get models has what is missing."
+        f"PuLID crops faces with facexlib, but {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing "
+        f"from {next(iter(portrait_folders(folders)), 'models/facexlib')}. Get models has what is missing."
     )
+
+
+def missing_models(folders: Sequence[Path]) -> list[str]:
+    """Return the names of facexlib's models that are neither in these folders nor in the package's own."""
+    return [name for name in PUBLISHED if _found(name, folders) is None]
+
+
+def portrait_folders(folders: Sequence[Path]) -> list[Path]:
+    """Return these folders and the package's own."""
+    return [*folders, *_package_folder()]
+
+
+def _found(name: str, folders: Sequence[Path]) -> Path | None:
+    return next((place / name for place in portrait_folders(folders) if (place / name).is_file()), None)
 
 
 def _package_folder() -> list[Path]:

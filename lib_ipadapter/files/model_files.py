@@ -11,10 +11,13 @@ from typing import Generic, TypeVar
 from ..base.errors import IPAdapterError, UnitError, UnrecognisedError
 from ..base.file_names import HASH, alike, refuse_changed, refuse_name, refuse_taken
 from ..base.files import file_identity
+from ..faces.portraits import portrait_folders
 from ..port import Folders
 from ..weights.adapter_file import AdapterFile, open_adapter
-from ..weights.bases import ENCODERS
+from ..weights.bases import ENCODERS, EVA
 from ..weights.clip_vision import EncoderFile, open_encoder
+from ..weights.encoders import Encoder
+from ..weights.eva import EvaFile, open_eva
 from ..weights.loras import partner
 from .catalogue import Catalogue, read_catalogue
 from .digests import Digests
@@ -27,6 +30,11 @@ log = logging.getLogger(__name__)
 
 EXTENSIONS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 FACE_EXTENSIONS = (".onnx",)
+
+AnyEncoder = EncoderFile | EvaFile
+
+KNOWN_ENCODERS = {*ENCODERS.values(), EVA}
+"""Encoders that an adapter needs by name; others are known by their width alone."""
 
 Opened = TypeVar("Opened")
 
@@ -125,17 +133,18 @@ class ModelFiles:
         self.digests = Digests(lambda: folders().digests)
         self.known = KnownFiles(catalogue, self.digests)
         self.adapters = FileIndex(lambda: folders().adapters, partial(open_adapter, digest_of=self.digests.of))
-        self.encoders = FileIndex(lambda: folders().encoders, open_encoder)
+        self.encoders = FileIndex(lambda: folders().encoders, _open_encoder)
         self.loras = FileIndex(lambda: folders().loras, lambda path: path)
         self.controlnets = FileIndex(lambda: folders().controlnets, lambda path: path)
         self.faces = FileIndex(lambda: folders().faces, lambda path: path, FACE_EXTENSIONS)
+        self.facexlib = FileIndex(lambda: portrait_folders(folders().facexlib), lambda path: path)
         self.everything = FileIndex(lambda: folders().models, lambda path: path, (*EXTENSIONS, *FACE_EXTENSIONS))
         self.saved = FileIndex(lambda: folders().saved, open_saved, SAVED_EXTENSIONS)
         self.subjects = Subjects(lambda: folders().subjects)
 
     def rescan(self) -> None:
         shown = (self.adapters, self.encoders, self.saved)
-        for index in (*shown, self.loras, self.controlnets, self.faces, self.everything):
+        for index in (*shown, self.loras, self.controlnets, self.faces, self.facexlib, self.everything):
             index.rescan()
 
     def adapter(self, name: str) -> AdapterFile:
@@ -178,7 +187,7 @@ class ModelFiles:
         among = (path for path in self.loras.paths() if path.name.lower() == name)
         return next(iter(beside), None) or next(among, None)
 
-    def encoder_for(self, adapter: AdapterFile, name: str, size: int = 0) -> EncoderFile | None:
+    def encoder_for(self, adapter: AdapterFile, name: str, size: int = 0) -> Encoder | None:
         """Return the encoder called `name`, or for `auto` one that fits; raises `IPAdapterError` where none does.
 
         It sees pictures of `size` pixels; 0 is the size that it was trained with. Returns None for an adapter that uses
@@ -196,7 +205,7 @@ class ModelFiles:
             return _at_size(self._named_encoder(adapter, name), size)
         return _at_size(self.encoder_among(self.encoders.all()[0].values(), adapter), size)
 
-    def encoder_among(self, encoders: Iterable[EncoderFile], adapter: AdapterFile) -> EncoderFile:
+    def encoder_among(self, encoders: Iterable[AnyEncoder], adapter: AdapterFile) -> AnyEncoder:
         """Return the one of these encoders that an adapter uses; raises `IPAdapterError` if none fits."""
         fitting = [encoder for encoder in encoders if _fits(encoder, adapter)]
         if not fitting:
@@ -243,7 +252,7 @@ class ModelFiles:
             raise UnitError("name", name, why)
         return path
 
-    def _named_encoder(self, adapter: AdapterFile, name: str) -> EncoderFile:
+    def _named_encoder(self, adapter: AdapterFile, name: str) -> AnyEncoder:
         encoder = self.encoders.open(self.encoders.choose("encoder", name))
         if not _fits(encoder, adapter):
             needed, takes = adapter.recognised.width, adapter.recognised.family.takes
@@ -257,10 +266,20 @@ class ModelFiles:
         return encoder
 
 
-def _at_size(encoder: EncoderFile, size: int) -> EncoderFile:
+def _open_encoder(path: Path) -> AnyEncoder:
+    """Open an image encoder of either kind; raises `UnrecognisedError` for any other file."""
+    try:
+        return open_eva(path)
+    except UnrecognisedError:
+        return open_encoder(path)
+
+
+def _at_size(encoder: AnyEncoder, size: int) -> AnyEncoder:
     """Return an encoder for input of `size` pixels, or as trained for 0; raises `UnitError` for an impossible size."""
     if not size:
         return encoder
+    if isinstance(encoder, EvaFile):
+        raise UnitError("encoder_size", size, f"is not possible with {encoder.path.name}, PuLID's encoder. Set 0.")
     if size < 2 * encoder.patch or size % encoder.patch:
         below = max(2, size // encoder.patch) * encoder.patch
         why = (
@@ -271,12 +290,12 @@ def _at_size(encoder: EncoderFile, size: int) -> EncoderFile:
     return encoder.at_size(size)
 
 
-def _fits(encoder: EncoderFile, adapter: AdapterFile) -> bool:
+def _fits(encoder: AnyEncoder, adapter: AdapterFile) -> bool:
     """Return whether an encoder's features have the adapter's width and, for known encoders, come from the one that it
-    was trained with: ViT-g's image embedding is as wide as ViT-H's."""
+    was trained with: ViT-g's image embedding is as wide as ViT-H's, and EVA02-CLIP's hidden states as ViT-L's."""
     found = adapter.recognised
     wide, name = encoder.width_of(found.family.takes) == found.width, found.image_encoder
-    return wide and (name not in ENCODERS.values() or encoder.name.startswith(name))
+    return wide and (name not in KNOWN_ENCODERS or encoder.name.startswith(name))
 
 
 def _walk(folders: Iterable[Path], extensions: tuple[str, ...]) -> dict[Path, str]:

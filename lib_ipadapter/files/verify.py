@@ -79,6 +79,7 @@ def _indexes(files: ModelFiles) -> dict[str, FileIndex[Any]]:
         "loras": files.loras,
         "controlnets": files.controlnets,
         "faces": files.faces,
+        "facexlib": files.facexlib,
     }
 
 

@@ -1,6 +1,6 @@
 """What is wrong with a unit before it runs, and the repairs that mend it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..base.errors import IPAdapterError, UnitError
@@ -66,6 +66,14 @@ def to_get(files: ModelFiles, encoder: str = "", pack: str = "", lora: str = "")
         None,
     )
     return {"do": "get", **{kind: name for kind, name in asked.items() if name}, **(_published(found) if found else {})}
+
+
+def to_get_files(files: ModelFiles, names: Sequence[str]) -> Repair:
+    """Return the repair that gets published files, of which only those in the catalogue are named."""
+    known = [found for name in names if (found := files.known.catalogue.by_name.get(name))]
+    if len(known) == 1:
+        return {"do": "get", **_published(known[0])}
+    return {"do": "get", "files": [file.name for file in known]}
 
 
 def to_use(files: ModelFiles, name: str) -> Repair:

@@ -19,6 +19,7 @@ from ..engine.expected_network import expected_network
 from ..engine.prepare import Preparation
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths, refuse_missing_packages
+from ..faces.portraits import missing_models, portrait_paths, refuse_missing_package
 from ..unit.field_kinds import OptionalNumber
 from ..unit.read_args import given_units, read_unit
 from ..unit.unit import PICTURE_FIELDS, Unit
@@ -33,6 +34,7 @@ from .findings import (
     refused,
     to_default,
     to_get,
+    to_get_files,
 )
 from .poor_results import Generation, weaknesses
 
@@ -158,6 +160,19 @@ def _face_models(looked: Looked) -> Finding | None:
     return Finding(f"{other.sentence} The likeness will be wrong.", stops=False, repair=get) if other else None
 
 
+def _portrait_package(looked: Looked) -> Finding | None:
+    return (
+        refused(refuse_missing_package, lambda _: INSTALL_FACES) if looked.adapter.recognised.family.portrait else None
+    )
+
+
+def _portrait_models(looked: Looked) -> Finding | None:
+    if not looked.adapter.recognised.family.portrait:
+        return None
+    files, folders = looked.preparation.files, looked.preparation.host.folders().facexlib
+    return refused(lambda: portrait_paths(folders), lambda _: to_get_files(files, missing_models(folders)))
+
+
 def _lora(looked: Looked) -> Finding | None:
     get = to_get(looked.preparation.files, lora=f"{partner(looked.adapter.path)}.safetensors")
     try:
@@ -175,6 +190,8 @@ CHECKS: tuple[Callable[[Looked], Finding | None], ...] = (
     _subject,
     _face_packages,
     _face_models,
+    _portrait_package,
+    _portrait_models,
     _lora,
 )
 """What a unit whose adapter fits the checkpoint is checked for, in the order in which it is reported."""

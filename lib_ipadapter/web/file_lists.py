@@ -9,13 +9,14 @@ from ..engine.compatibility import LoadedNetwork, mismatch
 from ..engine.expected_network import expected_network
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths
+from ..faces.portraits import portrait_paths
 from ..files.known_files import FileCheck
+from ..files.model_files import AnyEncoder
 from ..files.saved_embeds import SavedReference
 from ..unit.field_kinds import Flag, Text
 from ..unit.read_args import read_own_unit
 from ..weights.adapter_file import AdapterFile
 from ..weights.bases import BASES
-from ..weights.clip_vision import EncoderFile
 from .adapter_uses import uses_of
 
 DAMAGED, NOT_YET = "damaged", "not supported yet"
@@ -76,7 +77,7 @@ def loaded_base(session: Session) -> str:
 
 
 def _adapter_entry(
-    session: Session, name: str, adapter: AdapterFile, loaded: LoadedNetwork | None, encoders: Sequence[EncoderFile]
+    session: Session, name: str, adapter: AdapterFile, loaded: LoadedNetwork | None, encoders: Sequence[AnyEncoder]
 ) -> dict[str, Any]:
     found = adapter.recognised
     reason = mismatch(adapter, loaded) if loaded else ""
@@ -103,7 +104,7 @@ def _published(check: FileCheck) -> dict[str, Any]:
 
 
 def _encoder_note(
-    session: Session, adapter: AdapterFile, check: FileCheck, encoders: Sequence[EncoderFile]
+    session: Session, adapter: AdapterFile, check: FileCheck, encoders: Sequence[AnyEncoder]
 ) -> dict[str, Any]:
     """Return a note on an adapter's kind, how a variant was determined, and its encoders, or on what is missing."""
     library, found = session.preparation.files, adapter.recognised
@@ -111,6 +112,8 @@ def _encoder_note(
         encoder = library.encoder_among(encoders, adapter) if found.width else None
         if found.family.face_embedding:
             library.known.want(model_paths(PACKS[found.pack], session.host.folders().faces))
+        if found.family.portrait:
+            library.known.want(portrait_paths(session.host.folders().facexlib))
     except IPAdapterError as error:
         return {"note": error.sentence, "missing": True}
     sees = [f"face models {found.pack}"] if found.family.face_embedding else []

@@ -51,7 +51,7 @@ class EvaFeatures:
     def bytes(self) -> int:
         return sum(tensor.numel() * tensor.element_size() for tensor in self.taken(""))
 
-    def taken(self, _takes: str) -> tuple[Tensor, ...]:
+    def taken(self, takes: str) -> tuple[Tensor, ...]:
         """Return what a family of adapters takes: all of it, the embedding first."""
         return (self.embed, *self.hidden)
 
@@ -84,7 +84,7 @@ class EvaFile:
         known = (self.width, self.image_size, self.projection) == (1024, 336, 768)
         return EVA if known else f"EVA02-CLIP of width {self.width}, {self.image_size} pixels"
 
-    def width_of(self, _takes: str) -> int:
+    def width_of(self, takes: str) -> int:
         """Return the width of the features that a family of adapters takes from the encoder."""
         return self.width
 
