@@ -3,7 +3,7 @@
 
 (() => {
     const {element, say} = ipAdapter;
-    const REACH = 9; // pixels of the screen from which an edge is grabbed
+    const REACH = {mouse: 9, pen: 9, touch: 20}; // pixels of the screen from which an edge is grabbed
     const STEP = 0.01; // by which an arrow key moves a box
     const ARROWS = {ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP]};
     const UNDERS = {result: () => say("Last result"), input: () => say("img2img's picture")};
@@ -29,6 +29,13 @@
         drawTools() {
             this.toolbar ||= element("div", {className: "ipadapter-tools"});
             return this.toolbar;
+        }
+
+        /* Handles and numbers have a size on the screen, which is known once the dialog is open. */
+        open(parent) {
+            const opened = this.dialog.open(parent);
+            this.show();
+            return opened;
         }
 
         /* Draw everything but the canvas again: the legend, the tools and the box in numbers. */
@@ -69,7 +76,8 @@
         /* Return the box of the edited layer under the pointer, and which of its edges are grabbed. */
         grabAt(event) {
             const place = this.placeOf(event);
-            const reach = [this.view.width, this.view.height].map((side) => (REACH * this.scale) / side);
+            const far = (REACH[event.pointerType] || REACH.mouse) * this.scale;
+            const reach = [far / this.view.width, far / this.view.height];
             const found = this.current.boxes.map((box, index) => ({
                 index,
                 grab: ipAdapter.grabbed(box, place, reach),
