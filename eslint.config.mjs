@@ -2,7 +2,9 @@
 
 const BROWSER = [
     ..."AbortController Blob CSS ClipboardEvent DataTransfer DragEvent Event File FileReader URL".split(" "),
-    ..."addEventListener cancelAnimationFrame clearTimeout confirm createImageBitmap document fetch".split(" "),
+    ..."addEventListener cancelAnimationFrame clearTimeout confirm createImageBitmap document fetch indexedDB".split(
+        " ",
+    ),
     ..."location prompt requestAnimationFrame setTimeout structuredClone atob HTMLTextAreaElement Node".split(" "),
     ..."getComputedStyle performance window HTMLElement HTMLInputElement ResizeObserver TextDecoder".split(" "),
 ];

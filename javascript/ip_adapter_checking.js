@@ -2,12 +2,13 @@
 
 (() => {
     const {element, say, button, drawing} = ipAdapter;
+    const MUCH = 0.7; // of a picture, from which a face's box leaves out too little to be worth it
 
     ipAdapter.Checking = class {
         constructor(panel) {
             this.panel = panel;
             this.reports = new Map(); // URL of a picture -> the server's report on it, and the settings it was made with
-            this.faces = new Map(); // URL of a picture -> its faces
+            this.faces = new Map(); // URL of a picture -> by its box as text, the server's answer on the faces in it
             this.advice = {}; // on the whole unit, with the settings it was made with
         }
 
@@ -15,7 +16,7 @@
         settingsOf(picture) {
             const {unit} = this.panel;
             const names = ["model", "encoder", "encoder_size", "variant", "crop", "tiles", "enhance", "face"];
-            return JSON.stringify([...names.map((name) => unit[name]), picture.crop]);
+            return JSON.stringify([...names.map((name) => unit[name]), picture.crop, picture.box]);
         }
 
         get offered() {
@@ -72,17 +73,59 @@
         }
 
         async findFaces(unit) {
-            for (const {image} of [...unit.images]) {
-                const answer = await this.panel.server.answerTo("faces", {image, model: unit.model});
-                if (answer.faces) this.faces.set(image, answer);
-            }
+            for (const {image, box} of [...unit.images]) await this.facesIn(image, box);
             this.panel.view.draw();
+        }
+
+        /* Return the server's answer on the faces in a picture, or in a box of it. It is asked once, and again after an
+           error once the files have been listed anew. */
+        async facesIn(image, box = null) {
+            if (!this.panel.files.offers("faces")) return {};
+            if (!this.faces.has(image)) this.faces.set(image, {});
+            const answers = this.faces.get(image);
+            const key = String(box);
+            if (!answers[key] || (answers[key].message && answers[key].version < this.panel.files.version))
+                answers[key] = this.askForFaces(image, box, answers);
+            return answers[key];
+        }
+
+        async askForFaces(image, box, answers) {
+            const {unit, files, server} = this.panel;
+            const {version} = files;
+            const answer = await server.answerTo("faces", {image, model: unit.model, ...(box ? {box} : {})});
+            answers[box] = {...answer, version};
+            return answers[box];
+        }
+
+        /* Whether a picture is whole and the adapter was trained on pictures of a face. */
+        wantsFace(field, picture) {
+            const {files, model, state, unit} = this.panel;
+            if (field !== "images" || picture.box || ipAdapter.isOff(picture)) return false;
+            return state.ticked && unit.enabled && files.offers("faces") && Boolean(model?.uses?.includes("face"));
+        }
+
+        /* For such an adapter, a button that cuts out the face of a picture that shows more than that. */
+        drawOffer(field, picture) {
+            if (!this.wantsFace(field, picture)) return [];
+            const found = this.faces.get(picture.image)?.null;
+            if (!found) this.facesIn(picture.image).then(({faces}) => faces?.length && this.panel.view.draw());
+            if (!found?.faces?.length) return [];
+            const box = ipAdapter.cropBox.ofFace(found.faces[0].box, [found.width, found.height]);
+            if ((box[2] - box[0]) * (box[3] - box[1]) > MUCH) return [];
+            const cut = () => {
+                picture.box = box;
+                this.panel.draw();
+                ipAdapter.offerUndo(this.panel, say("Cropped to the face."), () => delete picture.box);
+            };
+            const title = say("This adapter was trained on pictures that show little more than a face");
+            return [button(say("Crop to the face"), cut, {className: "ipadapter-button ipadapter-offer", title})];
         }
 
         /* Numbered boxes around the faces in a picture; clicking one selects it. */
         drawFaces(field, picture) {
-            const found = field === "images" && this.choosesFaces && this.faces.get(picture.image);
-            if (!found || found.faces.length === 0) return [];
+            const found =
+                field === "images" && this.choosesFaces && this.faces.get(picture.image)?.[String(picture.box || null)];
+            if (!found?.faces?.length) return [];
             const {width, height, faces} = found;
             const boxes = faces.flatMap(({number, box: [left, top, right, bottom]}) => [
                 drawing(

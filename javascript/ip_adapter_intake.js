@@ -11,10 +11,15 @@
 
         /* Return files as data URLs; a message names one that is not a picture. */
         async urlsOf(files) {
-            const urls = [];
+            return (await this.read(files)).map(({url}) => url);
+        }
+
+        /* Return files as data URLs with their names. */
+        async read(files) {
+            const pictures = [];
             for (const file of files) {
                 try {
-                    urls.push(await ipAdapter.urlOfFile(file));
+                    pictures.push({url: await ipAdapter.urlOfFile(file), name: file.name || ""});
                 } catch {
                     const name = file.name || say("this file");
                     this.panel.message.show(
@@ -23,7 +28,7 @@
                     );
                 }
             }
-            return urls;
+            return pictures;
         }
 
         /* Return how many of `more` pictures a list has space for; a message says if not all fit. */
@@ -42,10 +47,11 @@
            added. Look for the list after the files are read: another may be there by then. */
         async addTo(owner, field, files, place = Infinity) {
             this.panel.message.clear();
-            const urls = await this.urlsOf(files);
+            const given = await this.read(files);
             const pictures = owner[field];
-            const added = urls.slice(0, this.space(pictures, urls.length)).map((image) => ({image}));
-            pictures.splice(place, 0, ...added);
+            const added = given.slice(0, this.space(pictures, given.length));
+            pictures.splice(place, 0, ...added.map(({url}) => ({image: url})));
+            added.forEach(({url, name}) => ipAdapter.recent.add(url, name));
             return added.length > 0;
         }
 

@@ -96,14 +96,15 @@
         return sizeWithin(width * SIDE, height * SIDE, SIDE);
     }
 
-    /* Let the user draw which part of a picture is used; return the picture with the rest transparent, or undefined. */
-    async function editPart(parent, title, url) {
+    /* Let the user draw which part of a picture is used; return the picture with the rest transparent, or undefined.
+       `edit` shows an editor for the whole picture and its shade, and returns whether the user confirmed. */
+    async function editPart(url, edit) {
         const image = await loaded(url);
         const whole = originals.get(url) || url;
         const under = await loaded(whole);
         const [width, height] = sizeWithin(under.naturalWidth, under.naturalHeight, ipAdapter.MAX_SIDE);
         const shade = shadeOfPart(image, width, height);
-        if (!(await new ipAdapter.Painting(title, under, shade, "eraser").open(parent))) return undefined;
+        if (!(await edit(under, shade))) return undefined;
         const {nothing, everything} = extentOf(shade);
         if (nothing) return undefined;
         if (everything) return whole;

@@ -15,6 +15,7 @@
             this.fields = new ipAdapter.Fields((name) => this.part(name));
             this.intake = new ipAdapter.Intake(this);
             this.message = new ipAdapter.Message();
+            this.recent = new ipAdapter.Recent(this);
             this.checking = new ipAdapter.Checking(this);
             this.controls = new ipAdapter.Controls(this);
             this.keypoints = new ipAdapter.Keypoints(this);

@@ -87,7 +87,7 @@
         stateOf(unit) {
             const {state} = this.panel;
             if (!state.isFilled(unit)) return "";
-            if (!unit.enabled) return "off";
+            if (!unit.enabled || state.isSilent(unit)) return "off";
             return this.found.get(unit)?.state || "";
         }
 

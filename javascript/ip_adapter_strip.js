@@ -1,7 +1,7 @@
-/* A strip of pictures, which can be added, reordered, weighted, masked and removed. */
+/* A strip of pictures, which can be added, reordered, dragged elsewhere and removed. Each is drawn as a card. */
 
 (() => {
-    const {element, say, sign} = ipAdapter;
+    const {element, say} = ipAdapter;
 
     const OWN = "application/x-ipadapter"; // marks what is dragged as a picture of a strip
     let dragged = null; // {panel, pictures, index} while a picture is being dragged
@@ -25,7 +25,7 @@
                 ariaLabel: this.texts.all(),
                 onchange: () => this.panel.intake.add(this.field, [...input.files]),
             });
-            this.cards = this.pictures.map((_, index) => this.drawCard(index));
+            this.cards = this.pictures.map((_, index) => ipAdapter.drawCard(this, index));
             const add = element("label", {className: "ipadapter-add"}, say("Drop, paste or choose pictures"), input);
             this.root = element(
                 "div",
@@ -42,83 +42,18 @@
                 ...this.cards,
                 add,
             );
-            return this.root;
-        }
-
-        drawCard(index) {
-            const picture = this.pictures[index];
-            const number = index + 1;
-            const card = element(
-                "figure",
-                {
-                    className: "ipadapter-reference",
-                    tabIndex: 0,
-                    role: "group",
-                    draggable: true,
-                    ariaLabel: this.texts.one(number),
-                    title: say(
-                        "Drag to reorder. On the keyboard, Alt with an arrow key moves the picture, and Delete removes it.",
-                    ),
-                    ondragstart: (event) => this.drag(event, index),
-                    ondragend: () => (dragged = null),
-                    onkeydown: (event) => event.target === card && this.key(event, index),
-                },
-                element("img", {src: picture.image, alt: this.texts.one(number), draggable: false}),
-                ...(picture.mask
-                    ? [element("img", {className: "ipadapter-region", src: picture.mask, alt: say("Region")})]
-                    : []),
-                ...this.panel.checking.drawFaces(this.field, picture),
-                sign("×", this.texts.remove(number), () => this.remove(index), {
-                    className: "ipadapter-sign ipadapter-remove",
-                }),
-                element("figcaption", {}, this.drawWeight(index), ...this.drawTools(index)),
-                ...(this.pictures.length > 1 || picture.crop ? [this.drawCrop(index)] : []),
-                ...this.panel.checking.drawAdvice(this.field, picture),
-            );
-            return card;
-        }
-
-        drawWeight(index) {
-            const picture = this.pictures[index];
-            return ipAdapter.weightOf(
-                picture,
-                this.texts.weight(index + 1),
-                () => this.panel.write(),
-                (text) => this.panel.message.show(text, true),
-            );
-        }
-
-        /* Pictures of one unit may need different crops. */
-        drawCrop(index) {
-            const picture = this.pictures[index];
-            return ipAdapter.cropOf(picture, this.panel.state.control("crop").options, this.texts.crop(index + 1), () =>
-                this.panel.draw(),
-            );
-        }
-
-        drawTools(index) {
-            const number = index + 1;
-            const {region, part} = this.texts;
-            const move = (by, text, title) =>
-                this.pictures.length > 1
-                    ? [
-                          sign(text, title, () => this.move(index, index + by), {
-                              disabled: !(index + by in this.pictures),
-                          }),
-                      ]
-                    : [];
-            return [
-                ...(region ? [sign("◨", region(number), () => this.editRegion(index))] : []),
-                sign("✂", part(number), () => this.editPart(index)),
-                ...move(-1, "‹", say("Move {what} left", {what: this.texts.one(number)})),
-                ...move(1, "›", say("Move {what} right", {what: this.texts.one(number)})),
-            ];
+            return this.field === "images"
+                ? element("div", {className: "ipadapter-cards"}, this.root, this.panel.recent.draw())
+                : this.root;
         }
 
         remove(index) {
-            this.pictures.splice(index, 1);
+            const {pictures} = this;
+            const what = this.texts.one(index + 1);
+            const [picture] = pictures.splice(index, 1);
             this.panel.draw();
-            this.focus(Math.min(index, this.pictures.length - 1));
+            ipAdapter.offerUndo(this.panel, say("{what} removed.", {what}), () => pictures.splice(index, 0, picture));
+            this.focus(Math.min(index, pictures.length - 1));
         }
 
         move(from, to) {
@@ -137,7 +72,9 @@
 
         key(event, index) {
             const by = {ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1}[event.key];
-            if (by && (event.altKey || event.ctrlKey || event.metaKey)) this.move(index, index + by);
+            const isCommand = event.ctrlKey || event.metaKey;
+            if (isCommand && event.key === "z") ipAdapter.undoLast(this.panel);
+            else if (by && (isCommand || event.altKey)) this.move(index, index + by);
             else if (by) this.focus(Math.max(0, index + by));
             else if (event.key === "Delete" || event.key === "Backspace") this.remove(index);
             else return;
@@ -150,6 +87,10 @@
             event.dataTransfer.effectAllowed = "move";
             event.dataTransfer.setData(OWN, String(index));
             event.dataTransfer.setDragImage(event.currentTarget.querySelector("img"), 20, 20);
+        }
+
+        endDrag() {
+            dragged = null;
         }
 
         /* Return the index at which a dropped picture is inserted. */
@@ -207,9 +148,16 @@
 
         async editPart(index) {
             const picture = this.pictures[index];
-            const image = await ipAdapter.editPart(this.panel.root, this.texts.part(index + 1), picture.image);
-            if (image === undefined) return;
-            picture.image = image;
+            const texts = {title: this.texts.part(index + 1), cropLabel: this.texts.crop(index + 1)};
+            const editor = new ipAdapter.PartEditor(this.panel, picture, texts);
+            let isConfirmed = false;
+            const image = await ipAdapter.editPart(
+                picture.image,
+                async (...given) => (isConfirmed = await editor.open(...given)),
+            );
+            if (!isConfirmed) return;
+            editor.keep();
+            if (image !== undefined && editor.isPainted) picture.image = image;
             this.panel.draw();
         }
     };

@@ -137,11 +137,13 @@
             return wrong ? this.edit(title, given, text) : given.name;
         }
 
-        /* Save the unit's references as a subject, without their regions, which belong to the unit. */
+        /* Save the unit's references as a subject, without those that are off, and without regions, which belong to the
+           unit. */
         async keep() {
             const {panel} = this;
             const {unit} = panel;
-            const pictures = unit.images.map(({mask, ...picture}) => picture);
+            const used = unit.images.filter((picture) => !ipAdapter.isOff(picture));
+            const pictures = used.map(({mask, enabled: _, ...picture}) => picture);
             const name = await this.edit(say("Save references as subject"), {name: "", notes: "", pictures});
             if (!name || unit !== panel.unit) return;
             const use = () =>

@@ -12,7 +12,8 @@
     /* Return a unit's summary: adapter, weight, references. */
     ipAdapter.summaryOf = (unit, state) => {
         if (!state.isFilled(unit)) return "";
-        const count = unit.images.length;
+        const count = unit.images.filter((picture) => !ipAdapter.isOff(picture)).length;
+        if (state.isSilent(unit)) return say("all references are off");
         const pictures = count === 1 ? say("1 ref") : say("{n} refs", {n: count});
         const named = unit.subject || unit.embeds;
         const words = [adapterOf(unit, state.files.modelOf(unit)), String(unit.weight), named];

@@ -64,14 +64,19 @@ ipAdapter.Units = class {
         this.expanded.add(unit);
     }
 
-    isUsed(unit) {
-        return unit.enabled && this.isFilled(unit);
+    /* Return whether a unit has references, and all of them are switched off. */
+    isSilent({images, subject, embeds}) {
+        return images.length > 0 && images.every(ipAdapter.isOff) && subject === "" && embeds === "";
     }
 
-    /* A ticked panel always sends a unit: if all are empty, the first one, so that the server says what is missing. */
+    isUsed(unit) {
+        return unit.enabled && this.isFilled(unit) && !this.isSilent(unit);
+    }
+
+    /* If nothing is in a ticked panel, the first unit is sent, so that the server says what is missing. */
     isSent(index) {
         if (!this.ticked) return false;
-        return this.isUsed(this.all[index]) || (index === 0 && !this.all.some((unit) => this.isUsed(unit)));
+        return this.isUsed(this.all[index]) || (index === 0 && !this.all.some((unit) => this.isFilled(unit)));
     }
 
     suggest(unit, model) {

@@ -134,7 +134,7 @@ def test_references_are_reordered_by_dragging(page: Any, model: str) -> None:
     choose(page, model)
     wait_until_idle(page)
     end = {"x": page.eval_on_selector(CARD, "(card) => card.offsetWidth") - 4, "y": 30}
-    page.drag_and_drop(f"{CARD} >> nth=0", f"{CARD} >> nth=2", target_position=end)
+    page.drag_and_drop(f"{CARD} >> nth=0 >> img", f"{CARD} >> nth=2", target_position=end)
     assert f"References: {second} {third} {first}" in generate(page)
 
 

@@ -354,8 +354,8 @@ def build(folder: str) -> gr.Blocks:
             gr.Textbox(label="Prompt", elem_id="txt2img_prompt", lines=3, placeholder="Prompt")
         gr.HTML(TABS)
         with gr.Row():
-            gr.Number(768, label="Width", elem_id="txt2img_width")
-            gr.Number(512, label="Height", elem_id="txt2img_height")
+            gr.Number(768, label="Width", elem_id="txt2img_width", interactive=True)
+            gr.Number(512, label="Height", elem_id="txt2img_height", interactive=True)
         panel = framed_panel(page, 5, Server(folder).answer, REFERENCES.get)
         draw_controlnet(page, "txt2img")
         generate = gr.Button("Generate", elem_id="generate")

@@ -48,6 +48,16 @@ def draw_region(page: Any) -> None:
     page.wait_for_selector("dialog[open] canvas")
 
 
+def crop_reference(page: Any) -> None:
+    page.click("[aria-label='Part of reference 1 to use']")
+    page.wait_for_selector("dialog[open] button:text-is('Face 1')")
+
+
+def paint_reference(page: Any) -> None:
+    crop_reference(page)
+    page.click("dialog button:text-is('Paint')")
+
+
 def name_subject(page: Any) -> None:
     page.click("button:text-is('Save references as subject…')")
     page.wait_for_selector("dialog[open] img")
@@ -70,6 +80,8 @@ PLACES: Mapping[Callable[[Any], None], str] = {
     wait_until_idle: ".ipadapter-panel",
     check_pictures: ".ipadapter-panel",
     draw_region: ".ipadapter-dialog",
+    crop_reference: ".ipadapter-dialog",
+    paint_reference: ".ipadapter-dialog",
     name_subject: ".ipadapter-dialog",
     get_models: ".ipadapter-dialog",
     see_downloads: ".ipadapter-downloading",
@@ -89,6 +101,8 @@ def open_all(page: Any) -> None:
     for group in FOLDED:
         unfold(page, group)
     page.click(".ipadapter-field.mask [title='Left half']")
+    page.click("[aria-label='Use reference 2']")
+    page.click("[aria-label='Show all recent references']")
     wait_until_idle(page)
 
 

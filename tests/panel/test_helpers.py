@@ -219,7 +219,7 @@ def test_the_encoder_input_and_advice_are_shown_below_each_reference(page: Any) 
     assert page.locator(".ipadapter-seen").count() == 0, "what was seen is not what will be seen"
     assert "All is one." not in page.inner_text(".ipadapter-left")
     page.select_option("select[aria-label=Crop]", "center")
-    page.select_option("[aria-label='Crop of reference 2']", "top")
+    set_crop(page, "top")
     assert page.locator(".ipadapter-reference .ipadapter-seen img").count() == 1
 
 
@@ -273,15 +273,21 @@ def test_faces_are_numbered_and_chosen_by_a_click(page: Any) -> None:
     assert page.locator(".ipadapter-faces").count() == 0
 
 
+def set_crop(page: Any, crop: str) -> None:
+    """Choose how the second reference becomes square."""
+    page.click("[aria-label='Part of reference 2 to use']")
+    page.select_option("dialog [aria-label='Crop of reference 2']", crop)
+    page.click("dialog button:text-is('Apply')")
+    page.wait_for_selector("dialog", state="detached")
+
+
 def test_references_of_one_unit_have_their_own_crops(page: Any) -> None:
     tick(page)
-    drop(page, "one.png")
-    assert page.locator("[aria-label='Crop of reference 1']").count() == 0, "the unit's is enough for one"
-    drop(page, "two.png")
+    drop(page, "one.png", "two.png")
     choose(page)
-    page.select_option("[aria-label='Crop of reference 2']", "pad")
+    set_crop(page, "pad")
     assert [image.get("crop") for image in given(page)[0]["images"]] == [None, "pad"]
-    page.select_option("[aria-label='Crop of reference 2']", "")
+    set_crop(page, "")
     assert "crop" not in given(page)[0]["images"][1]
 
 
@@ -381,7 +387,7 @@ def test_references_become_a_subject_that_replaces_them(page: Any) -> None:
     tick(page)
     choose(page, PLUS)
     drop_colours(page, "red", "green")
-    page.select_option("[aria-label='Crop of reference 2']", "pad")
+    set_crop(page, "pad")
     unfold(page, "References")
     page.click("button:text-is('Save references as subject…')")
     page.click("dialog button:text-is('Save')")

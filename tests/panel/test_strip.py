@@ -8,7 +8,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .actions import PNG, choose, colours, drop, drop_colours, given, picture_of, tick, unfold
+from .actions import PNG, choose, colour_of, colours, drop, drop_colours, given, picture_of, tick, unfold
 from .served import needs_chromium
 
 pytestmark = needs_chromium
@@ -46,9 +46,9 @@ def test_references_are_reordered_by_buttons(page: Any) -> None:
 def test_references_are_reordered_by_dragging(page: Any) -> None:
     ready(page)
     ends = {"x": page.eval_on_selector(CARD, "(card) => card.offsetWidth") - 4, "y": 30}  # it may be redrawn just now
-    page.drag_and_drop(f"{CARD} >> nth=0", f"{CARD} >> nth=2", target_position=ends)
+    page.drag_and_drop(f"{CARD} >> nth=0 >> img", f"{CARD} >> nth=2", target_position=ends)
     assert colours(page) == ["green", "blue", "red"]
-    page.drag_and_drop(f"{CARD} >> nth=2", f"{CARD} >> nth=0", target_position={"x": 4, "y": 30})
+    page.drag_and_drop(f"{CARD} >> nth=2 >> img", f"{CARD} >> nth=0", target_position={"x": 4, "y": 30})
     assert colours(page) == ["red", "green", "blue"]
 
 
@@ -60,17 +60,17 @@ def test_a_moved_reference_keeps_its_weight(page: Any) -> None:
 
 
 def test_a_reference_can_be_dragged_to_the_negatives(page: Any) -> None:
-    page.set_viewport_size({"width": 1100, "height": 1500})  # dragging does not scroll
+    page.set_viewport_size({"width": 1100, "height": 2000})  # dragging does not scroll
     ready(page)
     unfold(page, "Negative references")
-    page.drag_and_drop(f"{CARD} >> nth=1", "[aria-label='Negative reference pictures'] .ipadapter-add")
+    page.drag_and_drop(f"{CARD} >> nth=1 >> img", "[aria-label='Negative reference pictures'] .ipadapter-add")
     assert colours(page) == ["red", "blue"]
     assert colours(page, "negative_images") == ["green"]
 
 
 def test_a_reference_can_be_dragged_to_another_unit(page: Any) -> None:
     ready(page)
-    page.hover(f"{CARD} >> nth=0")
+    page.hover(f"{CARD} >> nth=0 >> img")
     page.mouse.down()
     page.hover(".ipadapter-tab:has-text('Unit 2')")
     page.hover(".ipadapter-tab:has-text('Unit 2')")
@@ -146,20 +146,100 @@ def test_a_reference_can_have_its_own_region(page: Any) -> None:
     assert "mask" not in given(page)[0]["images"][1]
 
 
-def test_a_reference_can_be_cropped_and_restored(page: Any) -> None:
+def test_a_reference_is_switched_off_and_on_by_its_eye(page: Any) -> None:
+    ready(page, "red", "green")
+    eye = page.locator("[aria-label='Use reference 1']")
+    eye.click()
+    assert eye.get_attribute("aria-pressed") == "false"
+    assert [image.get("enabled", True) for image in given(page)[0]["images"]] == [False, True]
+    page.click("[aria-label='Use reference 2']")
+    assert given(page) == [], "a unit whose references are all off is not used"
+    assert "all references are off" in page.inner_text(".ipadapter-tab >> nth=0")
+    page.focus("[aria-label='Use reference 1']")
+    page.keyboard.press("Space")
+    assert [image.get("enabled", True) for image in given(page)[0]["images"]] == [True, False]
+
+
+@pytest.mark.parametrize("way", ["button", "keys"])
+def test_a_removal_can_be_undone(page: Any, way: str) -> None:
+    ready(page)
+    page.fill("[aria-label='Weight of reference 2']", "0.4")
+    page.click("[aria-label='Remove reference 2']")
+    assert colours(page) == ["red", "blue"]
+    if way == "button":
+        page.click(".ipadapter-message button:text-is('Undo')")
+    else:
+        page.focus(f"{CARD} >> nth=0")
+        page.keyboard.press("Control+z")
+    assert colours(page) == ["red", "green", "blue"]
+    assert given(page)[0]["images"][1]["weight"] == 0.4
+
+
+def test_the_weight_is_a_slider_and_a_number(page: Any) -> None:
+    ready(page, "red", "green")
+    page.fill(f"{CARD} >> nth=1 >> input[type=range]", "0.75")
+    assert page.input_value("[aria-label='Weight of reference 2']") == "0.75"
+    page.fill("[aria-label='Weight of reference 1']", "1.5")
+    assert page.input_value(f"{CARD} >> nth=0 >> input[type=range]") == "1.5"
+    assert [image["weight"] for image in given(page)[0]["images"]] == [1.5, 0.75]
+
+
+def test_a_reference_of_another_purpose_moves_to_a_unit_for_it(page: Any) -> None:
+    ready(page)
+    page.select_option("[aria-label='Purpose of reference 2']", "Style")
+    first, second = given(page)
+    assert [colour_of(image) for image in first["images"]] == ["red", "blue"]
+    assert [colour_of(image) for image in second["images"]] == ["green"]
+    assert (first["weight_type"], second["weight_type"]) == ("linear", "style transfer")
+    assert second["model"] == "ip-adapter-plus_sd15.safetensors"
+    page.select_option("[aria-label='Purpose of reference 2']", "Style")
+    assert [colour_of(image) for image in given(page)[1]["images"]] == ["green", "blue"]
+    page.click(".ipadapter-message button:text-is('Undo')")
+    assert colours(page) == ["red", "blue"]
+    page.select_option("[aria-label='Purpose of reference 1']", "Composition")
+    page.click(".ipadapter-message button:text-is('Open unit 3')")
+    assert page.input_value("[aria-label='Purpose of reference 1']") == "Composition"
+
+
+def test_the_undo_of_a_move_empties_the_unit_that_was_made(page: Any) -> None:
+    ready(page, "red", "green")
+    page.select_option("[aria-label='Purpose of reference 1']", "Style")
+    page.click(".ipadapter-message button:text-is('Undo')")
+    (unit,) = given(page)
+    assert [colour_of(image) for image in unit["images"]] == ["red", "green"]
+
+
+def test_the_purpose_of_a_single_reference_is_that_of_its_unit(page: Any) -> None:
     ready(page, "red")
-    whole = given(page)[0]["images"][0]["image"]
-    page.click("[aria-label='Part of reference 1 to use']")
-    page.click("dialog [title='Left half']")
-    page.click("dialog button:text-is('Apply')")
-    page.wait_for_selector("dialog", state="detached")
-    part = given(page)[0]["images"][0]["image"]
-    assert part.startswith("data:image/png;")
-    picture = picture_of(part)
-    assert (picture.mode, picture.size) == ("RGBA", (60, 40))
-    assert (picture.getpixel((5, 20)), picture.getpixel((55, 20))[3]) == ((255, 0, 0, 255), 0)
-    page.click("[aria-label='Part of reference 1 to use']")
-    page.click("dialog button:text-is('Clear')")
-    page.click("dialog button:text-is('Apply')")
-    page.wait_for_selector("dialog", state="detached")
-    assert given(page)[0]["images"][0]["image"] == whole
+    page.select_option("[aria-label='Purpose of reference 1']", "Style")
+    (unit,) = given(page)
+    assert unit["weight_type"] == "style transfer"
+    page.click(".ipadapter-message button:text-is('Undo')")
+    assert given(page)[0]["weight_type"] == "linear"
+
+
+RECENT = ".ipadapter-recall"
+
+
+def test_references_used_last_are_kept_in_the_browser(page: Any) -> None:
+    ready(page, "red", "green")
+    page.wait_for_selector(f"{RECENT} >> nth=1")
+    before = given(page)[0]["images"][0]
+    page.reload()
+    page.wait_for_selector(f"{RECENT} >> nth=1")
+    tick(page)
+    page.focus(f"{RECENT} >> nth=0")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Add red.png"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(CARD)
+    choose(page)
+    assert given(page)[0]["images"] == [before], "the same file"
+    page.wait_for_selector(f"{RECENT} >> nth=0 >> xpath=self::*[@aria-label='Add red.png']")
+    page.click("[aria-label='Show all recent references']")
+    page.click("[title='Forget all recent references']")
+    page.wait_for_selector(".ipadapter-recent", state="hidden")
+    page.reload()
+    page.wait_for_selector(".ipadapter-tab")
+    page.wait_for_function("ipAdapter.recent.database")
+    assert page.locator(RECENT).count() == 0
