@@ -1,4 +1,4 @@
-"""Image encoders: CLIP vision towers, in files of any common layout.
+"""Image encoders: CLIP vision towers, built with open_clip from files in any common layout.
 
 A tower is on the device only during `encode`; its file stays a memory map.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,6 @@ from ..base.files import file_identity
 from ..pictures.preprocess import normalise
 from .bases import encoder_name
 from .clip_keys import named_shapes, named_tensors, vision_part
-from .clip_tower import Block, ClipTower, QuickGELU
 from .encoders import Encoder
 from .family import EMBED, HIDDEN
 from .shapes import Shape, Shapes
@@ -152,10 +152,15 @@ def encode(
     The tower runs in `dtype` on `device` and is freed afterwards. Pictures are encoded one by one, because rounding
     would otherwise depend on the other pictures in the batch.
     """
-    tower = _load_tower(encoder, device, dtype)
+    tower: Any = _load_tower(encoder, device, dtype)
+    kept: list[Tensor] = []
+    tower.transformer.resblocks[-2].register_forward_hook(lambda _module, _args, output: kept.append(output))
     with torch.no_grad():
-        made = [tower(picture[None].to(device, dtype)) for picture in pictures]
-    return [Features(embed.float().cpu(), hidden.float().cpu()) for embed, hidden in made]
+        embeds = [tower(picture[None].to(device, dtype)) for picture in pictures]
+    # Older versions of open_clip expect the batch in the second axis; newer ones have the attribute batch_first.
+    batch_first = getattr(tower.transformer, "batch_first", False)
+    states = [hidden if batch_first else hidden.transpose(0, 1) for hidden in kept]
+    return [Features(embed.float().cpu(), hidden.float().cpu()) for embed, hidden in zip(embeds, states, strict=True)]
 
 
 def zero_pixels(encoder: Encoder) -> Tensor:
@@ -172,7 +177,7 @@ UNCONDITIONAL: Mapping[str, Callable[[Encoder], Tensor]] = {"mean": zero_pixels,
 """Conventions for the unconditional picture where no negative reference is given."""
 
 
-def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) -> ClipTower:
+def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) -> nn.Module:
     own = vision_part(read_tensors(encoder.path))
     refuse_unusable(encoder.path, own)
     tensors = named_tensors(encoder.path, encoder.width, own)
@@ -199,9 +204,17 @@ def resized_positions(table: Tensor, states: int) -> Tensor:
     return torch.cat((precise[:1], resized.reshape(-1, new * new).T)).to(table.dtype)
 
 
-def _build(encoder: EncoderFile) -> ClipTower:
-    activation = QuickGELU if (encoder.width, encoder.layers) in QUICK_GELU else nn.GELU
-    width, heads = encoder.width, _heads(encoder.width)
-    states = math.isqrt(encoder.states - 1) ** 2 + 1  # of a square, so that a table of any other length is refused
-    blocks = [Block(width, heads, encoder.mlp, activation) for _ in range(encoder.layers)]
-    return ClipTower(width, encoder.patch, states, encoder.projection, blocks)
+def _build(encoder: EncoderFile) -> nn.Module:
+    """Build open_clip's tower, using only arguments that exist in open_clip 2.20 and in current versions."""
+    from open_clip.transformer import QuickGELU, VisionTransformer
+
+    return VisionTransformer(
+        image_size=encoder.image_size,
+        patch_size=encoder.patch,
+        width=encoder.width,
+        layers=encoder.layers,
+        heads=_heads(encoder.width),
+        mlp_ratio=(encoder.mlp + 0.5) / encoder.width,  # open_clip multiplies by the width and rounds down
+        output_dim=encoder.projection,
+        act_layer=QuickGELU if (encoder.width, encoder.layers) in QUICK_GELU else nn.GELU,
+    )
