@@ -63,6 +63,7 @@ def test_the_order_is_that_of_the_catalogue_within_a_use() -> None:
         "ip-adapter-faceid_sdxl.bin",
         "ip-adapter-faceid-portrait_sdxl.bin",
         "ip-adapter_instant_id_sdxl.bin",  # behind those that need no ControlNet
+        "pulid_v1.1.safetensors",
         "ip-adapter-faceid-portrait_sdxl_unnorm.bin",
         "ip-adapter-plus-face_sdxl_vit-h.safetensors",
     ]

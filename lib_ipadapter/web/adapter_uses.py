@@ -27,6 +27,10 @@ FAMILY_USES: Mapping[str, str] = {
     "pulid": LIKENESS,
     "pulid-v1.1": LIKENESS,
     "pulid-flux": LIKENESS,
+    "art": STYLE,
+    "csgo": STYLE,
+    "instruct": GENERAL,
+    "style-components": STYLE,
 }
 
 WORD_USES: Mapping[str, str] = {"composition": COMPOSITION, "style": STYLE, "face": FACE}
