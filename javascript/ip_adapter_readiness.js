@@ -2,10 +2,8 @@
    unit shows what is wrong, with buttons that repair it. Generate itself is never blocked. */
 
 (() => {
-    const {element, say, button} = ipAdapter;
+    const {element, say} = ipAdapter;
     const PAUSE = 300; // milliseconds without a change before the server is asked
-    const SETTINGS_TAB = "#tab_settings"; // the web UI's own, with a tab for each section in it
-    const SETTINGS = "#settings_ipadapter";
     const STATES = {
         ready: () => say("ready"),
         poor: () => say("will run, but with poor results"),
@@ -13,9 +11,19 @@
         off: () => say("not used"),
     };
 
-    /* Pictures are long, and the server does not need them for this. */
+    const SAMPLES = 64; // characters of a picture in its stand-in
+
+    /* Return a short text that stands for a picture, because pictures are long. The server, which computes the same,
+       recognises the pictures that it has read before. */
+    function standIn(url) {
+        const step = Math.max(1, Math.floor(url.length / SAMPLES));
+        const count = Math.min(SAMPLES, Math.ceil(url.length / step));
+        const samples = Array.from({length: count}, (_, i) => url[url.length - 1 - i * step]);
+        return `picture:${url.length}:${samples.join("")}`;
+    }
+
     function withoutPictures(key, value) {
-        return typeof value === "string" && value.startsWith("data:") ? "picture" : value;
+        return typeof value === "string" && value.startsWith("data:") ? standIn(value) : value;
     }
 
     ipAdapter.Readiness = class {
@@ -25,6 +33,8 @@
             this.line = element("span", {className: "ipadapter-ready"}); // the open unit's state in words
             this.found = new WeakMap(); // a unit -> the server's answer about it
             this.asked = "";
+            this.shown = new Set(); // stand-ins of the pictures that the server was given for a look
+            onAfterUiUpdate(() => this.noteGeneration());
             gradioApp().addEventListener("input", ({target}) => {
                 if (target.closest(`#${panel.tab}_cfg_scale`)) this.refresh();
             });
@@ -45,6 +55,15 @@
             clearTimeout(this.timer);
             if (!state.ticked || !files.offers("ready") || !state.all.some((unit) => state.isUsed(unit))) return;
             this.timer = setTimeout(() => this.ask(), PAUSE);
+        }
+
+        /* Ask again after a generation, which may have encoded pictures: the web UI then shows a new log. */
+        noteGeneration() {
+            const log = gradioApp().querySelector(`#html_log_${this.panel.tab}`)?.textContent || "";
+            if (log === this.log) return;
+            this.log = log;
+            this.asked = "";
+            this.refresh();
         }
 
         /* Whether the script that gives each generation another reference is chosen. */
@@ -78,9 +97,24 @@
             const answer = await this.panel.server.answerTo("ready", JSON.parse(text));
             this.isAsking = false;
             for (const each of answer.units || []) this.found.set(units[each.unit - 1], each);
+            if (await this.show(answer.units || [], units)) this.asked = "";
             this.panel.tabs.draw();
             this.draw();
             this.refresh(); // it may have changed meanwhile
+        }
+
+        /* Send the pictures that the server wants to look at, each once; return whether there were any. */
+        async show(answers, units) {
+            const wanted = answers.flatMap(({unit, unseen = []}) =>
+                unseen.map((i) => units[unit - 1].images[i]?.image),
+            );
+            const isNew = (url) => url && !this.shown.has(standIn(url));
+            const urls = [...new Set(wanted)].filter(isNew);
+            for (const image of urls) {
+                this.shown.add(standIn(image));
+                await this.panel.asking.ask("see", {image});
+            }
+            return urls.length > 0;
         }
 
         /* Return the state of a unit, or "" while it is unknown. */
@@ -116,7 +150,10 @@
             const {findings} = this;
             this.drawLine();
             if (this.note) this.note.hidden = findings.some(({sentence}) => sentence === this.note.textContent);
-            const lines = findings.map((finding) => this.drawFinding(finding));
+            const lines = [
+                ...findings.map((finding) => ipAdapter.drawFinding(this.panel, finding)),
+                ...this.drawCost(),
+            ];
             if (lines.map((line) => line.textContent).join("") === this.root.textContent) return; // nothing new to read out
             this.root.replaceChildren(...lines);
         }
@@ -127,59 +164,13 @@
             this.line.replaceChildren(...parts);
         }
 
-        drawFinding({sentence, stops, field, repair}) {
-            const isEmpty = field === "images" && this.panel.unit.images.length === 0;
-            const text = isEmpty ? say("Add a picture, or choose a subject.") : sentence;
-            const className = `ipadapter-note${stops && !isEmpty ? " wrong" : ""}`;
-            return element("p", {className}, text, ...this.drawRepair(repair || {}));
-        }
-
-        drawRepair(repair) {
-            const repairs = {
-                "choose adapter": () => this.drawOther(repair),
-                get: () => this.drawGet(repair),
-                set: () => this.drawSet(repair),
-                "install faces": () => this.drawSettings(),
-            };
-            return repairs[repair.do]?.() || [];
-        }
-
-        /* A button for the adapter of this name, for another one with the same use, or for getting one. */
-        drawOther({name: model}) {
-            const {panel} = this;
-            const other = model ? panel.files.modelOf({model}) : panel.files.instead(panel.unit.model);
-            if (!other) return this.drawGet({});
-            const take = () => {
-                panel.state.choose(panel.unit, other.name);
-                panel.draw();
-            };
-            return [" ", button(say("Use {name}", {name: panel.files.titleOf(other)}), take)];
-        }
-
-        drawGet({files = [], title, bytes}) {
-            if (!this.panel.files.offers("catalogue")) return [];
-            const values = {title: title && say(title), size: title && ipAdapter.sizeOf(bytes)};
-            const words = title ? say("Get {title} ({size})…", values) : say("Get models…");
-            return [" ", button(words, () => this.panel.getModels.open(files))];
-        }
-
-        /* A button that opens the settings, where the packages can be installed. */
-        drawSettings() {
-            if (!gradioApp().querySelector(SETTINGS)) return [];
-            const open = () =>
-                [SETTINGS_TAB, SETTINGS].forEach((tab) => ipAdapter.openTab(gradioApp().querySelector(tab)));
-            return [" ", button(say("Open the settings"), open)];
-        }
-
-        drawSet({field, value}) {
-            const control = this.panel.state.control(field);
-            if (!control) return [];
-            const set = () => {
-                this.panel.unit[field] = value;
-                this.panel.draw();
-            };
-            const values = {field: say(control.label), value: say(String(value)) || say("nothing")};
-            return [" ", button(say("Set {field} to {value}", values), set)];
+        /* What Generate has to encode first, unless everything is cached. */
+        drawCost() {
+            const {unit, state} = this.panel;
+            const {encodes: n = 0, slow = ""} = (state.isUsed(unit) && this.found.get(unit)) || {};
+            if (n === 0) return [];
+            const text = n === 1 ? say("Encodes 1 picture.") : say("Encodes {n} pictures.", {n});
+            return [element("p", {className: "ipadapter-note ipadapter-cost"}, [text, slow].filter(Boolean).join(" "))];
         }
     };
 })();

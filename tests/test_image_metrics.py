@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from makers import file_of, picture
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from lib_ipadapter.pictures.image_metrics import blockiness, contrast, jpeg_quality, levels_of, sharpness
-from lib_ipadapter.review.thresholds import advice_on
+from lib_ipadapter.pictures.image_metrics import blockiness, contrast, jpeg_quality, levels_of, shading, sharpness
+from lib_ipadapter.review.thresholds import THRESHOLDS, advice_on
 
 
 def drawn(seed: int = 0, size: int = 224) -> Image.Image:
@@ -154,3 +154,43 @@ def test_compression_is_measured_at_the_blocks_edges(cut: tuple[int, int]) -> No
     assert falling([-each for each in measured])
     assert measured[0] < 1.2
     assert measured[-1] > 1.7
+
+
+def jpeg(picture: Image.Image, quality: int) -> Image.Image:
+    return Image.open(io.BytesIO(file_of(picture, "JPEG", quality=quality)))
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket", "camera", "retina", "coins", "clock"])
+def test_photographs_are_shaded_however_they_were_saved(name: str) -> None:
+    data = pytest.importorskip("skimage.data")
+    photograph = Image.fromarray(getattr(data, name)()).convert("RGB")
+    low = next(row.least for row in THRESHOLDS if row.measure == "shading")
+    whole, middle = photograph.size, [edge // 4 for edge in photograph.size]
+    crop = photograph.crop((*middle, whole[0] - middle[0], whole[1] - middle[1]))
+    versions = [photograph, photograph.convert("L"), crop, *(jpeg(photograph, quality) for quality in (30, 90))]
+    assert min(map(shading, versions)) > low
+
+
+def test_a_photographed_person_in_front_of_white_is_shaded() -> None:
+    data = pytest.importorskip("skimage.data")
+    ground = Image.new("RGB", (600, 600), "white")
+    ground.paste(Image.fromarray(data.astronaut()).crop((150, 30, 300, 200)), (200, 200))
+    assert shading(ground) > 0.3
+
+
+def test_drawings_are_not_shaded() -> None:
+    face = Image.new("RGB", (512, 512), (200, 220, 250))
+    pen = ImageDraw.Draw(face)
+    pen.ellipse((130, 100, 380, 420), (255, 220, 190), "black", 5)
+    for x in (200, 310):
+        pen.ellipse((x - 20, 220, x + 20, 260), "white", "black", 3)
+    pen.arc((200, 280, 310, 370), 20, 160, "black", 4)
+    lines = Image.new("RGB", (600, 600), "white")
+    for x in range(0, 600, 40):
+        ImageDraw.Draw(lines).line((x, 0, 600 - x, 600), "black", 3)
+    low = next(row.least for row in THRESHOLDS if row.measure == "shading")
+    assert max(map(shading, [face, jpeg(face, 75), jpeg(face, 40), lines, face.resize((100, 100))])) < low
+
+
+def test_a_picture_of_one_colour_says_nothing_about_shading() -> None:
+    assert shading(Image.new("RGB", (100, 100), "red")) == 1

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from makers import adapter_tensors, save
-from small_host import CONTEXT, FEATURES, WIDTHS, Processing, SmallHost, ask, save_files, unit
+import torch
+from makers import adapter_tensors, save, text_of
+from PIL import Image, ImageDraw
+from small_host import CONTEXT, FEATURES, WIDTHS, Processing, SmallHost, ask, photo, save_files, unit
 
 from lib_ipadapter.base.files import sha256
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.faces import insightface_models
 from lib_ipadapter.files.catalogue import Catalogue
 from lib_ipadapter.networks.unet_sites import SD, SDXL
+from lib_ipadapter.pictures.image_cache import stand_in
 from lib_ipadapter.review import readiness
 from lib_ipadapter.review.findings import CHOOSE_ADAPTER
 
@@ -71,7 +74,7 @@ def test_a_unit_that_will_stop_says_what_the_generation_would_say(session, host,
 
 def test_a_unit_that_runs_is_ready_and_nothing_was_encoded(session, host, folder) -> None:
     entry = readiness_of(session, images=["any text", "another"], negative_images=["x"])
-    assert entry == {"unit": 1, "state": "ready", "findings": [], "pictures": 3}
+    assert {"unit": 1, "state": "ready", "findings": [], "pictures": 3}.items() <= entry.items()
     assert host.progress == []
 
 
@@ -205,3 +208,108 @@ def test_what_acts_through_the_unconditional_pass_is_weak_at_cfg_1(session) -> N
         assert found(1, **changes) == [field]
         assert found(1.5, **changes) == found(None, **changes) == []
     assert found(1, weight_type="style transfer") == []
+
+
+def cost(session: Any, **more: Any) -> tuple[int, list[int]]:
+    """Return how many pictures of a unit are encoded before it runs, and which would have to be sent for a look."""
+    entry = readiness_of(session, **more)
+    assert entry["state"] in ("ready", "poor"), entry["findings"]
+    return entry["encodes"], entry["unseen"]
+
+
+def known(**more: Any) -> dict[str, Any]:
+    """Return a unit's fields with stand-ins for its pictures, as the panel sends them."""
+    return {
+        name: [stand_in(each) for each in value] if name.endswith("images") else value for name, value in more.items()
+    }
+
+
+def test_what_is_encoded_is_counted_until_it_is_cached(session) -> None:
+    pictures: dict[str, Any] = {"images": [photo(1), photo(2)], "negative_images": [photo(3)]}
+    assert cost(session, **known(**pictures)) == cost(session, **pictures) == (3, [])
+    session.before_generation(Processing(), [unit(**pictures)])
+    assert cost(session, **known(**pictures)) == cost(session, **pictures) == (0, [])
+    assert cost(session, **known(images=[photo(4), photo(1)])) == (1, [])
+    noise = {"noise": 0.5, "noise_type": "gaussian"}
+    for change, again in (({"crop": "pad"}, 3), ({"tiles": True}, 2), ({"enhance": 2}, 2), (noise, 1)):
+        encodes, _ = cost(session, model="plus", **change, **known(**pictures))
+        assert encodes == again, change
+    assert cost(session, model="plus", **known(**pictures)) == (0, []), "it uses the same encoder"
+
+
+def test_a_unit_that_stops_costs_nothing(session) -> None:
+    entry = readiness_of(session, model="nothing")
+    assert (entry["encodes"], entry["slow"], entry["unseen"]) == (0, "", [])
+
+
+def test_pictures_of_a_subject_are_encoded_too(session) -> None:
+    ask(session, "save subject", name="Anna", pictures=[{"image": photo(5)}, {"image": photo(6)}], overwrite=False)
+    assert cost(session, images=[], subject="Anna") == (2, [])
+
+
+def test_an_encoder_that_was_too_large_for_the_device_is_named_before(session, host, monkeypatch) -> None:
+    assert readiness_of(session)["slow"] == "tower.safetensors runs on the CPU."
+    monkeypatch.setattr(host, "compute_device", lambda: torch.device("cuda"))
+    assert readiness_of(session)["slow"] == ""
+    monkeypatch.setattr(session.preparation, "ran_on_cpu", lambda encoder: True)
+    assert "the device had too little memory" in readiness_of(session)["slow"]
+
+
+@pytest.fixture
+def without_faces(session: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A session in which FaceID runs, but has not looked for any face."""
+    monkeypatch.setattr(readiness, "CHECKS", ())
+    (folder / "faces" / "buffalo_l").mkdir(parents=True)
+    for name in ("det_10g.onnx", "w600k_r50.onnx"):
+        (folder / "faces" / "buffalo_l" / name).write_bytes(b"onnx")
+    return session
+
+
+def drawn() -> str:
+    """Return a face of flat colours."""
+    picture = Image.new("RGB", (200, 200), "skyblue")
+    pen = ImageDraw.Draw(picture)
+    pen.ellipse((50, 30, 150, 170), "bisque", "black", 4)
+    for x in (85, 115):
+        pen.ellipse((x - 6, 80, x + 6, 92), "black")
+    return text_of(picture)
+
+
+def test_a_drawing_is_weak_with_an_adapter_for_faces_once_it_was_seen(without_faces) -> None:
+    shaded = text_of(Image.radial_gradient("L").convert("RGB"))
+    session, pictures = without_faces, {"images": [shaded, drawn()]}
+    assert cost(session, model="faceid", **known(**pictures)) == (2, [0, 1])
+    for image in pictures["images"]:
+        assert ask(session, "see", image=image) == {}
+    (finding,) = weak(session, model="faceid", **known(**pictures))
+    assert finding["sentence"].startswith("Reference 2 looks like a drawing")
+    assert cost(session, model="faceid", **known(**pictures)) == (2, [])
+    assert weak(session, model="base", **known(**pictures)) == []
+    assert weak(session, model="faceid", images=pictures["images"][:1]) == []
+
+
+def test_a_picture_that_cannot_be_read_is_refused_when_it_is_seen(session) -> None:
+    assert "must be a picture" in ask(session, "see", image="?")["message"]
+    assert "is required" in ask(session, "see")["message"]
+    assert "unknown field" in ask(session, "see", picture="x")["message"]
+
+
+def test_a_face_that_no_picture_has_stops_once_its_faces_are_known(without_faces, monkeypatch) -> None:
+    monkeypatch.setattr(readiness, "CHECKS", (readiness._chosen_faces,))
+    monkeypatch.setattr(insightface_models, "find_spec", lambda name: True)
+    session, picture = without_faces, drawn()
+    ask(session, "see", image=picture)
+    assert readiness_of(session, model="faceid", images=[picture])["state"] == "poor"
+    monkeypatch.setattr(session.preparation.faces, "known_faces_of", lambda file, pack: ())
+    monkeypatch.setattr(session.preparation.faces, "faces_of", lambda field, file, pack: ())
+    (finding,) = readiness_of(session, model="faceid", images=[stand_in(picture)])["findings"][:1]
+    assert finding["stops"]
+    assert "has no detectable face" in finding["sentence"]
+
+
+def test_a_damaged_picture_of_a_face_stops(without_faces) -> None:
+    damaged = text_of(Image.new("RGB", (8, 8)))[:-40]
+    ask(without_faces, "see", image=damaged)
+    entry = readiness_of(without_faces, model="faceid", images=[damaged])
+    assert entry["state"] == "stops"
+    assert entry["findings"][0]["field"] == "images[0]"

@@ -94,6 +94,8 @@ class FeatureMaker:
         self._blank = blank
         self.seconds = 0.0
         """Spent in encoders since the start."""
+        self.too_large: set[tuple[object, ...]] = set()
+        """Encoders for which the device had too little memory."""
         self._kept: Cache[ImageFeatures] = Cache(host.cache_limits().features, lambda kept: kept.bytes)
 
     def encode(
@@ -113,8 +115,15 @@ class FeatureMaker:
             return Encoded(self._encode(encoder, wanted, files, settings, portraits), settings)
         except torch.cuda.OutOfMemoryError:
             log.warning("Not enough device memory for %s; encoding on the CPU.", encoder.path.name)
+            self.too_large.add(encoder.identity)
         on_cpu = replace(settings, device=torch.device("cpu"), dtype=torch.float32)
         return Encoded(self._encode(encoder, wanted, files, on_cpu, portraits), on_cpu)
+
+    def missing(
+        self, encoder: EncoderFile, wanted: Collection[Encodable], settings: EncodingSettings
+    ) -> list[Encodable]:
+        """Return the inputs whose features are not cached."""
+        return [each for each in wanted if not self._kept.find((each, encoder.identity, settings))]
 
     def _encode(
         self,

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -52,6 +52,7 @@ from .features import (
 from .token_plan import (
     TOGETHER,
     UNCONDITIONAL,
+    AnyInput,
     EncoderInput,
     Given,
     TokenPlan,
@@ -153,6 +154,16 @@ class Preparation:
         """Return the unit's adapter as `adapter` does, but without waiting for the hash of its file."""
         return self.files.adapter_as_known(unit.model).as_variant(unit.variant)
 
+    def unencoded(self, encoder: EncoderFile, inputs: Iterable[AnyInput]) -> set[str]:
+        """Return the pictures, by digest, of inputs that are not encoded yet."""
+        own = [each for each in inputs if isinstance(each, EncoderInput)]
+        missing = self._features.missing(encoder, own, encoding_settings(self.host))
+        return {each.digest for each in missing if isinstance(each, EncoderInput)}
+
+    def ran_on_cpu(self, encoder: EncoderFile) -> bool:
+        """Return whether the device had too little memory for an encoder before."""
+        return encoder.identity in self._features.too_large
+
     def plan(self, unit: Unit, adapter: AdapterFile) -> TokenPlan:
         """Return the plan of a unit whose references are pictures. Finds faces, but encodes nothing."""
         return self._plan(unit, adapter, None, self.pictures_of_subject(unit))
@@ -208,15 +219,22 @@ class Preparation:
         """Return the unit's plan; for an adapter that takes faces, with the faces that the unit selects."""
         if not adapter.recognised.family.face_embedding:
             return plan_of(unit, self.pictures, whole_pictures(unit), saved, more)
-        family, pack = adapter.recognised.family, PACKS[adapter.recognised.pack]
-        find = self.faces.faces_or_portrait if family.portrait else self.faces.required_faces_of
+        family = adapter.recognised.family
 
         def faces_of(field: str, picture: Picture, file: ImageFile) -> Sequence[Face]:
-            found = find(field, file, pack)
-            inside = faces_inside(found, picture.box, self.pictures.size(field, file)) if picture.box else found
-            return choose(field, required_inside(field, inside), unit.face)
+            return self.chosen_faces(unit, adapter, field, picture, file)
 
         return plan_of(unit, self.pictures, faces_alone(faces_of), saved, more, family.together)
+
+    def chosen_faces(
+        self, unit: Unit, adapter: AdapterFile, field: str, picture: Picture, file: ImageFile
+    ) -> Sequence[Face]:
+        """Return the faces that a unit selects in a picture; raises `UnitError` if there are none."""
+        family, pack = adapter.recognised.family, PACKS[adapter.recognised.pack]
+        find = self.faces.faces_or_portrait if family.portrait else self.faces.required_faces_of
+        found = find(field, file, pack)
+        inside = faces_inside(found, picture.box, self.pictures.size(field, file)) if picture.box else found
+        return choose(field, required_inside(field, inside), unit.face)
 
     def portraits(self, family: Family) -> Portraits | None:
         """Return what cuts faces out for a family's image encoder; None where it gets the aligned face."""

@@ -29,6 +29,8 @@ IDLE_SECONDS = 30.0
 """Time after which an unused pack of models, about 180 MB, is unloaded: longer than the gap between the references of a
 unit or the pictures of a batch."""
 
+NO_CUDA = "the installed onnxruntime has no CUDA support; onnxruntime-gpu has"
+
 CHOSEN: dict[str, Callable[[Sequence[Face]], Sequence[Face]]] = {
     "all": lambda faces: faces,
     "largest": lambda faces: faces[:1],
@@ -87,6 +89,13 @@ class SharedModels:
         wanted = self._cpu_because and self._device().type == "cuda"
         return (f"The face models ran on the CPU: {self._cpu_because}.",) if wanted else ()
 
+    @property
+    def will_fall_back(self) -> str:
+        """Why they will run on the CPU although the host wants CUDA; empty if nothing is known to prevent it."""
+        if self._device().type != "cuda":
+            return ""
+        return self._cpu_because or ("" if offers_cuda() else NO_CUDA)
+
     def find(self, picture: Image.Image, paths: tuple[Path, Path]) -> tuple[Face, ...]:
         """Return the faces in an RGB picture, the largest first."""
         return self._run(paths, lambda models: models.find(picture))
@@ -127,7 +136,7 @@ class SharedModels:
     def _load(self, key: tuple[object, ...], paths: tuple[Path, Path]) -> FaceModels:
         device = self._device()
         if device.type == "cuda" and not self._cpu_because and not offers_cuda():
-            self._use_cpu("the installed onnxruntime has no CUDA support; onnxruntime-gpu has")
+            self._use_cpu(NO_CUDA)
         wants_cuda = device.type == "cuda" and not self._cpu_because
         models = FaceModels(*paths, cuda_providers(device.index or 0) if wants_cuda else (CPU,))
         if wants_cuda and not models.on_cuda:
@@ -168,6 +177,11 @@ class FaceFinder:
         """What made finding faces slower than it could be."""
         return self._models.warnings
 
+    @property
+    def will_fall_back(self) -> str:
+        """Why the next search will be slower than it could be, or ""."""
+        return self._models.will_fall_back
+
     def faces_of(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
         """Return the faces in a picture file, the largest first; empty where none were found.
 
@@ -179,6 +193,10 @@ class FaceFinder:
         if found is None:
             found = self._found.keep(key, self._models.find(decode(field, file.content), paths))
         return found
+
+    def known_faces_of(self, file: ImageFile, pack: Pack) -> tuple[Face, ...] | None:
+        """Return the faces found in a picture file before, or None if nobody has looked; raises as `faces_of` does."""
+        return self._found.find((file.digest, *map(file_identity, model_paths(pack, self._folders()))))
 
     def required_faces_of(self, field: str, file: ImageFile, pack: Pack) -> tuple[Face, ...]:
         """Return the faces as `faces_of` does; raises `UnitError` with the field where there are none."""

@@ -1,4 +1,4 @@
-"""Image quality metrics: sharpness, contrast and compression.
+"""Image quality metrics: sharpness, contrast, compression and shading.
 
 Sharpness and contrast are measured at the encoder's input size, so that they are comparable for pictures of all sizes.
 """
@@ -13,6 +13,18 @@ BLUR = 9
 
 BLOCK = 8
 """Width in pixels of the blocks that JPEG and similar formats compress separately."""
+
+SHADED_SIDE = 128
+"""Longer side in pixels at which shading is measured: noise and the traces of compression are mostly gone there."""
+
+FLAT, GENTLE = 1, 20
+"""Largest steps between neighbouring pixels, of 255 levels, inside flat and inside gently shaded areas."""
+
+SAME_COLOUR = 12
+"""Largest difference to the most common colour, of 255 levels, that still counts as that colour."""
+
+LEAST_SHOWN = 0.01
+"""Smallest fraction of a picture in other colours that says anything about it."""
 
 JPEG_STARTS = b"\xff\xd8\xff"
 
@@ -104,6 +116,29 @@ def _weight_of(part: float) -> float:
     Flat drawings have 0.1 to 0.7; photographs at JPEG quality 50 or less have 0.95 or more.
     """
     return min(max(4.0 * part - 2.0, 0.0), 1.0)
+
+
+def shading(picture: Image.Image) -> float:
+    """Return which fraction of a picture's pixels changes gently, as shaded surfaces do in photographs: 0 to 1.
+
+    Flat areas and hard edges, of which most drawings consist, do not count, nor does anything of the most common
+    colour, which may be a plain background. 1 if there is hardly anything else.
+    """
+    small = picture.convert("RGB")
+    small.thumbnail((SHADED_SIDE, SHADED_SIDE), Image.Resampling.BOX)
+    colours = np.asarray(small, dtype=np.int16)
+    away = np.abs(colours - _commonest(colours)).max(axis=-1)[:-1, :-1] > SAME_COLOUR
+    down, right = (np.abs(np.diff(colours, axis=axis)).max(axis=-1) for axis in (0, 1))
+    steps = np.maximum(down[:, :-1], right[:-1])[away]
+    if steps.size < LEAST_SHOWN * away.size:
+        return 1.0
+    return float(((steps > FLAT) & (steps <= GENTLE)).mean())
+
+
+def _commonest(colours: np.ndarray) -> np.ndarray:
+    """Return the mean of the colours in the fullest cell of a grid with cells of eight levels: (3,)."""
+    cells = colours.reshape(-1, 3) // 8 @ np.array([1 << 10, 1 << 5, 1])
+    return colours.reshape(-1, 3)[cells == np.bincount(cells).argmax()].mean(axis=0)
 
 
 def jpeg_quality(content: bytes) -> int | None:

@@ -8,7 +8,7 @@ from ..engine.features import FACE_SIZE
 from ..engine.prepare import Preparation
 from ..engine.session import Session
 from ..faces.face_finder import faces_inside
-from ..faces.insightface_models import PACKS, RECOGNISED, Face, Pack, align, model_paths
+from ..faces.insightface_models import PACKS, RECOGNISED, Face, Pack, align, model_paths, refuse_missing_packages
 from ..pictures.image_file import decode, picture_url
 from ..unit.field_kinds import Text
 from ..unit.picture_fields import Mask, read_box
@@ -77,6 +77,15 @@ def _pack(preparation: Preparation, adapter: AdapterFile | None) -> Pack:
         return PACKS[adapter.recognised.pack]
     first, *others = PACKS.values()
     return next((pack for pack in (first, *others) if _is_installed(preparation, pack)), first)
+
+
+def finds_faces(preparation: Preparation) -> bool:
+    """Return whether the packages and models that find faces are installed."""
+    try:
+        refuse_missing_packages()
+    except IPAdapterError:
+        return False
+    return any(_is_installed(preparation, pack) for pack in PACKS.values())
 
 
 def _is_installed(preparation: Preparation, pack: Pack) -> bool:

@@ -1,18 +1,26 @@
-"""Reasons why a unit that runs may give a poor result, as far as settings and the checkpoint's name show."""
+"""Reasons why a unit that runs may give a poor result, as far as settings, pictures and the checkpoint's name show."""
 
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import NamedTuple
 
+from ..base.errors import UnitError
+from ..engine.prepare import Preparation
 from ..files.model_files import ModelFiles
 from ..networks.unet_sites import SDXL
 from ..unit.unit import Unit
 from ..unit.weight_types import PARTS
 from ..weights.adapter_file import AdapterFile
-from .findings import Finding, to_use
+from .findings import Finding, of_error, to_use
+from .thresholds import advice_on
 
 NOOBAI_ADAPTER = "noobIPAMARK1_mark1.safetensors"
 """The published adapter that was trained on NoobAI, which itself was trained from Illustrious."""
+
+
+DRAWING = (
+    "Reference {} looks like a drawing, but adapters for faces are made for photos. Use a photo, or another adapter."
+)
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,13 @@ class Generation(NamedTuple):
     """None if it is unknown."""
 
 
-def weaknesses(unit: Unit, adapter: AdapterFile, files: ModelFiles, generation: Generation) -> list[Finding]:
+def weaknesses(unit: Unit, adapter: AdapterFile, preparation: Preparation, generation: Generation) -> list[Finding]:
     """Return the reasons why a unit's result may be poor."""
-    found = (_retrained(adapter, files, generation.checkpoint), _without_guidance(unit, generation.cfg_scale))
+    found = (
+        _retrained(adapter, preparation.files, generation.checkpoint),
+        _without_guidance(unit, generation.cfg_scale),
+        _drawing(unit, adapter, preparation),
+    )
     return [each for each in found if each]
 
 
@@ -80,4 +92,25 @@ def _without_guidance(unit: Unit, cfg_scale: float | None) -> Finding | None:
         return Finding(f"Part of {unit.weight_type} {why}", stops=False, field="weight_type")
     if unit.pictures_on("negative_images"):
         return Finding(f"A negative reference {why}", stops=False, field="negative_images")
+    return None
+
+
+def expects_photos(adapter: AdapterFile, files: ModelFiles) -> bool:
+    """Return whether an adapter was trained on photos of faces, as far as is known now."""
+    family, published = adapter.recognised.family, files.known.check(adapter.path).published
+    return bool(family.face_embedding) or family.name == "full-face" or bool(published and published.use == "face")
+
+
+def _drawing(unit: Unit, adapter: AdapterFile, preparation: Preparation) -> Finding | None:
+    """Return the weakness of drawings in the place of photos, among the pictures that were read before."""
+    if not expects_photos(adapter, preparation.files):
+        return None
+    for i, each in enumerate(unit.images):
+        file = preparation.pictures.seen(each.image) if each.enabled else None
+        try:
+            measured = preparation.pictures.shading(f"images[{i}]", file) if file else 1.0
+        except UnitError as error:  # it is damaged
+            return of_error(error)
+        if advice_on({"shading": measured}):
+            return Finding(DRAWING.format(i + 1), stops=False, field="images")
     return None

@@ -1,9 +1,9 @@
 """Readiness: whether each unit would run on the loaded checkpoint, and if not, why and what repairs it.
 
-Nothing is encoded and no face is looked for, so the answer costs no more than a look at the files' headers.
+Nothing is encoded and no face is looked for, so the answer costs little more than a look at the files' headers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,14 @@ from ..engine.compatibility import (
     refuse_unseen_compositions,
     refuse_unused_fields,
 )
+from ..engine.encoding_cost import pictures_to_encode, read_pictures, slowness
 from ..engine.expected_network import expected_network
 from ..engine.prepare import Preparation
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths, refuse_missing_packages
 from ..faces.portraits import missing_models, portrait_paths, refuse_missing_package
 from ..unit.field_kinds import OptionalNumber
+from ..unit.picture_fields import Mask
 from ..unit.read_args import given_units, read_unit
 from ..unit.unit import PICTURE_FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
@@ -36,10 +38,13 @@ from .findings import (
     to_get,
     to_get_files,
 )
-from .poor_results import Generation, weaknesses
+from .poor_results import Generation, expects_photos, weaknesses
 
 READY, POOR, STOPS, OFF = "ready", "poor", "stops", "off"
 """States of a unit: runs; runs, but its result will be worse than it could be; stops the generation; is not used."""
+
+NO_COST: Mapping[str, Any] = {"encodes": 0, "slow": "", "unseen": []}
+"""The cost of a unit that does not run."""
 
 CFG_SCALE = OptionalNumber(0, 100)
 
@@ -55,10 +60,11 @@ class Looked:
 
 
 def ready(session: Session, asked: Any) -> dict[str, Any]:
-    """Return for each of `units`, given as in a script's args, its state and what is wrong with it.
+    """Return for each of `units`, given as in a script's args, its state, what is wrong with it, and what it costs.
 
-    Pictures are not decoded, so any text can stand in for one. `cfg_scale` is the generation's, or null. Raises
-    `IPAdapterError` for anything but a list of units.
+    Any text can stand in for a picture. Those that the server has read before are recognised by their stand-in (see
+    `image_cache.stand_in`); the others count as not encoded, and are `unseen` if there is something to say about them.
+    `cfg_scale` is the generation's, or null. Raises `IPAdapterError` for anything but a list of units.
     """
     request = read_object("The request", asked, ("units", "cfg_scale"))
     cfg_scale = CFG_SCALE.read("cfg_scale", request.get("cfg_scale"))
@@ -72,14 +78,36 @@ def _entry(session: Session, generation: Generation, number: int, given: dict[st
         unit = read_unit(given)
     except UnitError as error:
         state = OFF if given.get("enabled") is False else STOPS
-        return {"unit": number, "state": state, "findings": [of_error(error).as_json()], "pictures": 0}
+        return {"unit": number, "state": state, "findings": [of_error(error).as_json()], "pictures": 0, **NO_COST}
     findings = list(findings_of(session, unit, generation)) if unit.enabled else []
+    state = state_of(unit, findings)
     return {
         "unit": number,
-        "state": state_of(unit, findings),
+        "state": state,
         "findings": [each.as_json() for each in findings],
         "pictures": sum(len(unit.pictures_on(name)) for name in PICTURE_FIELDS),
+        **(cost_of(session.preparation, unit) if state in (READY, POOR) else NO_COST),
     }
+
+
+def cost_of(preparation: Preparation, unit: Unit) -> dict[str, Any]:
+    """Return what a unit that runs has to encode, why that is slow, and which of its images should be looked at."""
+    adapter = preparation.adapter_as_known(unit)
+    encoder = preparation.files.encoder_for(adapter, unit.encoder)
+    encodes = pictures_to_encode(preparation, unit, adapter, encoder)
+    looks = expects_photos(adapter, preparation.files)
+    images = unit.images if looks else ()
+    unseen = [i for i, each in enumerate(images) if each.enabled and not preparation.pictures.seen(each.image)]
+    return {"encodes": encodes, "slow": slowness(preparation, adapter, encoder) if encodes else "", "unseen": unseen}
+
+
+def see(session: Session, asked: Any) -> dict[str, Any]:
+    """Read `image`, so that it is known by its stand-in from now on; raises `UnitError` for what cannot be read."""
+    text = Mask().read("image", read_object("The request", asked, ("image",)).get("image"))
+    if text is None:
+        raise UnitError("image", None, "is required: a picture as base64 text.")
+    session.preparation.pictures.reference("image", text)
+    return {}
 
 
 def state_of(unit: Unit, findings: list[Finding]) -> str:
@@ -106,7 +134,7 @@ def findings_of(session: Session, unit: Unit, generation: Generation) -> Iterato
     for check in CHECKS:
         if finding := check(looked):
             yield finding
-    yield from weaknesses(unit, adapter, session.preparation.files, generation)
+    yield from weaknesses(unit, adapter, session.preparation, generation)
 
 
 def _unused_fields(looked: Looked) -> Finding | None:
@@ -173,6 +201,21 @@ def _portrait_models(looked: Looked) -> Finding | None:
     return refused(lambda: portrait_paths(folders), lambda _: to_get_files(files, missing_models(folders)))
 
 
+def _chosen_faces(looked: Looked) -> Finding | None:
+    """Return whether a picture in which faces were found before lacks the one that the unit chooses."""
+    models = _face_models(looked)
+    if not _sees_faces(looked) or _face_packages(looked) or (models and models.stops):
+        return None
+    pack, preparation = PACKS[looked.adapter.recognised.pack], looked.preparation
+
+    def look() -> None:
+        for field, picture, file in read_pictures(preparation, looked.unit, "images"):
+            if preparation.faces.known_faces_of(file, pack) is not None:
+                preparation.chosen_faces(looked.unit, looked.adapter, field, picture, file)
+
+    return None if _subject(looked) else refused(look)
+
+
 def _lora(looked: Looked) -> Finding | None:
     get = to_get(looked.preparation.files, lora=f"{partner(looked.adapter.path)}.safetensors")
     try:
@@ -192,6 +235,7 @@ CHECKS: tuple[Callable[[Looked], Finding | None], ...] = (
     _face_models,
     _portrait_package,
     _portrait_models,
+    _chosen_faces,
     _lora,
 )
 """What a unit whose adapter fits the checkpoint is checked for, in the order in which it is reported."""

@@ -41,7 +41,7 @@ USUAL_SIZE = 224
 MAX_VIEWS = 20
 """Encoder inputs that are shown of one reference."""
 
-REPORTED = ("face_width", "turn", "nod", "sharpness", "contrast", "compression", "blockiness", "lost")
+REPORTED = ("face_width", "turn", "nod", "sharpness", "contrast", "compression", "blockiness", "shading", "lost")
 
 MANY = "{} faces were found, and the largest is used: choose another one, or crop the picture."
 UNLIKE = (
@@ -193,7 +193,9 @@ class ReferenceCheck:
         size = self._size or USUAL_SIZE
         faces = [each.face for each in inputs if each.face]
         yield from measures_of_faces(faces)
-        if not self._takes_faces:
+        if self._takes_faces:
+            yield "shading", self._preparation.pictures.shading("image", file)
+        else:
             yield from measures_of_framing(used, crop, self._unit.tiles, size)
             if crop == "pad" and not self._unit.tiles:
                 wholes = [each.crop(padded_box(used, each.width)) for each in wholes]

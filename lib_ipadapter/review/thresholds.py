@@ -74,6 +74,14 @@ THRESHOLDS = (
         "all at quality 10, with 2.0 to 5.3.",
     ),
     Threshold(
+        "shading",
+        0.2,
+        1,
+        "It looks like a drawing, but adapters for faces are made for photos: use a photo, or a general adapter.",
+        "The share of pixels that change gently. Twenty photographs score 0.22 or more, those of people 0.36 or more; "
+        "flat drawings and lines score up to 0.03, and up to 0.19 as JPEG of quality 40.",
+    ),
+    Threshold(
         "enlarged",
         0,
         1,

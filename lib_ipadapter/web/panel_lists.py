@@ -6,6 +6,7 @@ from typing import Any
 from ..base.errors import IPAdapterError
 from ..engine.session import Session
 from ..networks.unet_sites import SD, SDXL
+from ..review.face_preview import finds_faces
 from ..review.likeness_report import LikenessReport, report_as_json
 from ..unit.read_args import read_own_unit
 from ..unit.schedule_plot import plotted
@@ -33,6 +34,7 @@ def panel_lists(session: Session) -> dict[str, Any]:
     models, catalogue = list_adapters(session), session.preparation.files.known.catalogue
     lists: dict[str, Any] = {
         "models": models,
+        "finds_faces": finds_faces(session.preparation),
         "titles": {
             model["name"]: catalogue.by_name[model["published"]].title for model in models if model.get("published")
         },

@@ -196,6 +196,7 @@ REQUESTS: Sequence[Request] = (
         summary="Whether units would run and, if not, why and what repairs it",
         body=UNITS,
     ),
+    Request(of_session("review.readiness.see"), panel="see"),
     Request(
         of_session("web.keypoints.keypoints"),
         route="POST keypoints",

@@ -153,6 +153,7 @@ class Reference(BaseModel):
     turn: float | None = Field(None, description="Degrees to the picture's right.")
     nod: float | None = Field(None, description="Degrees downwards.")
     compression: float | None = Field(None, description="JPEG quality, if its blocks are still visible at that size.")
+    shading: float | None = Field(None, description="Share of the picture that is shaded gently; low for drawings.")
     blockiness: float | None = Field(
         None, description="How visible compression blocks are in other files; 1 is not at all."
     )
@@ -190,6 +191,11 @@ class UnitReadiness(BaseModel):
     state: str = Field(description="ready, poor, stops or off.")
     findings: list[Finding] = Field(description="What is wrong with it, most important first.")
     pictures: int = Field(description="Number of pictures that it was given.")
+    encodes: int = Field(description="Number of pictures that are not encoded yet; 0 if it cannot run.")
+    slow: str = Field(description="Why encoding is slower than it could be; empty if it is not, or nothing is encoded.")
+    unseen: list[int] = Field(
+        description="Indices of the images that the check would look at, but for which only stand-ins are known."
+    )
 
 
 class Readiness(BaseModel):

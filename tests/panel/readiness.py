@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lib_ipadapter.base.errors import UnitError
+from lib_ipadapter.pictures.image_cache import stand_in
 from lib_ipadapter.unit.read_args import read_unit
 
 from .downloads import VIT_H
@@ -15,7 +16,16 @@ class Readiness:
     def __init__(self, models: Callable[[], list[dict[str, Any]]]) -> None:
         self.models = models
         self.asked = 0
-        self.does = {"ready": self.ready, "times asked": lambda _: {"times": self.asked}}
+        self.seen: list[str] = []
+        self.encoded: set[str] = set()
+        self.does = {
+            "ready": self.ready,
+            "times asked": lambda _: {"times": self.asked},
+            "see": self.see,
+            "times seen": lambda _: {"times": len(self.seen)},
+            "forget pictures": self.forget,
+            "encode": self.encode,
+        }
 
     def ready(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.asked += 1
@@ -29,15 +39,38 @@ class Readiness:
             findings.append(finding("It does less at CFG scale 1.", stops=False, repair=other))
         stops = any(finding["stops"] for finding in findings)
         state = "stops" if stops else "poor" if findings else "ready"
-        return {"unit": number, "state": state, "findings": findings, "pictures": len(unit["images"])}
+        images = [picture_text(each) for each in unit["images"]]
+        new = [each for each in images if each not in self.encoded] if state in ("ready", "poor") else []
+        faces = "face" in self.model_of(unit).get("fields", ())
+        unseen = [i for i, each in enumerate(images) if faces and each not in map(stand_in, self.seen)]
+        slow = "clip.safetensors runs on the CPU." if new and unit["start"] == 0.125 else ""
+        cost = {"encodes": len(new), "slow": slow, "unseen": unseen if new else []}
+        return {"unit": number, "state": state, "findings": findings, "pictures": len(images), **cost}
+
+    def see(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self.seen.append(asked["image"])
+        return {}
+
+    def forget(self, _asked: dict[str, Any]) -> dict[str, Any]:
+        self.seen.clear()
+        self.encoded.clear()
+        return {}
+
+    def encode(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Encode pictures, as a generation does."""
+        self.encoded |= set(map(stand_in, asked["images"]))
+        return {}
+
+    def model_of(self, unit: dict[str, Any]) -> dict[str, Any]:
+        unknown = {"reason": f"There is no adapter {unit['model']}."}
+        return next((each for each in self.models() if each["name"] == unit["model"]), unknown)
 
     def findings(self, unit: dict[str, Any]) -> list[dict[str, Any]]:
         try:
             read_unit(unit)
         except UnitError as error:
             return [finding(error.sentence, field=error.field)]
-        unknown = {"reason": f"There is no adapter {unit['model']}."}
-        model = next((each for each in self.models() if each["name"] == unit["model"]), unknown)
+        model = self.model_of(unit)
         if model["reason"]:
             return [finding(model["reason"], field="model", repair={"do": "choose adapter"})]
         found = []
@@ -48,11 +81,21 @@ class Readiness:
             found.append(finding(model["note"], repair=get))
         if "lora_weight" in model.get("fields", ()) and unit["weight"] > 1:
             found.append(finding("Its LoRA is missing.", stops=False, repair={"do": "get", "lora": "a.safetensors"}))
-        if "face" in model.get("fields", ()) and unit["enhance"] != 1:
-            setting = {"do": "set", "field": "enhance", "value": 1}
-            found.append(finding("enhance has no effect with faces.", field="enhance", repair=setting))
-        return found
+        if unit["structure_weight"] == 0.5 and picture_text(unit["images"][0]) in map(stand_in, self.seen):
+            found.append(finding("Reference 1 looks like a drawing.", stops=False))
+        return [*found, *unused(unit, model)]
 
 
 def finding(sentence: str, stops: bool = True, field: str = "", repair: Any = None) -> dict[str, Any]:
     return {"sentence": sentence, "stops": stops, "field": field, **({"repair": repair} if repair else {})}
+
+
+def picture_text(picture: Any) -> str:
+    return picture["image"] if isinstance(picture, dict) else picture
+
+
+def unused(unit: dict[str, Any], model: dict[str, Any]) -> list[dict[str, Any]]:
+    if "face" not in model.get("fields", ()) or unit["enhance"] == 1:
+        return []
+    setting = {"do": "set", "field": "enhance", "value": 1}
+    return [finding("enhance has no effect with faces.", field="enhance", repair=setting)]

@@ -8,7 +8,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .actions import choose, drop, fill, given, tick, unfold
+from .actions import choose, drop, drop_colours, fill, given, tick, unfold
 from .served import PICTURES, needs_chromium, opened
 
 pytestmark = needs_chromium
@@ -44,7 +44,7 @@ def test_each_tab_shows_the_state_of_its_unit(page: Any) -> None:
     drop(page, "one.png")
     choose(page, PLUS)
     wait_for_sign(page, 1, "ready")
-    assert page.inner_text(FINDINGS) == ""
+    assert page.locator(f"{FINDINGS} button").count() == 0
     page.click(".ipadapter-tab:has-text('Unit 2')")
     drop(page, "two.png")
     choose(page, PORTRAIT)
@@ -196,3 +196,50 @@ def test_the_signs_can_be_told_apart(browser: Any, address: str, theme: str) -> 
         drawn = "(sign) => getComputedStyle(sign, '::after').content"
         signs = [each.evaluate(drawn) for each in page.locator(".ipadapter-state").all()]
         assert len(set(signs)) == 4
+
+
+COST = f"{FINDINGS} .ipadapter-cost"
+
+
+@pytest.fixture
+def uncached(page: Any) -> Any:
+    """A page whose server has read and encoded no picture."""
+    page.evaluate("ipAdapter.panels.txt2img.asking.ask('forget pictures')")
+    return page
+
+
+def test_what_generate_encodes_is_said_until_it_is_cached(uncached: Any) -> None:
+    page = uncached
+    tick(page)
+    drop_colours(page, "red", "green")
+    choose(page, PLUS)
+    page.wait_for_selector(f"{COST}:text-is('Encodes 2 pictures.')")
+    page.fill("input[type=number][aria-label=Start]", "0.125")
+    page.wait_for_selector(f"{COST}:text-is('Encodes 2 pictures. clip.safetensors runs on the CPU.')")
+    encode = "(images) => ipAdapter.panels.txt2img.asking.ask('encode', {images: images.map(({image}) => image)})"
+    page.evaluate(encode, given(page)[0]["images"][:1])
+    page.fill("#comments textarea", "Time taken: 1 sec.")
+    page.click("#comment")
+    page.wait_for_selector(f"{COST}:has-text('Encodes 1 picture.')")
+    page.evaluate(encode, given(page)[0]["images"])
+    page.fill("#comments textarea", "Time taken: 2 sec.")
+    page.click("#comment")
+    page.wait_for_function(f"!document.querySelector('{COST}')")
+    page.wait_for_selector(".ipadapter-tab [role=img][aria-label=ready]")
+
+
+def test_a_picture_is_sent_for_a_look_only_once_and_only_for_adapters_of_faces(uncached: Any) -> None:
+    page = uncached
+    seen = "ipAdapter.panels.txt2img.asking.ask('times seen').then(({times}) => times)"
+    tick(page)
+    drop_colours(page, "red", "green")
+    choose(page, PLUS)
+    page.wait_for_selector(f"{COST}:text-is('Encodes 2 pictures.')")
+    assert page.evaluate(seen) == 0
+    choose(page, FACE_ID)
+    page.evaluate("ipAdapter.panels.txt2img.set('structure_weight', 0.5)")
+    page.wait_for_selector(f"{FINDINGS} >> text=Reference 1 looks like a drawing.")
+    assert page.evaluate(seen) == 2
+    page.evaluate("ipAdapter.panels.txt2img.set('weight', 0.7)")
+    page.wait_for_timeout(1000)
+    assert page.evaluate(seen) == 2
