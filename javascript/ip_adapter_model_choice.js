@@ -18,6 +18,7 @@
             this.files = new Map(files.map((file) => [file.name, translated(file)]));
             this.wanted = new Set(); // names
             this.declined = new Set(); // names of needed files that the user has unticked
+            this.replaced = new Map(); // name of a needed file -> name of the one that the user wants instead
         }
 
         /* Take over the states in a newer response. */
@@ -100,10 +101,28 @@
             const add = (file) => {
                 if (found.has(file)) return;
                 found.add(file);
-                this.list(file.needs).forEach(add);
+                this.needed(file).forEach(add);
             };
             files.forEach(add);
             return [...found];
+        }
+
+        /* Return what a file needs, or what the user wants instead. */
+        needed({needs}) {
+            return this.list(needs.map((name) => this.replaced.get(name) || name));
+        }
+
+        /* Return the file that can be chosen instead of a needed one, or undefined. */
+        otherOf({name, instead_of: original}) {
+            const others = [...this.files.values()].filter((file) => file.instead_of === name);
+            const other = original ? this.files.get(original) : others[0];
+            return other && this.isFree(other) ? other : undefined;
+        }
+
+        /* Want another file than a needed one. */
+        replace(file, other) {
+            if (file.instead_of) this.replaced.delete(file.instead_of);
+            else this.replaced.set(file.name, other.name);
         }
 
         /* Return what is included automatically with these files. */
@@ -112,8 +131,8 @@
         }
 
         /* Return which of these files need this one. */
-        whatNeeds({name}, files) {
-            const needs = (file) => file.needs.includes(name) || this.list(file.needs).some(needs);
+        whatNeeds(needed, files) {
+            const needs = (file) => this.needed(file).some((each) => each === needed || needs(each));
             return files.filter(needs);
         }
 

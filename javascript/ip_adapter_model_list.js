@@ -1,7 +1,7 @@
 /* The list in the dialog for getting models: adapters for a base by purpose, then what the ticked ones need. */
 
 (() => {
-    const {element, say} = ipAdapter;
+    const {element, say, button} = ipAdapter;
     const MANY = 3; // if there are more adapters, their number is shown instead of their names
 
     function reasonFor(file, adapters) {
@@ -86,9 +86,21 @@
             const tick = isOffered
                 ? this.tick([file.name], {id: `ipadapter_get_${file.name}`, ariaLabel: file.title, checked})
                 : null;
-            const row = new ipAdapter.ModelRow(file, tick, about);
+            const row = new ipAdapter.ModelRow(file, tick, about, isOffered ? this.drawOther(file) : null);
             this.rows.push(row);
             return row.draw();
+        }
+
+        /* A button that takes the other file which would do as well, such as the same encoder in half the size. */
+        drawOther(file) {
+            const other = this.choice.otherOf(file);
+            if (!other) return null;
+            const take = () => {
+                this.choice.replace(file, other);
+                this.changed();
+            };
+            const values = {title: other.title, size: ipAdapter.sizeOf(other.bytes)};
+            return button(say("Use {title} instead ({size})", values), take, {title: other.help});
         }
 
         tick(names, attributes) {

@@ -10,6 +10,7 @@
         different: () => [say("different file"), "⚠"],
     };
     const ACTS = {
+        paused: () => [say("Resume"), say("Resume {title}")],
         stopped: () => [say("Resume"), say("Resume {title}")],
         failed: () => [say("Try again"), say("Try again: {title}")],
     };
@@ -24,6 +25,7 @@
                 seconds === null ? "" : ipAdapter.timeLeft(seconds),
             ],
             checking: () => [say("Checking…")],
+            paused: () => [say("Paused at {part}", {part: ipAdapter.partOf(done, bytes)})],
             stopped: () => [say("Stopped at {part}", {part: ipAdapter.partOf(done, bytes)})],
             failed: () => [error],
         };
@@ -46,14 +48,18 @@
     };
 
     ipAdapter.ModelRow = class {
-        /* `tick` is the checkbox that chooses the file, or null; `about` is a sentence about the file. */
-        constructor(file, tick, about) {
-            Object.assign(this, {file, tick, about});
+        /* `tick` is the checkbox that chooses the file, or null if it cannot be downloaded; `about` is a sentence about
+           the file; `other` is the button that takes another file instead, or null. */
+        constructor(file, tick, about, other) {
+            Object.assign(this, {file, tick, about, other});
         }
 
+        /* Its download, as the server reports it, or one that a restart of the server has interrupted. */
         get download() {
             const download = ipAdapter.downloads.of(this.file.name);
-            return download && download.state !== "done" ? download : null;
+            if (download) return download.state !== "done" ? download : null;
+            const {part: done, bytes} = this.file;
+            return done && this.tick ? {state: "paused", done: Math.min(done, bytes), bytes} : null;
         }
 
         draw() {
@@ -68,6 +74,7 @@
                 title,
                 element("output", {}, [ipAdapter.sizeOf(file.bytes), words].filter(Boolean).join(" · ")),
                 element("div", {className: "ipadapter-about"}, element("span", {}, this.about), this.drawFacts()),
+                ...(this.other ? [element("div", {className: "ipadapter-about"}, this.other)] : []),
                 ...this.drawTrouble(),
                 ...this.drawDownload(),
             );

@@ -27,6 +27,7 @@ from jsonschema import Draft7Validator  # noqa: E402
 from lib_ipadapter.engine.session import Session  # noqa: E402
 from lib_ipadapter.files.catalogue import Bundle, Catalogue, PublishedFile  # noqa: E402
 from lib_ipadapter.web.routes import add_routes  # noqa: E402
+from lib_ipadapter.weights.clip_vision import open_encoder  # noqa: E402
 
 FILES = (
     published("plus.safetensors", b"plus" * 50_000),
@@ -343,3 +344,23 @@ def test_a_thousand_random_requests_do_no_harm(session: Session, client: TestCli
     assert sent >= 1000
     assert names(host.folder.parent) == before
     assert session.downloads.progress() == []
+
+
+def test_an_unfinished_download_is_listed_with_its_size(client: TestClient, host: SmallHost) -> None:
+    """After a restart the queue is empty, but the bytes are still there."""
+    (host.folder / "plus.safetensors.part").write_bytes(b"plus" * 10)
+    found = {each["name"]: each["part"] for each in client.get("/ipadapter/catalogue").json()["files"]}
+    assert found == {"plus.safetensors": 40, "xl.safetensors": 0, "H.safetensors": 0}
+    assert downloads(client) == {}
+    get(client, "plus.safetensors")
+    assert {each["part"] for each in client.get("/ipadapter/catalogue").json()["files"]} == {0}
+
+
+def test_an_installed_encoder_counts_in_place_of_the_one_that_it_can_replace(host: SmallHost) -> None:
+    tower = host.folder / "tower.safetensors"
+    encoder = {"folder": "encoders", "base": "", "encoder": open_encoder(tower).name}
+    whole = published("whole.safetensors", b"whole", **encoder)
+    half = published("half.safetensors", tower.read_bytes(), instead_of="whole.safetensors", **encoder)
+    session = with_catalogue(host, whole, half)
+    session.preparation.files.digests.record(tower, half.sha256)
+    assert states(client_of(session)) == {"whole.safetensors": "there", "half.safetensors": "there"}

@@ -46,6 +46,11 @@ class Watcher(Protocol):
         ...
 
 
+def part_of(file: PublishedFile, place: Path) -> Path:
+    """Return the path of an unfinished download."""
+    return place / f"{file.name}.part"
+
+
 def download(file: PublishedFile, folder: Path, watcher: Watcher) -> None:
     """Download a published file to its place below `folder`, or do nothing if it is there already.
 
@@ -55,7 +60,7 @@ def download(file: PublishedFile, folder: Path, watcher: Watcher) -> None:
     for name in (file.name, *filter(None, [file.subfolder]), *(each.name for each in file.installed)):
         refuse_name(name)
     place = folder / file.subfolder
-    part = place / f"{file.name}.part"
+    part = part_of(file, place)
     with _disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
         while missing := missing_files(file, place, watcher):

@@ -105,10 +105,12 @@ def _published_in(checks: Mapping[Path, FileCheck], file: PublishedFile) -> Path
 
 
 def _other_encoder(files: ModelFiles, file: PublishedFile) -> Path | None:
-    """Return an unpublished file with the same image encoder, such as one that also has the text encoder, or None."""
+    """Return another file with the same image encoder, or None: an unpublished one, such as one that also has the text
+    encoder, or a published one that can replace this one."""
     opened, _ = files.encoders.all()
-    published = {each.path: files.known.check(each.path).published for each in opened.values()}
-    return next((each.path for each in opened.values() if each.name == file.encoder and not published[each.path]), None)
+    same = [each.path for each in opened.values() if each.name == file.encoder]
+    published = {path: files.known.check(path).published for path in same}
+    return next((path for path, other in published.items() if not other or other.instead_of == file.name), None)
 
 
 def _archive(files: ModelFiles, file: PublishedFile) -> Installed:

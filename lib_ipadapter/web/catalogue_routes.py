@@ -12,6 +12,7 @@ from ..base.json_objects import read_object
 from ..engine.session import Session
 from ..files.catalogue import PublishedFile
 from ..files.download_queue import Order, Progress
+from ..files.downloads import part_of
 from ..files.verify import Installed, elsewhere, installed, verify
 from ..port import Folders
 from ..unit.field_kinds import Text
@@ -117,7 +118,16 @@ def _entry(file: PublishedFile, found: Installed, place: Path | None) -> dict[st
         "state": found.state,
         "there_as": shown(found.path) if found.path else "",
         "sentence": found.sentence,
+        "part": _size(part_of(file, place)) if place else 0,
     }
+
+
+def _size(path: Path) -> int:
+    """Return a file's size in bytes, or 0 if there is no such file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _progress(progress: Progress) -> dict[str, Any]:

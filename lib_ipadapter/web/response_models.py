@@ -240,6 +240,7 @@ class Published(BaseModel):
     )
     there_as: str = Field(description="Path where it was found, or empty.")
     sentence: str = Field(description="How the file there differs from the published one; empty if it does not.")
+    part: int = Field(description="Bytes of an unfinished download of it; 0 if there is none.")
 
 
 class Catalogue(BaseModel):

@@ -8,6 +8,7 @@ from lib_ipadapter.base.errors import IPAdapterError
 PLUS, BASE = "ip-adapter-plus_sd15.safetensors", "ip-adapter_sd15.safetensors"
 FACE_ID, LORA = "ip-adapter-faceid-plusv2_sd15.bin", "ip-adapter-faceid-plusv2_sd15_lora.safetensors"
 PLUS_XL, LIGHT = "ip-adapter-plus_sdxl_vit-h.safetensors", "ip-adapter_sd15_light.safetensors"
+HALF = "clip_vision_h.safetensors"
 VIT_H, PACK = "CLIP-ViT-H-14.safetensors", "buffalo_l.zip"
 OFF = "Model downloads are off in Settings > IP-Adapter."
 STEPS = 4
@@ -31,6 +32,8 @@ def file(name: str, title: str, size: int, **more: Any) -> dict[str, Any]:
         "folder": "models/ipadapter",
         "state": "missing",
         "there_as": "",
+        "instead_of": "",
+        "part": 0,
         "sentence": f"{name} is not the published file.",
         **more,
     }
@@ -44,6 +47,7 @@ FILES = [
     file(LIGHT, "Light, general, SD 1.5", 44_642_768, needs=[VIT_H]),
     file(PLUS_XL, "Plus, general, SDXL", 847_517_512, base="SDXL", needs=[VIT_H]),
     file(VIT_H, "ViT-H, image encoder", 2_528_373_448, base="", family="", folder="models/clip_vision"),
+    file(HALF, "ViT-H, half size", 1_264_219_396, base="", family="", folder="models/clip_vision", instead_of=VIT_H),
     file(LORA, "LoRA for FaceID Plus v2, SD 1.5", 51_059_544, family="", folder="models/Lora", **RESEARCH),
     file(PACK, "buffalo_l, face models", 288_621_354, base="", family="", folder="models/insightface", **RESEARCH),
 ]
@@ -75,9 +79,13 @@ class Downloads:
         self.set({})
 
     def set(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Start over with the `states` of files, the `free` space in folders, and files whose download `fails`."""
+        """Start over with the `states` of files, the `free` space in folders, and files whose download `fails`.
+
+        `parts` has the bytes of unfinished downloads.
+        """
         self.files = [{**each, "state": asked.get("states", {}).get(each["name"], "missing")} for each in FILES]
         for each in self.files:
+            each["part"] = asked.get("parts", {}).get(each["name"], 0)
             each["there_as"] = "models/Lora/mine.safetensors" if each["state"] == "elsewhere" else ""
         self.free = {each["folder"]: 118_000_000_000 for each in FILES} | asked.get("free", {})
         self.allowed, self.fails = asked.get("allowed", True), asked.get("fails", [])

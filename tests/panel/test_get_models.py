@@ -10,7 +10,7 @@ if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwri
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
 from .actions import drop, given, tick, wait_until_idle
-from .downloads import BASE, LIGHT, OFF, PACK, PLUS, VIT_H
+from .downloads import BASE, HALF, LIGHT, OFF, PACK, PLUS, VIT_H
 from .served import PICTURES, needs_chromium, opened
 from .test_first_minute import only
 
@@ -247,3 +247,42 @@ def test_files_requested_by_name_are_ticked(page: Any) -> None:
     assert titles(page, "Also needed") == ["ViT-H, image encoder", "buffalo_l, face models"]
     assert sum_of(page).startswith("2 files, 2.8 GB.")
     assert not row(page, "FaceID Plus v2, likeness, SD 1.5").locator("input").is_checked()
+
+
+def test_a_download_that_a_restart_interrupted_can_go_on(page: Any) -> None:
+    downloads(page, parts={VIT_H: 1_200_000_000}, states={PLUS: "there"}, held=True)
+    open_dialog(page)
+    paused = row(page, "ViT-H, image encoder")
+    assert "Paused at 1.2 of 2.5 GB" in paused.inner_text()
+    assert paused.locator("[role=progressbar]").get_attribute("aria-valuenow") == "47"
+    paused.locator("button:text-is('Resume')").click()
+    page.wait_for_selector("dialog[open] button[aria-label='Stop ViT-H, image encoder']")
+    assert page.evaluate("ipAdapter.downloads.files.map(({name}) => name)") == [VIT_H]
+
+
+def test_a_paused_download_is_not_offered_where_downloads_are_off(page: Any) -> None:
+    downloads(page, parts={VIT_H: 1_200_000_000}, allowed=False)
+    open_dialog(page)
+    assert page.locator("dialog[open] [role=progressbar]").count() == 0
+    assert page.locator("dialog[open] button:text-is('Resume')").count() == 0
+
+
+def test_the_half_size_encoder_can_be_taken_instead(page: Any) -> None:
+    open_dialog(page)
+    row(page, "ViT-H, image encoder").locator("button:text-is('Use ViT-H, half size instead (1.3 GB)')").click()
+    assert titles(page, "Also needed") == ["ViT-H, half size"]
+    assert "For Plus, general, SD 1.5" in row(page, "ViT-H, half size").inner_text()
+    assert sum_of(page) == "2 files, 1.4 GB. 118 GB available."
+    row(page, "ViT-H, half size").locator("button:text-is('Use ViT-H, image encoder instead (2.5 GB)')").click()
+    assert sum_of(page) == "2 files, 2.6 GB. 118 GB available."
+    row(page, "ViT-H, image encoder").locator("button:has-text('half size')").click()
+    page.click(GET)
+    page.wait_for_function("ipAdapter.downloads.files.length === 2")
+    assert page.evaluate("ipAdapter.downloads.files.map(({name}) => name)") == [PLUS, HALF]
+
+
+def test_an_installed_encoder_has_no_alternative(page: Any) -> None:
+    downloads(page, states={VIT_H: "there"})
+    open_dialog(page)
+    row(page, "Plus, general, SD 1.5").locator("input").check()
+    assert page.locator("dialog[open] button:has-text('instead')").count() == 0
