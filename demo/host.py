@@ -135,6 +135,12 @@ class Demo:
     def check_other_extensions(self, p: Generation, adapters: Collection[str], units: Collection[Unit]) -> None:
         """There are no other extensions."""
 
+    def inner_left_out(self) -> bool:
+        return False
+
+    def join_inner(self) -> dict[str, str]:
+        raise IPAdapterError("There are no inner generations.")
+
     def expect_passes(self, p: Generation) -> None:
         """Every pass is announced."""
 

@@ -30,7 +30,27 @@
         return [button(say("Open the settings"), open)];
     }
 
-    function drawSet(panel, {field, value}) {
+    /* Show a changed setting in the web UI's own field, or else "Apply settings" there would change it back. */
+    function showSetting([key, value]) {
+        const field = gradioApp().querySelector(`#setting_${key} :is(textarea, input)`);
+        if (!field) return;
+        field.value = value;
+        field.dispatchEvent(new Event("input", {bubbles: true}));
+    }
+
+    /* A button that lets ADetailer run this extension in its own generations. */
+    function drawJoin(panel) {
+        if (!panel.files.offers("join inner")) return [];
+        const join = async () => {
+            const {settings, message} = await panel.asking.ask("join inner");
+            if (settings) Object.entries(settings).forEach(showSetting);
+            panel.message.show(settings ? say("ADetailer's setting now includes ip_adapter.") : message, !settings);
+            panel.readiness.forget();
+        };
+        return [button(say("Add ip_adapter to ADetailer's scripts"), join)];
+    }
+
+    function drawSet(panel, {field, value, title}) {
         const control = panel.state.control(field);
         if (!control) return [];
         const set = () => {
@@ -38,7 +58,8 @@
             panel.draw();
         };
         const values = {field: say(control.label), value: say(String(value)) || say("nothing")};
-        return [button(say("Set {field} to {value}", values), set)];
+        const words = title ? say("Use {name}", {name: title}) : say("Set {field} to {value}", values);
+        return [button(words, set)];
     }
 
     const REPAIRS = {
@@ -46,6 +67,7 @@
         get: drawGet,
         set: drawSet,
         "install faces": drawSettings,
+        "join inner": drawJoin,
     };
 
     ipAdapter.drawFinding = (panel, {sentence, stops, field, repair}) => {

@@ -36,7 +36,7 @@
             this.shown = new Set(); // stand-ins of the pictures that the server was given for a look
             onAfterUiUpdate(() => this.noteGeneration());
             gradioApp().addEventListener("input", ({target}) => {
-                if (target.closest(`#${panel.tab}_cfg_scale`)) this.refresh();
+                if (target.closest(`#${panel.tab}_cfg_scale`) || target === this.innerBox) this.refresh();
             });
             gradioApp().addEventListener("click", ({target}) => {
                 if (target.closest(`#tab_${panel.tab} #script_list`)) this.refresh();
@@ -47,6 +47,15 @@
         get cfgScale() {
             const field = gradioApp().querySelector(`#${this.panel.tab}_cfg_scale input[type=number]`);
             return field && field.value !== "" ? Number(field.value) : null;
+        }
+
+        /* ADetailer's checkbox, or null. */
+        get innerBox() {
+            return gradioApp().querySelector(`#script_${this.panel.tab}_adetailer_ad_main_accordion-checkbox input`);
+        }
+
+        get hasInner() {
+            return Boolean(this.innerBox?.checked);
         }
 
         /* Ask soon, if any unit is in use. */
@@ -62,6 +71,11 @@
             const log = gradioApp().querySelector(`#html_log_${this.panel.tab}`)?.textContent || "";
             if (log === this.log) return;
             this.log = log;
+            this.forget();
+        }
+
+        /* Ask again, although the question may be the same. */
+        forget() {
             this.asked = "";
             this.refresh();
         }
@@ -84,7 +98,7 @@
         question() {
             const {state} = this.panel;
             const units = state.all.map((unit) => (state.isUsed(unit) ? this.asUsed(unit) : null));
-            return JSON.stringify({units, cfg_scale: this.cfgScale}, withoutPictures);
+            return JSON.stringify({units, cfg_scale: this.cfgScale, inner: this.hasInner}, withoutPictures);
         }
 
         async ask() {

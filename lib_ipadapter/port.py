@@ -3,7 +3,7 @@
 `Host` is the whole interface. `hosts/` has an implementation for each web UI; demo/host.py has one without a web UI.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,6 +271,17 @@ class Host(Reporter, Protocol):
         Warns if another extension applies the same adapter. Raises `IPAdapterError` if units would be skipped: by a
         script with its own sampling, by other machines, or by the extension that runs inner generations, for a unit
         with `inner` set to "inner only".
+        """
+        ...
+
+    def inner_left_out(self) -> bool:
+        """Return whether the extension that runs inner generations leaves this one out of them, by its settings."""
+        ...
+
+    def join_inner(self) -> Mapping[str, str]:
+        """Change that extension's settings so that it no longer does; return the changed settings, by key.
+
+        Raises `IPAdapterError` if there is no such extension, or if the web UI's settings must not be changed.
         """
         ...
 

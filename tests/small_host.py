@@ -85,6 +85,7 @@ class SmallHost:
         self.progress: list[tuple[str, int, int]] = []
         self.interrupted_at = 0
         self.no_downloads = ""
+        self.leaves_out = False
         self.checkpoint = ""
         self.to_load: Path | None = None
 
@@ -157,6 +158,13 @@ class SmallHost:
 
     def check_other_extensions(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
         self.checked = set(adapters), [unit.inner for unit in units]
+
+    def inner_left_out(self) -> bool:
+        return self.leaves_out
+
+    def join_inner(self) -> dict[str, str]:
+        self.leaves_out = False
+        return {"ad_script_names": "dynamic_thresholding,ip_adapter"}
 
     def expect_passes(self, p: Any) -> None: ...
 

@@ -663,3 +663,45 @@ def test_an_alternative_unet_is_refused(a1111, modules) -> None:
     modules.sd_unet.current_unet = SimpleNamespace(option=SimpleNamespace(label="[TRT] model"))
     with pytest.raises(IPAdapterError, match=r"\[TRT\] model.*SD Unet"):
         a1111.sampling_unet(SimpleNamespace())
+
+
+class Options:
+    """The web UI's settings, with its rule for changing them (modules/options.py)."""
+
+    def __init__(self, frozen: bool = False, hidden: bool = False, **data: object) -> None:
+        self.data, self.data_labels, self.saved = dict(data), dict.fromkeys(data), list[str]()
+        self._frozen, self._hidden = frozen, hidden
+
+    def set(self, key: str, value: object) -> bool:
+        assert not self._frozen, "changing settings is disabled"
+        if not self._hidden:
+            self.data[key] = value
+        return not self._hidden
+
+    def save(self, filename: str) -> None:
+        self.saved.append(filename)
+
+
+def test_adetailer_can_be_told_to_run_the_extension(a1111: Any, modules: Any) -> None:
+    modules.shared.config_filename = "config.json"
+    options = modules.shared.opts = Options(ad_script_names="dynamic_thresholding, lora_block_weight,")
+    assert a1111.inner_left_out()
+    assert a1111.join_inner() == {"ad_script_names": "dynamic_thresholding,lora_block_weight,ip_adapter"}
+    assert options.saved == ["config.json"]
+    assert not a1111.inner_left_out()
+
+
+@pytest.mark.parametrize("rule", ["frozen", "hidden"])
+def test_a_setting_that_must_not_be_changed_stays(a1111: Any, modules: Any, rule: str) -> None:
+    modules.shared.config_filename = "config.json"
+    options = modules.shared.opts = Options(ad_script_names="", **{rule: True})
+    with pytest.raises(sys.modules["lib_ipadapter.base.errors"].ForbiddenError, match="was not changed"):
+        a1111.join_inner()
+    assert options.data == {"ad_script_names": ""}
+
+
+def test_without_adetailer_nothing_is_left_out(a1111: Any, modules: Any) -> None:
+    modules.shared.opts = Options()
+    assert not a1111.inner_left_out()
+    with pytest.raises(sys.modules["lib_ipadapter.base.errors"].IPAdapterError, match="is not installed"):
+        a1111.join_inner()

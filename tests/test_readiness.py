@@ -9,7 +9,7 @@ import pytest
 import torch
 from makers import adapter_tensors, save, text_of
 from PIL import Image, ImageDraw
-from small_host import CONTEXT, FEATURES, WIDTHS, Processing, SmallHost, ask, photo, save_files, unit
+from small_host import CONTEXT, FEATURES, STATES, WIDTHS, Processing, SmallHost, ask, photo, save_files, unit
 
 from lib_ipadapter.base.files import sha256
 from lib_ipadapter.engine.session import Session
@@ -313,3 +313,36 @@ def test_a_damaged_picture_of_a_face_stops(without_faces) -> None:
     entry = readiness_of(without_faces, model="faceid", images=[damaged])
     assert entry["state"] == "stops"
     assert entry["findings"][0]["field"] == "images[0]"
+
+
+@pytest.mark.parametrize(
+    ("name", "used", "title"), [("plusv2", "v1", "FaceID Plus v2"), ("plus", "v2", "FaceID Plus v1")]
+)
+def test_a_file_used_as_another_variant_is_weak(session, folder, monkeypatch, name, used, title) -> None:
+    monkeypatch.setattr(readiness, "CHECKS", ())
+    tensors = adapter_tensors("faceid-plus", SD, WIDTHS, CONTEXT, STATES, 4)
+    save(tensors, folder / f"ip-adapter-faceid-{name}_sd15.bin")
+    session.preparation.files.rescan()
+    model = f"ip-adapter-faceid-{name}_sd15"
+    (finding,) = weak(session, model=model, variant=used)
+    assert f"is {title}, as its name shows, but the unit uses it as {used}." in finding["sentence"]
+    right = title[-2:]
+    assert finding["repair"] == {"do": "set", "field": "variant", "value": right, "title": title}
+    assert weak(session, model=model, variant=right) == weak(session, model=model) == []
+    (folder / f"{model}.bin").rename(folder / "mine.bin")
+    session.preparation.files.rescan()
+    assert weak(session, model="mine", variant=used) == [], "nothing shows what it is"
+
+
+def test_adetailer_without_this_extension_is_named_while_it_is_on(session, host) -> None:
+    def state(inner: bool, which: str) -> str:
+        (entry,) = ask(session, "ready", units=[unit(inner=which)], inner=inner)["units"]
+        assert all(each.get("repair") == {"do": "join inner"} for each in entry["findings"]), entry
+        return entry["state"]
+
+    assert state(True, "all") == "ready", "there is no ADetailer"
+    host.leaves_out = True
+    assert [state(True, which) for which in ("all", "picture only", "inner only")] == ["poor", "ready", "stops"]
+    assert state(False, "all") == "ready"
+    assert ask(session, "join inner") == {"settings": {"ad_script_names": "dynamic_thresholding,ip_adapter"}}
+    assert state(True, "all") == "ready"

@@ -8,7 +8,7 @@ from typing import Any
 
 from modules import shared
 
-from ..base.errors import IPAdapterError
+from ..base.errors import ForbiddenError, IPAdapterError
 from ..base.file_names import HASH
 from ..unit.unit import Unit
 from .instantid import controlnet_scripts
@@ -23,6 +23,10 @@ TITLE = "IP-Adapter"
 
 ENTRY = "ip_adapter"
 """Name of this extension's script file, by which ADetailer addresses it."""
+
+
+SCRIPT_NAMES = "ad_script_names"
+"""ADetailer's setting: names of the script files that it runs in its generations, with commas."""
 
 
 def check(p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
@@ -87,8 +91,29 @@ def refuse_workers_without(p: Any, unfold: bool) -> None:
 
 def in_inner_generations() -> bool:
     """Return whether ADetailer runs this extension in its generations (scripts/!adetailer.py, `script_filter`)."""
-    names = shared.opts.data.get("ad_script_names", "").split(",")
+    names = shared.opts.data.get(SCRIPT_NAMES, "").split(",")
     return not shared.opts.data.get("ad_only_selected_scripts", True) or ENTRY in map(str.strip, names)
+
+
+def join_inner_generations() -> dict[str, str]:
+    """Add this extension to those that ADetailer runs, by the web UI's rule for settings; return the changed settings.
+
+    Raises `IPAdapterError` if ADetailer is not installed, or the setting must not be changed.
+    Source: modules/ui_settings.py, `run_settings_single`, and modules/options.py, whose assertions are for the flags
+    --freeze-settings, --freeze-settings-in-sections and --freeze-specific-settings.
+    """
+    if SCRIPT_NAMES not in shared.opts.data_labels:
+        raise IPAdapterError("The extension ADetailer is not installed.")
+    names = [name.strip() for name in shared.opts.data.get(SCRIPT_NAMES, "").split(",")]
+    changed = ",".join(dict.fromkeys([*filter(None, names), ENTRY]))
+    try:
+        shared.opts.set(SCRIPT_NAMES, changed)
+        shared.opts.save(shared.config_filename)
+    except AssertionError as error:
+        raise ForbiddenError(f"The setting was not changed: {error}.") from error
+    if in_inner_generations():
+        return {SCRIPT_NAMES: changed}
+    raise ForbiddenError("The setting was not changed: the web UI does not allow it.")
 
 
 def controlnets_models(p: Any) -> set[str]:

@@ -1,6 +1,6 @@
 """The common part of AUTOMATIC1111's web UI and all its forks: folders, settings, routes, queue and progress."""
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +13,14 @@ from ..base.boxes import WHOLE, Box
 from ..base.errors import IPAdapterError
 from ..port import CacheLimits, Folders, GeneratedPicture, PassInfo, ReferenceStoreConfig, ReportSettings
 from ..unit.unit import Unit
-from .other_extensions import check, is_inner, loras_of_prompt
+from .other_extensions import (
+    SCRIPT_NAMES,
+    check,
+    in_inner_generations,
+    is_inner,
+    join_inner_generations,
+    loras_of_prompt,
+)
 from .refusal import Refusal, expect_passes, forget, stop_on_error
 from .route_guards import guards
 from .sampling import Pass
@@ -143,6 +150,12 @@ class WebUI:
 
     def check_other_extensions(self, p: Any, adapters: Collection[str], units: Collection[Unit]) -> None:
         check(p, adapters, units)
+
+    def inner_left_out(self) -> bool:
+        return SCRIPT_NAMES in shared.opts.data_labels and not in_inner_generations()
+
+    def join_inner(self) -> Mapping[str, str]:
+        return join_inner_generations()
 
     def expect_passes(self, p: Any) -> None:
         expect_passes(p)

@@ -13,6 +13,7 @@ Repair = Mapping[str, Any]
 
 CHOOSE_ADAPTER: Repair = {"do": "choose adapter"}
 INSTALL_FACES: Repair = {"do": "install faces"}
+JOIN_INNER: Repair = {"do": "join inner"}
 
 
 class Finding(NamedTuple):

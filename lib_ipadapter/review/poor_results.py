@@ -8,10 +8,11 @@ from ..base.errors import UnitError
 from ..engine.prepare import Preparation
 from ..files.model_files import ModelFiles
 from ..networks.unet_sites import SDXL
+from ..unit.passes import INNER
 from ..unit.unit import Unit
 from ..unit.weight_types import PARTS
 from ..weights.adapter_file import AdapterFile
-from .findings import Finding, of_error, to_use
+from .findings import JOIN_INNER, Finding, of_error, to_use
 from .thresholds import advice_on
 
 NOOBAI_ADAPTER = "noobIPAMARK1_mark1.safetensors"
@@ -51,6 +52,8 @@ class Generation(NamedTuple):
     """File name of the selected checkpoint, or empty if it is unknown."""
     cfg_scale: float | None = None
     """None if it is unknown."""
+    inner: bool = False
+    """Whether ADetailer is switched on, which runs inner generations."""
 
 
 def weaknesses(unit: Unit, adapter: AdapterFile, preparation: Preparation, generation: Generation) -> list[Finding]:
@@ -58,6 +61,8 @@ def weaknesses(unit: Unit, adapter: AdapterFile, preparation: Preparation, gener
     found = (
         _retrained(adapter, preparation.files, generation.checkpoint),
         _without_guidance(unit, generation.cfg_scale),
+        _other_variant(unit, preparation),
+        _left_out(unit, preparation, generation.inner),
         _drawing(unit, adapter, preparation),
     )
     return [each for each in found if each]
@@ -93,6 +98,38 @@ def _without_guidance(unit: Unit, cfg_scale: float | None) -> Finding | None:
     if unit.pictures_on("negative_images"):
         return Finding(f"A negative reference {why}", stops=False, field="negative_images")
     return None
+
+
+def _other_variant(unit: Unit, preparation: Preparation) -> Finding | None:
+    """Return the weakness of a unit that uses a file as another variant than its name or its hash shows."""
+    known = preparation.files.adapter_as_known(unit.model)
+    variant, by = known.recognised.variant, known.recognised.variant_by
+    if variant is None or by not in ("name", "hash") or unit.variant in ("auto", variant.name):
+        return None
+    title = _plain(variant.title)
+    return Finding(
+        f"{known.path.name} is {title}, as its {'content' if by == 'hash' else 'name'} shows, but the unit uses it as "
+        f"{unit.variant}. The likeness will be wrong.",
+        stops=False,
+        field="variant",
+        repair={"do": "set", "field": "variant", "value": variant.name, "title": title},
+    )
+
+
+def _plain(title: str) -> str:
+    """Return a title without its article and the word adapter."""
+    return title.removeprefix("an ").removeprefix("a ").removesuffix(" adapter")
+
+
+def _left_out(unit: Unit, preparation: Preparation, inner: bool) -> Finding | None:
+    """Return what a unit lacks in ADetailer's generations, if ADetailer does not run this extension in them."""
+    used = INNER[unit.inner]
+    if not inner or True not in used or not preparation.host.inner_left_out():
+        return None
+    only = False not in used
+    why = "so the unit would have no effect" if only else "so the faces that it redraws will be less alike"
+    sentence = f"ADetailer does not run IP-Adapter in its own generations, {why}."
+    return Finding(sentence, stops=only, field="inner", repair=JOIN_INNER)
 
 
 def expects_photos(adapter: AdapterFile, files: ModelFiles) -> bool:

@@ -21,7 +21,7 @@ from ..engine.prepare import Preparation
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths, refuse_missing_packages
 from ..faces.portraits import missing_models, portrait_paths, refuse_missing_package
-from ..unit.field_kinds import OptionalNumber
+from ..unit.field_kinds import Flag, OptionalNumber
 from ..unit.picture_fields import Mask
 from ..unit.read_args import given_units, read_unit
 from ..unit.unit import PICTURE_FIELDS, Unit
@@ -64,11 +64,13 @@ def ready(session: Session, asked: Any) -> dict[str, Any]:
 
     Any text can stand in for a picture. Those that the server has read before are recognised by their stand-in (see
     `image_cache.stand_in`); the others count as not encoded, and are `unseen` if there is something to say about them.
-    `cfg_scale` is the generation's, or null. Raises `IPAdapterError` for anything but a list of units.
+    `cfg_scale` is the generation's, or null; `inner` is whether ADetailer is switched on. Raises `IPAdapterError` for
+    anything but a list of units.
     """
-    request = read_object("The request", asked, ("units", "cfg_scale"))
+    request = read_object("The request", asked, ("units", "cfg_scale", "inner"))
     cfg_scale = CFG_SCALE.read("cfg_scale", request.get("cfg_scale"))
-    generation = Generation(session.host.checkpoint_name(), cfg_scale)
+    inner = Flag().read("inner", request.get("inner", False))
+    generation = Generation(session.host.checkpoint_name(), cfg_scale, inner)
     given = given_units([request.get("units")])
     return {"units": [_entry(session, generation, number, each) for number, each in given.items()]}
 

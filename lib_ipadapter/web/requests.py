@@ -88,7 +88,10 @@ PICTURE = (
     "An object: `image`, and optionally `model`, the adapter whose face models are used, and `box`, the part to look at"
 )
 UNIT = "An object: `unit`, whose pictures are checked"
-UNITS = "An object: `units`, as in the script's args, and `cfg_scale`, if known; any text can stand in for a picture"
+UNITS = (
+    "An object: `units`, as in the script's args, and, if known, `cfg_scale` and `inner`, whether ADetailer is "
+    "switched on; any text can stand in for a picture"
+)
 BASE = "Base model, such as SD1.x; only files and bundles that work with it are listed"
 FILES = "An object: `files`, a list of names in the catalogue"
 POINTS = "An object: `image`, `width`, `height`, and optionally `face` and `place` [x, y, height]"
@@ -197,6 +200,13 @@ REQUESTS: Sequence[Request] = (
         body=UNITS,
     ),
     Request(of_session("review.readiness.see"), panel="see"),
+    Request(
+        of_session("web.inner_generations.join_inner"),
+        route="POST inner",
+        panel="join inner",
+        summary="Change ADetailer's settings so that it runs this extension in its own generations",
+        body="An empty object",
+    ),
     Request(
         of_session("web.keypoints.keypoints"),
         route="POST keypoints",

@@ -182,7 +182,7 @@ class Finding(BaseModel):
     field: str = Field(description="The unit's field that it is about; empty if it is about none in particular.")
     repair: dict[str, Any] | None = Field(
         None,
-        description="What repairs it, if anything: do (choose adapter, set, get, install faces) and what that needs.",
+        description="What repairs it: do (set, get, choose adapter, install faces, join inner) and what that needs.",
     )
 
 
@@ -200,6 +200,10 @@ class UnitReadiness(BaseModel):
 
 class Readiness(BaseModel):
     units: list[UnitReadiness]
+
+
+class Changed(BaseModel):
+    settings: dict[str, str] = Field(description="The web UI's settings that were changed, by key.")
 
 
 class Allowed(BaseModel):
@@ -282,6 +286,7 @@ MODELS: Mapping[str, Any] = {
     "POST faces": Faces,
     "POST check": Checked,
     "POST ready": Readiness,
+    "POST inner": Changed,
     "POST keypoints": Keypoints,
     "GET catalogue": Catalogue,
     "GET downloads": Downloads,

@@ -18,6 +18,7 @@ class Readiness:
         self.asked = 0
         self.seen: list[str] = []
         self.encoded: set[str] = set()
+        self.leaves_out = True
         self.does = {
             "ready": self.ready,
             "times asked": lambda _: {"times": self.asked},
@@ -25,11 +26,14 @@ class Readiness:
             "times seen": lambda _: {"times": len(self.seen)},
             "forget pictures": self.forget,
             "encode": self.encode,
+            "leave out": self.leave_out,
+            "join inner": self.join_inner,
         }
 
     def ready(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.asked += 1
         self.cfg_scale = asked["cfg_scale"]
+        self.inner = asked["inner"] and self.leaves_out
         return {"units": [self.entry(number, unit) for number, unit in enumerate(asked["units"], 1) if unit]}
 
     def entry(self, number: int, unit: dict[str, Any]) -> dict[str, Any]:
@@ -37,6 +41,8 @@ class Readiness:
         if self.cfg_scale == 1:
             other = {"do": "choose adapter", "name": "ip-adapter-plus_sd15.safetensors"}
             findings.append(finding("It does less at CFG scale 1.", stops=False, repair=other))
+        if self.inner:
+            findings.append(finding("ADetailer leaves it out.", stops=False, repair={"do": "join inner"}))
         stops = any(finding["stops"] for finding in findings)
         state = "stops" if stops else "poor" if findings else "ready"
         images = [picture_text(each) for each in unit["images"]]
@@ -55,6 +61,15 @@ class Readiness:
         self.seen.clear()
         self.encoded.clear()
         return {}
+
+    def leave_out(self, _asked: dict[str, Any]) -> dict[str, Any]:
+        """Have an ADetailer that does not run this extension."""
+        self.leaves_out = True
+        return {}
+
+    def join_inner(self, _asked: dict[str, Any]) -> dict[str, Any]:
+        self.leaves_out = False
+        return {"settings": {"ad_script_names": "dynamic_thresholding,ip_adapter"}}
 
     def encode(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Encode pictures, as a generation does."""
@@ -83,6 +98,9 @@ class Readiness:
             found.append(finding("Its LoRA is missing.", stops=False, repair={"do": "get", "lora": "a.safetensors"}))
         if unit["structure_weight"] == 0.5 and picture_text(unit["images"][0]) in map(stand_in, self.seen):
             found.append(finding("Reference 1 looks like a drawing.", stops=False))
+        if unit["variant"] == "v1":
+            other = {"do": "set", "field": "variant", "value": "v2", "title": "FaceID Plus v2"}
+            found.append(finding("It is v2.", stops=False, field="variant", repair=other))
         return [*found, *unused(unit, model)]
 
 

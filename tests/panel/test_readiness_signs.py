@@ -214,7 +214,7 @@ def test_what_generate_encodes_is_said_until_it_is_cached(uncached: Any) -> None
     drop_colours(page, "red", "green")
     choose(page, PLUS)
     page.wait_for_selector(f"{COST}:text-is('Encodes 2 pictures.')")
-    page.fill("input[type=number][aria-label=Start]", "0.125")
+    fill(page, "Start", "0.125")
     page.wait_for_selector(f"{COST}:text-is('Encodes 2 pictures. clip.safetensors runs on the CPU.')")
     encode = "(images) => ipAdapter.panels.txt2img.asking.ask('encode', {images: images.map(({image}) => image)})"
     page.evaluate(encode, given(page)[0]["images"][:1])
@@ -243,3 +243,33 @@ def test_a_picture_is_sent_for_a_look_only_once_and_only_for_adapters_of_faces(u
     page.evaluate("ipAdapter.panels.txt2img.set('weight', 0.7)")
     page.wait_for_timeout(1000)
     assert page.evaluate(seen) == 2
+
+
+ADETAILER = """() => document.querySelector(".ipadapter-panel").insertAdjacentHTML("afterend", `
+    <div id="script_txt2img_adetailer_ad_main_accordion-checkbox"><input type=checkbox></div>
+    <div id="setting_ad_script_names"><textarea>dynamic_thresholding</textarea></div>`)"""
+
+
+def test_adetailer_can_be_told_to_run_the_units(page: Any) -> None:
+    page.evaluate("ipAdapter.panels.txt2img.asking.ask('leave out')")
+    page.evaluate(ADETAILER)
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    wait_for_sign(page, 1, "ready")
+    page.check("#script_txt2img_adetailer_ad_main_accordion-checkbox input")
+    wait_for_sign(page, 1, "will run, but with poor results")
+    page.click(f'{FINDINGS} button:text-is("Add ip_adapter to ADetailer\'s scripts")')
+    wait_for_sign(page, 1, "ready")
+    assert page.inner_text(".ipadapter-message") == "ADetailer's setting now includes ip_adapter."
+    assert page.input_value("#setting_ad_script_names textarea") == "dynamic_thresholding,ip_adapter"
+
+
+def test_a_file_can_be_used_as_the_variant_that_it_is(page: Any) -> None:
+    tick(page)
+    drop(page, "one.png")
+    choose(page, FACE_ID)
+    page.evaluate("ipAdapter.panels.txt2img.set('variant', 'v1')")
+    page.click(f"{FINDINGS} button:text-is('Use FaceID Plus v2')")
+    wait_for_sign(page, 1, "ready")
+    assert given(page)[0]["variant"] == "v2"
