@@ -31,12 +31,13 @@
             this.agreed = ""; // the titles of the files whose terms the user has accepted
         }
 
-        /* Open the dialog with the files of these `names` ticked, or else what a beginner needs. */
-        async open(names = []) {
+        /* Open the dialog with the files of these `names` ticked, or else the first adapter with one of these `uses`, or
+           else what a beginner needs. */
+        async open(names = [], uses = []) {
             if (this.dialog) return;
             const fault = await this.look();
             if (fault) return this.panel.message.show(fault, true);
-            this.choose(names);
+            this.choose(names, uses);
             this.isLeaving = false; // whether to close once everything requested is there
             this.list = new ipAdapter.ModelList(this.choice, () => this.tick());
             this.dialog = this.makeDialog();
@@ -57,7 +58,7 @@
             return "";
         }
 
-        choose(names) {
+        choose(names, uses) {
             const {choice, panel} = this;
             choice.wanted.clear();
             const unfinished = ipAdapter.downloads.files.filter(({state}) => state !== "done");
@@ -65,6 +66,7 @@
             this.base = first ? first.base : panel.files.base || choice.bases[0];
             choice.declined.clear();
             choice.want([...names, ...unfinished.map(({name}) => name)]);
+            if (choice.wanted.size === 0) choice.wantFor(this.base, uses);
             if (choice.wanted.size === 0) choice.suggest(this.base);
         }
 

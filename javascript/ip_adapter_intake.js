@@ -84,7 +84,9 @@
             this.panel.draw();
             if (message.wrong) return;
             const text = say("{name} was chosen automatically.", {name: files.titleOf({name})});
-            message.show(text, false, {[say("Change")]: () => ipAdapter.showAdapters(this.panel)});
+            const acts = {[say("Change")]: () => ipAdapter.showAdapters(this.panel)};
+            message.show(text, false, acts);
+            ipAdapter.offerUses(this.panel, units[0], acts);
         }
 
         paste(event, field = "images") {

@@ -68,6 +68,13 @@
             if (all.length && !there.some(canRun)) this.want([(there[0] || all[0]).name]);
         }
 
+        /* Want the first adapter for a base with one of these uses, if it is missing or lacks files. */
+        wantFor(base, uses) {
+            const all = this.adaptersOf(base);
+            const found = uses.map((use) => all.find((file) => file.use === use)).find(Boolean);
+            if (found) this.want([found.name]);
+        }
+
         want(names) {
             for (const name of names) this.wanted.add(name);
         }

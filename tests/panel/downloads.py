@@ -43,7 +43,9 @@ RESEARCH = {"licence": "see page", "commercial": False, "page": "https://hugging
 FILES = [
     file(PLUS, "Plus, general, SD 1.5", 98_183_288, needs=[VIT_H]),
     file(BASE, "Base, general, SD 1.5", 44_642_768, needs=[VIT_H]),
-    file(FACE_ID, "FaceID Plus v2, likeness, SD 1.5", 156_558_509, needs=[VIT_H, LORA, PACK], **RESEARCH),
+    file(
+        FACE_ID, "FaceID Plus v2, likeness, SD 1.5", 156_558_509, needs=[VIT_H, LORA, PACK], use="likeness", **RESEARCH
+    ),
     file(LIGHT, "Light, general, SD 1.5", 44_642_768, needs=[VIT_H]),
     file(PLUS_XL, "Plus, general, SDXL", 847_517_512, base="SDXL", needs=[VIT_H]),
     file(VIT_H, "ViT-H, image encoder", 2_528_373_448, base="", family="", folder="models/clip_vision"),

@@ -158,6 +158,7 @@ class Server:
 
     def __init__(self, folder: str) -> None:
         self.models, self.base = MODELS, "SD1.x"
+        self.boxes: list[list[int]] | None = None
         self.preset_file = Path(folder, "presets.json")
         self.strength_file = Path(folder, "strengths.json")
         self.presets = Presets(lambda: self.preset_file)
@@ -175,6 +176,7 @@ class Server:
             "plot": self.plot,
             "check": self.check,
             "faces": self.faces,
+            "show faces": self.show_faces,
             "keypoints": self.keypoints,
             "fail": self.fail,
             "hang": self.hang,
@@ -208,6 +210,7 @@ class Server:
     def files(self, _asked: dict[str, Any]) -> dict[str, Any]:
         lists = {
             "models": self.models,
+            "finds_faces": self.boxes is not None,
             "titles": {model["name"]: TITLES[model["name"]] for model in self.models if model["name"] in TITLES},
             "suited": suited(self.models, read_catalogue()),
             "base": self.base,
@@ -278,8 +281,13 @@ class Server:
         return {"references": [each for _ in asked["unit"]["images"]], "agreement": None, "advice": ["All is one."]}
 
     def faces(self, asked: dict[str, Any]) -> dict[str, Any]:
-        boxes = [[1, 2, 5, 6], [6, 2, 9, 5]]
+        boxes = [[1, 2, 5, 6], [6, 2, 9, 5]] if self.boxes is None else self.boxes
         return {"width": 10, "height": 10, "faces": [{"number": i, "box": box} for i, box in enumerate(boxes)]}
+
+    def show_faces(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """From now on have face models that find faces in these `boxes`, or none for null."""
+        self.boxes = asked["boxes"]
+        return {}
 
     def keypoints(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Draw a square of the photo's colour in place of the face, in the requested size."""
