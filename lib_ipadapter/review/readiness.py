@@ -95,7 +95,7 @@ def _entry(session: Session, generation: Generation, number: int, given: dict[st
 def cost_of(preparation: Preparation, unit: Unit) -> dict[str, Any]:
     """Return what a unit that runs has to encode, why that is slow, and which of its images should be looked at."""
     adapter = preparation.adapter_as_known(unit)
-    encoder = preparation.files.encoder_for(adapter, unit.encoder)
+    encoder = preparation.files.encoder_for(adapter, unit.encoder, unit.encoder_size)
     encodes = pictures_to_encode(preparation, unit, adapter, encoder)
     looks = expects_photos(adapter, preparation.files)
     images = unit.images if looks else ()

@@ -3,6 +3,10 @@ from typing import Any
 
 class Options:
     data: dict[str, Any]
+    data_labels: dict[str, Any]
+
+    def set(self, key: str, value: Any) -> bool: ...
+    def save(self, filename: str) -> None: ...
 
 class State:
     interrupted: bool
@@ -22,3 +26,4 @@ state: State
 data_path: str
 sd_model: Any
 """The loaded checkpoint; reading it loads one if there is none."""
+config_filename: str
