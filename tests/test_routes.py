@@ -148,6 +148,7 @@ def test_answers_match_their_description_and_leave_nothing_out(client: TestClien
         "/ipadapter/check": {"unit": unit | {"images": [photo(1), photo(2)]}},
         "/ipadapter/ready": {"units": [unit, unit | {"model": "nothing"}]},
         "/ipadapter/subjects": saving | {"pictures": pictures},
+        "/ipadapter/inner": {},
     }
     for path, methods in sorted(described["paths"].items(), key=lambda entry: "delete" in entry[0]):
         if path.endswith((*NEED_FACES, *PUBLISHED)):
