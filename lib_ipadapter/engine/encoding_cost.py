@@ -8,14 +8,14 @@ from ..pictures.image_file import ImageFile
 from ..unit.picture_fields import Picture
 from ..unit.unit import PICTURE_FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
-from ..weights.clip_vision import EncoderFile
+from ..weights.encoders import Encoder
 from .prepare import Preparation
 from .token_plan import AnyInput, EncoderInput, plan_of, whole_pictures
 
 Read = Sequence[tuple[str, Picture, ImageFile]]
 
 
-def pictures_to_encode(preparation: Preparation, unit: Unit, adapter: AdapterFile, encoder: EncoderFile | None) -> int:
+def pictures_to_encode(preparation: Preparation, unit: Unit, adapter: AdapterFile, encoder: Encoder | None) -> int:
     """Return how many of a unit's pictures are not encoded yet; one that was never read counts too.
 
     Stand-ins may be given for pictures. Raises `IPAdapterError` for a subject that cannot be used.
@@ -28,7 +28,7 @@ def pictures_to_encode(preparation: Preparation, unit: Unit, adapter: AdapterFil
         if adapter.recognised.family.face_embedding:
             new |= _without_faces(preparation, unit, adapter, encoder, read)
         elif encoder and read:
-            new |= preparation.unencoded(encoder, _squares(preparation, unit, name, read))
+            new |= preparation.unencoded(adapter, encoder, _squares(preparation, unit, name, read))
     return unread + len(new)
 
 
@@ -54,7 +54,7 @@ def _squares(preparation: Preparation, unit: Unit, name: str, read: Read) -> Seq
 
 
 def _without_faces(
-    preparation: Preparation, unit: Unit, adapter: AdapterFile, encoder: EncoderFile | None, read: Read
+    preparation: Preparation, unit: Unit, adapter: AdapterFile, encoder: Encoder | None, read: Read
 ) -> set[str]:
     """Return the pictures, by digest, in which faces must be found, or whose chosen faces must be encoded.
 
@@ -62,15 +62,15 @@ def _without_faces(
     """
     pack, new, inputs = PACKS[adapter.recognised.pack], set[str](), list[EncoderInput]()
     for field, picture, file in read:
-        if preparation.faces.known_faces_of(file, pack) is None:
+        if not preparation.faces.known_faces_of(file, pack):
             new.add(file.digest)
         elif encoder:
             faces = preparation.chosen_faces(unit, adapter, field, picture, file)
             inputs += [EncoderInput(file.digest, "center", face=face) for face in faces]
-    return new | preparation.unencoded(encoder, inputs) if encoder else new
+    return new | preparation.unencoded(adapter, encoder, inputs) if encoder else new
 
 
-def slowness(preparation: Preparation, adapter: AdapterFile, encoder: EncoderFile | None) -> str:
+def slowness(preparation: Preparation, adapter: AdapterFile, encoder: Encoder | None) -> str:
     """Return why a unit's pictures will be encoded more slowly than they could be, or ""."""
     if adapter.recognised.family.face_embedding and (why := preparation.faces.will_fall_back):
         return f"The face models run on the CPU: {why}."

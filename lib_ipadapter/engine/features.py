@@ -120,10 +120,11 @@ class FeatureMaker:
         return Encoded(self._encode(encoder, wanted, files, on_cpu, portraits), on_cpu)
 
     def missing(
-        self, encoder: EncoderFile, wanted: Collection[Encodable], settings: EncodingSettings
+        self, encoder: Encoder, wanted: Collection[Encodable], settings: EncodingSettings, portraits: Portraits | None
     ) -> list[Encodable]:
-        """Return the inputs whose features are not cached."""
-        return [each for each in wanted if not self._kept.find((each, encoder.identity, settings))]
+        """Return the inputs whose features are not cached; the arguments are those of `encode`."""
+        keys = _keys(encoder, wanted, settings, portraits)
+        return [each for each, key in keys.items() if not self._kept.find(key)]
 
     def _encode(
         self,
@@ -133,8 +134,7 @@ class FeatureMaker:
         settings: EncodingSettings,
         portraits: Portraits | None,
     ) -> dict[Encodable, ImageFeatures]:
-        cut_by = portraits.portrait_identity() if portraits else ()
-        keys = {each: (each, encoder.identity, settings, *cut_by) for each in wanted}
+        keys = _keys(encoder, wanted, settings, portraits)
         features = {each: found for each, key in keys.items() if (found := self._kept.find(key))}
         if UNCONDITIONAL in wanted and UNCONDITIONAL not in features:
             stored = self._blank.find(encoder, _settings_text(settings))
@@ -170,6 +170,14 @@ class FeatureMaker:
 
 Taken = Mapping[AnyInput | TokenSet, tuple[Tensor, ...]]
 """The image features of each input that a family takes, each (1, ...)."""
+
+
+def _keys(
+    encoder: Encoder, wanted: Collection[Encodable], settings: EncodingSettings, portraits: Portraits | None
+) -> dict[Encodable, tuple[object, ...]]:
+    """Return the cache key of each input's features."""
+    cut_by = portraits.portrait_identity() if portraits else ()
+    return {each: (each, encoder.identity, settings, *cut_by) for each in wanted}
 
 
 def taken_features(

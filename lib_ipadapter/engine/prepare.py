@@ -154,13 +154,14 @@ class Preparation:
         """Return the unit's adapter as `adapter` does, but without waiting for the hash of its file."""
         return self.files.adapter_as_known(unit.model).as_variant(unit.variant)
 
-    def unencoded(self, encoder: EncoderFile, inputs: Iterable[AnyInput]) -> set[str]:
+    def unencoded(self, adapter: AdapterFile, encoder: Encoder, inputs: Iterable[AnyInput]) -> set[str]:
         """Return the pictures, by digest, of inputs that are not encoded yet."""
         own = [each for each in inputs if isinstance(each, EncoderInput)]
-        missing = self._features.missing(encoder, own, encoding_settings(self.host))
+        portraits = self.portraits(adapter.recognised.family)
+        missing = self._features.missing(encoder, own, encoding_settings(self.host), portraits)
         return {each.digest for each in missing if isinstance(each, EncoderInput)}
 
-    def ran_on_cpu(self, encoder: EncoderFile) -> bool:
+    def ran_on_cpu(self, encoder: Encoder) -> bool:
         """Return whether the device had too little memory for an encoder before."""
         return encoder.identity in self._features.too_large
 

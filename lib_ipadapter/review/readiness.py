@@ -212,7 +212,8 @@ def _chosen_faces(looked: Looked) -> Finding | None:
 
     def look() -> None:
         for field, picture, file in read_pictures(preparation, looked.unit, "images"):
-            if preparation.faces.known_faces_of(file, pack) is not None:
+            found = preparation.faces.known_faces_of(file, pack)
+            if found or (found is not None and not looked.adapter.recognised.family.portrait):
                 preparation.chosen_faces(looked.unit, looked.adapter, field, picture, file)
 
     return None if _subject(looked) else refused(look)
