@@ -16,7 +16,7 @@
                 "div",
                 {className: "ipadapter-cut", tabIndex: 0, role: "group", onkeydown: (event) => this.key(event)},
                 ...HANDLES.map((edges) =>
-                    element("span", {className: `ipadapter-handle ${edges}`, "data-edges": edges}),
+                    element("span", {className: `ipadapter-grip ${edges}`, "data-edges": edges}),
                 ),
             );
             this.root = element(
