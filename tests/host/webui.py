@@ -90,7 +90,12 @@ KINDS = (
     ),
     Kind("Forge Classic", ("ldm_patched/modules/args_parser.py: --always-cpu", "modules_forge: "), "--always-cpu"),
     Kind("Forge", ("backend/args.py: --always-cpu", "modules_forge: "), "--always-cpu", FORGES_HIRES),
-    Kind("Forge Neo", ("backend/args.py: --cpu", "modules_forge: "), "--cpu", FORGES_HIRES | {"hr_upscaler": "None"}),
+    Kind(
+        "Forge Neo",
+        ("backend/args.py: --cpu", "modules_forge: "),
+        "--cpu --use-pytorch-cross-attention",  # what it takes on a CPU needs 18 GB for the largest picture here
+        FORGES_HIRES | {"hr_upscaler": "None"},
+    ),
     Kind(
         "AUTOMATIC1111",
         ("webui.py: ",),
