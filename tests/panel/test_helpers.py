@@ -300,7 +300,7 @@ TEXTS = """() => {
     for (const fold of panel.root.querySelectorAll("details")) fold.open = true;
 }"""
 READ = """() => {
-    const root = document.querySelector(".ipadapter-panel"), found = [];
+    const root = document.querySelector(".ipadapter-panel[data-spec]"), found = [];
     const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
     while (walk.nextNode()) found.push(walk.currentNode.textContent);
     for (const one of root.querySelectorAll("[title], [aria-label], [placeholder], [alt], [label]"))
