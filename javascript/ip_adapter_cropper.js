@@ -15,9 +15,7 @@
             this.edge = element(
                 "div",
                 {className: "ipadapter-cut", tabIndex: 0, role: "group", onkeydown: (event) => this.key(event)},
-                ...HANDLES.map((edges) =>
-                    element("span", {className: `ipadapter-grip ${edges}`, "data-edges": edges}),
-                ),
+                ...HANDLES.map((edges) => element("span", {className: `ipadapter-grip ${edges}`, "data-edges": edges})),
             );
             this.root = element(
                 "div",
