@@ -77,13 +77,15 @@ NAMES = (
     "faces",
     "check",
     "ready",
+    "inner",
     "keypoints",
     *SUBJECTS,
     "catalogue",
     *PUBLISHED,
 )
 REFUSE = tuple(
-    f"POST /ipadapter/{name}" for name in ("embeds", "faces", "check", "ready", "keypoints", *SUBJECTS, *PUBLISHED)
+    f"POST /ipadapter/{name}"
+    for name in ("embeds", "faces", "check", "ready", "inner", "keypoints", *SUBJECTS, *PUBLISHED)
 )
 """Routes that refuse what no schema can describe, such as an existing name, or a picture without a face."""
 NEED_FACES = ("faces", "keypoints")
@@ -104,6 +106,16 @@ def test_every_route_describes_itself_and_its_answer(client: TestClient) -> None
             assert operation["operationId"] == f"{method}{path.replace('/', '_')}"
             answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
             assert answer.get("type") or answer.get("$ref")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [("null", "must be an empty object, not null"), ('{"a": 1}', "is an unknown field; there are no")],
+)
+def test_the_route_for_inner_generations_takes_nothing(client: TestClient, asked: str, said: str) -> None:
+    answer = client.post("/ipadapter/inner", content=asked, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert said in answer.text
 
 
 ADD_ROUTES = """

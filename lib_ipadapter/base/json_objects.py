@@ -9,7 +9,8 @@ from .errors import IPAdapterError, UnitError, brief
 def read_object(what: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
     """Return an object that has only known keys; raises `IPAdapterError` otherwise. `what` names it in the message."""
     if not isinstance(given, dict):
-        raise IPAdapterError(f"{what} must be an object with {' and '.join(known)}, not {brief(given)}.")
+        expected = f"an object with {' and '.join(known)}" if known else "an empty object"
+        raise IPAdapterError(f"{what} must be {expected}, not {brief(given)}.")
     refuse_unknown("", given, known)
     return given
 
@@ -19,4 +20,5 @@ def refuse_unknown(field: str, given: dict[str, Any], known: Sequence[str]) -> N
     unknown = next((key for key in given if key not in known), None)
     if unknown is not None:
         name = f"{field}.{unknown}" if field else str(unknown)
-        raise UnitError(name, given[unknown], f"is an unknown field; known fields are {', '.join(known)}.")
+        fields = f"known fields are {', '.join(known)}" if known else "there are no fields"
+        raise UnitError(name, given[unknown], f"is an unknown field; {fields}.")
