@@ -16,6 +16,7 @@ from lib_ipadapter.unit.field_kinds import (
     OptionalNumber,
     Points,
     Region,
+    WeightType,
     Whole,
 )
 from lib_ipadapter.unit.infotext import Circumstances, describe
@@ -44,6 +45,7 @@ VALUES = {
     Whole: lambda kind: st.integers(kind.minimum, kind.maximum),
     OptionalNumber: lambda kind: st.floats(kind.minimum, kind.maximum).map(lambda x: round(x, 6) + 0.0),
     Choice: lambda kind: st.sampled_from(kind.options),
+    WeightType: lambda kind: st.sampled_from(kind.options),
     Face: lambda kind: st.sampled_from((*kind.places, 0, 7)),
     LayerPoints: lambda kind: st.sampled_from(("", kind.example)),
     Points: lambda kind: st.sampled_from(("", kind.example, *kind.names)),
