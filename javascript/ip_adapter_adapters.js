@@ -100,22 +100,27 @@
         if (select.showPicker) select.showPicker();
     };
 
-    /* What an empty unit shows only if no adapter can run: why, and the button that gets one. */
+    function drawRefresh({server}) {
+        const refresh = sign("↻", say("Search for files again"), () => server.look("rescan"));
+        refresh.setAttribute("aria-label", say("Refresh"));
+        return refresh;
+    }
+
+    /* What an empty unit shows only if no adapter can run or is known: why, and the buttons that change that. */
     ipAdapter.drawLack = (panel) => {
-        if (!isNoneReady(panel.files)) return null;
-        return element("div", {className: "ipadapter-row"}, drawNote(panel), ...drawGet(panel));
+        if (!panel.files.isUnknown && !isNoneReady(panel.files)) return null;
+        const parts = [drawNote(panel), drawRefresh(panel), ...drawGet(panel)];
+        return element("div", {className: "ipadapter-row"}, ...parts);
     };
 
     ipAdapter.drawAdapters = (panel) => {
-        const refresh = sign("↻", say("Search for files again"), () => panel.server.look("rescan"));
-        refresh.setAttribute("aria-label", say("Refresh"));
         const {files, unit, model} = panel;
         const note = drawNote({files, unit, model});
         return element(
             "div",
             {className: "ipadapter-section ipadapter-adapter"},
             ipAdapter.heading(say("Adapter"), null, panel.readiness.line),
-            element("div", {className: "ipadapter-row"}, drawSelect(panel), refresh, ...drawGet(panel)),
+            element("div", {className: "ipadapter-row"}, drawSelect(panel), drawRefresh(panel), ...drawGet(panel)),
             note,
             panel.readiness.below(note),
         );

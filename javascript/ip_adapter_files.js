@@ -5,6 +5,7 @@ ipAdapter.FOR_NEW_UNITS = "Default"; // the preset whose settings new units begi
 ipAdapter.Files = class {
     constructor() {
         this.models = null; // until the server has listed them
+        this.isUnknown = false; // whether the server failed to list them
         this.version = 0; // of the list of adapters
         this.saved = [];
         this.subjects = [];
@@ -26,6 +27,7 @@ ipAdapter.Files = class {
     /* Take over the lists in a server's answer. */
     take(answer) {
         Object.assign(this, answer);
+        this.isUnknown = !this.isListed;
         if ("models" in answer) this.version += 1;
     }
 

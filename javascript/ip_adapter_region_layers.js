@@ -90,8 +90,10 @@
         }
     };
 
+    /* A mask that cannot be decoded is not drawn; the server refuses it in words. */
     async function shadeOf(mask, width, height) {
-        return mask ? shadeOfMask(await loaded(mask), width, height) : null;
+        const picture = mask ? await loaded(mask).catch(() => null) : null;
+        return picture && shadeOfMask(picture, width, height);
     }
 
     /* Return the layer of a unit; its text is that of its tab. */
