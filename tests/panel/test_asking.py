@@ -55,4 +55,5 @@ def test_the_panel_says_when_the_server_does_not_answer(page: Any) -> None:
     page.wait_for_selector(".ipadapter-message.wrong:has-text('has not answered')")
     page.evaluate("ipAdapter.panels.txt2img.asking.patience.list = 60")
     page.click("button[aria-label=Refresh]")
-    page.wait_for_selector("select[aria-label=Adapter] option[value='ip-adapter_sd15.safetensors']", state="attached")
+    page.wait_for_function("ipAdapter.panels.txt2img.files.isListed")
+    page.wait_for_selector("button[aria-label=Refresh]", state="detached")

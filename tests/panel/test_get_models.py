@@ -208,6 +208,7 @@ def test_a_reloaded_page_finds_the_downloads(page: Any) -> None:
 
 def test_the_server_is_not_asked_while_nothing_is_under_way(page: Any) -> None:
     open_dialog(page)
+    page.wait_for_timeout(1000)  # the unit's picture has been looked at
     wait_until_idle(page)
     before = page.evaluate("ipAdapter.panels.txt2img.asking.count")
     page.wait_for_timeout(2500)

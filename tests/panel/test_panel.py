@@ -122,6 +122,7 @@ def test_an_answer_neither_collapses_a_fold_nor_swallows_a_click(page: Any) -> N
             return document.querySelector("details:has(.ipadapter-field.mask)").open;
         }"""
     )
+    page.locator(".ipadapter-field.mask [title='Left half']").scroll_into_view_if_needed()
     button = page.locator(".ipadapter-field.mask [title='Left half']").bounding_box()
     page.mouse.move(button["x"] + 5, button["y"] + 5)
     page.mouse.down()

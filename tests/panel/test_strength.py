@@ -188,7 +188,7 @@ def test_an_empty_unit_shows_a_place_for_pictures_and_one_line(page: Any) -> Non
     panel = page.locator(".ipadapter-body")
     assert page.inner_text(".ipadapter-add") == "Drop, paste or choose pictures"
     assert page.locator(".ipadapter-note:visible").all_inner_texts() == ["Drop a picture to begin."]
-    assert panel.locator("select, input:not([type=file]), details, svg").count() == 0
+    assert panel.locator(":is(select, input:not([type=file]), details, svg):visible").count() == 0
     drop(page, "one.png")
     assert page.locator(".ipadapter-chip").count() == len(INTENTS)
     page.click("button[aria-label='Remove reference 1']")
