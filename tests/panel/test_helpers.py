@@ -199,7 +199,18 @@ def test_concurrent_requests_get_their_own_answers(page: Any) -> None:
     assert [sorted(answer) for answer in answers] == [
         ["adoptable", "subjects"],
         ["message"],
-        ["asks", "base", "damaged_presets", "models", "presets", "saved", "strengths", "suited", "titles"],
+        [
+            "asks",
+            "base",
+            "damaged_presets",
+            "finds_faces",
+            "models",
+            "presets",
+            "saved",
+            "strengths",
+            "suited",
+            "titles",
+        ],
     ]
     assert "console" in answers[1]["message"]
 
