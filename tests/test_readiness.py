@@ -276,6 +276,8 @@ def drawn() -> str:
 
 
 def test_a_drawing_is_weak_with_an_adapter_for_faces_once_it_was_seen(without_faces) -> None:
+    tensors = adapter_tensors("full-face", SD, WIDTHS, CONTEXT, STATES, 257)
+    save(tensors, without_faces.host.folder / "full-face.safetensors")
     shaded = text_of(Image.radial_gradient("L").convert("RGB"))
     session, pictures = without_faces, {"images": [shaded, drawn()]}
     assert cost(session, model="faceid", **known(**pictures)) == (2, [0, 1])
@@ -284,7 +286,8 @@ def test_a_drawing_is_weak_with_an_adapter_for_faces_once_it_was_seen(without_fa
     (finding,) = weak(session, model="faceid", **known(**pictures))
     assert finding["sentence"].startswith("Reference 2 looks like a drawing")
     assert cost(session, model="faceid", **known(**pictures)) == (2, [])
-    assert weak(session, model="base", **known(**pictures)) == []
+    for model in ("base", "full-face"):
+        assert weak(session, model=model, **known(**pictures)) == [], "it follows drawings too"
     assert weak(session, model="faceid", images=pictures["images"][:1]) == []
 
 

@@ -19,9 +19,7 @@ NOOBAI_ADAPTER = "noobIPAMARK1_mark1.safetensors"
 """The published adapter that was trained on NoobAI, which itself was trained from Illustrious."""
 
 
-DRAWING = (
-    "Reference {} looks like a drawing, but adapters for faces are made for photos. Use a photo, or another adapter."
-)
+DRAWING = "Reference {} looks like a drawing, but this adapter reads the face of a photo. Use a photo, or Plus Face."
 
 
 @dataclass(frozen=True)
@@ -132,15 +130,14 @@ def _left_out(unit: Unit, preparation: Preparation, inner: bool) -> Finding | No
     return Finding(sentence, stops=only, field="inner", repair=JOIN_INNER)
 
 
-def expects_photos(adapter: AdapterFile, files: ModelFiles) -> bool:
-    """Return whether an adapter was trained on photos of faces, as far as is known now."""
-    family, published = adapter.recognised.family, files.known.check(adapter.path).published
-    return bool(family.face_embedding) or family.name == "full-face" or bool(published and published.use == "face")
+def expects_photos(adapter: AdapterFile) -> bool:
+    """Return whether an adapter needs photos: those that encode a picture of a face follow a drawn one too."""
+    return bool(adapter.recognised.family.face_embedding)
 
 
 def _drawing(unit: Unit, adapter: AdapterFile, preparation: Preparation) -> Finding | None:
     """Return the weakness of drawings in the place of photos, among the pictures that were read before."""
-    if not expects_photos(adapter, preparation.files):
+    if not expects_photos(adapter):
         return None
     for i, each in enumerate(unit.images):
         file = preparation.pictures.seen(each.image) if each.enabled else None

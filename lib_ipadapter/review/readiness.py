@@ -97,8 +97,7 @@ def cost_of(preparation: Preparation, unit: Unit) -> dict[str, Any]:
     adapter = preparation.adapter_as_known(unit)
     encoder = preparation.files.encoder_for(adapter, unit.encoder, unit.encoder_size)
     encodes = pictures_to_encode(preparation, unit, adapter, encoder)
-    looks = expects_photos(adapter, preparation.files)
-    images = unit.images if looks else ()
+    images = unit.images if expects_photos(adapter) else ()
     unseen = [i for i, each in enumerate(images) if each.enabled and not preparation.pictures.seen(each.image)]
     return {"encodes": encodes, "slow": slowness(preparation, adapter, encoder) if encodes else "", "unseen": unseen}
 

@@ -77,7 +77,7 @@ THRESHOLDS = (
         "shading",
         0.2,
         1,
-        "It looks like a drawing, but adapters for faces are made for photos: use a photo, or a general adapter.",
+        "It looks like a drawing, but this adapter reads the face of a photo: use a photo, or Plus Face.",
         "The share of pixels that change gently. Twenty photographs score 0.22 or more, those of people 0.36 or more; "
         "flat drawings and lines score up to 0.03, and up to 0.19 as JPEG of quality 40.",
     ),
