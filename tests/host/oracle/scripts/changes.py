@@ -1,4 +1,4 @@
-"""What tests change in a running web UI: sizes that other extensions assume, the U-Net, an encoder's output."""
+"""What tests change in a running web UI: sizes that other extensions assume, and what encoders return."""
 
 import sys
 from dataclasses import replace
@@ -7,22 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from modules import script_callbacks, sd_unet, shared
-
-
-class Replaced(sd_unet.SdUnet):
-    """Replaces the checkpoint's U-Net, as TensorRT's does."""
-
-    def forward(self, x, timesteps, context, *args, **kwargs):
-        return x * 0.9
-
-
-class ReplacedOption(sd_unet.SdUnetOption):
-    label = "IP-Adapter oracle"
-    model_name = "of no checkpoint"
-
-    def create_unet(self):
-        return Replaced()
+from modules import script_callbacks, shared
 
 
 def narrow_controlnet(given: dict):
@@ -97,5 +82,4 @@ def add_routes(_demo, app):
         app.post(f"/ip-adapter-oracle/{change.__name__.replace('_', '-')}")(change)
 
 
-script_callbacks.on_list_unets(lambda options: options.append(ReplacedOption()))
 script_callbacks.on_app_started(add_routes)
