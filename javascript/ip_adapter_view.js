@@ -67,12 +67,17 @@
                         "div",
                         {className: "ipadapter-row"},
                         element("span", {className: "ipadapter-note"}, say("Drop a picture to begin.")),
-                        button(say("Use a subject or saved reference…"), () => this.openWhole()),
+                        this.drawMore(),
                         ...panel.presets.drawCopy(),
                     ),
                     ipAdapter.drawLack(panel),
                 ),
             ];
+        }
+
+        drawMore() {
+            const text = say("Use a subject or saved reference…");
+            return button(text, () => this.openWhole(), {ariaLabel: text}); // keeps the focus when it is drawn again
         }
 
         /* Show everything of an empty unit, with the group for references by name open. */

@@ -110,12 +110,15 @@ def test_every_route_describes_itself_and_its_answer(client: TestClient) -> None
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [("null", "must be an empty object, not null"), ('{"a": 1}', "is an unknown field; there are no")],
+    [
+        ("null", ("must be an empty object, not null", "field required")),
+        ('{"a": 1}', ("is an unknown field; there are no",)),
+    ],
 )
-def test_the_route_for_inner_generations_takes_nothing(client: TestClient, asked: str, said: str) -> None:
+def test_the_route_for_inner_generations_takes_nothing(client: TestClient, asked: str, said: tuple[str, ...]) -> None:
     answer = client.post("/ipadapter/inner", content=asked, headers={"content-type": "application/json"})
     assert answer.status_code == 422
-    assert said in answer.text
+    assert any(each in answer.text for each in said)  # pydantic 1 takes null for a missing body
 
 
 ADD_ROUTES = """

@@ -179,6 +179,7 @@ def test_it_works_by_keyboard_alone(page: Any) -> None:
     for key, number in (("ArrowRight", 2), ("End", 5), ("ArrowRight", 5), ("Home", 1), ("ArrowRight", 2)):
         page.keyboard.press(key)
         page.wait_for_selector(f".ipadapter-tab[aria-selected=true]:has-text('Unit {number}'):focus")
+    wait_until_idle(page)
     page.press("button:text-is('Use a subject or saved reference…')", "Enter")
     page.focus("select[aria-label=Adapter]")
     page.keyboard.press("ArrowDown")
