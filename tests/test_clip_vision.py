@@ -22,7 +22,7 @@ from lib_ipadapter.base.errors import IPAdapterError, UnrecognisedError
 from lib_ipadapter.pictures.crops import resize_for
 from lib_ipadapter.pictures.preprocess import to_pixels
 from lib_ipadapter.weights import clip_vision as encoders
-from lib_ipadapter.weights.clip_vision import EncoderFile, encode, open_encoder, zero_pixels
+from lib_ipadapter.weights.clip_vision import EncoderFile, open_encoder, zero_pixels
 from lib_ipadapter.weights.family import EMBED, HIDDEN
 
 Tensors = dict[str, Tensor]
@@ -174,7 +174,7 @@ def test_features_equal_transformers_from_every_layout(
     assert encoder.image_size == 28
     pixels = stream(1000, 3, 28, 28).float()
     embed, hidden = theirs(copy.deepcopy(gelu).to(dtype).float(), pixels)
-    (features,) = encode(encoder, [pixels], CPU, torch.float32)
+    (features,) = encoder.encode([pixels], CPU, torch.float32)
     assert features.embed.dtype == features.hidden.dtype == torch.float32
     assert close(features.embed, embed)
     assert close(features.hidden, hidden)
@@ -184,7 +184,7 @@ def test_a_tower_saved_by_transformers_itself_is_read(gelu: CLIPVisionModelWithP
     copy.deepcopy(gelu).float().save_pretrained(tmp_path)
     (path,) = (path for path in tmp_path.iterdir() if path.suffix != ".json")  # older versions save a .bin file
     pixels = stream(1000, 3, 28, 28).float()
-    (features,) = encode(open_encoder(path), [pixels], CPU, torch.float32)
+    (features,) = open_encoder(path).encode([pixels], CPU, torch.float32)
     assert close(features.embed, theirs(gelu, pixels)[0])
 
 
@@ -236,7 +236,7 @@ def test_a_tower_at_another_size_is_transformers_with_resampled_positions(
     model.load_state_dict(tensors | {name: torch.cat([table[:1], grid])}, strict=False)
     pixels = 2 * stream(1000, 3, 56, 56)
     embed, hidden = theirs(model, pixels)
-    (made,) = encode(larger, [pixels], CPU, torch.float64)
+    (made,) = larger.encode([pixels], CPU, torch.float64)
     assert made.hidden.shape == (1, 17, 64)
     assert close(made.embed, embed)
     assert close(made.hidden, hidden)
@@ -247,9 +247,9 @@ def test_features_equal_transformers_with_quick_gelu(tmp_path: Path, monkeypatch
     encoder = open_encoder(write(hf_tensors(model), tmp_path / "tower.safetensors"))
     pixels = 2 * stream(1000, 3, 28, 28)
     embed, hidden = theirs(model, pixels)
-    (plain,) = encode(encoder, [pixels], CPU, torch.float64)
+    (plain,) = encoder.encode([pixels], CPU, torch.float64)
     monkeypatch.setattr(encoders, "QUICK_GELU", {(64, 3)})
-    (quick,) = encode(encoder, [pixels], CPU, torch.float64)
+    (quick,) = encoder.encode([pixels], CPU, torch.float64)
     assert close(quick.embed, embed)
     assert close(quick.hidden, hidden)
     assert not close(plain.embed, embed, 1e-4)
@@ -292,7 +292,7 @@ def test_features_equal_the_golden_values(
 ) -> None:
     pixels, takes, first, last, mean_abs, total = GOLDEN[case]
     encoder = open_encoder(write(LAYOUTS[layout](hf_tensors(gelu)), tmp_path / "tower.safetensors"))
-    made = encode(encoder, [pixels], CPU, torch.float64)[0].of(takes)
+    made = encoder.encode([pixels], CPU, torch.float64)[0].of(takes)
     assert made.shape == {EMBED: (1, 32), HIDDEN: (1, 5, 64)}[takes]
     # The values have six digits, and features come in float32.
     assert made.flatten()[:3].tolist() == pytest.approx(first, abs=1.5e-6)
@@ -307,35 +307,35 @@ def test_the_unconditional_picture_is_zero_after_normalisation(
     nothing = zero_pixels(tower)
     assert nothing.shape == (3, 28, 28)
     assert not nothing.any()
-    (features,) = encode(tower, [nothing], CPU, torch.float32)
+    (features,) = tower.encode([nothing], CPU, torch.float32)
     assert close(features.hidden, theirs(gelu, torch.zeros(3, 28, 28))[1])
 
 
 def test_a_picture_has_the_same_features_in_any_batch(tower: EncoderFile) -> None:
     pixels = [to_pixels(resize_for(picture(40, 30, seed), 28, "center")) for seed in range(3)]
-    together = encode(tower, pixels, CPU, torch.float32)
+    together = tower.encode(pixels, CPU, torch.float32)
     assert len(together) == 3
     for one, features in zip(pixels, together, strict=True):
-        (alone,) = encode(tower, [one], CPU, torch.float32)
+        (alone,) = tower.encode([one], CPU, torch.float32)
         assert torch.equal(alone.embed, features.embed)
         assert torch.equal(alone.hidden, features.hidden)
     assert not close(together[0].hidden, together[1].hidden, 1e-3)
 
 
 def test_the_size_of_features_is_that_of_their_tensors(tower: EncoderFile) -> None:
-    (features,) = encode(tower, [zero_pixels(tower)], CPU, torch.float32)
+    (features,) = tower.encode([zero_pixels(tower)], CPU, torch.float32)
     assert features.bytes == 4 * (32 + 5 * 64)
 
 
 def test_features_keep_neither_gradients_nor_the_tower_alive(tower: EncoderFile) -> None:
-    (features,) = encode(tower, [zero_pixels(tower)], CPU, torch.float32)
+    (features,) = tower.encode([zero_pixels(tower)], CPU, torch.float32)
     assert not features.hidden.requires_grad
     assert features.hidden.untyped_storage().nbytes() == 4 * 5 * 64
 
 
 def test_reading_does_not_change_the_file(tower: EncoderFile) -> None:
     before = tower.path.read_bytes()
-    encode(tower, [zero_pixels(tower)], CPU, torch.float64)
+    tower.encode([zero_pixels(tower)], CPU, torch.float64)
     assert tower.path.read_bytes() == before
 
 
@@ -424,7 +424,7 @@ def test_a_published_tower_is_built_as_it_was_trained(of_full_size: tuple) -> No
 )
 def test_a_blocks_inner_width_is_exact_where_open_clip_would_round_it(width: int, mlp: int) -> None:
     with torch.device("meta"):
-        built = encoders._build(EncoderFile(Path("tower"), width, 2, mlp, 14, 5, 8, 0, ()))
+        built = encoders._build(EncoderFile(Path("tower"), width, 14, 5, 8, 0, (), 2, mlp))
     assert built.transformer.resblocks[0].mlp.c_fc.weight.shape == (mlp, width)
 
 
@@ -432,7 +432,7 @@ def test_a_blocks_inner_width_is_exact_where_open_clip_would_round_it(width: int
 def test_other_towers_have_their_authors_number_of_heads(width: int, heads: int) -> None:
     """ViT-B (OpenAI), ViT-g (LAION) and ViT-Ti, in open_clip's model_configs."""
     with torch.device("meta"):
-        built = encoders._build(EncoderFile(Path("tower"), width, 2, 4 * width, 14, 5, 8, 0, ()))
+        built = encoders._build(EncoderFile(Path("tower"), width, 14, 5, 8, 0, (), 2, 4 * width))
     assert built.transformer.resblocks[0].attn.num_heads == heads
 
 
@@ -456,7 +456,7 @@ DAMAGED = [kind.replace("*", str(i % 3)) for i, kind in enumerate(KINDS)]
 
 def refused(tensors: Tensors, path: Path) -> IPAdapterError:
     with pytest.raises(IPAdapterError) as caught:
-        encode(open_encoder(write(tensors, path)), [torch.zeros(3, 28, 28)], CPU, torch.float32)
+        open_encoder(write(tensors, path)).encode([torch.zeros(3, 28, 28)], CPU, torch.float32)
     assert path.name in caught.value.sentence
     return caught.value
 
@@ -509,7 +509,7 @@ def test_damage_in_the_text_tower_does_not_matter(gelu: CLIPVisionModelWithProje
     tensors = whole_hf(hf_tensors(gelu))
     tensors["text_model.final_layer_norm.weight"] = torch.full((16,), float("nan"))
     encoder = open_encoder(write(tensors, tmp_path / "tower.safetensors"))
-    assert encode(encoder, [zero_pixels(encoder)], CPU, torch.float32)
+    assert encoder.encode([zero_pixels(encoder)], CPU, torch.float32)
 
 
 @pytest.mark.parametrize("layout", ["open_clip", "open_clip, bare", "open_clip, whole"])

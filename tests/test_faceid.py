@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from unets import as_diffusers, authors_processors, ldm_unet
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError
-from lib_ipadapter.engine import features
 from lib_ipadapter.engine import prepare as preparation
 from lib_ipadapter.engine.session import Session
 from lib_ipadapter.engine.tokens import project
@@ -23,6 +22,7 @@ from lib_ipadapter.pictures.preprocess import to_pixels
 from lib_ipadapter.port import COND, UNCOND, PassInfo, Row
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.weights.adapter_file import open_adapter
+from lib_ipadapter.weights.clip_vision import EncoderFile
 from lib_ipadapter.weights.lora_layers import lora_layers
 from lib_ipadapter.weights.loras import separate_lora
 
@@ -209,7 +209,7 @@ def test_faceid_plus_tokens_equal_diffusers(host, folder, name, shortcut, weight
     from diffusers.loaders.unet import UNet2DConditionLoadersMixin
 
     encoded: list[tuple[Tensor, Any]] = []
-    encode = features.encode
+    encode = EncoderFile.encode
 
     def seen(encoder: Any, pixels: Iterable[Tensor], *more: Any) -> Any:
         given = list(pixels)
@@ -217,7 +217,7 @@ def test_faceid_plus_tokens_equal_diffusers(host, folder, name, shortcut, weight
         encoded.extend(zip(given, made, strict=True))
         return made
 
-    monkeypatch.setattr(features, "encode", seen)
+    monkeypatch.setattr(EncoderFile, "encode", seen)
     nothing, made = tokens_of(host, name, **({"structure_weight": weight} if shortcut else {}))
     (empty, of_empty), (pixels, of_face) = encoded
     found = find_faces(FACE, *model_paths(PACKS["buffalo_l"], [folder / "faces"]))[0]

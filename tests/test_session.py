@@ -15,8 +15,8 @@ from unets import ldm_unet
 
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.base.version import VERSION
-from lib_ipadapter.engine import features, tokens
 from lib_ipadapter.engine import prepare as preparation
+from lib_ipadapter.engine import tokens
 from lib_ipadapter.engine.compatibility import loaded_network, mismatch
 from lib_ipadapter.engine.generation_units import units_of
 from lib_ipadapter.engine.sampling_run import SamplingRun
@@ -27,7 +27,9 @@ from lib_ipadapter.pictures.image_file import decode
 from lib_ipadapter.port import CacheLimits, PassInfo
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.web.file_lists import list_adapters, list_encoders
-from lib_ipadapter.weights import clip_vision as encoders
+from lib_ipadapter.weights.clip_vision import EncoderFile
+
+ENCODE = EncoderFile.encode
 
 
 @pytest.fixture
@@ -38,9 +40,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def counting(encoder: Any, pictures: Any, *more: Any) -> Any:
         pictures = list(pictures)
         counts.append(len(pictures))
-        return encoders.encode(encoder, pictures, *more)
+        return ENCODE(encoder, pictures, *more)
 
-    monkeypatch.setattr(features, "encode", counting)
+    monkeypatch.setattr(EncoderFile, "encode", counting)
     return counts
 
 
@@ -356,9 +358,9 @@ def test_the_cpu_encodes_if_the_device_is_out_of_memory(session, host, monkeypat
         devices.append((device, dtype))
         if len(devices) == 1:
             raise torch.cuda.OutOfMemoryError
-        return encoders.encode(encoder, pictures, device, dtype)
+        return ENCODE(encoder, pictures, device, dtype)
 
-    monkeypatch.setattr(features, "encode", full)
+    monkeypatch.setattr(EncoderFile, "encode", full)
     made = sample(host, Session(host), [unit()])
     assert torch.equal(made, expected)
     assert devices[1] == (torch.device("cpu"), torch.float32)
@@ -477,9 +479,9 @@ def test_features_that_the_cpu_encoded_for_a_full_device_are_cached_as_the_cpus(
         used.append(dtype)
         if len(used) == 1:
             raise torch.cuda.OutOfMemoryError
-        return encoders.encode(encoder, pictures, device, dtype)
+        return ENCODE(encoder, pictures, device, dtype)
 
-    monkeypatch.setattr(features, "encode", encode)
+    monkeypatch.setattr(EncoderFile, "encode", encode)
     monkeypatch.setattr(host, "compute_dtype", lambda: torch.bfloat16)
     for _ in range(3):
         sample(host, session, [unit()])
@@ -490,9 +492,9 @@ def test_warnings_that_affect_the_result_are_shown_with_the_picture(session, hos
     def full(encoder: Any, pictures: Any, device: Any, dtype: Any) -> Any:
         if dtype == torch.bfloat16:
             raise torch.cuda.OutOfMemoryError
-        return encoders.encode(encoder, pictures, device, dtype)
+        return ENCODE(encoder, pictures, device, dtype)
 
-    monkeypatch.setattr(features, "encode", full)
+    monkeypatch.setattr(EncoderFile, "encode", full)
     monkeypatch.setattr(host, "compute_dtype", lambda: torch.bfloat16)
     session.before_generation(Processing(), [None, unit()])
     assert host.comments == ["IP-Adapter 2: Not enough device memory for tower.safetensors; it ran on the CPU."]

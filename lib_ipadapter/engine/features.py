@@ -22,7 +22,7 @@ from ..pictures.noise import add_noise
 from ..pictures.preprocess import normalise, to_levels
 from ..port import Host
 from ..weights.clip_vision import UNCONDITIONAL as UNCONDITIONAL_PIXELS
-from ..weights.encoders import Encoder, ImageFeatures, encode
+from ..weights.encoders import Encoder, ImageFeatures
 from ..weights.enhance import enhanced, squares_of
 from ..weights.family import EMBED, NORMED, RAW, Family
 from .token_plan import UNCONDITIONAL, AnyInput, EncoderInput, SavedInput, TokenPlan, TokenSet
@@ -156,7 +156,7 @@ class FeatureMaker:
         started = time.perf_counter()
         try:
             self.host.free_memory(encoder.parameters * settings.dtype.itemsize)
-            return encode(encoder, self._with_progress(pixels), settings.device, settings.dtype)
+            return encoder.encode(self._with_progress(pixels), settings.device, settings.dtype)
         finally:
             self.seconds += time.perf_counter() - started
 

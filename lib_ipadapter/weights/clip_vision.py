@@ -21,10 +21,11 @@ from ..base.files import file_identity
 from ..pictures.preprocess import normalise
 from .bases import encoder_name
 from .clip_keys import named_shapes, named_tensors, vision_part
-from .encoders import Encoder
+from .encoders import Encoder, Tower, load_tower, read_shape
 from .family import EMBED, HIDDEN
-from .shapes import Shape, Shapes
-from .tensor_file import read_shapes, read_tensors, refuse_mismatch, refuse_unusable
+from .tensor_file import read_shapes, read_tensors, refuse_unusable
+
+KIND = "a CLIP vision"
 
 HEADS = {1280: 16, 1408: 16, 1664: 16, 1024: 16}
 """Attention heads by width for ViT-H, g, bigG and L, because shapes do not show them; others have heads of 64."""
@@ -61,29 +62,12 @@ class Features:
 
 
 @dataclass(frozen=True)
-class EncoderFile:
+class EncoderFile(Tower):
     """A CLIP vision tower in a file, with its architecture as read from the shapes."""
 
-    path: Path
-    width: int
     layers: int
     mlp: int
     """Width inside a block's feed-forward layer."""
-    patch: int
-    """Side of a patch in pixels."""
-    states: int
-    """Number of hidden states: patches and the class token."""
-    projection: int
-    """Width of the image embedding."""
-    parameters: int
-    """Number of parameters in the tower."""
-    identity: tuple[object, ...]
-    """Identifies the file and its current content."""
-
-    @property
-    def image_size(self) -> int:
-        """Side of the tower's square input in pixels."""
-        return self.patch * math.isqrt(self.states - 1)
 
     @property
     def name(self) -> str:
@@ -100,30 +84,44 @@ class EncoderFile:
         return self if states == self.states else replace(self, states=states, identity=(*self.identity, states))
 
     def encode(self, pictures: Iterable[Tensor], device: torch.device, dtype: torch.dtype) -> list[Features]:
-        """Return the features of each normalised picture (3, size, size)."""
-        return encode(self, pictures, device, dtype)
+        """Return the features of each normalised picture (3, size, size).
+
+        The tower runs in `dtype` on `device` and is freed afterwards. Pictures are encoded one by one, because rounding
+        would otherwise depend on the other pictures in the batch.
+        """
+        tower: Any = self._load(device, dtype)
+        kept: list[Tensor] = []
+        tower.transformer.resblocks[-2].register_forward_hook(lambda _module, _args, output: kept.append(output))
+        with torch.no_grad():
+            embeds = [tower(picture[None].to(device, dtype)) for picture in pictures]
+        # Older versions of open_clip expect the batch in the second axis; newer ones have the attribute batch_first.
+        batch_first = getattr(tower.transformer, "batch_first", False)
+        states = [hidden if batch_first else hidden.transpose(0, 1) for hidden in kept]
+        return [
+            Features(embed.float().cpu(), hidden.float().cpu()) for embed, hidden in zip(embeds, states, strict=True)
+        ]
+
+    def _load(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        own = vision_part(read_tensors(self.path))
+        refuse_unusable(self.path, own)
+        tensors = named_tensors(self.path, self.width, own)
+        tensors[POSITIONS] = resized_positions(tensors[POSITIONS], self.states)
+        return load_tower(self.path, lambda: _build(self), tensors, device, dtype)
 
 
 def open_encoder(path: Path) -> EncoderFile:
     """Read an encoder's architecture from its header; raises `UnrecognisedError` for any other file."""
     identity = file_identity(path)  # before reading, so that a change while reading gives another identity
     shapes = named_shapes(read_shapes(path))
-    width, _, patch, _ = _shape(path, shapes, "conv1.weight", 4)
-    states, _ = _shape(path, shapes, POSITIONS, 2)
-    mlp, _ = _shape(path, shapes, "transformer.resblocks.0.mlp.c_fc.weight", 2)
-    _, projection = _shape(path, shapes, "proj", 2)
+    width, _, patch, _ = read_shape(path, KIND, shapes, "conv1.weight", 4)
+    states, _ = read_shape(path, KIND, shapes, POSITIONS, 2)
+    mlp, _ = read_shape(path, KIND, shapes, "transformer.resblocks.0.mlp.c_fc.weight", 2)
+    _, projection = read_shape(path, KIND, shapes, "proj", 2)
     layers = len({match[1] for name in shapes if (match := LAYER.match(name))})
     if layers < 2 or width % _heads(width):
         raise UnrecognisedError(f"{path.name} is an unknown vision encoder: {layers} layers, width {width}.")
     parameters = sum(math.prod(shape) for shape in shapes.values())
-    return EncoderFile(path, width, layers, mlp, patch, states, projection, parameters, identity)
-
-
-def _shape(path: Path, shapes: Shapes, name: str, axes: int) -> Shape:
-    shape = shapes.get(name, ())
-    if len(shape) != axes or 0 in shape:
-        raise UnrecognisedError(f"{path.name} is not a CLIP vision encoder: {name} is missing or misshapen.")
-    return shape
+    return EncoderFile(path, width, patch, states, projection, parameters, identity, layers, mlp)
 
 
 def _heads(width: int) -> int:
@@ -144,25 +142,6 @@ def fingerprint(encoder: EncoderFile) -> str:
     return digest.hexdigest()
 
 
-def encode(
-    encoder: EncoderFile, pictures: Iterable[Tensor], device: torch.device, dtype: torch.dtype
-) -> list[Features]:
-    """Return the features of each normalised picture (3, size, size).
-
-    The tower runs in `dtype` on `device` and is freed afterwards. Pictures are encoded one by one, because rounding
-    would otherwise depend on the other pictures in the batch.
-    """
-    tower: Any = _load_tower(encoder, device, dtype)
-    kept: list[Tensor] = []
-    tower.transformer.resblocks[-2].register_forward_hook(lambda _module, _args, output: kept.append(output))
-    with torch.no_grad():
-        embeds = [tower(picture[None].to(device, dtype)) for picture in pictures]
-    # Older versions of open_clip expect the batch in the second axis; newer ones have the attribute batch_first.
-    batch_first = getattr(tower.transformer, "batch_first", False)
-    states = [hidden if batch_first else hidden.transpose(0, 1) for hidden in kept]
-    return [Features(embed.float().cpu(), hidden.float().cpu()) for embed, hidden in zip(embeds, states, strict=True)]
-
-
 def zero_pixels(encoder: Encoder) -> Tensor:
     """Return the unconditional picture of IP-Adapter's authors: (3, size, size), zeros after normalisation."""
     return torch.zeros(3, encoder.image_size, encoder.image_size)
@@ -175,19 +154,6 @@ def black_pixels(encoder: Encoder) -> Tensor:
 
 UNCONDITIONAL: Mapping[str, Callable[[Encoder], Tensor]] = {"mean": zero_pixels, "black": black_pixels}
 """Conventions for the unconditional picture where no negative reference is given."""
-
-
-def _load_tower(encoder: EncoderFile, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    own = vision_part(read_tensors(encoder.path))
-    refuse_unusable(encoder.path, own)
-    tensors = named_tensors(encoder.path, encoder.width, own)
-    tensors[POSITIONS] = resized_positions(tensors[POSITIONS], encoder.states)
-    with torch.device("meta"):
-        tower = _build(encoder)
-    expected = {name: tuple(tensor.shape) for name, tensor in tower.state_dict().items()}
-    refuse_mismatch(encoder.path, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    tower.load_state_dict({name: tensor.to(device, dtype) for name, tensor in tensors.items()}, assign=True)
-    return tower.eval()
 
 
 def resized_positions(table: Tensor, states: int) -> Tensor:

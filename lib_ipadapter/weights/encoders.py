@@ -1,11 +1,17 @@
-"""What the engine needs of any image encoder: CLIP's vision towers, and EVA's."""
+"""What the engine needs of any image encoder, and what CLIP's vision towers and EVA's have in common."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..base.errors import UnrecognisedError
+from .shapes import Shape, Shapes
+from .tensor_file import refuse_mismatch
 
 
 class ImageFeatures(Protocol):
@@ -52,8 +58,44 @@ class Encoder(Protocol):
         ...
 
 
-def encode(
-    encoder: Encoder, pictures: Iterable[Tensor], device: torch.device, dtype: torch.dtype
-) -> Sequence[ImageFeatures]:
-    """Return the features of each normalised picture (3, size, size), encoded in `dtype` on `device`."""
-    return encoder.encode(pictures, device, dtype)
+@dataclass(frozen=True)
+class Tower:
+    """The part of an encoder's architecture that every vision transformer has."""
+
+    path: Path
+    width: int
+    patch: int
+    """Side of a patch in pixels."""
+    states: int
+    """Number of hidden states: patches and the class token."""
+    projection: int
+    """Width of the image embedding."""
+    parameters: int
+    """Number of parameters in the tower."""
+    identity: tuple[object, ...]
+    """Identifies the file and its current content."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the tower's square input in pixels."""
+        return self.patch * math.isqrt(self.states - 1)
+
+
+def read_shape(path: Path, kind: str, shapes: Shapes, name: str, axes: int) -> Shape:
+    """Return a tensor's shape; raises `UnrecognisedError`, naming the kind of encoder, where it is missing."""
+    shape = shapes.get(name, ())
+    if len(shape) != axes or 0 in shape:
+        raise UnrecognisedError(f"{path.name} is not {kind} encoder: {name} is missing or misshapen.")
+    return shape
+
+
+def load_tower(
+    path: Path, build: Callable[[], nn.Module], tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype
+) -> nn.Module:
+    """Build a tower with the tensors of a file, in `dtype` on `device`; raises `IPAdapterError` where they differ."""
+    with torch.device("meta"):
+        tower = build()
+    expected = {name: tuple(tensor.shape) for name, tensor in tower.state_dict().items()}
+    refuse_mismatch(path, expected, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    tower.load_state_dict({name: tensor.to(device, dtype) for name, tensor in tensors.items()}, assign=True)
+    return tower.eval()

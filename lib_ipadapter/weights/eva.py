@@ -18,9 +18,12 @@ from torch.nn import functional
 from ..base.errors import UnrecognisedError
 from ..base.files import file_identity
 from .bases import EVA
+from .encoders import Tower, load_tower, read_shape
 from .eva_keys import BLOCK, eva_part
-from .shapes import Shape, Shapes
-from .tensor_file import read_shapes, read_tensors, refuse_mismatch, refuse_unusable
+from .shapes import Shapes
+from .tensor_file import read_shapes, read_tensors, refuse_unusable
+
+KIND = "an EVA02-CLIP"
 
 HEAD = 64
 """Width of an attention head."""
@@ -57,26 +60,8 @@ class EvaFeatures:
 
 
 @dataclass(frozen=True)
-class EvaFile:
+class EvaFile(Tower):
     """An EVA02-CLIP vision tower in a file, with its architecture as read from the shapes."""
-
-    path: Path
-    width: int
-    patch: int
-    """Side of a patch in pixels."""
-    states: int
-    """Number of hidden states: patches and the class token."""
-    projection: int
-    """Width of the image embedding."""
-    parameters: int
-    """Number of parameters in the tower."""
-    identity: tuple[object, ...]
-    """Identifies the file and its current content."""
-
-    @property
-    def image_size(self) -> int:
-        """Side of the tower's square input in pixels."""
-        return self.patch * math.isqrt(self.states - 1)
 
     @property
     def name(self) -> str:
@@ -102,36 +87,25 @@ class EvaFile:
             for embed, hidden in made
         ]
 
-    def _load(self, device: torch.device, dtype: torch.dtype) -> "EvaTower":
+    def _load(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
         tensors = eva_part(read_tensors(self.path))
         refuse_unusable(self.path, tensors)
         shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        with torch.device("meta"):
-            tower = EvaTower.of_shapes(shapes)
-        refuse_mismatch(self.path, {name: tuple(own.shape) for name, own in tower.state_dict().items()}, shapes)
-        tower.load_state_dict({name: tensor.to(device, dtype) for name, tensor in tensors.items()}, assign=True)
-        return tower.eval()
+        return load_tower(self.path, lambda: EvaTower.of_shapes(shapes), tensors, device, dtype)
 
 
 def open_eva(path: Path) -> EvaFile:
     """Read an EVA02-CLIP tower's architecture from its header; raises `UnrecognisedError` for any other file."""
     identity = file_identity(path)  # before reading, so that a change while reading gives another identity
     shapes = eva_part(read_shapes(path))
-    width, _, patch, _ = _shape(path, shapes, "patch_embed.proj.weight", 4)
-    _, states, _ = _shape(path, shapes, "pos_embed", 3)
-    (projection,) = _shape(path, shapes, "head.bias", 1)
-    _shape(path, shapes, "blocks.0.mlp.w1.weight", 2)
+    width, _, patch, _ = read_shape(path, KIND, shapes, "patch_embed.proj.weight", 4)
+    _, states, _ = read_shape(path, KIND, shapes, "pos_embed", 3)
+    (projection,) = read_shape(path, KIND, shapes, "head.bias", 1)
+    read_shape(path, KIND, shapes, "blocks.0.mlp.w1.weight", 2)
     if width % HEAD or f"blocks.{TAPPED[-1]}.norm1.weight" not in shapes:
         raise UnrecognisedError(f"{path.name} is an unknown EVA02-CLIP: width {width}, fewer than {TAPPED[-1]} blocks.")
     parameters = sum(math.prod(shape) for shape in shapes.values())
     return EvaFile(path, width, patch, states, projection, parameters, identity)
-
-
-def _shape(path: Path, shapes: Shapes, name: str, axes: int) -> Shape:
-    shape = shapes.get(name, ())
-    if len(shape) != axes or 0 in shape:
-        raise UnrecognisedError(f"{path.name} is not an EVA02-CLIP encoder: {name} is missing or misshapen.")
-    return shape
 
 
 class EvaTower(nn.Module):
