@@ -21,7 +21,7 @@ from lib_ipadapter.networks.unet_modules import find_attentions
 from lib_ipadapter.pictures.crops import resize_for
 from lib_ipadapter.pictures.preprocess import to_pixels
 from lib_ipadapter.weights.adapter_file import open_adapter
-from lib_ipadapter.weights.clip_vision import encode, open_encoder
+from lib_ipadapter.weights.clip_vision import open_encoder
 
 ODD = ("(a red:1.2) [circle], weird 12 héllo", "GREEN grey on, on", "a\tred  cross!?", "it's a_b")
 
@@ -62,7 +62,7 @@ def test_the_vision_tower_equals_the_librarys_loader() -> None:
     encoder = open_encoder(MODEL / TOWER)
     picture = draw(Scene("cross", "cyan", "brown"))
     pixels = to_pixels(resize_for(picture, encoder.image_size, "center"))
-    (theirs,) = encode(encoder, [pixels], torch.device("cpu"), torch.float32)
+    (theirs,) = encoder.encode([pixels], torch.device("cpu"), torch.float32)
     tower = VisionTower(SIZE)
     tower.load_state_dict({key: tensor.float() for key, tensor in load_file(MODEL / TOWER).items()})
     with torch.no_grad():

@@ -22,7 +22,7 @@ from lib_ipadapter.files import saved_embeds as saved
 from lib_ipadapter.unit.restore import restored
 from lib_ipadapter.web.file_lists import list_saved, save_reference
 from lib_ipadapter.web.pasted import difference
-from lib_ipadapter.weights.clip_vision import encode, fingerprint, open_encoder, zero_pixels
+from lib_ipadapter.weights.clip_vision import fingerprint, open_encoder, zero_pixels
 
 
 def keep(session: Session, name: str = "anna", overwrite: bool = False, **more: Any) -> dict[str, Any]:
@@ -290,7 +290,7 @@ def features(host: SmallHost, *seeds: int) -> tuple[Tensor, Tensor]:
 
     tower = open_encoder(host.folder / "tower.safetensors")
     pixels = [to_pixels(resize_for(picture(50, 40, seed), tower.image_size, "center")) for seed in seeds]
-    made = encode(tower, [*pixels, zero_pixels(tower)], torch.device("cpu"), torch.float32)[:-1]
+    made = tower.encode([*pixels, zero_pixels(tower)], torch.device("cpu"), torch.float32)[:-1]
     return torch.cat([each.embed for each in made]), torch.cat([each.hidden for each in made])
 
 

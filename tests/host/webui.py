@@ -30,7 +30,7 @@ from lib_ipadapter.pictures.crops import resize_for
 from lib_ipadapter.pictures.image_file import decode
 from lib_ipadapter.pictures.preprocess import to_pixels
 from lib_ipadapter.weights.adapter_file import open_adapter
-from lib_ipadapter.weights.clip_vision import encode, open_encoder, zero_pixels
+from lib_ipadapter.weights.clip_vision import open_encoder, zero_pixels
 from lib_ipadapter.weights.family import EMBED
 from lib_ipadapter.weights.lora_layers import lora_layers
 from lib_ipadapter.weights.tensor_file import read_shapes
@@ -431,7 +431,7 @@ class Files:
         encoder = open_encoder(self.folder / "host-test-encoder.safetensors")
         pictures = [decode("image", base64.b64decode(image)) for image in images]
         pixels = [to_pixels(resize_for(each, encoder.image_size, "center")) for each in pictures]
-        nothing, *made = encode(encoder, [zero_pixels(encoder), *pixels], torch.device("cpu"), torch.float32)
+        nothing, *made = encoder.encode([zero_pixels(encoder), *pixels], torch.device("cpu"), torch.float32)
         cond = torch.cat([each.of(takes) for each in made])
         return torch.cat([torch.zeros_like(cond[:1]) if takes == EMBED else nothing.of(takes), cond])
 
