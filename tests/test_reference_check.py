@@ -26,7 +26,7 @@ from lib_ipadapter.review.reference_check import check
 from lib_ipadapter.review.thresholds import THRESHOLDS, advice_on
 from lib_ipadapter.unit.read_args import read_unit
 from lib_ipadapter.web.subject_routes import save_subject
-from lib_ipadapter.weights.clip_vision import encode, open_encoder
+from lib_ipadapter.weights.clip_vision import open_encoder
 from lib_ipadapter.weights.enhance import enhanced
 
 SIZE: dict[str, Any] = {"widths": (32, 64, 128), "context_dim": 24}
@@ -108,7 +108,7 @@ def test_the_shown_picture_has_the_features_that_a_generation_uses(blind: Sessio
     plan = preparation._plan(unit, adapter, None, ())
     kept = preparation._features.encode(encoder, plan.inputs, plan.files, encoding_settings(blind.host)).features
     seen = [shown(url) for url in check(blind, {"unit": given})["references"][0]["seen"]]
-    made = encode(encoder, [normalise(to_levels(each)) for each in seen], torch.device("cpu"), torch.float32)
+    made = encoder.encode([normalise(to_levels(each)) for each in seen], torch.device("cpu"), torch.float32)
     if unit.enhance > 1:
         made = [enhanced(made[0], made[1:], unit.enhance, unit.enhance_ratio)]
     assert len(made) == len(plan.inputs) == (2 if how == "tiles" else 1)
