@@ -4,6 +4,7 @@
 (() => {
     const {element, say, button} = ipAdapter;
     const KEPT = "Presets and copies"; // the last group, which has no fields
+    const TYPING = 1000; // milliseconds in which a browser adds the next letter to those typed in a menu
 
     /* A section's name, with a text beside it, and what acts on the section at the end of the line. */
     ipAdapter.heading = (name, text = null, end = null) =>
@@ -21,6 +22,7 @@
                 role: "tabpanel",
             });
             this.body.addEventListener("pointerdown", (event) => this.hold(event));
+            this.body.addEventListener("keydown", (event) => this.noteTyping(event));
             panel.root.append(panel.downloadLine.root, panel.tabs.root, this.body);
         }
 
@@ -34,8 +36,24 @@
             });
         }
 
+        /* Letters typed in a closed menu choose an option, and a browser forgets them if the menu leaves the page. */
+        noteTyping({key, target}) {
+            if (target.matches("select") && key.length === 1) this.typed = {menu: target, until: Date.now() + TYPING};
+        }
+
+        isTypedIn() {
+            return this.typed?.menu === document.activeElement && Date.now() < this.typed.until;
+        }
+
+        drawLater() {
+            clearTimeout(this.later);
+            this.later = setTimeout(() => this.released.then(() => this.draw()), this.typed.until - Date.now());
+        }
+
         /* Draw the open unit; the element with the focused one's label gets the focus. */
         draw() {
+            if (this.isTypedIn()) return this.drawLater();
+            clearTimeout(this.later);
             const {state, unit} = this.panel;
             this.noteFolds();
             this.body.setAttribute("aria-label", say("Unit {n}", {n: state.current + 1}));
