@@ -10,8 +10,8 @@ from torch import Tensor
 from ..base.boxes import Size
 from ..base.errors import IPAdapterError
 from ..networks.attention import Term
+from ..networks.layout import Site
 from ..networks.orthogonal import METHODS, Method
-from ..networks.unet_sites import Site
 from ..port import UNCOND, PassInfo
 from ..unit.passes import INNER
 from ..unit.schedule import LayerWeight, acts_in, factor_at, layer_weights, of_pass

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from ..base.errors import IPAdapterError, UnitError
 from ..files.saved_embeds import SavedReference
-from ..networks.unet_modules import context_dim, find_attentions, widths
-from ..networks.unet_sites import Layout, Site, sites
+from ..networks.kinds import found_in
+from ..networks.layout import Layout
 from ..unit.schedule import layer_weights
 from ..unit.unit import FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
@@ -27,25 +28,20 @@ FEATURE_WORDS = {EMBED: "an image embedding", HIDDEN: "hidden states"}
 class LoadedNetwork:
     """What adapters need to know about the loaded checkpoint's network."""
 
-    widths: Mapping[Site, int]
-    """heads * dim of each cross-attention; empty for a network that is not an SD or SDXL U-Net."""
+    widths: Mapping[Any, int]
+    """heads * dim of each site; empty for a network where no adapter can run."""
     context_dim: int
     base: str
-    """Base model of a network without such a U-Net, or "" where it is unknown."""
+    """Base model of a network without an SD or SDXL U-Net, or "" where it is unknown."""
 
 
 def loaded_network(network: nn.Module) -> LoadedNetwork:
     """Return what adapters need to know about a network."""
-    if attentions := find_attentions(network):
-        return LoadedNetwork(widths(attentions), context_dim(attentions), "")
-    return LoadedNetwork({}, 0, network_without_unet(dict(network.named_children())))
+    return LoadedNetwork(*found_in(network), network_without_unet(dict(network.named_children())))
 
 
 def mismatch(adapter: AdapterFile, loaded: LoadedNetwork) -> str:
-    """Return why an adapter cannot run on the loaded checkpoint, or "" where it can.
-
-    A pruned U-Net may lack some of its layout's sites; the widths of the others must match.
-    """
+    """Return why an adapter cannot run on the loaded checkpoint, or "" where it can."""
     if adapter.reason:
         return adapter.reason
     found = adapter.recognised
@@ -54,8 +50,9 @@ def mismatch(adapter: AdapterFile, loaded: LoadedNetwork) -> str:
             f"{adapter.path.name} is for {found.base}, but the loaded checkpoint {_without_unet(loaded.base)}. "
             f"Load a checkpoint made from {found.base}."
         )
-    theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.to_k_ip.weight"][0] for site in sites(adapter.layout)}
-    if loaded.widths.items() <= theirs.items() and loaded.context_dim == found.context_dim:
+    layout = adapter.layout
+    theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.to_k_ip.weight"][0] for site in layout.sites}
+    if layout.fits(theirs, loaded.widths) and loaded.context_dim == found.context_dim:
         return ""
     return (
         f"{adapter.path.name} is for {found.base}, but the loaded checkpoint is "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..base.errors import IPAdapterError
 from ..base.files import file_identity
-from ..networks.unet_sites import found_sites
+from ..networks.kinds import found_in_header
 from ..port import Host
 from ..weights.bases import network_without_unet
 from ..weights.tensor_file import read_shapes
@@ -37,8 +37,5 @@ def network_in_file(path: Path) -> LoadedNetwork | None:
 @lru_cache(maxsize=16)
 def _network(path: Path, _modified: int, _size: int) -> LoadedNetwork | None:
     shapes = {key.removeprefix(PREFIX): shape for key, shape in read_shapes(path).items()}
-    there = found_sites(lambda site: shapes.get(f"{site.path}.to_k.weight"))
-    if there:
-        return LoadedNetwork({site: shape[0] for site, shape in there.items()}, next(iter(there.values()))[1], "")
-    base = network_without_unet({key.split(".")[0] for key in shapes})
-    return LoadedNetwork({}, 0, base) if base else None
+    found, base = found_in_header(shapes), network_without_unet({key.split(".")[0] for key in shapes})
+    return LoadedNetwork(*found, base) if found.widths or base else None

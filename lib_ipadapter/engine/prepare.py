@@ -18,7 +18,7 @@ from ..files.blank_features import BlankFeatures
 from ..files.model_files import ModelFiles
 from ..files.saved_embeds import SavedPicture, SavedReference, write_saved
 from ..files.subject_record import Subject
-from ..networks.unet_sites import Layout
+from ..networks.layout import Layout
 from ..pictures.image_cache import ImageCache
 from ..pictures.image_file import ImageFile
 from ..port import Host

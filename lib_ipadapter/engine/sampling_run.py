@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from ..base.boxes import Size
 from ..base.errors import IPAdapterError
 from ..networks.attention import Bank, make_bank
+from ..networks.injection import DenoiserCall, NetworkInjection
+from ..networks.kinds import injection_of
+from ..networks.layout import Site
 from ..networks.lora_hooks import LoraHooks
-from ..networks.unet_injection import DenoiserCall, Injection
-from ..networks.unet_modules import find_attentions
-from ..networks.unet_sites import Site
 from ..port import PassInfo, Row, RowsOf
 from ..weights.loras import Lora
 from .active_unit import ActiveUnit, period_of, row_kind
@@ -37,7 +37,7 @@ class SamplingRun:
         """Units that fit the network that is sampling."""
         self._period = 1
         self._unet: nn.Module | None = None
-        self._injection: Injection | None = None
+        self._injection: NetworkInjection | None = None
         self._loras: LoraHooks | None = None
         self._rows: Sequence[Row] = ()
         self._in_banks: tuple[float, ...] = ()
@@ -82,7 +82,8 @@ class SamplingRun:
             log.warning("IP-Adapter: %s The unit is off while this checkpoint is sampling.", reason)
         self._active = [unit for unit, reason in zip(self._units, reasons, strict=True) if not reason]
         self._period = period_of(self._active)
-        self._unet, self._injection = unet, Injection(unet, find_attentions(unet))
+        sites = {site for unit in self._active for site in unit.prepared.layout.sites}
+        self._unet, self._injection = unet, injection_of(unet, sites)
         self._loras = LoraHooks(unet, [lora.layers for lora in strengths_of(self._active)])
         self._loras.inject()  # first, because the query that the other hooks store must include the LoRA
         self._injection.inject()

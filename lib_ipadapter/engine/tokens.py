@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..networks.unet_sites import Layout, Site, sites
+from ..networks.layout import Layout, Site
 from ..weights.adapter_file import AdapterFile
 from ..weights.tensor_file import refuse_unusable
 from .token_plan import TokenSet
@@ -18,7 +19,7 @@ from .token_plan import TokenSet
 class KeysValues:
     """The image keys and values of one unit at every site, before weighting, in float32 on the CPU."""
 
-    of_site: Mapping[Site, tuple[Tensor, Tensor]]
+    of_site: Mapping[Any, tuple[Tensor, Tensor]]
     """Keys and values: (sets, tokens, heads * dim) each."""
     image_tokens: Tensor
     """The image tokens that they were computed from: (sets, tokens, context dim)."""
@@ -80,7 +81,7 @@ def keys_and_values(
         weight = tensors[f"ip_adapter.{site.key}.{name}.weight"].to(device).float()
         return functional.linear(tokens, weight).cpu()
 
-    pairs = {site: (times(site, "to_k_ip"), times(site, "to_v_ip")) for site in sites(layout)}
+    pairs = {site: (times(site, "to_k_ip"), times(site, "to_v_ip")) for site in layout.sites}
     return KeysValues(pairs, tokens.cpu(), sets)
 
 

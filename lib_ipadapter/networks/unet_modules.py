@@ -1,11 +1,37 @@
 """Finds the cross-attentions of a loaded U-Net and their widths."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from .unet_sites import Site, found_sites
+
+
+class Found(NamedTuple):
+    """The sites of a network."""
+
+    widths: Mapping[Any, int]
+    """heads * dim of each site; empty for a network without any."""
+    context_dim: int
+    """Width of the text context."""
+
+
+NOTHING = Found({}, 0)
+
+
+def found_in_unet(unet: nn.Module) -> Found:
+    """Return the sites of a loaded U-Net; `NOTHING` for anything but SD and SDXL."""
+    attentions = find_attentions(unet)
+    return Found(widths(attentions), context_dim(attentions)) if attentions else NOTHING
+
+
+def found_in_unet_header(shapes: Mapping[str, tuple[int, ...]]) -> Found:
+    """Return the sites of a U-Net in a checkpoint; `NOTHING` for anything but SD and SDXL."""
+    there = found_sites(lambda site: shapes.get(f"{site.path}.to_k.weight"))
+    if not there:
+        return NOTHING
+    return Found({site: shape[0] for site, shape in there.items()}, next(iter(there.values()))[1])
 
 
 def find_attentions(unet: nn.Module) -> dict[Site, nn.Module]:

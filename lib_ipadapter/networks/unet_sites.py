@@ -4,7 +4,7 @@ Key numbers follow diffusers' list of attention processors: down, up, middle. La
 execution order: down, middle, up. `Site` holds both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -57,6 +57,20 @@ class Layout:
     transformers: tuple[tuple[str, int, int], ...]
     deepest: int
     """How often the latent image is halved up to the middle block."""
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The block of each spatial transformer: `input`, `middle` or `output`."""
+        return tuple(block for block, _, _ in self.transformers)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites in the order of the adapter files' key numbers."""
+        return sites(self)
+
+    def fits(self, adapter: Mapping[Site, int], loaded: Mapping[Site, int]) -> bool:
+        """Return whether an adapter fits: a pruned U-Net may lack sites, and the widths of the others must match."""
+        return loaded.items() <= adapter.items()
 
     def level(self, block: str, number: int) -> int:
         """Return how often the latent image is halved before a block; each level has three blocks on either side."""

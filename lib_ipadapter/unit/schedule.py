@@ -6,7 +6,8 @@ Layers are numbered by `Site.layer`, in execution order.
 from dataclasses import dataclass, replace
 
 from ..base.errors import UnitError
-from ..networks.unet_sites import SD, SDXL, Layout
+from ..networks.layout import Layout
+from ..networks.unet_sites import SD, SDXL
 from .curves import curve_factor, points
 from .passes import PASSES
 from .unit import Unit
@@ -59,7 +60,7 @@ def layer_weights(unit: Unit, layout: Layout) -> dict[int, LayerWeight]:
 def _given(unit: Unit, layout: Layout) -> dict[int, float]:
     """Return the weights in the unit's `layers`, times the unit's weight."""
     weights = {int(layer): value * unit.weight for layer, value in points(unit.layers)}
-    count = len(layout.transformers)
+    count = len(layout.blocks)
     if max(weights) >= count:
         raise UnitError(
             "layers", unit.layers, f"names layer {max(weights)}, but {layout.name} has layers 0 to {count - 1}."
@@ -68,15 +69,15 @@ def _given(unit: Unit, layout: Layout) -> dict[int, float]:
 
 
 def _by_type(unit: Unit, layout: Layout) -> dict[int, float]:
-    count = len(layout.transformers)
+    count = len(layout.blocks)
     if factor := FACTORS.get(unit.weight_type):
-        return {t: unit.weight * factor(t, block, count) for t, (block, _, _) in enumerate(layout.transformers)}
+        return {t: unit.weight * factor(t, block, count) for t, block in enumerate(layout.blocks)}
     return _by_parts(unit, PARTS[unit.weight_type], layout)
 
 
 def _by_parts(unit: Unit, parts: Parts, layout: Layout) -> dict[int, float]:
     weights: dict[int, float] = {}
-    for layer in range(len(layout.transformers)):
+    for layer in range(len(layout.blocks)):
         share = COMPOSITION[layout.name].get(layer)
         if share is not None:
             part, share = parts.composition, share if parts.shared else 1.0

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ..networks.unet_sites import SD, SDXL, Layout
+from ..networks.layout import Layout
+from ..networks.unet_sites import SD, SDXL
 from .schedule import acts_in, factor_at, layer_weights, of_pass
 from .unit import Unit
 from .weight_types import WEIGHT_TYPES
@@ -18,14 +19,13 @@ def plotted(unit: Unit, layout: Layout) -> dict[str, Any]:
     + 1 points from the first to the last step.
     """
     passes = [_pass(unit, layout, hires) for hires in (False, True)]
-    blocks = [block for block, _, _ in layout.transformers]
-    return {"blocks": blocks, "passes": passes[:1] if passes[0] == passes[1] else passes}
+    return {"blocks": list(layout.blocks), "passes": passes[:1] if passes[0] == passes[1] else passes}
 
 
 def _pass(unit: Unit, layout: Layout, hires: bool) -> dict[str, Any]:
     layers = layer_weights(of_pass(unit, hires), layout) if acts_in(unit, hires) else {}
     none = {"weight": 0.0, "inverted": False, "composition": False}
-    shown = [vars(layers[layer]) if layer in layers else none for layer in range(len(layout.transformers))]
+    shown = [vars(layers[layer]) if layer in layers else none for layer in range(len(layout.blocks))]
     top = of_pass(unit, hires).weight if layers else 0.0
     return {"layers": shown, "steps": [top * factor_at(unit, i / POINTS) for i in range(POINTS + 1)]}
 
@@ -43,5 +43,5 @@ def type_pictures() -> dict[str, dict[str, list[float]]]:
 
 def _signed(unit: Unit, layout: Layout) -> list[float]:
     layers = layer_weights(unit, layout)
-    shown = (layers.get(layer) for layer in range(len(layout.transformers)))
+    shown = (layers.get(layer) for layer in range(len(layout.blocks)))
     return [round(-each.weight if each.inverted else each.weight, 3) if each else 0.0 for each in shown]

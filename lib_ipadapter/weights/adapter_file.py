@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ..base.errors import IPAdapterError, UnitError
 from ..base.files import file_identity, sha256
-from ..networks.unet_sites import Layout, layout_of_count, sites
+from ..networks.layout import Layout
+from ..networks.unet_sites import layout_of_count
 from .family import Variant
 from .lora_layers import lora_shapes, rows
 from .recognition import Recognised, identify_variant, recognise
@@ -142,7 +143,7 @@ def build_projector(path: Path, found: Recognised, shapes: Shapes) -> nn.Module:
 def _expected_shapes(found: Recognised, projector: nn.Module, layout: Layout, shapes: Shapes) -> Shapes:
     expected: dict[str, Shape] = {f"image_proj.{name}": tuple(t.shape) for name, t in projector.state_dict().items()}
     first, *_ = found.family.layer_keys
-    for site in sites(layout):
+    for site in layout.sites:
         width = rows(shapes, f"ip_adapter.{site.key}.{first}.weight")
         for name in found.family.layer_keys:
             expected[f"ip_adapter.{site.key}.{name}.weight"] = (width, found.context_dim)

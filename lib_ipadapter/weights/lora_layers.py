@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-from ..networks.unet_sites import Layout, Site, sites
+from ..networks.layout import Layout
+from ..networks.unet_sites import Site
 from .shapes import Shape, Shapes
 
 PARTS = {"to_q": "to_q", "to_k": "to_k", "to_v": "to_v", "to_out": "to_out.0"}
@@ -36,7 +37,7 @@ def lora_layers(layout: Layout) -> tuple[LoraLayer, ...]:
 
 
 def _lora_layers(layout: Layout) -> Iterator[LoraLayer]:
-    for site, (attention, number) in product(sites(layout), (("attn1", 0), ("attn2", 1))):
+    for site, (attention, number) in product(layout.sites, (("attn1", 0), ("attn2", 1))):
         path, other = (name.removesuffix("attn2") + attention for name in (site.path, site.diffusers_path))
         for part, linear in PARTS.items():
             inside = f"ip_adapter.{2 * site.index + number}.{part}_lora"

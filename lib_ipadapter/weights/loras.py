@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..networks.unet_sites import Layout
+from ..networks.layout import Layout
 from .adapter_file import AdapterFile
 from .lora_layers import lora_layers, lora_shapes
 from .tensor_file import read_tensors, refuse_mismatch, refuse_unusable
