@@ -20,6 +20,7 @@
         constructor(panel, picture, {title, cropLabel}) {
             Object.assign(this, {panel, picture, title, cropLabel});
             this.crop = picture.crop || "";
+            this.found = []; // the faces in the picture, each with an `image` of it as the adapter sees it
         }
 
         /* Let the user edit a picture with its shade; return whether the user confirmed. */
@@ -113,6 +114,7 @@
                 this.faces.replaceChildren(element("span", {className: "ipadapter-note", title}, text));
             note(say("Looking for faces…"));
             const found = await this.panel.checking.facesIn(this.picture.image);
+            if (this.panel.checking.choosesFaces) this.keepFaces(found);
             const use = ({box}) => this.cropper.set(ipAdapter.cropBox.ofFace(box, [found.width, found.height]));
             const faces = found.faces || [];
             if (found.message) note(say("Faces cannot be found without the face models."), found.message);
@@ -121,6 +123,21 @@
                 this.faces.replaceChildren(
                     ...faces.map((face, index) => button(say("Face {n}", {n: index + 1}), () => use(face))),
                 );
+        }
+
+        /* Show the faces as the adapter sees them from now on. */
+        keepFaces({faces = [], width, height}) {
+            this.found = faces.map(({box: [left, top, right, bottom], crop}) => ({
+                centre: [(left + right) / 2 / width, (top + bottom) / 2 / height],
+                image: element("img", {src: crop, onload: () => this.look()}),
+            }));
+        }
+
+        /* Return the largest face in a box, or undefined. */
+        faceIn([left, top, right, bottom]) {
+            return this.found.find(
+                ({centre: [x, y], image}) => image.naturalWidth && left <= x && x <= right && top <= y && y <= bottom,
+            );
         }
 
         drawSide() {
@@ -166,7 +183,9 @@
 
         drawView() {
             const box = this.cropper.value;
-            ipAdapter.drawEncoderView(this.view, this.part(), box, this.crop || this.panel.unit.crop);
+            const face = this.faceIn(box);
+            if (face) this.view.getContext("2d").drawImage(face.image, 0, 0, this.view.width, this.view.height);
+            else ipAdapter.drawEncoderView(this.view, this.part(), box, this.crop || this.panel.unit.crop);
             const [width, height] = ipAdapter.cropBox.sizeOf(box, this.size);
             const size = say("{width} × {height} pixels", {width, height});
             this.note.textContent = [`${size}.`, ...this.remarks(Math.min(width, height))].join(" ");

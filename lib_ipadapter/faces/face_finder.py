@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,9 @@ Result = TypeVar("Result")
 
 FACES_LIMIT = 1000
 """Faces in the cache, with an embedding of 512 numbers each; a picture without a face counts as one."""
+
+DETECTIONS_LIMIT = 16
+"""Faces found by facexlib in the cache, with a crop of 0.8 MB each; a picture without a face counts as one."""
 
 IDLE_SECONDS = 30.0
 """Time after which an unused pack of models, about 180 MB, is unloaded: longer than the gap between the references of a
@@ -171,6 +175,7 @@ class FaceFinder:
         self._device = device
         self._models = SharedModels(device)
         self._found: Cache[tuple[Face, ...]] = Cache(FACES_LIMIT, lambda faces: max(1, len(faces)))
+        self._detected: Cache[list[Detection]] = Cache(DETECTIONS_LIMIT, lambda found: max(1, len(found)))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -242,7 +247,11 @@ class FaceFinder:
     def _detection(self, field: str, picture: Image.Image, point: tuple[float, float]) -> Detection:
         """Return the face that facexlib finds nearest to a point."""
         detector, _ = portrait_paths(self._portrait_folders())
-        found = self._on_device(lambda device: detections(picture, detector, device))
+        key = (sha256(picture.tobytes()).digest(), picture.size, file_identity(detector))
+        found = self._detected.find(key)
+        if found is None:
+            found = self._on_device(lambda device: detections(picture, detector, device))
+            found = self._detected.keep(key, found)
         if (one := nearest(found, point)) is None:
             raise _faceless(field)
         return one

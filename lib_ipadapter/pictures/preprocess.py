@@ -17,8 +17,8 @@ def to_levels(picture: Image.Image) -> Tensor:
 
 
 def to_picture(levels: Tensor) -> Image.Image:
-    """Return pixels from 0 to 1 as an RGB picture."""
-    return Image.fromarray((levels * 255.0).round().byte().permute(1, 2, 0).contiguous().numpy())
+    """Return pixels as an RGB picture; what a filter shoots beyond 0 and 1 is cut off."""
+    return Image.fromarray((levels.clamp(0, 1) * 255.0).round().byte().permute(1, 2, 0).contiguous().numpy())
 
 
 def normalise(levels: Tensor) -> Tensor:

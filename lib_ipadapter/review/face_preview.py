@@ -1,15 +1,19 @@
 """The faces found in a picture, numbered, for choosing one of them."""
 
+from collections.abc import Sequence
 from typing import Any
+
+from PIL import Image
 
 from ..base.errors import IPAdapterError, UnitError
 from ..base.json_objects import read_object
 from ..engine.features import FACE_SIZE
 from ..engine.prepare import Preparation
 from ..engine.session import Session
-from ..faces.face_finder import faces_inside
+from ..faces.face_finder import FaceFinder, faces_inside
 from ..faces.insightface_models import PACKS, RECOGNISED, Face, Pack, align, model_paths, refuse_missing_packages
-from ..pictures.image_file import decode, picture_url
+from ..pictures.image_file import ImageFile, decode, picture_url
+from ..pictures.preprocess import to_picture
 from ..unit.field_kinds import Text
 from ..unit.picture_fields import Mask, read_box
 from ..weights.adapter_file import AdapterFile
@@ -19,7 +23,17 @@ from .thresholds import advice_on
 MOST_FACES = 100
 """Faces of one picture that are shown: as many as a unit's `face` can number."""
 
+MOST_PORTRAITS = 4
+"""Faces that are shown as portraits, because each takes a run of a network; the others are shown aligned."""
+
+PORTRAIT_SIZE = 336
+"""Side in pixels of the portrait that PuLID's image encoder gets."""
+
 NO_FACE = "No face was found: use a picture where the face is larger, sharper or seen from the front."
+BY_FACEXLIB = (
+    "insightface finds no face here, so the unit uses the middle one of those that facexlib finds. The likeness may be "
+    "weaker: a face that is larger, sharper or seen from the front is better."
+)
 
 
 def faces(session: Session, asked: Any) -> dict[str, Any]:
@@ -36,14 +50,9 @@ def faces(session: Session, asked: Any) -> dict[str, Any]:
     file = preparation.pictures.reference("image", text)
     picture = decode("image", file.content)
     adapter = preparation.files.adapter(name) if name else None
-    found, box = (
-        preparation.faces.faces_of("image", file, _pack(preparation, adapter)),
-        read_box("box", given.get("box")),
-    )
+    found, fallback = usable_faces(preparation.faces, "image", file, _pack(preparation, adapter), _portrait(adapter))
+    box = read_box("box", given.get("box"))
     found = (faces_inside(found, box, picture.size) if box else found)[:MOST_FACES]
-    size = (
-        FACE_SIZE if adapter and adapter.recognised.family.face_embedding and adapter.recognised.width else RECOGNISED
-    )
     measured = [measures_of_face(face) for face in found]
     advice = [f"Face {number}: {words}" for number, each in enumerate(measured) for words in advice_on(each)]
     return {
@@ -55,12 +64,45 @@ def faces(session: Session, asked: Any) -> dict[str, Any]:
                 **_position(face),
                 "width": round(each.pop("face_width"), 1),
                 **{angle: round(degrees, 1) for angle, degrees in each.items()},
-                "crop": picture_url(align(picture, face, size)),
+                "crop": picture_url(_crop(preparation.faces, picture, face, adapter, number)),
             }
             for number, (face, each) in enumerate(zip(found, measured, strict=True))
         ],
-        "advice": advice if found else [NO_FACE],
+        "advice": [*([BY_FACEXLIB] if fallback and found else []), *(advice if found else [NO_FACE])],
     }
+
+
+def usable_faces(
+    finder: FaceFinder, field: str, file: ImageFile, pack: Pack, portrait: bool
+) -> tuple[Sequence[Face], bool]:
+    """Return the faces in a picture that a unit can use, and whether only facexlib finds one, which PuLID then uses.
+
+    Raises `IPAdapterError` where a package or a model is missing.
+    """
+    found = finder.faces_of(field, file, pack)
+    if found or not portrait:
+        return found, False
+    try:
+        return finder.faces_or_portrait(field, file, pack), True
+    except UnitError:  # facexlib finds none either
+        return (), False
+
+
+def _crop(
+    finder: FaceFinder, picture: Image.Image, face: Face, adapter: AdapterFile | None, number: int
+) -> Image.Image:
+    """Return a face as the adapter's image encoder sees it; without one, as the recognition model does."""
+    if _portrait(adapter) and number < MOST_PORTRAITS:
+        try:
+            return to_picture(finder.portrait("image", picture, face, PORTRAIT_SIZE))
+        except IPAdapterError:  # readiness and the reference check say what is missing
+            pass
+    encodes = adapter and adapter.recognised.family.face_embedding and adapter.recognised.width
+    return align(picture, face, FACE_SIZE if encodes else RECOGNISED)
+
+
+def _portrait(adapter: AdapterFile | None) -> bool:
+    return adapter is not None and adapter.recognised.family.portrait
 
 
 def _position(face: Face) -> dict[str, Any]:

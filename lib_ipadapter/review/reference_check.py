@@ -23,7 +23,7 @@ from ..unit.picture_fields import Picture
 from ..unit.read_args import read_own_unit
 from ..unit.unit import Unit
 from ..weights.adapter_file import AdapterFile
-from .face_preview import NO_FACE
+from .face_preview import BY_FACEXLIB, NO_FACE, PORTRAIT_SIZE, usable_faces
 from .likeness import LOW, cosines
 from .reference_metrics import (
     SHOWN_BLOCKS,
@@ -95,6 +95,8 @@ class ReferenceCheck:
         self._size = self._side(self._adapter)
         self._found: dict[str, Sequence[Face]] = {}
         self._faults: dict[str, str] = {}
+        self._fallbacks: set[str] = set()
+        """Fields of pictures in which only facexlib finds a face."""
         inputs_of = faces_alone(self._chosen) if self._takes_faces else whole_pictures(self._unit)
         self._plan = plan_of(self._unit, preparation.pictures, inputs_of, more=more)
 
@@ -120,14 +122,14 @@ class ReferenceCheck:
             encoder = self._preparation.files.encoder_for(adapter, self._unit.encoder, self._unit.encoder_size)
         except IPAdapterError as error:
             self._note_missing(error)
-            return USUAL_SIZE
+            return PORTRAIT_SIZE if adapter.recognised.family.portrait else USUAL_SIZE
         return encoder.image_size if encoder else 0
 
     def _chosen(self, field: str, picture: Picture, file: ImageFile) -> Sequence[Face]:
         """Return the faces that the unit selects; empty where there are none or the face models are missing."""
-        pack = PACKS[self._adapter.recognised.pack]
+        pack, portrait = PACKS[self._adapter.recognised.pack], self._adapter.recognised.family.portrait
         try:
-            found = self._preparation.faces.faces_of(field, file, pack)
+            found, fallback = usable_faces(self._preparation.faces, field, file, pack, portrait)
         except IPAdapterError as error:
             self._note_missing(error)
             return ()
@@ -135,6 +137,8 @@ class ReferenceCheck:
         if picture.box:
             inside = faces_inside(found, picture.box, self._preparation.pictures.size(field, file))
         self._found[field] = inside
+        if fallback:
+            self._fallbacks.add(field)
         try:
             return choose(field, required_inside(field, inside), self._unit.face) if found else ()
         except UnitError as error:
@@ -149,10 +153,10 @@ class ReferenceCheck:
         used = cut(picture, given.box) if given.box else picture
         inputs = [each for each in reference.inputs if isinstance(each, EncoderInput)]
         faces = reference.faces
-        crops = [align(picture, face, RECOGNISED) for face in faces]
+        crops = [] if field in self._fallbacks else [align(picture, face, RECOGNISED) for face in faces]
         squares = [self._squares(field, file, each, self._size) for each in inputs if self._size]
         whole = EncoderInput(file.digest, crop, given.box)
-        wholes = [each[0] for each in squares] or crops or self._squares(field, file, whole, USUAL_SIZE)
+        wholes = [each[0] for each in squares if each] or crops or self._squares(field, file, whole, USUAL_SIZE)
         shown = crops + [square for each in squares for square in each]
         measures = dict(self._measures(picture, used, file, crop, inputs or [whole], wholes))
         found = {"faces": len(self._found[field])} if field in self._found else {}
@@ -166,15 +170,23 @@ class ReferenceCheck:
         }
 
     def _squares(self, field: str, file: ImageFile, given: EncoderInput, size: int) -> list[Image.Image]:
-        """Return the views of an input as the encoder sees them."""
+        """Return the views of an input as the encoder sees them; none where a portrait cannot be made."""
         portraits = self._preparation.portraits(self._adapter.recognised.family)
-        return [to_picture(pixels) for pixels in views(field, file, size, given, portraits)]
+        try:
+            return [to_picture(pixels) for pixels in views(field, file, size, given, portraits)]
+        except UnitError as error:  # facexlib finds no face
+            self._faults[field] = error.sentence
+        except IPAdapterError as error:
+            self._note_missing(error)
+        return []
 
     def _advice_on_faces(self, field: str) -> Iterator[str]:
         """Yield advice on the number of faces in an image."""
         found = self._found.get(field)
         if found is not None and not found:
             yield NO_FACE
+        if found and field in self._fallbacks:
+            yield BY_FACEXLIB
         if field in self._faults:
             yield self._faults[field]
         if found and len(found) > 1 and self._unit.face == "largest":

@@ -282,7 +282,9 @@ class Server:
 
     def faces(self, asked: dict[str, Any]) -> dict[str, Any]:
         boxes = [[1, 2, 5, 6], [6, 2, 9, 5]] if self.boxes is None else self.boxes
-        return {"width": 10, "height": 10, "faces": [{"number": i, "box": box} for i, box in enumerate(boxes)]}
+        crops = [picture_url(Image.new("RGB", (8, 8), colour)) for colour in ("red", "blue")]
+        found = [{"number": i, "box": box, "crop": crops[i % 2]} for i, box in enumerate(boxes)]
+        return {"width": 10, "height": 10, "faces": found}
 
     def show_faces(self, asked: dict[str, Any]) -> dict[str, Any]:
         """From now on have face models that find faces in these `boxes`, or none for null."""

@@ -177,6 +177,28 @@ def test_a_face_in_the_picture_becomes_the_box(page: Any) -> None:
     )
 
 
+def test_for_adapters_of_faces_the_view_is_the_face_in_the_box(page: Any) -> None:
+    """The largest one, as the server cuts it out; the picture itself where the box has none."""
+    tick(page)
+    choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
+    drop(page, "one.png")
+    edit(page)
+    shows(page, (255, 0, 0))
+    drag(page, (0.55, 0.1), (0.95, 0.6))
+    shows(page, (0, 0, 255))
+    drag(page, (0.02, 0.8), (0.3, 0.98))
+    page.wait_for_function(f"{MIDDLE} !== '0,0,255'")
+
+
+MIDDLE = """[...document.querySelector(".ipadapter-encoder canvas").getContext("2d").getImageData(112, 112, 1, 1).data]
+    .slice(0, 3).join()"""
+
+
+def shows(page: Any, colour: tuple[int, int, int]) -> None:
+    """Wait until the encoder's view has this colour in the middle."""
+    page.wait_for_function(f"{MIDDLE} === '{','.join(map(str, colour))}'", timeout=10000)
+
+
 TRAIN = """() => {
     const {files} = ipAdapter.panels.txt2img;
     for (const model of files.models) if (model.family === "plus") model.uses = ["face"];
