@@ -10,7 +10,7 @@ It is the example of how to use the library in a program of your own:
     pictures = host.sample(generation)
 """
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,6 +114,9 @@ class Demo:
 
     def checkpoint_name(self) -> str:
         return ""
+
+    def checkpoint_metadata(self) -> Mapping[str, Any]:
+        return {}
 
     def loaded_unet(self) -> nn.Module:
         return self.model.unet

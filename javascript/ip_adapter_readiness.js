@@ -35,6 +35,7 @@
             this.asked = "";
             this.shown = new Set(); // stand-ins of the pictures that the server was given for a look
             onAfterUiUpdate(() => this.noteGeneration());
+            ipAdapter.watchSteps(panel.tab, () => this.refresh());
             gradioApp().addEventListener("input", ({target}) => {
                 if (target.closest(`#${panel.tab}_cfg_scale`) || target === this.innerBox) this.refresh();
             });
@@ -98,7 +99,8 @@
         question() {
             const {state} = this.panel;
             const units = state.all.map((unit) => (state.isUsed(unit) ? this.asUsed(unit) : null));
-            return JSON.stringify({units, cfg_scale: this.cfgScale, inner: this.hasInner}, withoutPictures);
+            const steps = ipAdapter.stepsOfPasses(this.panel.tab);
+            return JSON.stringify({units, cfg_scale: this.cfgScale, steps, inner: this.hasInner}, withoutPictures);
         }
 
         async ask() {

@@ -248,6 +248,10 @@ class Host(Reporter, Protocol):
         """Return the selected checkpoint's file name, which may have a folder and a hash, or "" where none is known."""
         ...
 
+    def checkpoint_metadata(self) -> Mapping[str, Any]:
+        """Return what the selected checkpoint's file says about itself, by key; empty if nothing is known."""
+        ...
+
     def loaded_unet(self) -> torch.nn.Module | None:
         """Return the loaded checkpoint's U-Net, or None if none is loaded yet; never loads one."""
         ...

@@ -87,6 +87,7 @@ class SmallHost:
         self.no_downloads = ""
         self.leaves_out = False
         self.checkpoint = ""
+        self.metadata: dict[str, Any] = {}
         self.to_load: Path | None = None
 
     def folders(self) -> Folders:
@@ -125,6 +126,9 @@ class SmallHost:
 
     def checkpoint_name(self) -> str:
         return self.checkpoint
+
+    def checkpoint_metadata(self) -> dict[str, Any]:
+        return self.metadata
 
     def loaded_unet(self) -> nn.Module | None:
         return self.unet

@@ -417,6 +417,13 @@ def test_the_chosen_checkpoint_is_known_before_it_is_loaded(forge, modules) -> N
     assert forge.checkpoint_name() == "xl.safetensors [31e35c80fc]"
 
 
+def test_the_chosen_checkpoints_metadata_are_those_that_the_web_ui_read(forge, modules) -> None:
+    assert forge.checkpoint_metadata() == {}
+    modules.shared.opts.data["sd_model_checkpoint"] = "xl.safetensors"
+    modules.sd_models.checkpoint_aliases["xl.safetensors"] = SimpleNamespace(metadata={"modelspec.title": "XL"})
+    assert forge.checkpoint_metadata() == {"modelspec.title": "XL"}
+
+
 def test_encoders_use_forges_device_and_dtype(forge, modules) -> None:
     assert (forge.compute_device(), forge.compute_dtype()) == (torch.device("cpu"), torch.float32)
     forge.free_memory(5)

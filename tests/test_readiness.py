@@ -18,7 +18,10 @@ from lib_ipadapter.files.catalogue import Catalogue
 from lib_ipadapter.networks.unet_sites import SD, SDXL
 from lib_ipadapter.pictures.image_cache import stand_in
 from lib_ipadapter.review import readiness
+from lib_ipadapter.review.checkpoint_kinds import Checkpoint
 from lib_ipadapter.review.findings import CHOOSE_ADAPTER
+from lib_ipadapter.review.poor_results import Generation
+from lib_ipadapter.unit.read_args import read_unit
 
 
 def readiness_of(session: Any, **more: Any) -> dict[str, Any]:
@@ -171,6 +174,103 @@ def test_an_sdxl_adapter_is_weak_on_models_trained_far_from_sdxl(sdxl, checkpoin
     sdxl.host.checkpoint = checkpoint
     found = weak(sdxl, model="sdxl")
     assert [f"seems to be based on {kind}." in each["sentence"] for each in found] == ([True] if kind else [])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "kind"),
+    [
+        ({"modelspec.title": "PonyDiffusionV6XL"}, "Pony"),
+        ({"sd_merge_models": {"67ab": {"name": "illustriousXL_v01.safetensors"}}}, "Illustrious"),
+        ({"modelspec.description": "works with LoRAs for Pony"}, ""),
+    ],
+)
+def test_metadata_shows_what_a_checkpoint_was_made_from(sdxl, metadata: dict[str, Any], kind: str) -> None:
+    sdxl.host.checkpoint, sdxl.host.metadata = "mine.safetensors", metadata
+    found = weak(sdxl, model="sdxl")
+    assert [each["sentence"].startswith(f"mine.safetensors seems to be based on {kind}.") for each in found] == (
+        [True] if kind else []
+    )
+
+
+DISTILLED = {
+    "sdxl_lightning_4step.safetensors [1234567890]": "Lightning",
+    "DreamShaperXL_Turbo-Lightning.safetensors": "Lightning",
+    "dreamshaperXL_v21TurboDPMSDE.safetensors": "Turbo",
+    "sd_xl_turbo_1.0_fp16.safetensors": "Turbo",
+    "LCM_Dreamshaper_v7.safetensors": "LCM",
+    "realisticVisionV60B1_v51HyperVAE.safetensors": "Hyper",
+    "Hyper-SDXL-1step-Unet.safetensors": "Hyper",
+    "dmd2_sdxl_4step_unet_fp16.bin": "DMD2",
+    "hyperrealism_v3.safetensors": "",
+    "falcmoon.safetensors": "",
+    "sd_xl_base_1.0.safetensors": "",
+}
+
+
+@pytest.mark.parametrize("checkpoint", DISTILLED)
+def test_a_cfg_scale_too_large_for_a_distilled_checkpoint_is_named(session, host, checkpoint: str) -> None:
+    host.checkpoint, kind = checkpoint, DISTILLED[checkpoint]
+
+    def found(cfg_scale: float | None) -> list[str]:
+        (entry,) = ask(session, "ready", units=[unit()], cfg_scale=cfg_scale)["units"]
+        return [each["sentence"] for each in entry["findings"]]
+
+    assert found(None) == found(1.5) == []
+    assert [f"seems to be a {kind} model" in each for each in found(7)] == ([True] if kind else [])
+
+
+def test_the_advice_on_distilled_checkpoints_names_the_range_of_each(session, host) -> None:
+    for checkpoint, words in (("lightning.safetensors", "1 to 2. At 7,"), ("dmd2.safetensors", "1. At 7,")):
+        host.checkpoint = checkpoint
+        (entry,) = ask(session, "ready", units=[unit()], cfg_scale=7)["units"]
+        assert f"made for a CFG scale of {words}" in entry["findings"][0]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("family", "checkpoint", "steps", "is_weak"),
+    [
+        ("pulid-v1.1", "sdxl_lightning_4step.safetensors", [4], True),
+        ("pulid-v1.1", "sdxl_lightning_4step.safetensors", [5], False),
+        ("pulid-v1.1", "sdxl_lightning_4step.safetensors", [], False),
+        ("pulid-v1.1", "sd_xl_base_1.0.safetensors", [4], False),
+        ("pulid", "sdxl_lightning_4step.safetensors", [4], False),
+    ],
+)
+def test_pulids_authors_recommend_v1_for_four_steps_of_lightning(
+    session, host, monkeypatch, family: str, checkpoint: str, steps: list[int], is_weak: bool
+) -> None:
+    monkeypatch.setattr(readiness, "CHECKS", ())  # its files are not here
+    save(adapter_tensors(family, SD, WIDTHS, CONTEXT, 64, 8), host.folder / "pulid.safetensors")
+    generation = Generation(Checkpoint(checkpoint), steps=tuple(steps))
+    found = list(readiness.findings_of(session, read_unit(unit(model="pulid")), generation))
+    assert ["PuLID v1.1 is less alike than v1" in each.sentence for each in found] == [True] * is_weak
+
+
+@pytest.mark.parametrize(
+    ("steps", "more", "is_weak"),
+    [
+        ([4], {"start": 0.3, "end": 0.4}, True),
+        ([4], {"start": 0.25, "end": 0.4}, False),
+        ([4], {"start": 0.8}, True),
+        ([4], {"end": 0.1}, False),
+        ([20], {"start": 0.3, "end": 0.4}, False),
+        ([4, 10], {"start": 0.3, "end": 0.4}, False),
+        ([4, 10], {"start": 0.3, "end": 0.4, "pass": "base"}, True),
+        ([20, 4], {"start": 0.3, "end": 0.4, "pass": "hires"}, True),
+        ([None], {"start": 0.3, "end": 0.4}, False),
+        (None, {"start": 0.3, "end": 0.4}, False),
+        ([4], {"curve": "0:0, 1:0"}, False),
+    ],
+)
+def test_a_start_and_an_end_between_two_steps_are_named(session, steps: Any, more: dict[str, Any], is_weak) -> None:
+    (entry,) = ask(session, "ready", units=[unit(**more)], steps=steps)["units"]
+    assert [each["field"] for each in entry["findings"]] == ["start"] * is_weak
+    assert all(f"Of the {steps[0]}" in each["sentence"] or "hires" in str(more) for each in entry["findings"])
+
+
+def test_steps_that_are_no_list_of_whole_numbers_are_refused_with_a_sentence(session) -> None:
+    assert "must be a list" in ask(session, "ready", units=[unit()], steps=4)["message"]
+    assert "steps[0]" in ask(session, "ready", units=[unit()], steps=["4"])["message"]
 
 
 def test_a_noobai_model_is_offered_its_own_adapter(sdxl) -> None:

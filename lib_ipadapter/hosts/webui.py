@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from modules import call_queue, paths_internal, shared
+from modules import call_queue, paths_internal, sd_models, shared
 from modules import progress as tasks
 
 from ..base.boxes import WHOLE, Box
@@ -128,6 +128,11 @@ class WebUI:
 
     def checkpoint_name(self) -> str:
         return shared.opts.data.get("sd_model_checkpoint") or ""
+
+    def checkpoint_metadata(self) -> Mapping[str, Any]:
+        """Return the metadata that the web UI has read from the file's header."""
+        chosen = sd_models.checkpoint_aliases.get(self.checkpoint_name())
+        return chosen.metadata if chosen else {}
 
     def report_settings(self, p: Any) -> ReportSettings:
         likeness = shared.opts.data.get(LIKENESS, False) and not is_inner(p)

@@ -1,7 +1,6 @@
 """Reasons why a unit that runs may give a poor result, as far as settings, pictures and the checkpoint's name show."""
 
-from dataclasses import dataclass
-from pathlib import PurePath
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..base.errors import UnitError
@@ -9,47 +8,25 @@ from ..engine.prepare import Preparation
 from ..files.model_files import ModelFiles
 from ..networks.unet_sites import SDXL
 from ..unit.passes import INNER
+from ..unit.schedule import acts_in, factor_at
 from ..unit.unit import Unit
 from ..unit.weight_types import PARTS
 from ..weights.adapter_file import AdapterFile
+from .checkpoint_kinds import DISTILLED, NOOBAI_ADAPTER, RETRAINED, TOLERANCE, Checkpoint
 from .findings import JOIN_INNER, Finding, of_error, to_use
 from .thresholds import advice_on
 
-NOOBAI_ADAPTER = "noobIPAMARK1_mark1.safetensors"
-"""The published adapter that was trained on NoobAI, which itself was trained from Illustrious."""
-
-
 DRAWING = "Reference {} looks like a drawing, but this adapter reads the face of a photo. Use a photo, or Plus Face."
-
-
-@dataclass(frozen=True)
-class Retrained:
-    """Models trained so far away from SDXL that adapters made for SDXL work badly with them.
-
-    Source: reports of blocks of colour and weak effects, such as ComfyUI_IPAdapter_plus issues 505 and 848.
-    """
-
-    name: str
-    word: str
-    """Part of the file names of these models, in lower case."""
-    adapter: str = ""
-    """Name of the published adapter that fits them, or empty."""
-
-
-RETRAINED = (
-    Retrained("NoobAI", "noob", NOOBAI_ADAPTER),
-    Retrained("Illustrious", "illustrious", NOOBAI_ADAPTER),
-    Retrained("Pony", "pony"),
-)
 
 
 class Generation(NamedTuple):
     """What a generation would use besides its units."""
 
-    checkpoint: str = ""
-    """File name of the selected checkpoint, or empty if it is unknown."""
+    checkpoint: Checkpoint = Checkpoint()
     cfg_scale: float | None = None
     """None if it is unknown."""
+    steps: tuple[int | None, ...] = ()
+    """Steps of each pass; None if they are unknown."""
     inner: bool = False
     """Whether ADetailer is switched on, which runs inner generations."""
 
@@ -58,7 +35,10 @@ def weaknesses(unit: Unit, adapter: AdapterFile, preparation: Preparation, gener
     """Return the reasons why a unit's result may be poor."""
     found = (
         _retrained(adapter, preparation.files, generation.checkpoint),
+        _too_much_guidance(generation),
+        _few_steps(adapter, generation),
         _without_guidance(unit, generation.cfg_scale),
+        _no_step(unit, generation.steps),
         _other_variant(unit, preparation),
         _left_out(unit, preparation, generation.inner),
         _drawing(unit, adapter, preparation),
@@ -66,10 +46,9 @@ def weaknesses(unit: Unit, adapter: AdapterFile, preparation: Preparation, gener
     return [each for each in found if each]
 
 
-def _retrained(adapter: AdapterFile, files: ModelFiles, checkpoint: str) -> Finding | None:
+def _retrained(adapter: AdapterFile, files: ModelFiles, checkpoint: Checkpoint) -> Finding | None:
     """Return the weakness of an SDXL adapter with a model that was trained far away from SDXL."""
-    name = PurePath(checkpoint.replace("\\", "/")).name
-    model = next((each for each in RETRAINED if each.word in name.lower()), None)
+    model = checkpoint.kind(RETRAINED)
     published = files.known.check(adapter.path).published
     is_for_sdxl = adapter.layout is SDXL and not adapter.recognised.family.base
     if model is None or not is_for_sdxl or (published and published.name == NOOBAI_ADAPTER):
@@ -77,12 +56,55 @@ def _retrained(adapter: AdapterFile, files: ModelFiles, checkpoint: str) -> Find
     better = files.known.catalogue.by_name.get(model.adapter)
     advice = f"use {better.title}, or a lower weight" if better else "use a lower weight"
     return Finding(
-        f"{name} seems to be based on {model.name}. Adapters made for SDXL have less effect on such models and may "
-        f"distort colours: {advice}.",
+        f"{checkpoint.name} seems to be based on {model.name}. Adapters made for SDXL have less effect on such models "
+        f"and may distort colours: {advice}.",
         stops=False,
         field="model",
         repair=to_use(files, better.name) if better else None,
     )
+
+
+def _too_much_guidance(generation: Generation) -> Finding | None:
+    """Return the weakness of a CFG scale that is too large for a distilled model; it multiplies what a unit adds."""
+    model, cfg_scale = generation.checkpoint.kind(DISTILLED), generation.cfg_scale
+    if model is None or cfg_scale is None or not model.most_cfg or cfg_scale <= model.most_cfg * TOLERANCE:
+        return None
+    recommended = "1" if model.most_cfg == 1 else f"1 to {model.most_cfg:g}"
+    return Finding(
+        f"{generation.checkpoint.name} seems to be a {model.name} model, made for a CFG scale of {recommended}. At "
+        f"{cfg_scale:g}, colours burn out, above all where the unit acts.",
+        stops=False,
+    )
+
+
+LEAST_STEPS = 5
+"""Steps that the authors of PuLID v1.1 take with Lightning (app_v1_1.py)."""
+
+
+def _few_steps(adapter: AdapterFile, generation: Generation) -> Finding | None:
+    """Return the weakness of PuLID v1.1 in four steps of Lightning, for which its authors recommend v1."""
+    first, model = next(iter(generation.steps), None), generation.checkpoint.kind(DISTILLED)
+    is_lightning = model is not None and model.name == "Lightning"
+    if not is_lightning or first is None or first >= LEAST_STEPS or adapter.recognised.family.name != "pulid-v1.1":
+        return None
+    sentence = (
+        f"With {first} steps of a Lightning model, PuLID v1.1 is less alike than v1, say its authors. Use "
+        f"{LEAST_STEPS} steps or more at CFG scale 2, or PuLID v1."
+    )
+    return Finding(sentence, stops=False, field="model")
+
+
+def _no_step(unit: Unit, steps: tuple[int | None, ...]) -> Finding | None:
+    """Return the weakness of a start and an end between which no step of any pass begins."""
+    counts = [count for number, count in enumerate(steps) if count and acts_in(unit, hires=number == 1)]
+    always = replace(unit, curve="")
+    if not counts or any(factor_at(always, step / count) for count in counts for step in range(count)):
+        return None
+    sentence = (
+        f"Of the {' + '.join(map(str, counts))} steps, none begins between start {unit.start:g} and end {unit.end:g}, "
+        "so the unit has no effect. Start earlier, or end later."
+    )
+    return Finding(sentence, stops=False, field="start")
 
 
 def _without_guidance(unit: Unit, cfg_scale: float | None) -> Finding | None:

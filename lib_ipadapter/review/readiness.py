@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.errors import IPAdapterError, UnitError
+from ..base.errors import IPAdapterError, UnitError, brief
 from ..base.json_objects import read_object
 from ..engine.compatibility import (
     mismatch,
@@ -21,12 +21,13 @@ from ..engine.prepare import Preparation
 from ..engine.session import Session
 from ..faces.insightface_models import PACKS, model_paths, refuse_missing_packages
 from ..faces.portraits import missing_models, portrait_paths, refuse_missing_package
-from ..unit.field_kinds import Flag, OptionalNumber
+from ..unit.field_kinds import Flag, OptionalNumber, Whole
 from ..unit.picture_fields import Mask
 from ..unit.read_args import given_units, read_unit
 from ..unit.unit import PICTURE_FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
 from ..weights.loras import partner
+from .checkpoint_kinds import Checkpoint
 from .findings import (
     CHOOSE_ADAPTER,
     INSTALL_FACES,
@@ -47,6 +48,7 @@ NO_COST: Mapping[str, Any] = {"encodes": 0, "slow": "", "unseen": []}
 """The cost of a unit that does not run."""
 
 CFG_SCALE = OptionalNumber(0, 100)
+STEPS = Whole(1, 10_000)
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,23 @@ def ready(session: Session, asked: Any) -> dict[str, Any]:
 
     Any text can stand in for a picture. Those that the server has read before are recognised by their stand-in (see
     `image_cache.stand_in`); the others count as not encoded, and are `unseen` if there is something to say about them.
-    `cfg_scale` is the generation's, or null; `inner` is whether ADetailer is switched on. Raises `IPAdapterError` for
-    anything but a list of units.
+    `cfg_scale` is the generation's, or null; `steps` are those of each pass, each or all null; `inner` is whether
+    ADetailer is switched on. Raises `IPAdapterError` for anything but a list of units.
     """
-    request = read_object("The request", asked, ("units", "cfg_scale", "inner"))
+    request = read_object("The request", asked, ("units", "cfg_scale", "steps", "inner"))
     cfg_scale = CFG_SCALE.read("cfg_scale", request.get("cfg_scale"))
     inner = Flag().read("inner", request.get("inner", False))
-    generation = Generation(session.host.checkpoint_name(), cfg_scale, inner)
+    checkpoint = Checkpoint(session.host.checkpoint_name(), session.host.checkpoint_metadata())
+    generation = Generation(checkpoint, cfg_scale, _steps(request.get("steps")), inner)
     given = given_units([request.get("units")])
     return {"units": [_entry(session, generation, number, each) for number, each in given.items()]}
+
+
+def _steps(given: Any) -> tuple[int | None, ...]:
+    """Return the steps of each pass, as far as they are known."""
+    if given is not None and not isinstance(given, list):
+        raise UnitError("steps", given, f"must be a list with the steps of each pass; not {brief(given)}.")
+    return tuple(None if each is None else STEPS.read(f"steps[{i}]", each) for i, each in enumerate(given or []))
 
 
 def _entry(session: Session, generation: Generation, number: int, given: dict[str, Any]) -> dict[str, Any]:

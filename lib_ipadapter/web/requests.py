@@ -89,8 +89,8 @@ PICTURE = (
 )
 UNIT = "An object: `unit`, whose pictures are checked"
 UNITS = (
-    "An object: `units`, as in the script's args, and, if known, `cfg_scale` and `inner`, whether ADetailer is "
-    "switched on; any text can stand in for a picture"
+    "An object: `units`, as in the script's args, and, if known, `cfg_scale`, `steps` (a list: those of each pass) and "
+    "`inner`, whether ADetailer is switched on; any text can stand in for a picture"
 )
 BASE = "Base model, such as SD1.x; only files and bundles that work with it are listed"
 FILES = "An object: `files`, a list of names in the catalogue"

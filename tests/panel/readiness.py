@@ -32,7 +32,7 @@ class Readiness:
 
     def ready(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.asked += 1
-        self.cfg_scale = asked["cfg_scale"]
+        self.cfg_scale, self.steps = asked["cfg_scale"], asked["steps"]
         self.inner = asked["inner"] and self.leaves_out
         return {"units": [self.entry(number, unit) for number, unit in enumerate(asked["units"], 1) if unit]}
 
@@ -41,6 +41,8 @@ class Readiness:
         if self.cfg_scale == 1:
             other = {"do": "choose adapter", "name": "ip-adapter-plus_sd15.safetensors"}
             findings.append(finding("It does less at CFG scale 1.", stops=False, repair=other))
+        if self.steps == [3]:
+            findings.append(finding("None of the 3 steps begins in between.", stops=False))
         if self.inner:
             findings.append(finding("ADetailer leaves it out.", stops=False, repair={"do": "join inner"}))
         stops = any(finding["stops"] for finding in findings)

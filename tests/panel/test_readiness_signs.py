@@ -143,6 +143,20 @@ def test_the_web_uis_cfg_scale_matters_and_a_click_takes_a_better_adapter(page: 
     wait_for_sign(page, 1, "ready")
 
 
+def test_the_web_uis_steps_matter(page: Any) -> None:
+    page.evaluate(
+        "const field = document.createElement('div'); field.id = 'txt2img_steps';"
+        "field.innerHTML = '<input type=number value=20>'; document.querySelector('.ipadapter-panel').after(field)"
+    )
+    tick(page)
+    drop(page, "one.png")
+    choose(page, BASE)
+    wait_for_sign(page, 1, "ready")
+    page.fill("#txt2img_steps input", "3")
+    wait_for_sign(page, 1, "will run, but with poor results")
+    assert "None of the 3 steps" in page.inner_text(FINDINGS)
+
+
 def test_a_unit_whose_references_come_from_the_script_is_ready(page: Any) -> None:
     page.evaluate(
         "const tab = document.createElement('div'); tab.id = 'tab_txt2img';"
