@@ -5,7 +5,20 @@
     const WIDE = 240; // units of the drawing
     const HIGH = 60;
     const PAUSE = 120; // milliseconds without a change before the server is asked
-    const BLOCKS = {input: () => say("input"), middle: () => say("middle"), output: () => say("output")};
+    const BLOCKS = {
+        input: () => say("input"),
+        middle: () => say("middle"),
+        output: () => say("output"),
+        double: () => say("double"),
+        single: () => say("single"),
+    };
+    const LEGEND = [
+        ["input", () => say("input blocks")],
+        ["middle", () => say("middle block")],
+        ["output", () => say("output blocks")],
+        ["double", () => say("double blocks")],
+        ["single", () => say("single blocks")],
+    ];
 
     ipAdapter.Plot = class {
         constructor(panel) {
@@ -18,7 +31,7 @@
         question() {
             const {unit, spec, model} = this.panel;
             const values = Object.fromEntries(spec.settings.map((name) => [name, unit[name]]));
-            return {unit: values, base: model ? model.base : ""};
+            return {unit: values, base: model ? model.base : "", model: model ? model.name : ""};
         }
 
         refresh() {
@@ -55,16 +68,12 @@
             const figures = passes.map((pass, index) =>
                 this.drawOne(say("Layers"), word(index), this.bars(pass.layers, blocks, y), y, most),
             );
-            this.root.replaceChildren(element("div", {}, ...figures), this.drawLegend());
+            this.root.replaceChildren(element("div", {}, ...figures), this.drawLegend(new Set(blocks)));
         }
 
-        drawLegend() {
-            const entries = {
-                input: say("input blocks"),
-                middle: say("middle block"),
-                output: say("output blocks"),
-                away: say("moves away from the reference"),
-            };
+        drawLegend(blocks) {
+            const own = LEGEND.filter(([block]) => blocks.has(block)).map(([block, text]) => [block, text()]);
+            const entries = {...Object.fromEntries(own), away: say("moves away from the reference")};
             return element(
                 "p",
                 {className: "ipadapter-legend"},

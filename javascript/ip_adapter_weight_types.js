@@ -37,13 +37,17 @@
     }
 
     ipAdapter.drawWeightTypes = (panel, control, label) => {
-        const layout = (panel.model?.base || panel.files.base) === "SDXL" ? "SDXL" : "SD";
-        const groups = Object.entries(panel.spec.weight_types.groups).map(([group, names]) =>
+        const {groups: all, pictures} = panel.spec.weight_types;
+        const base = panel.model?.base || panel.files.base;
+        const layout = base in pictures.linear ? base : "SD";
+        const known = (names) => names.filter((name) => layout in pictures[name]); // the others have no meaning there
+        const used = Object.entries(all).filter(([, names]) => known(names).length);
+        const groups = used.map(([group, names]) =>
             element(
                 "div",
                 {className: "ipadapter-type-group", role: "group", ariaLabel: say(group)},
                 element("small", {}, say(group)),
-                element("div", {}, ...names.map((name) => drawType(panel, control, name, layout))),
+                element("div", {}, ...known(names).map((name) => drawType(panel, control, name, layout))),
             ),
         );
         return [element("div", {className: "ipadapter-types", role: "radiogroup", ariaLabel: label}, ...groups)];

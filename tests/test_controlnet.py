@@ -109,7 +109,7 @@ def test_older_field_names_are_accepted() -> None:
         ({"hr_option": []}, "hr_option", "a list"),
         ({"guidance_end": 2}, "end", "from 0 to 1"),
         ({"advanced_weighting": [1, "2"]}, "advanced_weighting", "list of numbers"),
-        ({"advanced_weighting": [1] * 17}, "layers", "from 0 to 15"),
+        ({"advanced_weighting": [1] * 58}, "layers", "from 0 to 56"),
         ({"images": ["Yg=="]}, "images", "means the same as images"),
         ({"guidance": 0.3}, "guidance", "means the same as end"),
         ({"colour": 1}, "colour", "is an unknown field"),

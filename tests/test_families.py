@@ -31,7 +31,6 @@ from published import (
 )
 
 from lib_ipadapter.base.errors import IPAdapterError, UnitError, UnrecognisedError
-from lib_ipadapter.networks.unet_sites import sites
 from lib_ipadapter.unit.unit import VARIANTS
 from lib_ipadapter.weights.adapter_file import AdapterFile, canonical, checked_adapter, open_adapter
 from lib_ipadapter.weights.families import FAMILIES
@@ -39,7 +38,18 @@ from lib_ipadapter.weights.family import FACE, Family
 from lib_ipadapter.weights.projectors import FacePlusV2Projector
 from lib_ipadapter.weights.recognition import recognise
 
-RUNS = ("base", "plus", "full-face", "faceid", "faceid-plus", "portrait", "face-resampler", "pulid", "pulid-v1.1")
+RUNS = (
+    "base",
+    "plus",
+    "full-face",
+    "faceid",
+    "faceid-plus",
+    "portrait",
+    "face-resampler",
+    "pulid",
+    "pulid-v1.1",
+    "xlabs-flux",
+)
 RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in RUNS]
 REFUSED = [name for name in PUBLISHED if name not in RUNNABLE]
 SMALL = {
@@ -185,7 +195,7 @@ def test_a_forged_name_cannot_fill_a_message() -> None:
 def test_a_published_file_that_can_run_is_accepted(name: str) -> None:
     opened = adapter(published(PUBLISHED[name].shapes))
     assert opened.reason == ""
-    assert len(sites(opened.layout)) == PUBLISHED[name].layers
+    assert len(opened.layout.sites) == PUBLISHED[name].layers
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -267,7 +277,6 @@ TITLES = {
     "kolors-plus": "Plus adapter for Kolors",
     "kolors-faceid-plus": "FaceID Plus adapter for Kolors",
     "pulid-flux": "PuLID adapter for FLUX",
-    "xlabs-flux": "XLabs IP-Adapter for FLUX",
     "instantx-flux": "InstantX IP-Adapter for FLUX",
     "instantx-sd35": "InstantX IP-Adapter for Stable Diffusion 3.5",
 }
@@ -329,7 +338,7 @@ def refusal(shapes: Shapes) -> str:
         opened = adapter(shapes)
     except IPAdapterError as error:
         return error.sentence
-    assert opened.unet_layout is None
+    assert opened.layout_or_none is None
     return opened.reason
 
 

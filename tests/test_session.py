@@ -318,8 +318,7 @@ def test_a_unit_applies_to_the_sites_of_a_pruned_sdxl(session) -> None:
 
 
 WITHOUT_UNET = {
-    "double_blocks": "is FLUX, which has no U-Net, and an XLabs IP-Adapter for FLUX or a PuLID adapter for "
-    "FLUX or an InstantX IP-Adapter for FLUX is not supported yet. Load a checkpoint made from",
+    "double_blocks": "is FLUX, which has no U-Net. Load a checkpoint made from",
     "joint_blocks": "is SD3.5, which has no U-Net, and an InstantX IP-Adapter for Stable Diffusion 3.5 is not",
     "txt_norm": "is Qwen-Image, which has no U-Net, and an adapter for Qwen-Image is not supported yet. Load",
     "blocks_of_something_new": "has a different network, which is not supported yet.",

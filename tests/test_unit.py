@@ -302,11 +302,11 @@ POINTS_READ = {
         "6:1",
         "3:0.5, 6:1",
         "6:1, 3:0.5",
-        "0:-5,15:5",
+        "0:-5,56:5",
         "0:0, 1:0.0, 2:-0.5, 3:.5, 4:5e-1",
         "6.0:1",
         " 3 : 0.5 ,\t6 : 1\n",
-        ", ".join(f"{layer}:1" for layer in range(16)),
+        ", ".join(f"{layer}:1" for layer in range(57)),
     ],
     "curve": [
         "",
@@ -319,7 +319,7 @@ POINTS_READ = {
     ],
 }
 POINTS_REFUSED = {
-    "layers": ["16:1", "-1:1", "2.5:1", "1e300:1", "linear in"],
+    "layers": ["57:1", "-1:1", "2.5:1", "1e300:1", "linear in"],
     "curve": ["1.01:1", "-0.01:1", "2:1", "0:1, 0.6:0, 0.4:1", "linear", "Linear in", "linear in, linear out"],
 }
 """Texts that only one of the fields refuses, or that they refuse for different reasons."""
@@ -363,7 +363,7 @@ def test_points_are_read_as_written_without_surrounding_space(name: str, text: s
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name in POINTS for text in POINTS_REFUSED[name]])
 def test_points_lie_within_their_range(name: str, text: str) -> None:
-    within = {"layers": "different whole numbers from 0 to 15", "curve": "rising numbers from 0 to 1"}[name]
+    within = {"layers": "different whole numbers from 0 to 56", "curve": "rising numbers from 0 to 1"}[name]
     refused({"enabled": False, name: text}, field=name, says=(within, "from -5 to 5", json.dumps(text)))
 
 
@@ -827,7 +827,7 @@ def read_or_refused(args: Any) -> None:
         assert -5 <= unit.weight <= 5
         assert unit.hires_weight is None or -5 <= unit.hires_weight <= 5
         assert 0 <= unit.start <= unit.end <= 1
-        assert all(0 <= at <= 15 for at, _ in points(unit.layers))
+        assert all(0 <= at <= 56 for at, _ in points(unit.layers))
 
 
 @QUICKLY

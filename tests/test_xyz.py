@@ -141,7 +141,7 @@ def test_none_is_a_value_for_negative_references(axes) -> None:
     [
         ("[IP-Adapter 1] Weight", 9.0, "unit 1: weight must be a number from -5 to 5, not 9.0"),
         ("[IP-Adapter 3] Weight type", "steep", "unit 3: weight_type must be one of"),
-        ("[IP-Adapter 1] Layers", "16:1", "must be pairs such as"),
+        ("[IP-Adapter 1] Layers", "57:1", "must be pairs such as"),
         ("[IP-Adapter 1] Adapter", "lost", "was not found"),
         ("[IP-Adapter 1] Enabled", "perhaps", "must be true or false"),
         ("[IP-Adapter 1] References", "4", "numbers of the unit's pictures from 1 to 3"),

@@ -10,7 +10,7 @@ from torch import nn
 from ..base.errors import IPAdapterError, UnitError
 from ..files.saved_embeds import SavedReference
 from ..networks.kinds import found_in
-from ..networks.layout import Layout
+from ..networks.layout import Found, Layout
 from ..unit.schedule import layer_weights
 from ..unit.unit import FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
@@ -46,27 +46,38 @@ def mismatch(adapter: AdapterFile, loaded: LoadedNetwork) -> str:
         return adapter.reason
     found = adapter.recognised
     if not loaded.widths:
+        other = _without_sites(loaded.base, found.base)
         return (
-            f"{adapter.path.name} is for {found.base}, but the loaded checkpoint {_without_unet(loaded.base)}. "
+            f"{adapter.path.name} is for {found.base}, but the loaded checkpoint {other}. "
             f"Load a checkpoint made from {found.base}."
         )
     layout = adapter.layout
     theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.to_k_ip.weight"][0] for site in layout.sites}
-    if layout.fits(theirs, loaded.widths) and loaded.context_dim == found.context_dim:
+    if layout.fits(Found(theirs, found.context_dim), Found(loaded.widths, loaded.context_dim)):
         return ""
+    theirs = loaded.base or base_name(loaded.context_dim, len(loaded.widths))
+    other = f"is {theirs}" if theirs != found.base else _other_blocks(theirs)
     return (
-        f"{adapter.path.name} is for {found.base}, but the loaded checkpoint is "
-        f"{base_name(loaded.context_dim, len(loaded.widths))}. "
+        f"{adapter.path.name} is for {found.base}, but the loaded checkpoint {other}. "
         "Choose an adapter made for it, or load another checkpoint."
     )
 
 
-def _without_unet(base: str) -> str:
-    """Return what a loaded checkpoint without a known U-Net is, as the end of a sentence."""
+def _without_sites(base: str, wanted: str) -> str:
+    """Return what a loaded checkpoint is where no adapter can run, as the end of a sentence."""
     if not base:
         return "has a different network, which is not supported yet"
-    known = " or ".join(adapters_for(base)) or f"an adapter for {base}"
+    if base == wanted:
+        return _other_blocks(base)
+    families = adapters_for(base)
+    if any(family.projector for family in families):
+        return f"is {base}, which has no U-Net"
+    known = " or ".join(family.title for family in families) or f"an adapter for {base}"
     return f"is {base}, which has no U-Net, and {known} is not supported yet"
+
+
+def _other_blocks(base: str) -> str:
+    return f"is a {base} with other blocks, as pruned or converted ones have"
 
 
 def refuse_mismatch(adapter: AdapterFile, network: nn.Module) -> None:

@@ -68,8 +68,10 @@ class EncodingSettings:
     """The picture encoded for unconditional rows without a negative reference: "mean" or "black"."""
 
 
-def encoding_settings(host: Host) -> EncodingSettings:
-    return EncodingSettings(host.compute_device(), host.compute_dtype(), host.unconditional())
+def encoding_settings(host: Host, family: Family | None = None) -> EncodingSettings:
+    """Return the settings, for a family with its own unconditional picture if it has one."""
+    own = family.unconditional if family else ""
+    return EncodingSettings(host.compute_device(), host.compute_dtype(), own or host.unconditional())
 
 
 def _settings_text(settings: EncodingSettings) -> str:
@@ -197,7 +199,7 @@ def taken_features(
 
 def zeros_for_nothing(family: Family) -> bool:
     """Return whether unconditional rows see zeros as image features, rather than those of an encoded blank picture."""
-    return family.takes == EMBED or family.portrait
+    return (family.takes == EMBED and not family.unconditional) or family.portrait
 
 
 def projector_inputs(family: Family, token_set: TokenSet, taken: Taken) -> tuple[Tensor, ...]:

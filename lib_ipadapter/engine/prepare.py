@@ -135,7 +135,7 @@ class Preparation:
             refuse_other_features(unit, saved, adapter, encoder)
         subject = self._subject(unit)
         plan = self._plan(unit, adapter, saved, self._of_subject(unit, subject))
-        settings = encoding_settings(self.host)
+        settings = encoding_settings(self.host, adapter.recognised.family)
         blank = encoder and not zeros_for_nothing(adapter.recognised.family) and plan.unconditional == UNCONDITIONAL
         unconditional = settings.unconditional if blank else ""
         with outside_inference_mode():
@@ -158,7 +158,8 @@ class Preparation:
         """Return the pictures, by digest, of inputs that are not encoded yet."""
         own = [each for each in inputs if isinstance(each, EncoderInput)]
         portraits = self.portraits(adapter.recognised.family)
-        missing = self._features.missing(encoder, own, encoding_settings(self.host), portraits)
+        settings = encoding_settings(self.host, adapter.recognised.family)
+        missing = self._features.missing(encoder, own, settings, portraits)
         return {each.digest for each in missing if isinstance(each, EncoderInput)}
 
     def ran_on_cpu(self, encoder: Encoder) -> bool:
@@ -272,7 +273,7 @@ class Preparation:
 
         tokens = torch.cat([tokens_of(batch) for batch in plan.batches])
         sets = tuple(one for batch in plan.batches for one in batch)
-        made = keys_and_values(tensors, adapter.layout, tokens, settings.device, sets)
+        made = keys_and_values(tensors, adapter.layout, tokens, settings.device, sets, family.layers)
         if encoded.settings != settings:
             return made, (f"Not enough device memory for {encoder.path.name}; it ran on the CPU." if encoder else "",)
         return self._keys_values.keep(key, made), self.faces.warnings if family.face_embedding else ()

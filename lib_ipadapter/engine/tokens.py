@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..networks.layout import Layout, Site
 from ..weights.adapter_file import AdapterFile
+from ..weights.site_layers import PLAIN, SiteLayers
 from ..weights.tensor_file import refuse_unusable
 from .token_plan import TokenSet
 
@@ -73,15 +73,18 @@ def keys_and_values(
     tokens: Tensor,
     device: torch.device,
     sets: tuple[TokenSet, ...] = (),
+    layers: SiteLayers = PLAIN,
 ) -> KeysValues:
     """Return each site's keys and values for `tokens` (sets, tokens, context dim), in float32, computed on `device`."""
     tokens = tokens.to(device)
 
-    def times(site: Site, name: str) -> Tensor:
-        weight = tensors[f"ip_adapter.{site.key}.{name}.weight"].to(device).float()
-        return functional.linear(tokens, weight).cpu()
+    def of(site: Site) -> tuple[Tensor, Tensor]:
+        keys, values = layers.keys_and_values(
+            lambda name: tensors[f"ip_adapter.{site.key}.{name}"].to(device).float(), tokens
+        )
+        return keys.cpu(), values.cpu()
 
-    pairs = {site: (times(site, "to_k_ip"), times(site, "to_v_ip")) for site in layout.sites}
+    pairs = {site: of(site) for site in layout.sites}
     return KeysValues(pairs, tokens.cpu(), sets)
 
 

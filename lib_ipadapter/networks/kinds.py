@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from .flux_injection import FluxInjection
+from .flux_modules import found_in_flux, found_in_flux_header
 from .injection import NetworkInjection
-from .layout import Site
+from .layout import NOTHING, Found, Site
 from .unet_injection import Injection
-from .unet_modules import NOTHING, Found, find_attentions, found_in_unet, found_in_unet_header
+from .unet_modules import find_attentions, found_in_unet, found_in_unet_header
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,10 @@ class Kind:
     """The hooks for some sites of a network of this kind."""
 
 
-KINDS = (Kind(found_in_unet, found_in_unet_header, lambda unet, _sites: Injection(unet, find_attentions(unet))),)
+KINDS = (
+    Kind(found_in_unet, found_in_unet_header, lambda unet, _sites: Injection(unet, find_attentions(unet))),
+    Kind(found_in_flux, found_in_flux_header, FluxInjection),
+)
 
 
 def found_in(network: nn.Module) -> Found:

@@ -4,7 +4,19 @@ Where a site's query comes from, and where its term is added, is the business of
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+
+class Found(NamedTuple):
+    """The sites of a network."""
+
+    widths: Mapping[Any, int]
+    """heads * dim of each site; empty for a network without any."""
+    context_dim: int
+    """Width of the text context; 0 where sites do not depend on it."""
+
+
+NOTHING = Found({}, 0)
 
 
 class Site(Protocol):
@@ -49,6 +61,6 @@ class Layout(Protocol):
         """Its sites, in the order of the adapter files."""
         ...
 
-    def fits(self, adapter: Mapping[Any, int], loaded: Mapping[Any, int]) -> bool:
-        """Return whether an adapter with these widths by site can run on a network with those."""
+    def fits(self, adapter: Found, loaded: Found) -> bool:
+        """Return whether an adapter for these sites can run on a loaded network with those."""
         ...

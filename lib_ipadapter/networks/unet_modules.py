@@ -1,23 +1,12 @@
 """Finds the cross-attentions of a loaded U-Net and their widths."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import nn
 
+from .layout import NOTHING, Found
 from .unet_sites import Site, found_sites
-
-
-class Found(NamedTuple):
-    """The sites of a network."""
-
-    widths: Mapping[Any, int]
-    """heads * dim of each site; empty for a network without any."""
-    context_dim: int
-    """Width of the text context."""
-
-
-NOTHING = Found({}, 0)
 
 
 def found_in_unet(unet: nn.Module) -> Found:

@@ -4,10 +4,12 @@ Key numbers follow diffusers' list of attention processors: down, up, middle. La
 execution order: down, middle, up. `Site` holds both.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
+
+from .layout import Found
 
 
 @dataclass(frozen=True, order=True)
@@ -68,9 +70,9 @@ class Layout:
         """The sites in the order of the adapter files' key numbers."""
         return sites(self)
 
-    def fits(self, adapter: Mapping[Site, int], loaded: Mapping[Site, int]) -> bool:
+    def fits(self, adapter: Found, loaded: Found) -> bool:
         """Return whether an adapter fits: a pruned U-Net may lack sites, and the widths of the others must match."""
-        return loaded.items() <= adapter.items()
+        return loaded.widths.items() <= adapter.widths.items() and loaded.context_dim == adapter.context_dim
 
     def level(self, block: str, number: int) -> int:
         """Return how often the latent image is halved before a block; each level has three blocks on either side."""
@@ -116,10 +118,10 @@ def sites(layout: Layout) -> tuple[Site, ...]:
     return tuple(Site(index, *place) for index, place in enumerate(in_file))
 
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
-def found_sites(find: Callable[[Site], Found | None]) -> dict[Site, Found]:
+def found_sites(find: Callable[[Site], Value | None]) -> dict[Site, Value]:
     """Return what `find` returns for the sites of a U-Net, by site; empty for anything but SD and SDXL.
 
     The two layouts share the names of eight sites, and a pruned SDXL such as SSD-1B lacks some, so the layout with more

@@ -11,7 +11,7 @@ from ..networks.unet_sites import SD, SDXL
 from .curves import curve_factor, points
 from .passes import PASSES
 from .unit import Unit
-from .weight_types import FACTORS, PARTS, Parts
+from .weight_types import FACTORS, PARTS, TYPE_GROUPS, WEIGHT_TYPES, Parts
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ COMPOSITION = {SD.name: {4: 0.25, 5: 1.0}, SDXL.name: {3: 1.0}}
 """Composition layers, with their share of the weight."""
 
 
+def types_for(layout: Layout) -> tuple[str, ...]:
+    """Return the weight types that have a meaning for a layout: most are about the layers of a U-Net."""
+    return WEIGHT_TYPES if layout.name in COMPOSITION else TYPE_GROUPS["All layers"]
+
+
 def acts_in(unit: Unit, hires: bool) -> bool:
     """Return whether the unit is active in a pass: the second pass of hires fix, or any other."""
     return hires in PASSES[unit.passes]
@@ -44,13 +49,16 @@ def of_pass(unit: Unit, hires: bool) -> Unit:
 def layer_weights(unit: Unit, layout: Layout) -> dict[int, LayerWeight]:
     """Return the unit's weight at each layer where it is active; missing layers have weight 0.
 
-    Raises `UnitError` if `layers` names a layer that the layout does not have.
+    Raises `UnitError` if `layers` names a layer that the layout does not have, or for a weight type that it has not.
     """
+    if unit.weight_type not in (known := types_for(layout)):
+        why = f"has no meaning for {layout.name}, which has no such layers. Choose one of {', '.join(known)}."
+        raise UnitError("weight_type", unit.weight_type, why)
     weights = _given(unit, layout) if unit.layers else _by_type(unit, layout)
     parts = PARTS.get(unit.weight_type, Parts())
     made: dict[int, LayerWeight] = {}
     for layer, weight in weights.items():
-        composition = layer in COMPOSITION[layout.name]
+        composition = layer in COMPOSITION.get(layout.name, {})
         inverted = parts.composition_inverted if composition else parts.style_inverted
         if weight:
             made[layer] = LayerWeight(weight, inverted, composition)

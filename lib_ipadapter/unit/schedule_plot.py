@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from ..networks.flux_sites import XLABS
 from ..networks.layout import Layout
 from ..networks.unet_sites import SD, SDXL
-from .schedule import acts_in, factor_at, layer_weights, of_pass
+from .schedule import acts_in, factor_at, layer_weights, of_pass, types_for
 from .unit import Unit
 from .weight_types import WEIGHT_TYPES
+
+SHOWN = {SD.name: SD, SDXL.name: SDXL, "FLUX": XLABS}
+"""The layouts that the pictures of weight types show, by the name of a base model; others are shown as SD."""
 
 POINTS = 60
 """Number of intervals at which the weight over the steps is sampled."""
@@ -31,12 +35,18 @@ def _pass(unit: Unit, layout: Layout, hires: bool) -> dict[str, Any]:
 
 
 def type_pictures() -> dict[str, dict[str, list[float]]]:
-    """Return the weight at each layer for every weight type and layout, negative where it moves away.
+    """Return the weight at each layer for every weight type and layout in `SHOWN`, negative where it moves away.
+
+    A type is missing where it has no meaning.
 
     The boosts are 1, so that types that can move away show where.
     """
     return {
-        name: {layout.name: _signed(Unit(weight_type=name, composition_boost=1.0), layout) for layout in (SD, SDXL)}
+        name: {
+            base: _signed(Unit(weight_type=name, composition_boost=1.0), layout)
+            for base, layout in SHOWN.items()
+            if name in types_for(layout)
+        }
         for name in WEIGHT_TYPES
     }
 

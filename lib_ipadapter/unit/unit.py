@@ -137,7 +137,7 @@ class Unit:
         when={"weight_type": types_that_use("composition_boost")},
     )
     layers: str = declared(
-        LayerPoints(0, 15),
+        LayerPoints(0, 56),
         "",
         "Layers",
         "Weights of individual layers, such as 6:1, 3:0.5, multiplied by the weight. Layers not listed are off.",

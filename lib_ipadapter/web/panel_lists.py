@@ -5,11 +5,11 @@ from typing import Any
 
 from ..base.errors import IPAdapterError
 from ..engine.session import Session
-from ..networks.unet_sites import SD, SDXL
+from ..networks.unet_sites import SD
 from ..review.face_preview import finds_faces
 from ..review.likeness_report import LikenessReport, report_as_json
 from ..unit.read_args import read_own_unit
-from ..unit.schedule_plot import plotted
+from ..unit.schedule_plot import SHOWN, plotted
 from ..unit.strength import SHIPPED, strengths
 from ..weights.bases import BASES, NETWORK_PARTS
 from .adapter_uses import suited
@@ -23,10 +23,15 @@ def rescan(session: Session, _asked: Any) -> dict[str, int]:
     return {"models": len(list_adapters(session)), "encoders": len(list_encoders(session))}
 
 
-def plot(_session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a unit's weights at each layer and over the steps, for a `base` model named as in the list of adapters."""
+def plot(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a unit's weights at each layer and over the steps.
+
+    The layers are those of the adapter `model`, or without one of the `base` model, named as in the list of adapters.
+    """
     unit = read_own_unit(asked.get("unit"), "", enabled=False)
-    return plotted(unit, SDXL if asked.get("base") == "SDXL" else SD)
+    adapter = session.preparation.files.all_adapters()[0].get(asked.get("model") or "")
+    layout = adapter and adapter.layout_or_none
+    return plotted(unit, layout or SHOWN.get(asked.get("base") or "", SD))
 
 
 def panel_lists(session: Session) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Opens an adapter file: recognises it, checks its tensors against its projector and U-Net, and reads them."""
+"""Opens an adapter file: recognises it, checks its tensors against its projector and its sites, and reads them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,10 +27,19 @@ PREFIXES = {
     "id_adapter_attn_layers.": "ip_adapter.",
     "pulid_encoder.": "image_proj.",
     "ip_adapter_proj_model.": "image_proj.",
+    "double_blocks.": "ip_adapter.",
 }
 """Tensor name prefixes of trainers and other projects -> the prefix in published files."""
 
-LAYER_NAMES = {".id_to_k.weight": ".to_k_ip.weight", ".id_to_v.weight": ".to_v_ip.weight"}
+LAYER_NAMES = {
+    ".id_to_k.weight": ".to_k_ip.weight",
+    ".id_to_v.weight": ".to_v_ip.weight",
+    **{
+        f".processor.ip_adapter_double_stream_{part}_proj.{kind}": f".to_{part}_ip.{kind}"
+        for part in "kv"
+        for kind in ("weight", "bias")
+    },
+}
 IGNORED = ("unet.",)
 """Prefixes of tensors in a raw training checkpoint that are not part of the adapter."""
 
@@ -44,19 +53,19 @@ class AdapterFile:
     shapes: Shapes
     identity: tuple[object, ...]
     """Identifies the file and its current content."""
-    unet_layout: Layout | None
-    """The U-Net architecture that it has keys and values for; None where it cannot run."""
+    layout_or_none: Layout | None
+    """The sites that it has keys and values for; None where it cannot run."""
     reason: str
-    """Why it cannot run on any U-Net, as a sentence that starts with the file's name; empty where it can."""
+    """Why it cannot run on any network, as a sentence that starts with the file's name; empty where it can."""
     digest_of: Callable[[Path], str] = sha256
     """Returns a file's SHA-256, in hexadecimal."""
 
     @property
     def layout(self) -> Layout:
-        """The U-Net architecture that it is for; raises `IPAdapterError` with `reason` where it cannot run."""
-        if self.unet_layout is None:
+        """The sites that it is for; raises `IPAdapterError` with `reason` where it cannot run."""
+        if self.layout_or_none is None:
             raise IPAdapterError(self.reason)
-        return self.unet_layout
+        return self.layout_or_none
 
     def projector(self) -> nn.Module:
         """Return its projector on the meta device, without weights."""
@@ -120,9 +129,14 @@ def checked_adapter(path: Path, found: Recognised, shapes: Shapes, identity: tup
 
 
 def _checked_layout(path: Path, found: Recognised, shapes: Shapes) -> Layout:
-    """Return the U-Net architecture that a file is for; raises `IPAdapterError` for missing or misshapen tensors."""
+    """Return the sites that a file is for; raises `IPAdapterError` for missing or misshapen tensors."""
     projector = build_projector(path, found, shapes)
-    layout = layout_of_count(found.layers)
+    layout = found.family.layout or layout_of_count(found.layers)
+    if found.family.layout and found.layers != len(found.family.layout.sites):
+        raise IPAdapterError(
+            f"{path.name} has image keys for {found.layers} layers, but {found.family.title} has "
+            f"{len(found.family.layout.sites)}. The file is incomplete or made for another model."
+        )
     if layout is None:
         raise IPAdapterError(
             f"{path.name} has image keys for {found.layers} layers, but SD1.x and SD2.x have 16 and SDXL has 70. "
@@ -145,8 +159,8 @@ def _expected_shapes(found: Recognised, projector: nn.Module, layout: Layout, sh
     first, *_ = found.family.layer_keys
     for site in layout.sites:
         width = rows(shapes, f"ip_adapter.{site.key}.{first}.weight")
-        for name in found.family.layer_keys:
-            expected[f"ip_adapter.{site.key}.{name}.weight"] = (width, found.context_dim)
+        layers = found.family.layers.shapes(width, found.context_dim)
+        expected |= {f"ip_adapter.{site.key}.{name}": shape for name, shape in layers.items()}
     if found.lora and "lora_weight" in found.family.fields:
         expected |= lora_shapes(shapes, found.context_dim, layout, lambda layer: layer.inside, shapes)
     return expected

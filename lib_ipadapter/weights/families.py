@@ -6,6 +6,7 @@ header. Canonical keys start with `image_proj.` (the projector) or `ip_adapter.`
 
 from collections.abc import Callable
 
+from ..networks.flux_sites import XLABS
 from .bases import EVA
 from .family import (
     ANTELOPE,
@@ -33,6 +34,7 @@ from .projectors import (
 )
 from .pulid import SCALES, IDEncoder, IDFormer
 from .shapes import Shapes
+from .site_layers import WITH_BIASES
 
 FACE_PLUS_VARIANTS = (
     Variant("v2", "a FaceID Plus v2 adapter", ("plusv2",), settings=("structure_weight",)),
@@ -119,13 +121,17 @@ FAMILIES = (
     Family(
         "xlabs-flux",
         "an XLabs IP-Adapter for FLUX",
-        marks=("double_blocks.*",),
+        marks=("ip_adapter.0.to_k_ip.bias",),
         tensors=LINEAR,
         tokens=_rows_over_norm("proj.weight"),
         takes=EMBED,
         width=_size("proj.weight", 1),
         network=FLUX,
-        layer_keys=("ip_adapter_double_stream_k_proj", "ip_adapter_double_stream_v_proj"),
+        layout=XLABS,
+        layers=WITH_BIASES,
+        output="norm.weight",
+        projector=LinearProjector,
+        unconditional="black",
     ),
     Family(
         "instantx-sd35",
@@ -356,6 +362,6 @@ FAMILY_FIELDS = tuple(dict.fromkeys(field for family in FAMILIES for field in fa
 """Fields of a unit that only some families use."""
 
 
-def adapters_for(base: str) -> list[str]:
-    """Return the titles of the families that are made for this base model only."""
-    return [family.title for family in FAMILIES if base in (family.base, family.network)]
+def adapters_for(base: str) -> list[Family]:
+    """Return the families that are made for this base model only."""
+    return [family for family in FAMILIES if base in (family.base, family.network)]

@@ -6,7 +6,9 @@ from typing import Protocol
 
 from torch import nn
 
+from ..networks.layout import Layout
 from .shapes import Shapes
+from .site_layers import PLAIN, SiteLayers
 
 EMBED, HIDDEN, FACE, FACE_AND_HIDDEN, OTHER = "embed", "hidden", "face", "face and hidden", "other"
 """Input of a projector: CLIP's image embedding, its second last hidden states, a face embedding, a face embedding and
@@ -73,10 +75,14 @@ class Family:
     encoder: str = ""
     """The image encoder, where it does not follow from `takes` and `width`."""
     network: str = UNET
+    layout: Layout | None = None
+    """The sites where it acts, where they do not follow from the number of layers."""
     base: str = ""
     """The base model, where it does not follow from the network and the layers."""
     layer_keys: tuple[str, ...] = ("to_k_ip", "to_v_ip")
     """Names of the linear layers at each site. The input width of the first is that of the text context."""
+    layers: SiteLayers = PLAIN
+    """What its layers are at each site."""
     output: str = ""
     """One of `tensors` whose last axis is the width of the image tokens, which is checked against the text context;
     empty for none."""
@@ -91,6 +97,9 @@ class Family:
     """How the projector takes a face embedding, `NORMED` or `RAW`; empty if it takes none."""
     pack: str = BUFFALO
     """The face model pack that it was trained with, if it takes face embeddings."""
+    unconditional: str = ""
+    """The picture encoded for unconditional rows, "mean" or "black", where its authors' differs from the usual; an
+    image embedding is usually zero there."""
     portrait: bool = False
     """Whether its image encoder gets the face as facexlib cuts it out, grey on white, instead of the aligned face."""
     together: bool = False

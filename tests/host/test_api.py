@@ -59,7 +59,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a huge text": ({"images": ["A" * 100_000_000]}, "images[0]", "must have at most"),
     "an encoder that does not fit": ({"encoder": "other-encoder"}, "encoder", "needs"),
     "points that are none": ({"layers": "6=1"}, "layers", "must be pairs such as 6:1, 3:0.5"),
-    "a layer that is not there": ({"layers": "16:1"}, "layers", "from 0 to 15"),
+    "a layer that is not there": ({"layers": "16:1"}, "layers", "0 to 15"),
     "a curve that goes back": ({"curve": "0:1, 0.5:0, 0.2:1"}, "curve", "rising"),
     "a mask that is none": ({"mask": "%%%"}, "mask", "must be a picture as base64"),
     "merging what has regions": (

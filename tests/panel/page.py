@@ -21,11 +21,11 @@ from PIL import Image
 from demo.frame import framed_panel
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.files.catalogue import read_catalogue
-from lib_ipadapter.networks.unet_sites import SD, SDXL
+from lib_ipadapter.networks.unet_sites import SD
 from lib_ipadapter.pictures.image_file import picture_url
 from lib_ipadapter.unit.presets import Presets
 from lib_ipadapter.unit.read_args import read_unit
-from lib_ipadapter.unit.schedule_plot import plotted
+from lib_ipadapter.unit.schedule_plot import SHOWN, plotted
 from lib_ipadapter.unit.strength import strengths
 from lib_ipadapter.web.adapter_uses import suited, uses_of
 
@@ -274,7 +274,7 @@ class Server:
 
     def plot(self, asked: dict[str, Any]) -> dict[str, Any]:
         unit = read_unit({**asked["unit"], "enabled": False})
-        return plotted(unit, SDXL if asked["base"] == "SDXL" else SD)
+        return plotted(unit, SHOWN.get(asked["base"], SD))
 
     def check(self, asked: dict[str, Any]) -> dict[str, Any]:
         each = {"sharpness": 0.1, "seen": [PNG], "advice": ["The picture is blurred: take a sharper one."]}

@@ -167,7 +167,23 @@ def test_the_plots_follow_the_controls(page: Any) -> None:
     assert len(bars(page)) == 32, "a plot each pass"
     page.fill("[aria-label=Layers]", "99:1")
     page.wait_for_selector(".ipadapter-plot .wrong")
-    assert "from 0 to 15" in page.inner_text(".ipadapter-plot .wrong")
+    assert "from 0 to 56" in page.inner_text(".ipadapter-plot .wrong")
+
+
+def test_an_adapter_for_flux_shows_its_blocks(page: Any) -> None:
+    """And only the weight types that have a meaning for them."""
+    tick(page)
+    drop(page, "one.png")
+    choose(page, PLUS)
+    page.evaluate(
+        "(name) => { ipAdapter.panels.txt2img.files.models.find((m) => m.name === name).base = 'FLUX'; }", PLUS
+    )
+    unfold(page, "Layers and weight types")
+    fill(page, "Weight", "1")
+    assert bars(page) == [60.0] * 19
+    assert page.locator(".ipadapter-plot rect.double").count() == 19
+    legend = page.locator(".ipadapter-legend span").all_inner_texts()
+    assert legend == ["double blocks", "moves away from the reference"]
 
 
 def test_what_moves_away_is_red(page: Any) -> None:
