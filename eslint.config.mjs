@@ -6,7 +6,9 @@ const BROWSER = [
         " ",
     ),
     ..."location prompt requestAnimationFrame setTimeout structuredClone atob HTMLTextAreaElement Node".split(" "),
-    ..."getComputedStyle performance window HTMLElement HTMLInputElement ResizeObserver TextDecoder".split(" "),
+    ..."getComputedStyle localStorage navigator performance window HTMLElement HTMLInputElement ResizeObserver TextDecoder".split(
+        " ",
+    ),
 ];
 const WEB_UI = ["getTranslation", "gradioApp", "onAfterUiUpdate", "onOptionsChanged", "onUiLoaded", "opts"];
 

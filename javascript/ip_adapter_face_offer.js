@@ -27,6 +27,9 @@
         panel.draw();
     }
 
+    /* Return the best adapter for a person's likeness that can run, or undefined. */
+    ipAdapter.bestForFaces = (files) => bestFor(files, LIKENESS);
+
     /* Look for a face in a unit's only picture, if face models are installed; if it fills the picture, add two buttons to
        the message that says which adapter was chosen, unless another one is shown by then. */
     ipAdapter.offerUses = async (panel, unit, acts) => {

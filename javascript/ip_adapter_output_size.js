@@ -4,6 +4,9 @@
     const MULTIPLE = 8; // of pixels, which autoencoders need
     const [LEAST, MOST] = [64, 2048]; // of the web UI's sliders
 
+    /* Set one of the web UI's number fields, and its slider. */
+    ipAdapter.setNumberOfTab = set;
+
     function set(tab, name, value) {
         for (const input of gradioApp().querySelectorAll(`#${tab}_${name} input`)) {
             input.value = value;

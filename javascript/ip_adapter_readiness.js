@@ -26,6 +26,9 @@
         return typeof value === "string" && value.startsWith("data:") ? standIn(value) : value;
     }
 
+    /* Return a copy of an object with stand-ins for its pictures. */
+    ipAdapter.lightCopy = (values) => JSON.parse(JSON.stringify(values, withoutPictures));
+
     ipAdapter.Readiness = class {
         constructor(panel) {
             this.panel = panel;

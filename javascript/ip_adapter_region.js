@@ -81,6 +81,8 @@
         );
     }
 
+    ipAdapter.editRegions = editRegions;
+
     ipAdapter.drawRegion = (panel, name, label) => {
         const {unit} = panel;
         const set = (mask, region) => {

@@ -9,6 +9,8 @@
         return field && field.value !== "" ? Number(field.value) : null;
     }
 
+    ipAdapter.numberOfTab = numberIn;
+
     function isTicked(tab, name) {
         return Boolean(gradioApp().querySelector(`#${tab}_${name}-checkbox input`)?.checked);
     }

@@ -10,6 +10,9 @@
         full: () => say("full"),
     };
 
+    /* Return the word at a mark of the slider, of which `marks` come after off. */
+    ipAdapter.strengthWord = (marks, place) => WORDS[["off", ...marks][place]]();
+
     function percent(share) {
         return Math.round(share * 100);
     }

@@ -60,6 +60,7 @@ def texts_of_the_browser() -> set[str]:
 def texts_of_the_server() -> set[str]:
     """Return the server's messages that the browser translates: sentences without a measurement or file name."""
     from lib_ipadapter.review.face_preview import BY_FACEXLIB, NO_FACE
+    from lib_ipadapter.review.repairs import ANSWERS, ROWS, TITLES
     from lib_ipadapter.review.thresholds import THRESHOLDS
     from lib_ipadapter.web.file_lists import DAMAGED, NOT_YET
     from lib_ipadapter.web.requests import REQUESTS
@@ -67,7 +68,17 @@ def texts_of_the_server() -> set[str]:
 
     done = {request.done for request in REQUESTS if request.done}
     advice = {row.advice for row in THRESHOLDS if "{" not in row.advice}
-    return {*done, DAMAGED, NOT_YET, NO_FACE, BY_FACEXLIB, *(f"for {name}" for name in BASES.values()), *advice}
+    repairs = {*ANSWERS, *TITLES, *(row.why for row in ROWS)}
+    return {
+        *done,
+        *repairs,
+        DAMAGED,
+        NOT_YET,
+        NO_FACE,
+        BY_FACEXLIB,
+        *(f"for {name}" for name in BASES.values()),
+        *advice,
+    }
 
 
 SOURCES = (

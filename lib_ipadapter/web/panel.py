@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..review.repairs import ANSWERS
 from ..unit.field import GROUPS, Field
 from ..unit.field_kinds import FindReference
 from ..unit.picture_fields import MAX_PICTURES
@@ -107,6 +108,7 @@ def spec(units: int) -> dict[str, Any]:
         "settings": SETTINGS,
         "purpose_fields": PURPOSE_FIELDS,
         "strength": {"marks": MARKS, "any_base": ANY_BASE, "table": SHIPPED},
+        "answers": ANSWERS,
         "weight_types": {"groups": TYPE_GROUPS, "pictures": type_pictures()},
     }
 

@@ -29,6 +29,7 @@ from lib_ipadapter.unit.schedule_plot import SHOWN, plotted
 from lib_ipadapter.unit.strength import strengths
 from lib_ipadapter.web.adapter_uses import suited, uses_of
 
+from .after import After
 from .controlnet import draw_controlnet
 from .downloads import Downloads
 from .readiness import Readiness
@@ -135,6 +136,9 @@ TABS = """<div id="txt2img_extra_tabs"><div class="tab-nav" style="display: flex
 </div></div>"""
 """The line of tabs below the prompt, as in the web UIs; gradio 6 draws tabs in another way."""
 
+WEB_UI_GENERATE = '<button type="button" id="txt2img_generate">As in the web UI</button>'
+"""What the panel watches; it generates nothing here."""
+
 PNG = (
     "data:image/png;base64,"
     "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
@@ -195,6 +199,7 @@ class Server:
             "export subject": lambda asked: {"name": asked["name"], "zip": base64.b64encode(b"a zip").decode()},
             "import subject": self.import_subject,
             **self.downloads.does,
+            **After(lambda: self.models).does,
             **Readiness(lambda: self.models).does,
         }
 
@@ -370,6 +375,7 @@ def build(folder: str) -> gr.Blocks:
         draw_controlnet(page, "txt2img")
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
+        gr.HTML(WEB_UI_GENERATE)
         number = itertools.count()  # gradio does not show again what has not changed
         generate.click(lambda *args: json.dumps([next(number), args]), inputs=panel.texts, outputs=[given])
         pasted = gr.Textbox(label="Parameters as JSON", elem_id="pasted")

@@ -1,0 +1,29 @@
+"""What the library says about a picture after its generation, from its own table; what opens adapters needs torch."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from lib_ipadapter.review.repairs import MOST, Case, repairs_of
+from lib_ipadapter.unit.read_args import read_unit
+
+
+class After:
+    """Answers for units with the page's adapters."""
+
+    def __init__(self, models: Callable[[], list[dict[str, Any]]]) -> None:
+        self.models = models
+        self.does = {"repairs": self.repairs}
+
+    def repairs(self, asked: dict[str, Any]) -> dict[str, Any]:
+        given = asked["unit"]
+        unit = replace(read_unit({**given, "enabled": False}), enabled=given["enabled"])
+        model = next((each for each in self.models() if each["name"] == unit.model), None)
+        if model is None:
+            finding = {"sentence": f"There is no adapter {unit.model}.", "stops": True, "field": "model"}
+            return {"repairs": [{"do": "finding", "finding": finding}]}
+        kind = {"family": model["family"], "fields": tuple(model.get("fields", ())), "uses": tuple(model["uses"])}
+        known = {name: asked[name] for name in ("place", "cfg_scale", "denoising")}
+        case = Case(unit, **kind, **known, steps=tuple(asked["steps"]))
+        return {"repairs": list(islice(repairs_of(asked["answer"], case), MOST))}
