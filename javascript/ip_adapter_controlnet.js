@@ -3,6 +3,7 @@
 
 (() => {
     const PICTURE = ".cnet-image"; // gradio 4 gives this class to an inner element too
+    const CLEAR = ["Remove Image", "Clear"]; // gradio's buttons, of which a picture for sketches has both
     const PATIENCE = 5000; // milliseconds that a unit gets to show its picture component
 
     function pictures(tab) {
@@ -11,10 +12,7 @@
     }
 
     function isFree(picture) {
-        return (
-            picture.querySelector("input[type=file]") &&
-            ![...picture.querySelectorAll("img")].some((image) => image.getAttribute("src"))
-        );
+        return inputOf(picture) && ![...picture.querySelectorAll("img")].some((image) => image.getAttribute("src"));
     }
 
     /* Return the element that matches a selector and is nearest to a unit's picture. */
@@ -45,6 +43,18 @@
             await new Promise((resolve) => setTimeout(resolve, 50));
     }
 
+    function inputOf(picture) {
+        return picture.querySelector("input[type=file]");
+    }
+
+    /* Take out a picture that leaves no room for another one, as gradio 3's does. */
+    async function empty(picture) {
+        if (inputOf(picture)) return;
+        const [remove] = CLEAR.map((label) => picture.querySelector(`[aria-label="${label}"]`)).filter(Boolean);
+        remove?.click();
+        await until(() => inputOf(picture));
+    }
+
     /* Tick "Upload independent control image" in img2img, without which a unit uses the tab's picture. */
     async function takeOwnPicture(picture, whole) {
         const tick = around(picture, ".cnet-unit-same_img2img input");
@@ -53,22 +63,24 @@
         await until(() => picture.offsetParent); // the server's answer clears the unit once more
     }
 
-    ipAdapter.openTab = openTab;
+    Object.assign(ipAdapter, {openTab, until});
 
     ipAdapter.hasControlNet = (tab) => pictures(tab).length > 0;
+    ipAdapter.countControlNet = (tab) => pictures(tab).length;
+    ipAdapter.freeControlNet = (tab) => pictures(tab).findIndex(isFree);
 
-    /* Put a picture into the first unit of a tab that has none, and enable it; return its number from 0, or -1. */
-    ipAdapter.sendToControlNet = async (tab, url, name) => {
-        const all = pictures(tab);
-        const number = all.findIndex(isFree);
-        if (number < 0) return number;
-        const [picture, whole] = [all[number], gradioApp().querySelector(`#${tab}_controlnet`)];
+    /* Return the element of a unit that matches a selector, or null. */
+    ipAdapter.partOfControlNet = (tab, number, selector) => around(pictures(tab)[number], selector);
+
+    /* Put a picture into a unit of a tab, in place of the one that it has, and enable it. */
+    ipAdapter.sendToControlNet = async (tab, number, url, name) => {
+        const [picture, whole] = [pictures(tab)[number], gradioApp().querySelector(`#${tab}_controlnet`)];
         show(picture, whole);
         await takeOwnPicture(picture, whole);
-        const [input, files] = [picture.querySelector("input[type=file]"), new DataTransfer()];
+        await empty(picture);
+        const [input, files] = [inputOf(picture), new DataTransfer()];
         files.items.add(await ipAdapter.fileAt(url, name));
         input.files = files.files;
         input.dispatchEvent(new Event("change", {bubbles: true}));
-        return number;
     };
 })();

@@ -175,7 +175,8 @@
 
         drawActs() {
             const gone = {disabled: !this.question()};
-            const send = button(say("Send to ControlNet"), () => this.send(), gone);
+            const title = say("Puts this picture, InstantID's model and its weight into a ControlNet unit");
+            const send = button(say("Set up ControlNet"), () => this.send(), {...gone, title});
             return [
                 button(say("Draw key points"), () => this.picture(), gone),
                 button(say("Download"), () => this.download(), gone),
@@ -204,14 +205,7 @@
 
         async send() {
             const url = await this.picture();
-            if (!url) return;
-            const number = await ipAdapter.sendToControlNet(this.panel.tab, url, NAME);
-            const full = say("All ControlNet units already have a picture. Remove one and send again.");
-            const sent = say(
-                "The picture is in ControlNet Unit {n}, which is now enabled. Choose InstantID's ControlNet model there, without a preprocessor.",
-                {n: number},
-            );
-            this.panel.message.show(number < 0 ? full : sent, number < 0);
+            if (url) await ipAdapter.setUpControlNet(this.panel, url, NAME);
         }
     };
 })();

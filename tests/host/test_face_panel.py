@@ -1,4 +1,4 @@
-"""InstantID in the panel, in AUTOMATIC1111's web UI with the ControlNet extension and a real browser."""
+"""InstantID in the panel, in a web UI with the ControlNet extension or its own, and a real browser."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ if not (importlib.util.find_spec("playwright") and CHROMIUM):
 from playwright.sync_api import sync_playwright
 
 pytestmark = pytest.mark.skipif(
-    BUILT_IN or not CONTROLNET, reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
+    not (CONTROLNET or BUILT_IN), reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
 )
 checkpoint, folder = test_instantid.checkpoint, test_instantid.folder
 
@@ -49,8 +49,8 @@ def page(webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
         browser.close()
 
 
-def send(page: Any, tab: str) -> Any:
-    """Choose a face and InstantID in a tab, send the key points to ControlNet, and return its unit's picture."""
+def set_up(page: Any, tab: str) -> Any:
+    """Choose a face and InstantID in a tab, set ControlNet up with one click, and return its unit's picture."""
     panel = f"#ipadapter_{tab}"
     for name in ("width", "height"):
         page.fill(f"#{tab}_{name} input[type=number]", "128")
@@ -60,28 +60,28 @@ def send(page: Any, tab: str) -> Any:
     page.set_input_files(f"{panel} .ipadapter-references input[type=file] >> nth=0", face)
     page.wait_for_selector(f"{panel} .ipadapter-reference")
     page.select_option(f"{panel} select[aria-label=Adapter]", f"{ADAPTER}.safetensors")
-    page.click(f"{panel} button:text-is('Send to ControlNet')")
-    page.wait_for_selector(f"{panel} .ipadapter-message:has-text('The picture is in ControlNet Unit 0')", timeout=60000)
+    page.click(f"{panel} button:text-is('Set up ControlNet')")
+    page.wait_for_selector(f"{panel} .ipadapter-message:has-text('ControlNet Unit 0 is set up')", timeout=60000)
     shown = page.wait_for_selector(f"#{tab}_controlnet .cnet-input-image-group img[src^=data]")
+    unit = f"#{tab}_controlnet_ControlNet-0_controlnet_"
     assert page.is_checked(f"#{tab}_controlnet .cnet-unit-enabled input >> nth=0")
+    assert page.input_value(f"{unit}model_dropdown input").startswith(CONTROL)
+    assert page.input_value(f"{unit}preprocessor_dropdown input").lower() == "none"
+    assert page.input_value(f"{unit}control_weight_slider input[type=number]") == "0.8"
     return picture_of(shown.get_attribute("src"))
 
 
 @pytest.mark.parametrize("tab", ["txt2img", "img2img"])
-def test_key_points_are_sent_to_controlnet(page: Any, webui: WebUI, tab: str) -> None:
+def test_one_click_sets_controlnet_up(page: Any, webui: WebUI, tab: str) -> None:
     page.click(f"#tabs > .tab-nav button:text-is('{tab}')")
-    sent = send(page, tab)
+    sent = set_up(page, tab)
     assert sent.size == (128, 128)
     drawn = picture_of(page.get_attribute(f"#ipadapter_{tab} .ipadapter-points img", "src"))
     assert sent.convert("RGB").tobytes() == drawn.convert("RGB").tobytes()
 
 
 def test_a_picture_is_made_with_both_and_its_likeness_is_shown_in_a_table(page: Any, webui: WebUI) -> None:
-    send(page, "txt2img")
-    model = "#txt2img_controlnet_ControlNet-0_controlnet_model_dropdown input"
-    page.click(model)
-    page.fill(model, CONTROL)
-    page.keyboard.press("Enter")
+    set_up(page, "txt2img")
     page.fill("#txt2img_steps input[type=number]", "2")
     webui.call("/sdapi/v1/options", {"ipadapter_likeness": True})
     page.click("#txt2img_generate")

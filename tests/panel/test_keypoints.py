@@ -11,6 +11,8 @@ from PIL import Image
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
+from lib_ipadapter.files.catalogue import read_catalogue
+
 from .actions import COLOURS, choose, coloured, drop_colours, given, picture_of, tick
 from .controlnet import KNOWN
 from .served import needs_chromium
@@ -140,23 +142,68 @@ def in_controlnet(page: Any, number: int) -> Image.Image | None:
     return picture_of(url).convert("RGB") if url else None
 
 
+def unit_of(page: Any, number: int) -> dict[str, Any]:
+    """Return how a unit of ControlNet is set, without its picture."""
+    return page.evaluate(
+        """(number) => {
+            const part = (name, of) => document.querySelector(`[id$="ControlNet-${number}_controlnet_${name}"] ${of}`);
+            return {
+                enabled: document.querySelectorAll(".cnet-unit-enabled input")[number].checked,
+                module: part("preprocessor_dropdown", "input").value,
+                model: part("model_dropdown", "input").value,
+                weight: Number(part("control_weight_slider", "input[type=number]").value),
+            };
+        }""",
+        number,
+    )
+
+
+def said(page: Any, text: str) -> None:
+    page.wait_for_selector(f".ipadapter-message:has-text({json.dumps(text)})")
+
+
+SET = {"enabled": True, "module": "none", "model": "control_instant_id_sdxl [c5c25a50]", "weight": 0.8}
+
+
 @with_controlnet
-def test_the_picture_is_sent_to_controlnets_first_empty_unit(page: Any) -> None:
+def test_one_act_sets_a_unit_of_controlnet_up(page: Any) -> None:
     begin(page, "red", "green")
     assert in_controlnet(page, 0) is None
+    before = unit_of(page, 1)
     for number, colour in enumerate(("red", "green")):
         page.select_option(f"{BLOCK} select[aria-label=Photo]", str(number))
-        press(page, "Send to ControlNet")
-        page.wait_for_selector(f".ipadapter-message:has-text('The picture is in ControlNet Unit {number}')")
-        page.wait_for_selector(f".cnet-input-image-group >> nth={number} >> img[src]")
-        picture = in_controlnet(page, number)
+        press(page, "Set up ControlNet")
+        said(page, "ControlNet Unit 0 is set up")
+        picture = in_controlnet(page, 0)
         assert picture
         assert picture.size == (768, 512)
-        assert picture.getpixel((384, 256)) == COLOURS[colour]
-        ticks = page.locator(".cnet-unit-enabled input")
-        assert [ticks.nth(i).is_checked() for i in range(2)] == [True, number == 1]
-        assert page.locator(".cnet-input-image-group").nth(number).is_visible(), "it is opened"
-    press(page, "Send to ControlNet")
+        assert picture.getpixel((384, 256)) == COLOURS[colour], "the unit that has the model is used again"
+        assert unit_of(page, 0) == SET, "its model was only in the list that was read anew"
+        assert page.locator(".cnet-input-image-group").nth(0).is_visible(), "it is opened"
+    assert unit_of(page, 1) == before
+
+
+@with_controlnet
+def test_a_missing_model_can_be_got(page: Any) -> None:
+    page.evaluate("document.querySelectorAll('[id$=refresh_models]').forEach((each) => each.remove())")
+    begin(page, "red")
+    press(page, "Set up ControlNet")
+    said(page, "ControlNet Unit 0 has the picture, but ControlNet lacks InstantID's model.")
+    assert unit_of(page, 0) == SET | {"model": "None"}
+    page.evaluate("ipAdapter.panels.txt2img.getModels.open = (names) => (window.wanted = names)")
+    page.click(".ipadapter-message button:text-is('Get models')")
+    (wanted,) = page.evaluate("wanted")
+    assert read_catalogue().by_name[wanted].folder == "controlnets"
+
+
+@with_controlnet
+def test_controlnet_without_a_free_unit_is_left_alone(page: Any) -> None:
+    begin(page, "red")
+    page.evaluate(
+        "document.querySelectorAll('.cnet-input-image-group .cnet-image').forEach((each) => {"
+        "const image = document.createElement('img'); image.src = 'data:,'; each.append(image);})"
+    )
+    press(page, "Set up ControlNet")
     page.wait_for_selector(".ipadapter-message.wrong:has-text('All ControlNet units already have a picture')")
 
 
@@ -164,4 +211,4 @@ def test_without_controlnet_the_picture_cannot_be_sent(page: Any) -> None:
     page.evaluate("document.querySelectorAll('[id$=_controlnet]').forEach((each) => each.remove())")
     begin(page, "red")
     assert page.locator(f"{BLOCK} button:text-is('Download')").count() == 1
-    assert page.locator(f"{BLOCK} button:text-is('Send to ControlNet')").count() == 0
+    assert page.locator(f"{BLOCK} button:text-is('Set up ControlNet')").count() == 0
