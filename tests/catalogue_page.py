@@ -108,13 +108,25 @@ def sources(catalogue: "Catalogue") -> str:
     return "\n## Where they are published\n\n" + table(("page", "revision", "licence", "commercial use"), rows)
 
 
+def not_offered(catalogue: "Catalogue") -> str:
+    """Return the files that run but are not downloaded, with the reason."""
+    rows = [
+        [f"`{file.name}`", file.title, f"`{file.page.removeprefix('https://')}`", file.why]
+        for file in catalogue.not_offered
+    ]
+    return "\n## Not offered\n\nThese run too; get them yourself.\n\n" + table(
+        ("file", "what it is", "page", "why it is not downloaded"), rows
+    )
+
+
 def page() -> str:
     """Return the page as it should be."""
     from lib_ipadapter.files.catalogue import read_catalogue
 
     catalogue = read_catalogue()
     text, mark, _ = PAGE.read_text(encoding="utf-8").partition(MARK)
-    return text + mark + first(catalogue) + "".join(kind(catalogue, *each) for each in KINDS) + sources(catalogue)
+    kinds = "".join(kind(catalogue, *each) for each in KINDS)
+    return text + mark + first(catalogue) + kinds + not_offered(catalogue) + sources(catalogue)
 
 
 if __name__ == "__main__":

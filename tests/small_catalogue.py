@@ -53,7 +53,8 @@ def small(
     lookalikes: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return a catalogue with these entries, as in its file."""
-    return {"sources": {"small": SOURCE}, "files": files, "bundles": bundles or [], "lookalikes": lookalikes or []}
+    others = {"bundles": bundles or [], "lookalikes": lookalikes or [], "not_offered": []}
+    return {"sources": {"small": SOURCE}, "files": files, **others}
 
 
 def narrow(names: Mapping[str, Path]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from published import PUBLISHED, SD_ATTENTIONS, separate_lora, size
 
+from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.base.file_names import refuse_name
 from lib_ipadapter.faces.insightface_models import PACKS
 from lib_ipadapter.faces.portraits import DETECTOR as DETECTOR_FILE
@@ -39,10 +40,8 @@ MAY_BE_EMPTY = {
     "subfolder",
     "extract",
 }
-FAMILIES_WITHOUT_FILE: dict[str, str] = {
-    "pulid": "no public list has the hash of the first version, which v1.1 replaces"
-}
-"""Supported families without a published file in the catalogue, and why."""
+FAMILIES_WITHOUT_FILE = {each.family for each in CATALOGUE.not_offered}
+"""Supported families whose files the catalogue names, but does not offer."""
 
 DETECTOR = "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"
 """Both packs of face models contain the same detector."""
@@ -127,8 +126,8 @@ def test_hashes_are_well_formed_and_unique() -> None:
 
 
 def test_every_supported_family_has_a_file_or_a_reason() -> None:
-    assert {file.family for file in ADAPTERS} | set(FAMILIES_WITHOUT_FILE) == set(RUNNING)
-    assert not {file.family for file in ADAPTERS} & set(FAMILIES_WITHOUT_FILE)
+    assert {file.family for file in ADAPTERS} | FAMILIES_WITHOUT_FILE == set(RUNNING)
+    assert not {file.family for file in ADAPTERS} & FAMILIES_WITHOUT_FILE
     assert not any(file.family or file.use or file.variant for file in FILES if file not in ADAPTERS)
 
 
@@ -188,6 +187,14 @@ def test_uses_agree_with_the_families_and_the_purposes(file: PublishedFile) -> N
 def test_exactly_the_face_models_that_are_used_are_extracted() -> None:
     archives = {file.subfolder: [member.name for member in file.extract] for file in FILES if file.extract}
     assert archives == {pack.name: [pack.detector, pack.recogniser] for pack in PACKS.values()}
+
+
+def test_a_file_that_is_not_offered_is_named_with_its_page_and_the_reason() -> None:
+    names = {each.name for each in CATALOGUE.not_offered}
+    assert "pulid_v1.bin" in names
+    assert not names & set(CATALOGUE.by_name)
+    with pytest.raises(IPAdapterError, match=r"pulid_v1\.bin .* is not offered: no public list .*huggingface\.co"):
+        CATALOGUE.named(["pulid_v1.bin"])
 
 
 def test_lookalikes_have_a_name_in_the_catalogue_but_other_content() -> None:

@@ -109,6 +109,26 @@ class Lookalike:
 
 
 @dataclass(frozen=True)
+class NotOffered:
+    """A file that this extension runs, but does not download."""
+
+    name: str
+    title: str
+    family: str
+    page: str
+    """Address of the page from which users can get it themselves."""
+    why: str
+    """Why it is not downloaded, as a clause."""
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.name} ({self.title}) is not offered: {self.why}. Get it from {self.page} and put it into "
+            "models/ipadapter."
+        )
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """All published files. Among those with the same use and base, better choices come first."""
 
@@ -116,6 +136,7 @@ class Catalogue:
     bundles: tuple[Bundle, ...]
     """For each base, in the recommended order."""
     lookalikes: tuple[Lookalike, ...]
+    not_offered: tuple[NotOffered, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, PublishedFile]:
@@ -139,6 +160,8 @@ class Catalogue:
     def _named(self, name: object) -> PublishedFile:
         if isinstance(name, str) and name in self.by_name:
             return self.by_name[name]
+        if other := next((each for each in self.not_offered if each.name == name), None):
+            raise IPAdapterError(other.sentence)
         close = close_names(name, self.by_name) if isinstance(name, str) else ""
         raise IPAdapterError(f"{brief(name)} is not a published file.{close}")
 
@@ -151,6 +174,7 @@ def read_catalogue(path: Path = CATALOGUE) -> Catalogue:
         tuple(_file(entry, raw["sources"][entry["source"]]) for entry in raw["files"]),
         tuple(_bundle(**entry) for entry in raw["bundles"]),
         tuple(Lookalike(**entry) for entry in raw["lookalikes"]),
+        tuple(NotOffered(**entry) for entry in raw["not_offered"]),
     )
 
 
