@@ -1,22 +1,34 @@
-"""timm's own EVA02-CLIP vision tower, narrow, as the oracle and as a source of files in every published layout."""
+"""timm's own EVA02-CLIP vision tower, random, as the oracle and as a source of files in every published layout."""
 
 import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
 
-NARROW = {"embed_dim": 128, "depth": 21, "num_heads": 2, "img_size": 56, "num_classes": 768}
-"""Sizes of the narrow tower: two heads of 64, 4 × 4 patches, and just enough blocks for the last hidden state."""
+
+class Sizes(NamedTuple):
+    width: int
+    depth: int
+    side: int
+    """In pixels."""
+
+
+NARROW = Sizes(128, 21, 56)
+"""Two heads of 64, 4 × 4 patches, and just enough blocks for the last hidden state."""
+
+FULL = Sizes(1024, 24, 336)
+"""As published."""
 
 
 @functools.cache
-def tower(seed: int = 0) -> torch.nn.Module:
-    """Return timm's tower with the settings of `eva02_large_patch14_clip_336`, narrow and random; do not change it."""
+def tower(seed: int = 0, sizes: Sizes = NARROW) -> torch.nn.Module:
+    """Return timm's tower with the settings of `eva02_large_patch14_clip_336`, random; do not change it."""
     from timm.models.eva import Eva
 
     torch.manual_seed(seed)
@@ -30,7 +42,11 @@ def tower(seed: int = 0) -> torch.nn.Module:
         use_rot_pos_emb=True,
         ref_feat_shape=(16, 16),
         global_pool="token",
-        **NARROW,
+        embed_dim=sizes.width,
+        depth=sizes.depth,
+        num_heads=sizes.width // 64,
+        img_size=sizes.side,
+        num_classes=768,
     ).eval()
     with torch.no_grad():
         for name, tensor in model.named_parameters():
@@ -58,7 +74,7 @@ def timm_tensors(seed: int = 0) -> Tensors:
     return dict(tower(seed).state_dict())
 
 
-def authors_tensors(seed: int = 0) -> Tensors:
+def authors_tensors(seed: int = 0, sizes: Sizes = NARROW) -> Tensors:
     """Return the tensors under the names of EVA-CLIP's own file, with the tables that it has in every block."""
     parts = {
         ".attn.norm.": ".attn.inner_attn_ln.",
@@ -70,12 +86,12 @@ def authors_tensors(seed: int = 0) -> Tensors:
         ".attn.v_proj.bias": ".attn.v_bias",
     }
     made = {}
-    for name, tensor in timm_tensors(seed).items():
+    for name, tensor in tower(seed, sizes).state_dict().items():
         for theirs, ours in parts.items():
             name = name.replace(theirs, ours)
         made[f"visual.{name}"] = tensor
     places = int(math.sqrt(made["visual.pos_embed"].shape[1] - 1)) ** 2
-    for holder in ("", *(f"blocks.{i}.attn." for i in range(NARROW["depth"]))):
+    for holder in ("", *(f"blocks.{i}.attn." for i in range(sizes.depth))):
         for kind in ("cos", "sin"):
             made[f"visual.{holder}rope.freqs_{kind}"] = torch.zeros(places, 64)
     text = {"text.positional_embedding": torch.zeros(7, 16), "logit_scale": torch.tensor(4.6)}
@@ -90,7 +106,7 @@ LAYOUTS: dict[str, Callable[[], Tensors]] = {
 }
 
 
-def write_eva(path: Path, seed: int = 0, dtype: torch.dtype = torch.float32) -> Path:
-    """Write a narrow tower in the layout and the container of the published file."""
-    torch.save({name: tensor.to(dtype) for name, tensor in authors_tensors(seed).items()}, path)
+def write_eva(path: Path, seed: int = 0, dtype: torch.dtype = torch.float32, sizes: Sizes = NARROW) -> Path:
+    """Write a tower in the layout and the container of the published file."""
+    torch.save({name: tensor.to(dtype) for name, tensor in authors_tensors(seed, sizes).items()}, path)
     return path

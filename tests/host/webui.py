@@ -339,11 +339,12 @@ class Files:
         save(tensors | (self.lora(checkpoint) if lora else {}), self.folder / f"{name}.bin")
         return name
 
-    def pulid(self, checkpoint: Path, family: str) -> str:
-        """Write a PuLID adapter for the checkpoint's U-Net, for features of `pulid_features`, and return its name."""
+    def pulid(self, checkpoint: Path, family: str, width: int = STATES) -> str:
+        """Write a PuLID adapter for the checkpoint's U-Net, for hidden states `width` wide, and return its name."""
         layout, widths, context_dim = unet_sizes(checkpoint)
-        tensors = adapter_tensors(family, layout, widths, context_dim, STATES, 32)
-        tensors = {key: tensor * (0.5 if "_v_ip" in key else 1.0) for key, tensor in tensors.items()}
+        tensors = adapter_tensors(family, layout, widths, context_dim, width, 32)
+        strength = {"pulid": 0.5, "pulid-v1.1": 1.0}[family]  # whose tokens are smaller
+        tensors = {key: tensor * (strength if "_v_ip" in key else 1.0) for key, tensor in tensors.items()}
         return save(tensors, self.folder / f"host-{family}.safetensors").stem
 
     def pulid_features(self) -> Path:
