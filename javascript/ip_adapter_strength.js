@@ -56,22 +56,25 @@
         /* Give a pasted unit the purpose whose table has its values. */
         recognise(unit) {
             const has = (purpose) =>
-                this.places.some((place) => isSame(unit, this.valuesAt(place, purpose, this.baseOf(unit))));
+                this.places.some((place) => isSame(unit, this.valuesAt(place, purpose, this.rowsOf(unit))));
             const purpose = this.purposesOf(unit).find(has);
             if (purpose) this.chosen.set(unit, purpose);
         }
 
-        baseOf(unit) {
-            const {files} = this.state;
-            return files.modelOf(unit)?.base || files.base;
+        /* Return the rows of the table that may hold a unit's values, the first one found counts: its kind of adapter,
+           its base model, any. */
+        rowsOf(unit) {
+            const {files, spec} = this.state;
+            const model = files.modelOf(unit);
+            return [spec.strength.rows[model?.family], model?.base || files.base, spec.strength.any_base];
         }
 
         /* Return weight, start and end at a place of the slider. */
-        valuesAt(place, purpose, base) {
+        valuesAt(place, purpose, rows) {
             const {spec, files} = this.state;
             const table = files.strengths || spec.strength.table;
             const bases = table[purpose || Object.keys(table)[0]];
-            const marks = bases[base] || bases[spec.strength.any_base];
+            const marks = rows.map((row) => bases[row]).find(Boolean);
             const [light, ...others] = spec.strength.marks.map((mark) => marks[mark]);
             const points = [{...light, weight: 0}, light, ...others];
             const [from, to] = [points[Math.floor(place)], points[Math.ceil(place)]];
@@ -81,8 +84,8 @@
 
         /* Return the function from a place of the slider to its values for a unit. */
         scaleOf(unit) {
-            const [purpose, base] = [this.purposeOf(unit), this.baseOf(unit)];
-            return (place) => this.valuesAt(place, purpose, base);
+            const [purpose, rows] = [this.purposeOf(unit), this.rowsOf(unit)];
+            return (place) => this.valuesAt(place, purpose, rows);
         }
 
         /* All places of the slider. */

@@ -9,7 +9,8 @@ import pytest
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.unit.presets import INTENTS
 from lib_ipadapter.unit.read_args import read_unit
-from lib_ipadapter.unit.strength import ANY_BASE, MARKS, MAX_BYTES, SHIPPED, strengths
+from lib_ipadapter.unit.strength import ANY_BASE, MARKS, MAX_BYTES, ROWS, SHIPPED, strengths
+from lib_ipadapter.weights.families import FAMILIES
 
 BASES = ("SD1.x", "SDXL")
 
@@ -29,9 +30,9 @@ def test_every_purpose_has_settings_at_every_mark() -> None:
                 assert unit.start < unit.end
 
 
-@pytest.mark.parametrize("purpose", SHIPPED)
-def test_each_mark_is_stronger_than_the_one_before(purpose: str) -> None:
-    marks = [SHIPPED[purpose][ANY_BASE][mark] for mark in MARKS]
+@pytest.mark.parametrize(("purpose", "row"), [(purpose, row) for purpose, rows in SHIPPED.items() for row in rows])
+def test_each_mark_is_stronger_than_the_one_before(purpose: str, row: str) -> None:
+    marks = [SHIPPED[purpose][row][mark] for mark in MARKS]
     weights, lengths = ([f(each) for each in marks] for f in (lambda m: m["weight"], lambda m: m["end"] - m["start"]))
     assert weights == sorted(set(weights))
     assert lengths == sorted(lengths)
@@ -74,7 +75,7 @@ def test_a_file_replaces_any_part(file: Path) -> None:
     [
         ([], "the file must be an object"),
         ({"Colour": {}}, "Colour is an unknown field; known fields are Subject, Face"),
-        ({"Style": {"SD9": {}}}, "Style.SD9 is an unknown field; known fields are all, SD1.x, SDXL"),
+        ({"Style": {"SD9": {}}}, "Style.SD9 is an unknown field; known fields are all, PuLID, SD1.x, SDXL"),
         ({"Style": {"all": {"much": {}}}}, "Style.all.much is an unknown field; known fields are light, normal"),
         ({"Style": {"all": {"full": {"weight": 9}}}}, "Style.all.full.weight must be a number from -5 to 5, not 9."),
         ({"Style": {"all": {"full": {"weight": True}}}}, "Style.all.full.weight must be a number"),
@@ -100,7 +101,11 @@ def test_a_damaged_file_is_reported(file: Path, text: str) -> None:
 
 def test_the_table_in_the_docs_is_the_shipped_one() -> None:
     page = (Path(__file__).resolve().parent.parent / "docs" / "controls.md").read_text(encoding="utf-8")
-    for purpose, bases in SHIPPED.items():
-        values = (bases[ANY_BASE][mark] for mark in MARKS)
-        cells = [f"{each['weight']:g}, from {each['start']:g} to {each['end']:g}" for each in values]
-        assert f"| {' | '.join([purpose, *cells])} |" in page
+    for purpose, row, marks in ((purpose, *each) for purpose, rows in SHIPPED.items() for each in rows.items()):
+        cells = [f"{each['weight']:g}, from {each['start']:g} to {each['end']:g}" for each in marks.values()]
+        assert f"| {' | '.join([purpose + f', {row}' * (row != ANY_BASE), *cells])} |" in page
+
+
+def test_each_row_of_a_kind_of_adapter_is_one_of_running_families() -> None:
+    assert set(ROWS) <= {family.name for family in FAMILIES if family.projector}
+    assert set(ROWS.values()) == {row for rows in SHIPPED.values() for row in rows} - {ANY_BASE}

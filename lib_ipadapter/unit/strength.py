@@ -24,21 +24,28 @@ MOVED = ("weight", "start", "end")
 ANY_BASE = "all"
 """Stands for every base model without values of its own."""
 
+PULID = "PuLID"
+"""Stands for PuLID's adapters, in place of a base model."""
+
+ROWS: Mapping[str, str] = {"pulid": PULID, "pulid-v1.1": PULID}
+"""Families of adapters with values of their own, and what stands for them."""
+
 MAX_BYTES = 1 << 18
 """Maximum bytes of the user's file."""
 
 Strengths = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
-"""Purpose -> base model, or `ANY_BASE` -> mark -> values of `MOVED`."""
+"""Purpose -> base model, `PULID` or `ANY_BASE` -> mark -> values of `MOVED`."""
 
 
-def _marks(*values: tuple[float, float, float]) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-    """Return the values of each mark, for every base model."""
-    return {ANY_BASE: {mark: dict(zip(MOVED, each, strict=True)) for mark, each in zip(MARKS, values, strict=True)}}
+def _marks(*values: tuple[float, float, float], row: str = ANY_BASE) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+    """Return the values of each mark, for every base model or another row of the table."""
+    return {row: {mark: dict(zip(MOVED, each, strict=True)) for mark, each in zip(MARKS, values, strict=True)}}
 
 
 SHIPPED: Strengths = {
     "Subject": _marks((0.4, 0.2, 0.8), (0.8, 0.2, 0.8), (0.9, 0.1, 0.9), (1.0, 0.0, 1.0)),
-    "Face": _marks((0.5, 0.4, 0.9), (0.8, 0.2, 1.0), (1.0, 0.2, 1.0), (1.2, 0.2, 1.0)),
+    "Face": _marks((0.5, 0.4, 0.9), (0.8, 0.2, 1.0), (1.0, 0.2, 1.0), (1.2, 0.2, 1.0))
+    | _marks((0.5, 0.0, 1.0), (0.8, 0.0, 1.0), (1.0, 0.0, 1.0), (1.2, 0.0, 1.0), row=PULID),
     "Style": _marks((0.4, 0.2, 0.8), (0.8, 0.2, 1.0), (1.0, 0.1, 1.0), (1.2, 0.0, 1.0)),
     "Composition": _marks((0.5, 0.0, 0.5), (0.8, 0.0, 0.8), (0.9, 0.0, 0.8), (1.0, 0.0, 0.8)),
     "Style and composition": _marks((0.4, 0.0, 0.8), (0.8, 0.0, 1.0), (1.0, 0.0, 1.0), (1.2, 0.0, 1.0)),
@@ -74,7 +81,7 @@ def _with(given: Any, bases: Collection[str]) -> Strengths:
         for purpose, of in SHIPPED.items()
     }
     for purpose, of_bases in _entries("", given, INTENTS):
-        for base, of_marks in _entries(purpose, of_bases, (ANY_BASE, *bases)):
+        for base, of_marks in _entries(purpose, of_bases, (ANY_BASE, PULID, *bases)):
             marks = table[purpose].setdefault(base, {m: dict(v) for m, v in table[purpose][ANY_BASE].items()})
             for mark, values in _entries(f"{purpose}.{base}", of_marks, MARKS):
                 marks[mark] = _read(f"{purpose}.{base}.{mark}", values, marks[mark])

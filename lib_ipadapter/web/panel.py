@@ -20,7 +20,7 @@ from ..unit.presets import INTENTS, PURPOSE_FIELDS, SETTINGS
 from ..unit.read_args import SLOTS
 from ..unit.restore import Difference, no_difference, restored_units
 from ..unit.schedule_plot import type_pictures
-from ..unit.strength import ANY_BASE, MARKS, SHIPPED
+from ..unit.strength import ANY_BASE, MARKS, ROWS, SHIPPED
 from ..unit.unit import FIELDS
 from ..unit.weight_types import TYPE_GROUPS
 
@@ -107,7 +107,7 @@ def spec(units: int) -> dict[str, Any]:
         "intents": {name: asdict(intent) for name, intent in INTENTS.items()},
         "settings": SETTINGS,
         "purpose_fields": PURPOSE_FIELDS,
-        "strength": {"marks": MARKS, "any_base": ANY_BASE, "table": SHIPPED},
+        "strength": {"marks": MARKS, "any_base": ANY_BASE, "rows": ROWS, "table": SHIPPED},
         "answers": ANSWERS,
         "weight_types": {"groups": TYPE_GROUPS, "pictures": type_pictures()},
     }

@@ -58,6 +58,18 @@ def test_the_slider_moves_weight_start_and_end(page: Any) -> None:
     assert moved(page) == (0.6, 0.2, 0.8), "halfway between light and normal"
 
 
+def test_pulid_acts_in_all_steps(page: Any) -> None:
+    begin(page, FACE_ID)
+    page.click(chip("Face"))
+    assert moved(page) == at("Face", "normal")
+    page.evaluate(f"ipAdapter.panels.txt2img.files.modelOf({{model: '{PLUS}'}}).family = 'pulid-v1.1'")
+    choose(page, PLUS)
+    page.click(chip("Face"))
+    assert moved(page) == tuple(SHIPPED["Face"]["PuLID"]["normal"].values())
+    strength(page, 4)
+    assert moved(page) == tuple(SHIPPED["Face"]["PuLID"]["full"].values())
+
+
 def test_the_slider_works_by_keys_and_says_its_place(page: Any) -> None:
     begin(page)
     for _ in range(4):
