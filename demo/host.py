@@ -75,6 +75,9 @@ class Demo:
 
     # Files and memory
 
+    def about(self) -> str:
+        return "demo"
+
     def folders(self) -> Folders:
         return self._folders
 

@@ -12,16 +12,20 @@
         }
     }
 
-    /* Copy a text and say so in `place`, or show the text there, selected. */
-    ipAdapter.copyText = async (text, place) => {
-        if (await isCopied(text)) return place.replaceChildren(say("Copied."));
-        const box = element("textarea", {value: text, readOnly: true, rows: 6, ariaLabel: say("Text to copy")});
-        const note = say("The browser allows no copying here. Press Ctrl+C.");
+    /* Copy a text and say so in `place`; show the text there if `isShown`, or if the browser does not copy it. */
+    ipAdapter.copyText = async (text, place, isShown = false) => {
+        const isDone = await isCopied(text);
+        const note = isDone ? say("Copied.") : say("The browser allows no copying here. Press Ctrl+C.");
+        if (isDone && !isShown) return place.replaceChildren(note);
+        const rows = Math.min(12, text.split("\n").length + 1);
+        const label = isDone ? say("Copied text") : say("Text to copy");
+        const box = element("textarea", {value: text, readOnly: true, rows, ariaLabel: label});
         place.replaceChildren(
-            note,
+            element("span", {}, note),
             box,
             button(say("Close"), () => place.replaceChildren()),
         );
+        if (isDone) return;
         box.focus();
         box.select();
     };

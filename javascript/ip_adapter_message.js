@@ -5,11 +5,13 @@ ipAdapter.Message = class {
         this.root = ipAdapter.element("p", {className: "ipadapter-message", role: "status"});
         this.text = "";
         this.wrong = false;
+        this.lastError = "";
     }
 
     /* `acts` has a function for the label of each button. */
     show(text, wrong = false, acts = {}) {
         Object.assign(this, {text, wrong});
+        if (wrong && text) this.lastError = text;
         this.root.classList.toggle("wrong", wrong);
         this.root.replaceChildren(text, ...Object.entries(acts).map(([word, act]) => ipAdapter.button(word, act)));
     }

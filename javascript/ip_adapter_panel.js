@@ -32,6 +32,7 @@
             this.getModels = new ipAdapter.GetModels(this);
             this.downloadLine = new ipAdapter.DownloadLine(this);
             this.view = new ipAdapter.View(this);
+            this.report = new ipAdapter.Report(this);
             this.generations = new ipAdapter.Generations(this);
             this.repairs = new ipAdapter.Repairs(this);
             root.addEventListener("paste", (event) => this.intake.paste(event));

@@ -194,6 +194,10 @@ class SamplingRunPort(Protocol):
 class Host(Reporter, Protocol):
     """Everything that the library needs from its host. `p` is the host's processing object of one generation."""
 
+    def about(self) -> str:
+        """Return the host's kind and version, for reports."""
+        ...
+
     # Files and memory
 
     def folders(self) -> Folders:

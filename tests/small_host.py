@@ -90,6 +90,9 @@ class SmallHost:
         self.metadata: dict[str, Any] = {}
         self.to_load: Path | None = None
 
+    def about(self) -> str:
+        return "small host 1.0"
+
     def folders(self) -> Folders:
         own = self.folder
         one = {name: (own / name,) for name in ("saved", "faces", "facexlib", "loras", "subjects", "controlnets")}

@@ -16,6 +16,7 @@ from .webui import WebUI
 
 class A1111(WebUI):
     pass_class = A1111Pass
+    family = "AUTOMATIC1111"
 
     def compute_device(self) -> torch.device:
         return devices.get_optimal_device() if "all" not in shared.cmd_opts.use_cpu else devices.cpu

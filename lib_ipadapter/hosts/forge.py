@@ -29,6 +29,7 @@ SHOWS = "ip_adapter_shows_refusals"
 
 class Forge(WebUI):
     pass_class = ForgePass
+    family = "Forge family"
 
     @functools.cached_property
     def memory_management(self) -> Any:

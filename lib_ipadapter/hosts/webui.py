@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -57,6 +58,13 @@ class WebUI:
 
     pass_class: ClassVar[type[Pass]]
     """The web UI's subclass of `Pass`."""
+
+    family: ClassVar[str]
+    """Kind of the web UI, in words."""
+
+    def about(self) -> str:
+        """Source: modules/launch_utils.py, `git_tag`, which is the version in the page's footer."""
+        return f"{self.family} {import_module('modules.launch_utils').git_tag()}"
 
     def folders(self) -> Folders:
         """Return the folders of this extension, of ControlNet and of Forge; insightface's own folder is last."""

@@ -201,6 +201,7 @@ REQUESTS: Sequence[Request] = (
     ),
     Request(of_session("review.readiness.see"), panel="see"),
     Request(of_session("web.repair_answers.repairs"), panel="repairs"),
+    Request(of_session("web.report.report"), panel="report"),
     Request(
         of_session("web.inner_generations.join_inner"),
         route="POST inner",

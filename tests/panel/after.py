@@ -14,7 +14,7 @@ class After:
 
     def __init__(self, models: Callable[[], list[dict[str, Any]]]) -> None:
         self.models = models
-        self.does = {"repairs": self.repairs}
+        self.does = {"repairs": self.repairs, "report": self.report}
 
     def repairs(self, asked: dict[str, Any]) -> dict[str, Any]:
         given = asked["unit"]
@@ -27,3 +27,7 @@ class After:
         known = {name: asked[name] for name in ("place", "cfg_scale", "denoising")}
         case = Case(unit, **kind, **known, steps=tuple(asked["steps"]))
         return {"repairs": list(islice(repairs_of(asked["answer"], case), MOST))}
+
+    def report(self, asked: dict[str, Any]) -> dict[str, Any]:
+        units = sum(unit is not None for unit in asked["units"])
+        return {"report": f"IP-Adapter report\n{units} units\n\nLast error\n{asked['error'] or 'none'}"}
