@@ -6,6 +6,12 @@
     const KEPT = "Presets and copies"; // the last group, which has no fields
     const TYPING = 1000; // milliseconds in which a browser adds the next letter to those typed in a menu
 
+    /* Return a selector for an element that is drawn again, or "" if it has no label. */
+    function nameOf(part) {
+        const label = part.getAttribute("aria-label");
+        return label && `${part.localName}[aria-label="${CSS.escape(label)}"]`;
+    }
+
     /* A section's name, with a text beside it, and what acts on the section at the end of the line. */
     ipAdapter.heading = (name, text = null, end = null) =>
         element("div", {className: "ipadapter-head"}, element("span", {}, name), text || element("small"), end);
@@ -50,20 +56,19 @@
             this.later = setTimeout(() => this.released.then(() => this.draw()), this.typed.until - Date.now());
         }
 
-        /* Draw the open unit; the element with the focused one's label gets the focus. */
+        /* Draw the open unit; the element of the focused one's kind and label gets the focus. */
         draw() {
             if (this.isTypedIn()) return this.drawLater();
             clearTimeout(this.later);
             const {state, unit} = this.panel;
             this.noteFolds();
             this.body.setAttribute("aria-label", say("Unit {n}", {n: state.current + 1}));
-            const held =
-                this.body.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
+            const held = this.body.contains(document.activeElement) && nameOf(document.activeElement);
             this.isEmpty = state.isEmpty(unit);
             this.folds = [];
             this.body.replaceChildren(...(this.isEmpty ? this.drawEmpty() : this.drawWhole()));
             this.mark();
-            const again = held && this.body.querySelector(`[aria-label="${CSS.escape(held)}"]`);
+            const again = held && this.body.querySelector(held);
             if (again) again.focus({preventScroll: true});
         }
 

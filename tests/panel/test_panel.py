@@ -263,6 +263,13 @@ def test_the_boosts_of_precise_weight_types_reach_the_script(page: Any, name: st
     assert (unit["weight_type"], unit[f"{name}_boost"]) == (weight_type, -1)
 
 
+def test_the_focus_stays_where_it_is_when_the_panel_is_drawn_again(page: Any) -> None:
+    tick(page)
+    page.focus(".ipadapter-add input[type=file]")  # the group of references around it has the same name
+    page.evaluate("ipAdapter.panels.txt2img.draw()")
+    assert page.evaluate("document.activeElement.type") == "file"
+
+
 def test_an_adapter_is_chosen_by_typing_its_name(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
