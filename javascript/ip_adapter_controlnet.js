@@ -72,6 +72,15 @@
     /* Return the element of a unit that matches a selector, or null. */
     ipAdapter.partOfControlNet = (tab, number, selector) => around(pictures(tab)[number], selector);
 
+    /* Return what the page calls a unit: web UIs count them from 0 or from 1. */
+    ipAdapter.nameOfControlNet = (tab, number) => {
+        const labels = gradioApp().querySelectorAll(
+            `#${tab}_controlnet .tab-nav button, #${tab}_controlnet .label-wrap`,
+        );
+        const names = [...labels].flatMap(({textContent}) => textContent.match(/ControlNet Unit \d+/) || []);
+        return [...new Set(names)][number] || `ControlNet Unit ${number}`;
+    };
+
     /* Put a picture into a unit of a tab, in place of the one that it has, and enable it. */
     ipAdapter.sendToControlNet = async (tab, number, url, name) => {
         const [picture, whole] = [pictures(tab)[number], gradioApp().querySelector(`#${tab}_controlnet`)];

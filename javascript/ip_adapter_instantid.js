@@ -4,13 +4,12 @@
     const {say} = ipAdapter;
     const MODEL = "control_instant_id_sdxl.safetensors"; // its name in the catalogue
 
-    /* Say what is set in unit `n`, and offer the model if ControlNet lacks it. */
-    function tell({message, getModels, files}, n, isWhole) {
-        if (isWhole)
-            return message.show(say("ControlNet Unit {n} is set up, with the picture and InstantID's model.", {n}));
+    /* Say what is set in a unit, and offer the model if ControlNet lacks it. */
+    function tell({message, getModels, files}, unit, isWhole) {
+        if (isWhole) return message.show(say("{unit} is set up, with the picture and InstantID's model.", {unit}));
         const lacking = say(
-            "ControlNet Unit {n} has the picture, but ControlNet lacks InstantID's model. Get it, then set up again.",
-            {n},
+            "{unit} has the picture, but ControlNet lacks InstantID's model. Get it, then set up again.",
+            {unit},
         );
         const get = {[say("Get models")]: () => getModels.open([MODEL])};
         message.show(lacking, true, files.offers("catalogue") ? get : {});
@@ -24,6 +23,7 @@
             return message.show(say("All ControlNet units already have a picture. Remove one first."), true);
         message.show(say("Setting up ControlNet…"));
         await ipAdapter.sendToControlNet(tab, number, url, name);
-        tell(panel, number, await ipAdapter.setUpInstantId(tab, number));
+        const isWhole = await ipAdapter.setUpInstantId(tab, number);
+        tell(panel, ipAdapter.nameOfControlNet(tab, number), isWhole);
     };
 })();

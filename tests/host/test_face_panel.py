@@ -1,6 +1,7 @@
 """InstantID in the panel, in a web UI with the ControlNet extension or its own, and a real browser."""
 
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,10 @@ def set_up(page: Any, tab: str) -> Any:
     page.wait_for_selector(f"{panel} .ipadapter-reference")
     page.select_option(f"{panel} select[aria-label=Adapter]", f"{ADAPTER}.safetensors")
     page.click(f"{panel} button:text-is('Set up ControlNet')")
-    page.wait_for_selector(f"{panel} .ipadapter-message:has-text('ControlNet Unit 0 is set up')", timeout=60000)
+    page.wait_for_selector(f"{panel} .ipadapter-message:has-text('is set up')", timeout=60000)
+    (name,) = re.findall(r"ControlNet Unit \d", page.inner_text(f"{panel} .ipadapter-message"))
+    units = page.inner_text(f"#{tab}_controlnet")
+    assert units[units.index("ControlNet Unit") :].startswith(name), "the first unit, as the page calls it"
     shown = page.wait_for_selector(f"#{tab}_controlnet .cnet-input-image-group img[src^=data]")
     unit = f"#{tab}_controlnet_ControlNet-0_controlnet_"
     assert page.is_checked(f"#{tab}_controlnet .cnet-unit-enabled input >> nth=0")
