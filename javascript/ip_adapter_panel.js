@@ -27,6 +27,7 @@
             this.subjects = new ipAdapter.Subjects(this);
             this.following = new ipAdapter.Following(this);
             this.readiness = new ipAdapter.Readiness(this);
+            this.trying = new ipAdapter.Trying(this);
             this.tabs = new ipAdapter.Tabs(this);
             this.promptStrip = new ipAdapter.PromptStrip(this);
             this.getModels = new ipAdapter.GetModels(this);

@@ -42,13 +42,17 @@
             );
         }
 
-        /* Set the unit up for a purpose, with the best adapter for it unless the user has chosen one. */
-        take(name) {
+        /* Return the unit set up for a purpose, with the best adapter for it unless the user has chosen one. */
+        unitFor(name) {
             const {state, files, unit: before} = this.panel;
             const unit = {...before, ...state.strength.settingsFor(name)};
             if (!state.isChosen(before)) state.suggest(unit, files.best(name) || before.model);
             state.strength.choose(unit, name, before);
-            this.panel.replace(unit, say("Settings applied."));
+            return unit;
+        }
+
+        take(name) {
+            this.panel.replace(this.unitFor(name), say("Settings applied."));
         }
     };
 })();

@@ -12,6 +12,7 @@ ipAdapter.Units = class {
         this.pasted = new WeakSet(); // units from pasted parameters whose adapter the user has not changed
         this.expanded = new WeakSet(); // empty units of which the user wants to see everything
         this.strength = new ipAdapter.Strength(this);
+        this.trying = null; // what is to be tried with the next generation: {index, asked}
         this.all = Array.from({length: spec.units}, () => this.newUnit());
     }
 
@@ -75,7 +76,8 @@ ipAdapter.Units = class {
 
     /* If nothing is in a ticked panel, the first unit is sent, so that the server says what is missing. */
     isSent(index) {
-        if (!this.ticked) return false;
+        if (this.trying?.index === index) return true;
+        if (!this.ticked && !this.trying) return false;
         return this.isUsed(this.all[index]) || (index === 0 && !this.all.some((unit) => this.isFilled(unit)));
     }
 
@@ -128,7 +130,9 @@ ipAdapter.Units = class {
 
     /* Return the parts of a unit's JSON, or none if it is not sent. */
     jsonParts(index) {
-        return this.isSent(index) ? ipAdapter.jsonParts(this.sent(this.all[index]), this.all[index]) : [];
+        if (!this.isSent(index)) return [];
+        const extra = this.trying?.index === index ? {try: this.trying.asked} : {};
+        return ipAdapter.jsonParts({...extra, ...this.sent(this.all[index])}, this.all[index]);
     }
 
     /* Replace a unit; return a function that undoes it. */

@@ -136,6 +136,7 @@
                         ipAdapter.drawAdapters(panel),
                     ),
                 ),
+                ...panel.trying.draw(),
                 element("div", {className: "ipadapter-folds"}, ...this.drawGroups()),
             ];
         }
@@ -162,8 +163,8 @@
         /* Mark the purpose, the strength, the steps and the groups whose settings are in use. */
         mark() {
             if (this.isEmpty) return;
-            const {purposes, strengthSlider, stepsBar, presets, state} = this.panel;
-            for (const part of [purposes, strengthSlider, stepsBar, presets]) part.mark();
+            const {purposes, strengthSlider, stepsBar, presets, trying, state} = this.panel;
+            for (const part of [purposes, strengthSlider, stepsBar, presets, trying]) part.mark();
             for (const {fold, controls} of this.folds)
                 fold.classList.toggle(
                     "used",

@@ -57,9 +57,15 @@ def likeness_report():
     return module("review.likeness_report").LikenessReport(host(), session().preparation)
 
 
-def changed_by_plot(p, args):
-    """Return the script's args with the changes of an X/Y/Z plot cell, if `p` is one."""
-    return module("web.xyz").in_cell(p, args)
+@once
+def tries():
+    """Return what makes the pictures of *Try it* in the panel."""
+    return module("hosts.tries").Tries(session())
+
+
+def changed(p, args):
+    """Return the script's args with the changes of an X/Y/Z plot cell, or of a picture that is tried, if `p` is one."""
+    return module("web.xyz").in_cell(p, module("hosts.tries").args_of_picture(p, args))
 
 
 class IPAdapterScript(scripts.Script):
@@ -83,21 +89,31 @@ class IPAdapterScript(scripts.Script):
 
     def before_process(self, p, *args, **kwargs):
         with stopping(p) if any(args) else contextlib.nullcontext():
-            host().before_process(p, any(args) and session().feeds_controlnet(p, changed_by_plot(p, args)))
+            if any(args):
+                tries().begin(p, args)
+            host().before_process(p, any(args) and session().feeds_controlnet(p, changed(p, args)))
 
     def process(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_generation(p, changed_by_plot(p, args))
+                tries().prepare(p)
+                session().before_generation(p, changed(p, args))
+
+    def before_process_batch(self, p, *args, **kwargs):
+        if any(args):
+            with stopping(p):
+                if tries().next_picture(p):
+                    session().before_generation(p, changed(p, args))
 
     def process_before_every_sampling(self, p, *args, **kwargs):
         if any(args):
             with stopping(p):
-                session().before_sampling(p, changed_by_plot(p, args))
+                session().before_sampling(p, changed(p, args))
 
     def postprocess_image_after_composite(self, p, pp, *args, **kwargs):
         if any(args):
-            likeness_report().after_picture(p, pp.image, changed_by_plot(p, args))
+            tries().after_picture(p, pp.image)
+            likeness_report().after_picture(p, pp.image, changed(p, args))
 
     def postprocess(self, p, processed, *args, **kwargs):
         if any(args):

@@ -12,10 +12,12 @@ from ..files.reference_store import ReferenceStore
 from ..port import Host
 from ..unit.infotext import Circumstances, describe, unit_key, without_units
 from ..unit.presets import Presets
+from ..unit.read_args import numbered, read_units
 from .generation_units import units_of
 from .prepare import Preparation, PreparedUnit
 from .sampling_run import SamplingRun
 from .token_plan import sets_of
+from .tried import Tried
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class Session:
         self.preparation = Preparation(host)
         self.references = ReferenceStore(host.reference_store)
         self.presets = Presets(lambda: host.folders().presets)
+        self.tried = Tried()
 
     def feeds_controlnet(self, p: Any, args: Iterable[Any]) -> bool:
         """Return whether any unit's adapter has a ControlNet that takes its image tokens, as InstantID does.
@@ -40,6 +43,12 @@ class Session:
         except IPAdapterError:
             return False
         return any(adapter.recognised.controlnet for adapter in adapters)
+
+    def check(self, p: Any, args: Iterable[Any]) -> None:
+        """Prepare units for a later picture of a generation; raises `IPAdapterError` if one cannot run."""
+        for number, unit in read_units(args).items():
+            with numbered(number):
+                self.preparation.prepare(unit, self.host.sampling_unet(p))
 
     def before_generation(self, p: Any, args: Iterable[Any]) -> None:
         """Read and encode the units, so that a unit that cannot run stops the generation before sampling."""

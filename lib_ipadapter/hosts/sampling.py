@@ -9,6 +9,7 @@ from ..base.boxes import Size
 from ..base.errors import IPAdapterError
 from ..port import SamplingRunPort
 from .refusal import EXPECTED, Refusal, refuse_call, warned
+from .tries import is_try
 
 CURRENT = "ip_adapter_pass"
 """Attribute of a sampler, and of its denoiser during sampling: the pass, or None for a pass without units."""
@@ -28,7 +29,7 @@ class Pass:
 
     def __init__(self, p: Any, run: SamplingRunPort) -> None:
         self.run = run
-        self.first_picture = p.iteration * p.batch_size
+        self.first_picture = 0 if is_try(p) else p.iteration * p.batch_size
         self.params: Any = None
         self.refusal: Refusal | None = None
         """Error of a call, stored because it may be caught if another extension makes the call."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..base.errors import IPAdapterError
+from ..base.json_objects import read_object
 from ..engine.session import Session
 from ..networks.unet_sites import SD
 from ..review.face_preview import finds_faces
@@ -89,6 +90,18 @@ def save_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
 def delete_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Delete a preset."""
     return {"name": session.presets.delete(asked)}
+
+
+def tried(session: Session, asked: Any) -> dict[str, Any]:
+    """Return the pictures of a try that the panel has not `seen`, in the order in which they were made.
+
+    `last` is whether it will not ask for them again.
+    """
+    given = read_object("The request", asked, ("token", "seen", "last"))
+    token, seen = given.get("token"), given.get("seen")
+    if not (isinstance(token, str) and isinstance(seen, int)):
+        raise IPAdapterError("The request must have a token, and the number of pictures that were seen.")
+    return session.tried.take(token, seen, given.get("last") is True)
 
 
 def likeness(report: LikenessReport | None) -> dict[str, Any]:

@@ -248,6 +248,7 @@ REQUESTS: Sequence[Request] = (
         body=f"{FILES}; without it, all are compared",
     ),
     Request(Function("web.panel_lists.likeness", lambda server, _: (server.report,)), panel="likeness"),
+    Request(of_session("web.panel_lists.tried"), panel="tried"),
 )
 """All requests, in the order of the API documentation."""
 

@@ -32,6 +32,7 @@ from lib_ipadapter.web.adapter_uses import suited, uses_of
 from .after import After
 from .controlnet import draw_controlnet
 from .downloads import Downloads
+from .generation import Generation
 from .readiness import Readiness
 
 MODELS: list[dict[str, Any]] = [
@@ -136,9 +137,6 @@ TABS = """<div id="txt2img_extra_tabs"><div class="tab-nav" style="display: flex
 </div></div>"""
 """The line of tabs below the prompt, as in the web UIs; gradio 6 draws tabs in another way."""
 
-WEB_UI_GENERATE = '<button type="button" id="txt2img_generate">As in the web UI</button>'
-"""What the panel watches; it generates nothing here."""
-
 PNG = (
     "data:image/png;base64,"
     "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
@@ -173,6 +171,7 @@ class Server:
         self.folders: dict[str, list[dict[str, Any]]] = {}
         self.adopted: dict[str, list[str]] = {}
         self.downloads = Downloads(self.bring)
+        self.generation = Generation()
         self.does: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "list": self.files,
             "rescan": self.files,
@@ -200,6 +199,7 @@ class Server:
             "import subject": self.import_subject,
             **self.downloads.does,
             **After(lambda: self.models).does,
+            **self.generation.does,
             **Readiness(lambda: self.models).does,
         }
 
@@ -371,13 +371,14 @@ def build(folder: str) -> gr.Blocks:
         with gr.Row():
             gr.Number(768, label="Width", elem_id="txt2img_width", interactive=True)
             gr.Number(512, label="Height", elem_id="txt2img_height", interactive=True)
-        panel = framed_panel(page, 5, Server(folder).answer, REFERENCES.get)
+        server = Server(folder)
+        panel = framed_panel(page, 5, server.answer, REFERENCES.get)
         draw_controlnet(page, "txt2img")
         generate = gr.Button("Generate", elem_id="generate")
         given = gr.Textbox(label="What the script is given", elem_id="given")
-        gr.HTML(WEB_UI_GENERATE)
         number = itertools.count()  # gradio does not show again what has not changed
         generate.click(lambda *args: json.dumps([next(number), args]), inputs=panel.texts, outputs=[given])
+        server.generation.draw(panel.texts)
         pasted = gr.Textbox(label="Parameters as JSON", elem_id="pasted")
         paste = gr.Button("Paste", elem_id="paste")
         components, functions = zip(*panel.infotext_fields, strict=True)
