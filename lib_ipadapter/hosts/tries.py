@@ -7,6 +7,7 @@ first, and units of their own. What is changed is the processing object alone, s
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modules import shared
@@ -161,6 +162,8 @@ def _shrink(p: Any, asked: Try, base: str) -> None:
     p.enable_hr = False
     p.refiner_checkpoint = p.refiner_switch_at = None
     p._ad_disabled = True
+    if folder := getattr(shared.opts, "temp_dir", ""):
+        Path(folder).mkdir(parents=True, exist_ok=True)  # Forge Neo shows unsaved pictures from there, but expects it
 
 
 def _equalise(p: Any, count: int) -> None:

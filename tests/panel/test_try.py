@@ -260,4 +260,4 @@ def test_it_can_be_read_and_hit_at_any_width(browser: Any, address: str, theme: 
         )
         assert beyond == 0
         rows = {y for _, y, _ in places(page)[:5]}
-        assert len(rows) == (3 if width == 390 else 1)
+        assert (len(rows) > 1) == (width == 390)
