@@ -48,9 +48,9 @@
 
         /* Return the section, if the unit has what it takes. */
         draw() {
-            const {state, unit, files} = this.panel;
+            const {state, unit} = this.panel;
             const hasReferences = unit.images.length > 0 || unit.subject !== "" || unit.embeds !== "";
-            if (!files.offers("tried") || !hasReferences || unit.model === "" || state.isSilent(unit)) return [];
+            if (!ipAdapter.canTry(this.panel) || !hasReferences || unit.model === "" || state.isSilent(unit)) return [];
             if (this.current && !this.current.isRunning && !this.current.isOf(unit)) this.shown.delete(state.current);
             this.fill();
             return [this.root];
@@ -71,12 +71,14 @@
         }
 
         drawKinds() {
-            return Object.entries(ipAdapter.TRY_KINDS).map(([kind, {name, label, variants}]) =>
-                button(name(), () => this.run(kind), {
+            return Object.entries(ipAdapter.TRY_KINDS).map(([kind, {name, label, variants}]) => {
+                const isAlone = variants(this.panel).length < 2;
+                return button(name(), () => this.run(kind), {
                     ariaLabel: label(),
-                    disabled: this.isRunning || variants(this.panel).length < 2,
-                }),
-            );
+                    disabled: this.isRunning || isAlone,
+                    title: isAlone ? say("No other purpose has an adapter that is ready.") : "",
+                });
+            });
         }
 
         /* The button at the end of the line: it stops what is running, or removes the pictures. */

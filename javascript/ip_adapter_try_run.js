@@ -29,6 +29,13 @@
         return tabs.findIndex((each) => each.matches(".selected, [aria-selected=true]")) === BATCH;
     }
 
+    function generateButton(tab) {
+        return gradioApp().querySelector(`#${tab}_generate`);
+    }
+
+    /* Return whether there is a web UI around the panel, and its server makes such pictures. */
+    ipAdapter.canTry = ({tab, files}) => files.offers("tried") && Boolean(generateButton(tab));
+
     /* Return why nothing can be tried now, or "". */
     ipAdapter.whyNotTry = ({tab}) => {
         if (isGenerating(tab)) return say("Wait until the web UI has finished.");
@@ -41,7 +48,7 @@
         panel.state.trying = trying;
         panel.write();
         await wait(SETTLE);
-        gradioApp().querySelector(`#${panel.tab}_generate`).click();
+        generateButton(panel.tab).click();
         const end = performance.now() + PATIENCE;
         while (!isGenerating(panel.tab) && performance.now() < end) await wait(20);
         panel.state.trying = null;

@@ -13,6 +13,7 @@ from lib_ipadapter.unit.strength import ANY_BASE, MARKS, SHIPPED
 
 from .actions import choose, contrasts, drop, drop_colours, given, strength, tick, wait_until_idle
 from .served import needs_chromium, opened
+from .test_first_minute import only
 
 pytestmark = needs_chromium
 
@@ -146,6 +147,23 @@ def test_an_adapter_that_the_user_chose_stays(page: Any) -> None:
     attempt(page, "purposes")
     assert labels(page) == [name for name in INTENTS if name != "Face"]
     assert not any("model" in change for change in changes(page))
+
+
+def test_one_purpose_alone_is_not_compared(page: Any) -> None:
+    with only(page, FACE_ID):
+        begin(page)
+        purposes = page.locator("[aria-label='Try purposes']")
+        assert purposes.is_disabled()
+        assert purposes.get_attribute("title") == "No other purpose has an adapter that is ready."
+        assert page.is_enabled("[aria-label='Try strengths']")
+
+
+def test_without_a_web_ui_there_is_nothing_to_try(page: Any) -> None:
+    page.evaluate("document.querySelector('#txt2img_generate').removeAttribute('id')")
+    tick(page)
+    drop(page, "one.png")
+    wait_until_idle(page)
+    assert page.locator(".ipadapter-try").count() == 0
 
 
 def test_on_and_off_changes_this_unit_alone(page: Any) -> None:
