@@ -95,6 +95,7 @@
 
         begin() {
             const {state, tab} = this.panel;
+            if (state.trying) return; // small pictures to compare are no result
             const units = state.all.map((unit) =>
                 state.ticked && state.isUsed(unit) ? ipAdapter.lightCopy(state.sent(unit)) : null,
             );

@@ -13,7 +13,6 @@ from lib_ipadapter.unit.strength import ANY_BASE, MARKS, SHIPPED
 
 from .actions import choose, contrasts, drop, drop_colours, given, strength, tick, wait_until_idle
 from .served import needs_chromium, opened
-from .test_first_minute import only
 
 pytestmark = needs_chromium
 
@@ -90,6 +89,7 @@ def test_strengths_appear_one_after_another_in_places_of_their_own(page: Any) ->
         {name: value for name, value in at("Subject", mark).items() if value != before[0][name]} for mark in MARKS
     ]
     assert changes(page)[0] == {"weight": 0}
+    assert page.evaluate("ipAdapter.panels.txt2img.generations.running") is None, "nobody asks what is wrong with it"
     assert given(page) == before, "the next generation is an ordinary one"
     assert '"try"' not in page.evaluate(FIELD)
 
@@ -150,12 +150,12 @@ def test_an_adapter_that_the_user_chose_stays(page: Any) -> None:
 
 
 def test_one_purpose_alone_is_not_compared(page: Any) -> None:
-    with only(page, FACE_ID):
-        begin(page)
-        purposes = page.locator("[aria-label='Try purposes']")
-        assert purposes.is_disabled()
-        assert purposes.get_attribute("title") == "No other purpose has an adapter that is ready."
-        assert page.is_enabled("[aria-label='Try strengths']")
+    begin(page)
+    choose(page, FACE_ID)
+    purposes = page.locator("[aria-label='Try purposes']")
+    assert purposes.is_disabled()
+    assert purposes.get_attribute("title") == "No other purpose has an adapter that is ready."
+    assert page.is_enabled("[aria-label='Try strengths']")
 
 
 def test_without_a_web_ui_there_is_nothing_to_try(page: Any) -> None:
