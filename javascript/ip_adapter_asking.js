@@ -5,7 +5,16 @@
     const {say} = ipAdapter;
     const PATIENCE = 60; // seconds until a question counts as lost, for example because the server was restarted
     const LONG = 600; // the same for questions that may make the server load models
-    const LONG_QUESTIONS = ["check", "faces", "keypoints", "save", "save subject", "import subject"];
+    const LONG_QUESTIONS = [
+        "check",
+        "faces",
+        "keypoints",
+        "save",
+        "save subject",
+        "import subject",
+        "save recipe",
+        "take recipe",
+    ];
 
     ipAdapter.Asking = class {
         constructor(part) {

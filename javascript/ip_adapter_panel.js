@@ -22,6 +22,7 @@
             this.plot = new ipAdapter.Plot(this);
             this.stepsBar = new ipAdapter.StepsBar(this);
             this.presets = new ipAdapter.Presets(this);
+            this.recipes = new ipAdapter.Recipes(this);
             this.purposes = new ipAdapter.Purposes(this);
             this.strengthSlider = new ipAdapter.StrengthSlider(this);
             this.subjects = new ipAdapter.Subjects(this);

@@ -26,6 +26,7 @@
                     ...this.drawCopy(),
                     button(say("Reset"), () => this.reset()),
                 ),
+                this.panel.recipes.draw(),
                 ...this.drawDamaged(),
             ];
         }

@@ -92,6 +92,7 @@
                         element("span", {className: "ipadapter-note"}, say("Drop a picture to begin.")),
                         this.drawMore(),
                         ...panel.presets.drawCopy(),
+                        ...panel.recipes.drawTake(),
                     ),
                     ipAdapter.drawLack(panel),
                 ),

@@ -202,6 +202,8 @@ REQUESTS: Sequence[Request] = (
     Request(of_session("review.readiness.see"), panel="see"),
     Request(of_session("web.repair_answers.repairs"), panel="repairs"),
     Request(of_session("web.report.report"), panel="report"),
+    Request(of_session("web.recipes.save_recipe"), panel="save recipe"),
+    Request(of_session("web.recipes.take_recipe"), panel="take recipe"),
     Request(
         of_session("web.inner_generations.join_inner"),
         route="POST inner",

@@ -7,6 +7,7 @@ from typing import Any
 
 from lib_ipadapter.review.repairs import MOST, Case, repairs_of
 from lib_ipadapter.unit.read_args import read_unit
+from lib_ipadapter.unit.recipe import ENDING, Adapter, read_recipe, write_recipe
 
 
 class After:
@@ -14,7 +15,12 @@ class After:
 
     def __init__(self, models: Callable[[], list[dict[str, Any]]]) -> None:
         self.models = models
-        self.does = {"repairs": self.repairs, "report": self.report}
+        self.does = {
+            "repairs": self.repairs,
+            "report": self.report,
+            "save recipe": self.save_recipe,
+            "take recipe": self.take_recipe,
+        }
 
     def repairs(self, asked: dict[str, Any]) -> dict[str, Any]:
         given = asked["unit"]
@@ -31,3 +37,14 @@ class After:
     def report(self, asked: dict[str, Any]) -> dict[str, Any]:
         units = sum(unit is not None for unit in asked["units"])
         return {"report": f"IP-Adapter report\n{units} units\n\nLast error\n{asked['error'] or 'none'}"}
+
+    def save_recipe(self, asked: dict[str, Any]) -> dict[str, Any]:
+        text = write_recipe(asked["name"], asked["unit"], Adapter(asked["unit"]["model"]), asked["pictures"])
+        return {"file": asked["name"] + ENDING, "text": text}
+
+    def take_recipe(self, asked: dict[str, Any]) -> dict[str, Any]:
+        recipe = read_recipe(asked["text"])
+        is_here = any(model["name"] == recipe.adapter.file for model in self.models())
+        notes = () if is_here else (f"Its adapter {recipe.adapter.file} is not here.",)
+        model = recipe.adapter.file if is_here else ""
+        return {"unit": {**recipe.unit, "model": model}, "note": " ".join((*notes, *recipe.notes))}
