@@ -140,7 +140,8 @@ def perform(options: argparse.Namespace, more: list[str]) -> int:
         set_up(ENDS["current"], run)
         if options.task == "check":
             return print_summary([check(strict)])
-        run(ENDS["current"].executable, "benchmarks/run.py", *more)
+        benchmark = "card.py" if any(each.startswith("--device") for each in more) else "run.py"
+        run(ENDS["current"].executable, f"benchmarks/{benchmark}", *more)
     return 0
 
 
