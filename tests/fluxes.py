@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib_ipadapter.networks.flux_sites import DOUBLES, HEAD_DIM, SINGLES
-from lib_ipadapter.weights.projectors import LinearProjector
+from lib_ipadapter.weights.projectors import FaceProjector, LinearProjector
 
 HEADS, TEXT, POOLED, CHANNELS = 2, 24, 16, 4
 WIDTH, MLP = HEADS * HEAD_DIM, 4
@@ -422,6 +422,12 @@ def layers_of(count: int, context_dim: int, biases: bool, seed: int = 0) -> dict
             if biases:
                 made[f"ip_adapter.{i}.{name}.bias"] = torch.randn(WIDTH, generator=generator) * 0.1
     return made
+
+
+def instantx_tensors(features: int, tokens: int = 4, context_dim: int = 32, seed: int = 0) -> dict[str, Tensor]:
+    """Return a random adapter of InstantX's under its published keys."""
+    projector = projector_tensors(FaceProjector(features, tokens, context_dim), seed)
+    return projector | layers_of(DOUBLES + SINGLES, context_dim, False, seed)
 
 
 def xlabs_tensors(features: int, tokens: int = 4, context_dim: int = 32, seed: int = 0) -> dict[str, Tensor]:

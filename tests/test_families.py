@@ -49,6 +49,7 @@ RUNS = (
     "pulid",
     "pulid-v1.1",
     "xlabs-flux",
+    "instantx-flux",
 )
 RUNNABLE = [name for name, file in PUBLISHED.items() if file.family in RUNS]
 REFUSED = [name for name in PUBLISHED if name not in RUNNABLE]
@@ -277,7 +278,6 @@ TITLES = {
     "kolors-plus": "Plus adapter for Kolors",
     "kolors-faceid-plus": "FaceID Plus adapter for Kolors",
     "pulid-flux": "PuLID adapter for FLUX",
-    "instantx-flux": "InstantX IP-Adapter for FLUX",
     "instantx-sd35": "InstantX IP-Adapter for Stable Diffusion 3.5",
 }
 

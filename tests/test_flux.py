@@ -4,23 +4,43 @@ IP_ADAPTER_FLUX_HOSTS names folders of Forge and Forge Neo, whose own networks a
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fluxes import CHANNELS, DOUBLES, POOLED, TEXT, WIDTH, as_diffusers, flux, own_flux, web_uis, xlabs_tensors
+from fluxes import (
+    CHANNELS,
+    DOUBLES,
+    HEADS,
+    POOLED,
+    TEXT,
+    WIDTH,
+    as_diffusers,
+    flux,
+    instantx_tensors,
+    own_flux,
+    web_uis,
+    xlabs_tensors,
+)
 from makers import save, text_of
 from PIL import Image
+from siglip_model import WIDTH as SIGLIP_WIDTH
+from siglip_model import write_siglip
 from small_host import FEATURES, Processing, SmallHost, photo, save_files
 from torch import Tensor, nn
+from torch.nn import functional
 from unets import ldm_unet
 
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.engine.compatibility import loaded_network, mismatch
 from lib_ipadapter.engine.expected_network import PREFIX, network_in_file
 from lib_ipadapter.engine.session import Session
+from lib_ipadapter.files import model_files
+from lib_ipadapter.networks.flux_sites import HEAD_DIM
 from lib_ipadapter.port import COND, UNCOND, Row
+from lib_ipadapter.weights.bases import SIGLIP
 
 GUIDED = (Row(COND, 0), Row(UNCOND, 0))
 """True CFG; without it, as is usual for FLUX, there is only the conditional row."""
@@ -46,6 +66,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(xlabs_tensors(FEATURES), folder / "xlabs.safetensors")
     save(xlabs_tensors(FEATURES, tokens=16, seed=5), folder / "xlabs-v2.safetensors")
     return folder
+
+
+@pytest.fixture(scope="module")
+def instantx(folder: Path) -> None:
+    """Add InstantX's adapter and its encoder to the files."""
+    write_siglip(folder / "siglip.safetensors")
+    save(instantx_tensors(SIGLIP_WIDTH, tokens=8), folder / "instantx.bin")
+
+
+@pytest.fixture(autouse=True)
+def narrow_siglip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the narrow tower be taken for the one that InstantX's adapter needs."""
+    monkeypatch.setattr(model_files, "KNOWN_ENCODERS", model_files.KNOWN_ENCODERS - {SIGLIP})
 
 
 @pytest.fixture
@@ -162,6 +195,70 @@ def test_two_units_equal_two_adapters_in_diffusers(host) -> None:
     assert close(sampled(host, [one, two]), expected)
 
 
+def with_instantx(host: SmallHost, asked: dict[str, Any], weight: float) -> Tensor:
+    """Return the restated network's output with what InstantX's blocks in Shakker's code add to its attention.
+
+    Source: Shakker-Labs/ComfyUI-IPAdapter-Flux, `IPAFluxAttnProcessor2_0` and `flux/layers.py`.
+    """
+    states = torch.stack(tokens_of(host, asked))
+    layers = instantx_tensors(SIGLIP_WIDTH, tokens=8)
+    theirs = flux()
+    for i, block in enumerate((*theirs.double_blocks, *theirs.single_blocks)):
+        pair = [states @ layers[f"ip_adapter.{i}.{name}.weight"].T for name in ("to_k_ip", "to_v_ip")]
+        heads = [each.unflatten(-1, (HEADS, HEAD_DIM)).transpose(1, 2) for each in pair]
+        key, value = map(rms, heads)
+        block.extra = partial(adapted, key=key, value=value, weight=weight)
+    return theirs(**given(2))
+
+
+def rms(heads: Tensor) -> Tensor:
+    return heads / (heads.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+
+
+def adapted(query: Tensor, key: Tensor, value: Tensor, weight: float) -> Tensor:
+    made = functional.scaled_dot_product_attention(query, key, value)
+    return weight * made.transpose(1, 2).flatten(2)
+
+
+@pytest.mark.usefixtures("instantx")
+@pytest.mark.parametrize("weight", [1.0, 0.35, -1.5])
+def test_instantx_equals_the_authors_blocks(host, weight: float) -> None:
+    asked = unit(model="instantx", weight=weight)
+    made = sampled(host, [asked])
+    assert not close(made, sampled(host, []), 1e-2)
+    assert close(made, with_instantx(host, asked, weight))
+
+
+@pytest.mark.usefixtures("instantx")
+def test_instantx_and_xlabs_act_in_one_pass(host) -> None:
+    """At the first block, the terms of both kinds of adapters add up."""
+    both = [unit(model="instantx"), unit(model="xlabs", layers="0:1")]
+    alone = sampled(host, both[:1])
+    together = sampled(host, both)
+    assert not close(together, alone, 1e-3)
+    assert close(together, sampled(host, both[::-1]))
+    assert torch.equal(sampled(host, []), sampled(host, []))
+
+
+@pytest.mark.usefixtures("instantx")
+def test_a_region_of_instantx_leaves_the_text_alone(host) -> None:
+    """Text has no place in the picture, so a unit with a region does not act on it."""
+    first = "single_blocks.0"
+    only = {"model": "instantx", "layers": "19:1"}
+    whole, part = (added(host, unit(**only, **more), first) for more in ({}, {"region": "left half"}))
+    tokens = whole.shape[-2] - 12
+    assert whole[..., :tokens, :].any()
+    assert not part[..., :tokens, :].any()
+    assert part[..., tokens:, :].any()
+
+
+@pytest.mark.usefixtures("instantx")
+def test_fields_without_a_meaning_for_siglip_are_refused(alone) -> None:
+    instantx = unit(model="instantx")
+    assert "enhance has no effect with instantx.bin" in refused(alone, instantx | {"enhance": 2})
+    assert "encoder_size is not possible with siglip.safetensors" in refused(alone, instantx | {"encoder_size": 70})
+
+
 def test_the_unconditional_row_sees_a_black_picture(alone) -> None:
     """As in XLabs' own code, whatever the setting is."""
     black = text_of(Image.new("RGB", (40, 40)))
@@ -187,6 +284,11 @@ def test_after_ejecting_the_network_is_untouched(host) -> None:
     assert torch.equal(sampled(host, [unit(end=0.5)], progress=0.6), before)
 
 
+def stream(output: Any) -> Tensor:
+    """Return the picture's stream that a double block returns, or the joint one of a single block."""
+    return output[0] if isinstance(output, tuple) else output
+
+
 def added(host: SmallHost, asked: dict[str, Any], path: str, **more: Any) -> Tensor:
     """Return what a unit adds to the output of the first block where it acts: (rows, tokens, width)."""
     seen: list[Tensor] = []
@@ -195,7 +297,7 @@ def added(host: SmallHost, asked: dict[str, Any], path: str, **more: Any) -> Ten
 
     def watch(*_: Any) -> None:
         """Add the hook in the call, so that it comes after the unit's own."""
-        hook = module.register_forward_hook(lambda _module, _args, output: seen.append(output[0].clone()))
+        hook = module.register_forward_hook(lambda _module, _args, output: seen.append(stream(output).clone()))
         handles.append(hook)
 
     outer = host.unet.register_forward_pre_hook(watch)

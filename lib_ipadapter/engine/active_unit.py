@@ -85,7 +85,7 @@ class ActiveUnit:
     def terms(self, site: Site, factor: float, period: int, size: Size, queries: int) -> Iterator[Term]:
         """Yield the unit's terms at a site, with its weight times `factor`, for `period` pictures of a batch."""
         at = self.layers.get(site.layer)
-        if at is None:
+        if at is None or site not in self.prepared.keys_values.of_site:  # a site of another kind of adapter
             return
         plan, grid = self.prepared.plan, grid_of(size, site.level, queries)
         if self.method and not covers(grid, size):

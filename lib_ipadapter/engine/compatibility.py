@@ -14,7 +14,7 @@ from ..networks.layout import Found, Layout
 from ..unit.schedule import layer_weights
 from ..unit.unit import FIELDS, Unit
 from ..weights.adapter_file import AdapterFile
-from ..weights.bases import base_name, network_without_unet
+from ..weights.bases import SIGLIP, base_name, network_without_unet
 from ..weights.clip_vision import EncoderFile, fingerprint
 from ..weights.encoders import Encoder
 from ..weights.families import FAMILY_FIELDS, adapters_for
@@ -94,6 +94,8 @@ def refuse_unused_fields(unit: Unit, adapter: AdapterFile) -> None:
         unused.add("structure_weight")
     if found.family.face_embedding:
         unused |= {"tiles", "noise", "enhance"}
+    if found.image_encoder == SIGLIP:
+        unused.add("enhance")
     for name in sorted(unused):
         value, default = getattr(unit, name), FIELDS[name].default
         if value != default:
@@ -116,7 +118,9 @@ def refuse_unseen_compositions(unit: Unit, layout: Layout) -> None:
 def refuse_other_features(unit: Unit, saved: SavedReference, adapter: AdapterFile, encoder: Encoder | None) -> None:
     """Raise `UnitError` where a saved reference lacks the features that the adapter takes, or has another encoder's."""
     if not isinstance(encoder, EncoderFile) or adapter.recognised.family.face_embedding:
-        why = f'"{saved.name}" holds image features, but {adapter.path.name} takes face embeddings. Send pictures.'
+        found = adapter.recognised
+        needed = "face embeddings" if found.family.face_embedding else f"those of {found.image_encoder}"
+        why = f'"{saved.name}" holds image features, but {adapter.path.name} takes {needed}. Send pictures.'
         raise UnitError("embeds", unit.embeds, why)
     takes = adapter.recognised.family.takes
     own = {EMBED: (encoder.projection,), HIDDEN: (encoder.states, encoder.width)}

@@ -178,7 +178,8 @@ class Preparation:
         adapter = self.files.adapter(unit.model)
         encoder = self.files.encoder_for(adapter, unit.encoder, unit.encoder_size)
         if not isinstance(encoder, EncoderFile) or adapter.recognised.family.face_embedding:
-            why = f"is {adapter.recognised.title}, and face embeddings cannot be saved. Choose another adapter."
+            kept = "face embeddings" if adapter.recognised.family.face_embedding else "its encoder's features"
+            why = f"is {adapter.recognised.title}, and {kept} cannot be saved. Choose another adapter."
             raise UnitError("model", unit.model, why)
         refuse_unsavable(unit)
         alone = references_alone(unit)

@@ -4,6 +4,7 @@ import difflib
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -14,11 +15,12 @@ from ..base.files import file_identity
 from ..faces.portraits import portrait_folders
 from ..port import Folders
 from ..weights.adapter_file import AdapterFile, open_adapter
-from ..weights.bases import ENCODERS, EVA
+from ..weights.bases import ENCODERS, EVA, SIGLIP
 from ..weights.clip_vision import EncoderFile, open_encoder
 from ..weights.encoders import Encoder
 from ..weights.eva import EvaFile, open_eva
 from ..weights.loras import partner
+from ..weights.siglip import SiglipFile, open_siglip
 from .catalogue import Catalogue, read_catalogue
 from .digests import Digests
 from .known_files import FileCheck, KnownFiles
@@ -31,9 +33,9 @@ log = logging.getLogger(__name__)
 EXTENSIONS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 FACE_EXTENSIONS = (".onnx",)
 
-AnyEncoder = EncoderFile | EvaFile
+AnyEncoder = EncoderFile | EvaFile | SiglipFile
 
-KNOWN_ENCODERS = {*ENCODERS.values(), EVA}
+KNOWN_ENCODERS = {*ENCODERS.values(), EVA, SIGLIP}
 """Encoders that an adapter needs by name; others are known by their width alone."""
 
 Opened = TypeVar("Opened")
@@ -267,19 +269,19 @@ class ModelFiles:
 
 
 def _open_encoder(path: Path) -> AnyEncoder:
-    """Open an image encoder of either kind; raises `UnrecognisedError` for any other file."""
-    try:
-        return open_eva(path)
-    except UnrecognisedError:
-        return open_encoder(path)
+    """Open an image encoder of any kind; raises `UnrecognisedError` for any other file."""
+    for open_other in (open_eva, open_siglip):
+        with suppress(UnrecognisedError):
+            return open_other(path)
+    return open_encoder(path)
 
 
 def _at_size(encoder: AnyEncoder, size: int) -> AnyEncoder:
     """Return an encoder for input of `size` pixels, or as trained for 0; raises `UnitError` for an impossible size."""
     if not size:
         return encoder
-    if isinstance(encoder, EvaFile):
-        raise UnitError("encoder_size", size, f"is not possible with {encoder.path.name}, PuLID's encoder. Set 0.")
+    if not isinstance(encoder, EncoderFile):
+        raise UnitError("encoder_size", size, f"is not possible with {encoder.path.name} ({encoder.name}). Set 0.")
     if size < 2 * encoder.patch or size % encoder.patch:
         below = max(2, size // encoder.patch) * encoder.patch
         why = (

@@ -21,6 +21,9 @@ NETWORK_PARTS = {
 EVA = "EVA02-CLIP-L-14-336"
 """PuLID's image encoder, which no CLIP tower of the same width can replace."""
 
+SIGLIP = "SigLIP-so400m-14-384"
+"""The image encoder of most adapters for networks without a U-Net."""
+
 ENCODERS = {
     (EMBED, 1024): "ViT-H/14",
     (EMBED, 1280): "ViT-bigG/14",

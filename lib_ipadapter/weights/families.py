@@ -6,8 +6,8 @@ header. Canonical keys start with `image_proj.` (the projector) or `ip_adapter.`
 
 from collections.abc import Callable
 
-from ..networks.flux_sites import XLABS
-from .bases import EVA
+from ..networks.flux_sites import INSTANTX, XLABS
+from .bases import EVA, SIGLIP
 from .family import (
     ANTELOPE,
     BUFFALO,
@@ -34,7 +34,7 @@ from .projectors import (
 )
 from .pulid import SCALES, IDEncoder, IDFormer
 from .shapes import Shapes
-from .site_layers import WITH_BIASES
+from .site_layers import NORMED_HEADS, WITH_BIASES
 
 FACE_PLUS_VARIANTS = (
     Variant("v2", "a FaceID Plus v2 adapter", ("plusv2",), settings=("structure_weight",)),
@@ -50,7 +50,7 @@ FACE_RESAMPLER_VARIANTS = (
 
 Source: InstantX's InstantID, `pipeline_stable_diffusion_xl_instantid.py`; its networks are IP-Adapter's own."""
 
-VIT_L_336, SIGLIP = "ViT-L/14-336", "SigLIP-so400m-14-384"
+VIT_L_336 = "ViT-L/14-336"
 
 LINEAR = {"proj.weight": 2, "norm.weight": 1}
 MLP = {"proj.0.weight": 2, "proj.2.weight": 2, "norm.weight": 1}
@@ -298,14 +298,17 @@ FAMILIES = (
     Family(
         "instantx-flux",
         "an InstantX IP-Adapter for FLUX",
-        marks=_projector("proj.0.weight", "proj.2.weight", "norm.weight"),
-        fits=_has_size("proj.0.weight", 1, 1152),
+        marks=(*_projector("proj.0.weight", "proj.2.weight", "norm.weight"), "ip_adapter.0.to_k_ip.weight"),
         tensors=MLP,
         tokens=_rows_over_norm("proj.2.weight"),
-        takes=OTHER,
+        takes=EMBED,
         width=_size("proj.0.weight", 1),
         encoder=SIGLIP,
         network=FLUX,
+        layout=INSTANTX,
+        layers=NORMED_HEADS,
+        output="norm.weight",
+        projector=FaceProjector,
     ),
     Family(
         "portrait",

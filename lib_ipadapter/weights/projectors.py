@@ -142,9 +142,9 @@ def face_sizes(shapes: Shapes) -> tuple[int, int, int]:
 
 
 class FaceProjector(FaceTokens):
-    """FaceID and FaceID Portrait: only the tokens of a face embedding.
+    """FaceID, FaceID Portrait, and InstantX's for FLUX: only the tokens of a face's or a picture's embedding.
 
-    (faces, width) -> (faces, tokens, context dim)
+    (embeddings, width) -> (embeddings, tokens, context dim)
     """
 
     @classmethod

@@ -55,5 +55,5 @@ PLAIN = SiteLayers()
 """IP-Adapter's own, of all adapters for a U-Net."""
 WITH_BIASES = SiteLayers(biases=True)
 """XLabs' for FLUX."""
-NORMED = SiteLayers(after=normed_heads)
+NORMED_HEADS = SiteLayers(after=normed_heads)
 """InstantX's for FLUX."""
