@@ -76,6 +76,26 @@ def see_downloads(page: Any) -> None:
     page.wait_for_selector(".ipadapter-downloading:not([hidden])")
 
 
+def ask_what_is_wrong(page: Any) -> None:
+    page.click("#txt2img_generate")
+    page.fill("#comments textarea", "a picture")
+    page.click("#comment")
+    page.click(".ipadapter-after summary >> nth=0")
+    page.click(".ipadapter-after button:text-is('Burnt')")
+    page.wait_for_selector(".ipadapter-repair button")
+    page.click(".ipadapter-log summary")
+
+
+def copy_report(page: Any) -> None:
+    page.click("button:text-is('Copy report')")
+    page.wait_for_selector(".ipadapter-foot textarea")
+
+
+def save_recipe(page: Any) -> None:
+    page.click("button:text-is('Save as recipe…')")
+    page.wait_for_selector("dialog[open] input[type=checkbox]")
+
+
 PLACES: Mapping[Callable[[Any], None], str] = {
     wait_until_idle: ".ipadapter-panel",
     check_pictures: ".ipadapter-panel",
@@ -85,6 +105,9 @@ PLACES: Mapping[Callable[[Any], None], str] = {
     name_subject: ".ipadapter-dialog",
     get_models: ".ipadapter-dialog",
     see_downloads: ".ipadapter-downloading",
+    ask_what_is_wrong: ".ipadapter-after",
+    copy_report: ".ipadapter-foot",
+    save_recipe: ".ipadapter-dialog",
 }
 """What opens a part of the page, and where that part is."""
 
