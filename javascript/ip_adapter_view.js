@@ -180,6 +180,7 @@
                 "details",
                 {className: "ipadapter-group", open: this.opened.has(group)},
                 element("summary", {}, say(group)),
+                ...ipAdapter.drawGroupHelp(this.panel, group),
                 note ? element("p", {className: "ipadapter-note"}, say(note)) : null,
                 ...parts,
             );

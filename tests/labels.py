@@ -25,8 +25,10 @@ def texts_of_fields() -> set[str]:
 def texts_of_groups() -> set[str]:
     """Return the names of the panel's groups and the notes in them."""
     from lib_ipadapter.unit.field import GROUPS
+    from lib_ipadapter.unit.group_help import GROUP_HELP
 
-    return {text for texts in GROUPS.items() for text in texts if text}
+    texts = (*GROUPS.items(), *GROUP_HELP.items())
+    return {text for each in texts for text in each if text}
 
 
 def texts_of_intents() -> set[str]:

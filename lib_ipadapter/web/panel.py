@@ -15,6 +15,7 @@ import gradio as gr
 from ..review.repairs import ANSWERS
 from ..unit.field import GROUPS, Field
 from ..unit.field_kinds import FindReference
+from ..unit.group_help import GROUP_HELP
 from ..unit.picture_fields import MAX_PICTURES
 from ..unit.presets import INTENTS, PURPOSE_FIELDS, SETTINGS
 from ..unit.read_args import SLOTS
@@ -103,6 +104,7 @@ def spec(units: int) -> dict[str, Any]:
         "most": MAX_PICTURES,
         "groups": [group for group in GROUPS if group],
         "notes": {group: note for group, note in GROUPS.items() if note},
+        "helps": GROUP_HELP,
         "controls": [control(name, FIELDS[name]) for name in controls],
         "intents": {name: asdict(intent) for name, intent in INTENTS.items()},
         "settings": SETTINGS,
