@@ -164,6 +164,7 @@ def test_the_separate_lora_of_a_faceid_adapter_is_recognised_as_a_lora(
 @pytest.mark.parametrize(
     ("key", "kind"),
     [
+        ("redux_up.weight", "FLUX.1 Redux, which is not supported yet"),
         ("control_model.input_hint_block.0.weight", "a ControlNet"),
         ("input_hint_block.0.weight", "a ControlNet"),
         ("lora_unet_mid_block.lora_up.weight", "a LoRA"),

@@ -176,6 +176,7 @@ def _hint(shapes: Shapes) -> str:
         "vision_model.": "a CLIP vision encoder",
         "visual.": "a CLIP model",
         "ip_adapter.": "an adapter whose image projector is missing",
+        "redux_up.": "FLUX.1 Redux, which is not supported yet",
     }
     kind = next((kind for prefix, kind in kinds.items() if any(key.startswith(prefix) for key in shapes)), None)
     return f"; it looks like {kind}" if kind else f"; its first tensor is {printable(next(iter(shapes)))}"
