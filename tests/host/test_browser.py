@@ -35,15 +35,36 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
+COUNT_SOCKETS = """
+window.openSockets = new Set();
+window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+        if (window.isLeft) throw new Error("the page is about to be left");
+        super(...given);
+        openSockets.add(this);
+        this.addEventListener("close", () => openSockets.delete(this));
+    }
+};
+"""
+LEFT = "openSockets.size === 0 && (window.isLeft = true)"
+"""Gradio 3 has answered every event, each of which has a socket of its own, and there will be no more.
+
+If a page goes while gradio 3 waits for an event's inputs, the event's task never ends, and the next reload of the UI
+waits for it forever.
+"""
+
+
 @pytest.fixture
 def page(webui: WebUI, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     page = browser.new_page(viewport={"width": 1400, "height": 1400})
     page.set_default_timeout(PATIENCE)
+    page.add_init_script(COUNT_SOCKETS)
     page.goto(webui.url)
     page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
     yield page
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=PICTURES / f"web-ui-{request.node.name}.png", full_page=True)
+    page.wait_for_function(LEFT)
     page.close()
 
 
@@ -196,6 +217,7 @@ def test_presets_survive_in_the_web_ui(page: Any, webui: WebUI, model: str) -> N
     page.once("dialog", lambda dialog: dialog.accept("of a test"))
     page.click(f"{PANEL} button:text-is('Save as preset…')")
     page.wait_for_selector(f"{PANEL} .ipadapter-message:has-text('Saved as of a test.')")
+    page.wait_for_function(LEFT)
     page.reload()
     page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
     tick(page)
