@@ -76,6 +76,9 @@ class MadeFaces:
 
     warnings = ()
 
+    def required_faces_of(self, field: str, file: Any, pack: Any) -> tuple[Face, ...]:
+        return self.faces_or_portrait(field, file, pack)
+
     def faces_or_portrait(self, _field: str, file: Any, _pack: Any) -> tuple[Face, ...]:
         embedding = 20 * numbers(int(file.digest[:6], 16), 512)
         return (Face((0.0, 0.0, 9.0, 9.0), ((0.0, 0.0),) * 5, 0.9, tuple(embedding.tolist())),)
@@ -96,6 +99,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(adapter_tensors(family, SDXL, (64, 128), 64, **size), folder / f"{name}.safetensors")
         save(adapter_tensors(family, SD, (32, 64, 128), 768, **size), folder / f"{name}_sd.safetensors")
     save(adapter_tensors("base", SDXL, (64, 128), 64, width=40), folder / "base.safetensors")
+    for family in ("faceid", "face-resampler"):
+        save(adapter_tensors(family, SDXL, (64, 128), 64), folder / f"{family}.bin")
     return folder
 
 
@@ -284,6 +289,27 @@ def test_persons_have_regions_of_their_own(host, given) -> None:
     mixed = [{"image": PHOTOS[0], "mask": mask}, PHOTOS[1], PHOTOS[2]]
     alone = sample(host, given, {"model": "v1.1", "images": mixed[:1]}, {"model": "v1.1", "images": mixed[1:]})
     assert close(sample(host, given, {"model": "v1.1", "images": mixed}), alone)
+
+
+def test_pulid_faceid_instantid_and_a_base_adapter_act_in_one_generation(host, given) -> None:
+    """At the first site, whose query no unit has changed, together they add the sum of what each adds alone."""
+    first = min(found := find_attentions(host.unet), key=lambda site: (site.layer, site.depth))
+    units = [{"model": name, "images": PHOTOS[:1]} for name in ("v1", "faceid", "face-resampler", "base")]
+
+    def entering(*chosen: dict[str, Any]) -> Tensor:
+        seen: list[Tensor] = []
+        output = found[first].to_out[0]
+        handle = output.register_forward_hook(lambda _module, args, _output: seen.append(args[0].double()))
+        try:
+            sample(host, given, *chosen)
+        finally:
+            handle.remove()
+        return seen[0]
+
+    plain = entering()
+    each = [entering(unit) - plain for unit in units]
+    assert all(added.abs().max() > 1e-3 for added in each)
+    assert close(entering(*units) - plain, sum(each[1:], each[0]))
 
 
 @pytest.mark.parametrize("method", ["fidelity", "style"])

@@ -58,6 +58,8 @@ def page(webui: WebUI, browser: Any) -> Iterator[Any]:
     page.wait_for_function(LISTED)
     wait_until_idle(page)
     yield page
+    page.wait_for_timeout(500)  # the panel asks whether units are ready 0.3 s after the last change
+    wait_until_idle(page)  # a queue may wait for a page that has gone
     page.close()
 
 
