@@ -58,6 +58,7 @@
         /* Draw the open unit, and write the units that are sent. */
         draw() {
             this.view.draw();
+            this.report.draw();
             this.write();
         }
 

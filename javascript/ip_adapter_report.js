@@ -8,10 +8,17 @@
         constructor(panel) {
             this.panel = panel;
             this.place = element("div", {className: "ipadapter-copied", role: "status"});
-            const title = say("Copy versions, settings and the last error, without pictures, paths, names and prompts");
-            const copy = button(say("Copy report"), () => this.copy(), {title});
-            this.root = element("div", {className: "ipadapter-foot"}, copy, this.place);
+            this.button = button("", () => this.copy());
+            this.root = element("div", {className: "ipadapter-foot"}, this.button, this.place);
             panel.root.append(this.root);
+        }
+
+        /* Name the button in the web UI's language; the same element keeps the focus. */
+        draw() {
+            this.button.textContent = say("Copy report");
+            this.button.title = say(
+                "Copy versions, settings and the last error, without pictures, paths, names and prompts",
+            );
         }
 
         async copy() {

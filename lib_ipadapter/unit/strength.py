@@ -37,7 +37,7 @@ Strengths = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 """Purpose -> base model, `PULID` or `ANY_BASE` -> mark -> values of `MOVED`."""
 
 
-def _marks(*values: tuple[float, float, float], row: str = ANY_BASE) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
+def _marks(*values: tuple[float, float, float], row: str = ANY_BASE) -> dict[str, Mapping[str, Mapping[str, float]]]:
     """Return the values of each mark, for every base model or another row of the table."""
     return {row: {mark: dict(zip(MOVED, each, strict=True)) for mark, each in zip(MARKS, values, strict=True)}}
 

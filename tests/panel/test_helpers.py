@@ -259,8 +259,11 @@ def test_long_work_shows_its_progress_like_the_web_ui_and_can_be_stopped(page: A
 
     page.route("**/internal/progress", progress)
     page.evaluate(
-        "document.body.append(Object.assign(document.createElement('button'), {id: 'txt2img_interrupt', "
-        "onclick: (event) => { event.target.dataset.stopped = 'yes'; }}))"
+        """() => {
+            const made = Object.assign(document.createElement("button"), {id: "txt2img_interrupt"});
+            const button = document.querySelector("#txt2img_interrupt") || document.body.appendChild(made);
+            button.addEventListener("click", () => (button.dataset.stopped = "yes"));
+        }"""
     )
     tick(page)
     choose(page, PLUS)
@@ -269,7 +272,8 @@ def test_long_work_shows_its_progress_like_the_web_ui_and_can_be_stopped(page: A
     page.click("button:text-is('Save references as subject…')")
     page.fill("dialog [aria-label='Subject name']", "slow")
     page.click("dialog button:text-is('Save')")
-    page.click(".ipadapter-message:has-text('checking the pictures, 1 of 9') button:text-is('Stop')")
+    stop = page.locator(".ipadapter-message:has-text('checking the pictures, 1 of 9') button:text-is('Stop')")
+    stop.evaluate("(button) => button.click()")  # a pointer may be late, because each answer draws a new button
     assert page.get_attribute("#txt2img_interrupt", "data-stopped") == "yes"
     page.wait_for_selector("text=checking the pictures, 2 of 9")
     page.wait_for_selector(".ipadapter-message:has-text('Saved as slow.')")

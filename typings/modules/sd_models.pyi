@@ -3,6 +3,8 @@ from typing import Any
 class CheckpointInfo:
     filename: str
     """Its path."""
+    metadata: dict[str, Any]
+    """Of the file's header; empty if it has none."""
 
 class SdModelData:
     sd_model: Any

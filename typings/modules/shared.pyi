@@ -10,6 +10,7 @@ class Options:
 
 class State:
     interrupted: bool
+    skipped: bool
     stopping_generation: bool
     job: str
     job_count: int
