@@ -6,10 +6,9 @@
     const KEPT = "Presets and copies"; // the last group, which has no fields
     const TYPING = 1000; // milliseconds in which a browser adds the next letter to those typed in a menu
 
-    /* Return a selector for an element that is drawn again, or "" if it has no label. */
+    /* Return the name of a control, by which it is found when it is drawn again. */
     function nameOf(part) {
-        const label = part.getAttribute("aria-label");
-        return label && `${part.localName}[aria-label="${CSS.escape(label)}"]`;
+        return part.getAttribute("aria-label") || part.textContent;
     }
 
     /* A section's name, with a text beside it, and what acts on the section at the end of the line. */
@@ -56,19 +55,23 @@
             this.later = setTimeout(() => this.released.then(() => this.draw()), this.typed.until - Date.now());
         }
 
-        /* Draw the open unit; the element of the focused one's kind and label gets the focus. */
+        /* Draw the open unit; the element of the focused one's kind and name gets the focus. */
         draw() {
             if (this.isTypedIn()) return this.drawLater();
             clearTimeout(this.later);
             const {state, unit} = this.panel;
             this.noteFolds();
             this.body.setAttribute("aria-label", say("Unit {n}", {n: state.current + 1}));
-            const held = this.body.contains(document.activeElement) && nameOf(document.activeElement);
+            const held = this.body.contains(document.activeElement) ? document.activeElement : null;
             this.isEmpty = state.isEmpty(unit);
             this.folds = [];
             this.body.replaceChildren(...(this.isEmpty ? this.drawEmpty() : this.drawWhole()));
             this.mark();
-            const again = held && this.body.querySelector(held);
+            if (held && nameOf(held)) this.focusAgain(held.localName, nameOf(held));
+        }
+
+        focusAgain(kind, name) {
+            const again = [...this.body.querySelectorAll(kind)].find((part) => nameOf(part) === name);
             if (again) again.focus({preventScroll: true});
         }
 

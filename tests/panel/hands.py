@@ -8,7 +8,7 @@ from typing import Any
 
 PANEL = "#ipadapter_txt2img"
 FILES = f"{PANEL} .ipadapter-left .ipadapter-add input[type=file]"
-IN_TAB_ORDER = "(part) => part.tabIndex >= 0 && !part.disabled && part.checkVisibility()"
+IN_TAB_ORDER = "(part) => part.tabIndex >= 0 && !part.disabled"
 
 
 class Mouse:
@@ -46,9 +46,8 @@ class Keys:
 
     def reach(self, found: Any) -> None:
         """Move the focus to an element, if Tab can."""
-        found.wait_for()
+        found.focus()  # waits for it; if it is drawn again, it keeps the focus
         assert found.evaluate(IN_TAB_ORDER), f"{found} cannot be reached by Tab"
-        found.focus()
 
     def key(self, name: str) -> None:
         self.acts += 1

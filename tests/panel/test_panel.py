@@ -268,6 +268,11 @@ def test_the_focus_stays_where_it_is_when_the_panel_is_drawn_again(page: Any) ->
     page.focus(".ipadapter-add input[type=file]")  # the group of references around it has the same name
     page.evaluate("ipAdapter.panels.txt2img.draw()")
     assert page.evaluate("document.activeElement.type") == "file"
+    drop(page, "one.png")
+    for control in ("summary:text-is('Region')", "button:text-is('Custom')"):
+        page.focus(control)
+        page.evaluate("ipAdapter.panels.txt2img.draw()")
+        assert page.evaluate("(element) => element === document.activeElement", page.query_selector(control))
 
 
 def test_an_adapter_is_chosen_by_typing_its_name(page: Any) -> None:
