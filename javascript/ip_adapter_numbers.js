@@ -17,17 +17,21 @@
             if (isReported) report("");
             isReported = false;
         };
+        const refuse = () => {
+            report(say("{what} must be a number from {min} to {max}.", {what: ariaLabel, min, max}));
+            isReported = true;
+        };
+        /* More digits only lead further away. */
+        const isBeyond = (number) => number > max || number < Math.min(min, 0);
         const take = () => {
             const number = read();
-            if (number === undefined) return;
-            clear();
-            set(number);
+            if (number !== undefined) {
+                clear();
+                set(number);
+            } else if (isBeyond(Number(field.value))) refuse();
         };
         const leave = () => {
-            if (read() === undefined && (field.value !== "" || field.validity.badInput)) {
-                report(say("{what} must be a number from {min} to {max}.", {what: ariaLabel, min, max}));
-                isReported = true;
-            }
+            if (read() === undefined && (field.value !== "" || field.validity.badInput)) refuse();
             field.value = value() ?? "";
         };
         const field = element("input", {

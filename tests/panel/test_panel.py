@@ -65,6 +65,7 @@ def test_a_number_out_of_range_is_not_accepted(page: Any) -> None:
     tick(page)
     drop(page, "one.png")
     fill(page, "Weight", "99")
+    assert page.inner_text(".ipadapter-message.wrong") == "Weight must be a number from -5 to 5.", "while it is typed"
     page.press("input[type=number][aria-label=Weight]", "Tab")
     assert page.inner_text(".ipadapter-message.wrong") == "Weight must be a number from -5 to 5."
     assert page.input_value("input[type=number][aria-label=Weight]") == "0.8"
