@@ -4,10 +4,6 @@
     const {element, say, button, choice: select, option} = ipAdapter;
     const EVERY = 2000; // milliseconds between two checks while files are being verified
 
-    function labelOf(part) {
-        return part.getAttribute("aria-label") || part.textContent;
-    }
-
     /* Return a summary of the files to get, or which folder lacks space for them. */
     function sumOf(files, [small], free, size) {
         if (files.length === 0) return "";
@@ -113,18 +109,17 @@
             return JSON.stringify(ipAdapter.downloads.files.map(({name, state}) => [name, state]));
         }
 
-        /* Draw everything, and return the focus to the control with the same label. */
         draw(fault = "") {
-            const {root, title} = this.dialog;
-            const held = root.contains(document.activeElement) && labelOf(document.activeElement);
+            ipAdapter.keepFocus(this.dialog.root, () => this.drawParts(fault));
+        }
+
+        drawParts(fault) {
+            const {title} = this.dialog;
             this.drawn = this.shape();
             this.head.replaceChildren(title, this.drawBases(), ...this.drawVerify());
             this.body.replaceChildren(...this.drawRefusal(), ...this.list.draw(this.base, this.downloads.allowed));
             this.drawTerms();
             this.drawEnd(fault);
-            const parts = [...root.querySelectorAll("input, button, select")];
-            const again = held && parts.find((part) => labelOf(part) === held);
-            if (again) again.focus({preventScroll: true});
         }
 
         drawBases() {

@@ -6,17 +6,6 @@
     const TOOLS = {box: () => say("Box"), brush: () => say("Brush"), eraser: () => say("Eraser")};
     const EDGES = [() => say("Left (%)"), () => say("Top (%)"), () => say("Right (%)"), () => say("Bottom (%)")];
 
-    const nameOf = (part) => part.getAttribute("aria-label") || part.textContent;
-
-    /* Do something that replaces controls; the one with the focused one's name gets the focus. */
-    ipAdapter.keepFocus = (root, act) => {
-        const held = root.contains(document.activeElement) ? document.activeElement : null;
-        act();
-        if (!held || held.isConnected) return;
-        const parts = [...root.querySelectorAll("button, input, select")];
-        parts.find((part) => part.type === held.type && nameOf(part) === nameOf(held))?.focus({preventScroll: true});
-    };
-
     function drawEntry(layer) {
         const number = element(
             "span",

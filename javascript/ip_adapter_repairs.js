@@ -173,10 +173,7 @@
         }
     };
 
-    /* Replace an element's children; the one with the focused child's name gets the focus. */
     function replace(parent, children) {
-        const held = parent.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
-        parent.replaceChildren(...children);
-        if (held) parent.querySelector(`[aria-label="${CSS.escape(held)}"]`)?.focus({preventScroll: true});
+        ipAdapter.keepFocus(parent, () => parent.replaceChildren(...children));
     }
 })();

@@ -49,25 +49,23 @@
         /* Return the section, if the unit has what it takes. */
         draw() {
             const {state, unit} = this.panel;
-            const hasReferences = unit.images.length > 0 || unit.subject !== "" || unit.embeds !== "";
-            if (!ipAdapter.canTry(this.panel) || !hasReferences || unit.model === "" || state.isSilent(unit)) return [];
+            const isWhole = state.hasReferences(unit) && unit.model !== "" && !state.isSilent(unit);
+            if (!ipAdapter.canTry(this.panel) || !isWhole) return [];
             if (this.current && !this.current.isRunning && !this.current.isOf(unit)) this.shown.delete(state.current);
             this.fill();
             return [this.root];
         }
 
         fill() {
-            const held = this.root.contains(document.activeElement) && document.activeElement.ariaLabel;
             this.status = element("small", {role: "status"});
             this.root.setAttribute("aria-label", say("Try"));
-            this.root.replaceChildren(
+            const parts = [
                 ipAdapter.heading(say("Try"), this.status, this.drawEnd()),
                 element("div", {className: "ipadapter-row"}, ...this.drawKinds()),
                 ...this.drawTiles(),
-            );
+            ];
+            ipAdapter.keepFocus(this.root, () => this.root.replaceChildren(...parts));
             this.mark();
-            const again = held && this.root.querySelector(`[aria-label="${CSS.escape(held)}"]`);
-            if (again) again.focus({preventScroll: true});
         }
 
         drawKinds() {

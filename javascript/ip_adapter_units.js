@@ -52,13 +52,16 @@ ipAdapter.Units = class {
     }
 
     isFilled(unit) {
-        return unit.images.length > 0 || unit.model !== "" || unit.subject !== "" || unit.embeds !== "";
+        return this.hasReferences(unit) || unit.model !== "";
+    }
+
+    hasReferences(unit) {
+        return unit.images.length > 0 || unit.subject !== "" || unit.embeds !== "";
     }
 
     /* Return whether a unit has nothing yet that its settings could apply to. */
     isEmpty(unit) {
-        const hasReferences = unit.images.length > 0 || unit.subject !== "" || unit.embeds !== "";
-        return !hasReferences && !this.isChosen(unit) && !this.isPasted(unit) && !this.expanded.has(unit);
+        return !this.hasReferences(unit) && !this.isChosen(unit) && !this.isPasted(unit) && !this.expanded.has(unit);
     }
 
     expand(unit) {

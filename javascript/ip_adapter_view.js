@@ -6,11 +6,6 @@
     const KEPT = "Presets and copies"; // the last group, which has no fields
     const TYPING = 1000; // milliseconds in which a browser adds the next letter to those typed in a menu
 
-    /* Return the name of a control, by which it is found when it is drawn again. */
-    function nameOf(part) {
-        return part.getAttribute("aria-label") || part.textContent;
-    }
-
     /* A section's name, with a text beside it, and what acts on the section at the end of the line. */
     ipAdapter.heading = (name, text = null, end = null) =>
         element("div", {className: "ipadapter-head"}, element("span", {}, name), text || element("small"), end);
@@ -55,24 +50,19 @@
             this.later = setTimeout(() => this.released.then(() => this.draw()), this.typed.until - Date.now());
         }
 
-        /* Draw the open unit; the element of the focused one's kind and name gets the focus. */
+        /* Draw the open unit. */
         draw() {
             if (this.isTypedIn()) return this.drawLater();
             clearTimeout(this.later);
             const {state, unit} = this.panel;
             this.noteFolds();
             this.body.setAttribute("aria-label", say("Unit {n}", {n: state.current + 1}));
-            const held = this.body.contains(document.activeElement) ? document.activeElement : null;
             this.isEmpty = state.isEmpty(unit);
             this.folds = [];
-            this.body.replaceChildren(...(this.isEmpty ? this.drawEmpty() : this.drawWhole()));
+            ipAdapter.keepFocus(this.body, () => {
+                this.body.replaceChildren(...(this.isEmpty ? this.drawEmpty() : this.drawWhole()));
+            });
             this.mark();
-            if (held && nameOf(held)) this.focusAgain(held.localName, nameOf(held));
-        }
-
-        focusAgain(kind, name) {
-            const again = [...this.body.querySelectorAll(kind)].find((part) => nameOf(part) === name);
-            if (again) again.focus({preventScroll: true});
         }
 
         /* Remember which groups are open; their toggle event comes too late if they are redrawn at once. */
