@@ -26,8 +26,12 @@ MOST_DIGITS = 6
 @functools.cache
 def vocabulary() -> frozenset[str]:
     """Return every word in the sentences of the library's code, in lower case."""
-    texts = (text for path in sorted(LIBRARY.rglob("*.py")) for text in _texts_of(path))
-    return frozenset(word.lower() for text in texts for word in WORD.findall(text))
+    return frozenset(word.lower() for text in _texts() for word in WORD.findall(text))
+
+
+@functools.cache
+def _texts() -> frozenset[str]:
+    return frozenset(text for path in LIBRARY.rglob("*.py") for text in _texts_of(path))
 
 
 def _texts_of(path: Path) -> Iterator[str]:
@@ -58,8 +62,7 @@ def _is_own(token: str) -> bool:
 @functools.cache
 def _codes() -> frozenset[str]:
     """Return names with digits or signs that the code has, such as base models and fields."""
-    texts = (text for path in sorted(LIBRARY.rglob("*.py")) for text in _texts_of(path))
-    return frozenset(token.rstrip(".'’") for text in texts for token in TOKEN.findall(text) if not _is_file(token))
+    return frozenset(token.rstrip(".'’") for text in _texts() for token in TOKEN.findall(text) if not _is_file(token))
 
 
 def _is_file(token: str) -> bool:

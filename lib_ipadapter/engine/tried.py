@@ -1,11 +1,12 @@
 """The pictures of the latest tries (`unit/tries.py`), in memory until the panel has them all."""
 
-import base64
 import io
 import threading
 from typing import Any
 
 from PIL import Image
+
+from ..pictures.image_file import data_url
 
 MOST = 3
 """Tries that are kept at the same time; the browser of one may have gone."""
@@ -35,8 +36,7 @@ class Tried:
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         file = io.BytesIO()
         small.save(file, "JPEG", quality=QUALITY)
-        image = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-        self._add(token, {"index": index, "image": image})
+        self._add(token, {"index": index, "image": data_url(file.getvalue())})
 
     def add_reason(self, token: str, index: int, reason: str) -> None:
         """Add why there is no picture of a change."""

@@ -8,7 +8,7 @@ from ..engine.prepare import Preparation
 from ..files.model_files import ModelFiles
 from ..networks.unet_sites import SDXL
 from ..unit.passes import INNER
-from ..unit.schedule import acts_in, factor_at
+from ..unit.schedule import acting_steps, passes_of
 from ..unit.unit import Unit
 from ..unit.weight_types import PARTS
 from ..weights.adapter_file import AdapterFile
@@ -96,9 +96,8 @@ def _few_steps(adapter: AdapterFile, generation: Generation) -> Finding | None:
 
 def _no_step(unit: Unit, steps: tuple[int | None, ...]) -> Finding | None:
     """Return the weakness of a start and an end between which no step of any pass begins."""
-    counts = [count for number, count in enumerate(steps) if count and acts_in(unit, hires=number == 1)]
-    always = replace(unit, curve="")
-    if not counts or any(factor_at(always, step / count) for count in counts for step in range(count)):
+    counts = passes_of(unit, steps)
+    if not counts or acting_steps(replace(unit, curve=""), steps):
         return None
     sentence = (
         f"Of the {' + '.join(map(str, counts))} steps, none begins between start {unit.start:g} and end {unit.end:g}, "

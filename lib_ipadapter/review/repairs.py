@@ -10,7 +10,7 @@ from typing import Any
 
 from ..base.errors import UnitError
 from ..networks.unet_sites import SD, SDXL
-from ..unit.schedule import acts_in, factor_at, layer_weights
+from ..unit.schedule import acting_steps, layer_weights
 from ..unit.unit import FIELDS, Unit
 from ..unit.weight_types import PARTS, TYPE_GROUPS
 
@@ -158,7 +158,7 @@ def _lower_cfg(case: Case) -> Repair | None:
 def _whole_range(case: Case) -> Repair | None:
     """The unit's own end, if a start at 0 is enough."""
     from_start = replace(case.unit, start=0.0)
-    return _set(start=0.0) if _acting_steps(from_start, case) else _set(start=0.0, end=1.0)
+    return _set(start=0.0) if acting_steps(from_start, case.steps) else _set(start=0.0, end=1.0)
 
 
 TITLES = (
@@ -234,20 +234,14 @@ def _face(case: Case) -> bool:
     return "face" in case.uses
 
 
-def _acting_steps(unit: Unit, case: Case) -> int:
-    """Return in how many steps of the generation the unit acts."""
-    passes = [count for hires, count in enumerate(case.steps) if acts_in(unit, bool(hires))]
-    return sum(factor_at(unit, step / count) != 0 for count in passes for step in range(count))
-
-
 def _out_of_range(case: Case) -> bool:
     without_curve = replace(case.unit, curve="", passes="both")
-    return bool(case.steps) and not _acting_steps(without_curve, case)
+    return bool(case.steps) and not acting_steps(without_curve, case.steps)
 
 
 def _flat_curve(case: Case) -> bool:
     both = replace(case.unit, passes="both")
-    return bool(case.unit.curve and case.steps) and not _out_of_range(case) and not _acting_steps(both, case)
+    return bool(case.unit.curve and case.steps) and not _out_of_range(case) and not acting_steps(both, case.steps)
 
 
 def _no_layer(case: Case) -> bool:

@@ -39,7 +39,7 @@ def read_unit(given: dict[str, Any]) -> Unit:
 def _check_whole(unit: Unit) -> None:
     if not unit.model:
         raise UnitError("model", unit.model, "is required: the file name of an adapter.")
-    if not (unit.pictures_on("images") or unit.subject or unit.embeds):
+    if not unit.has_references:
         if unit.images:
             why = "are all switched off: switch one on, or disable the unit."
             raise UnitError("images", f"{len(unit.images)} pictures", why)

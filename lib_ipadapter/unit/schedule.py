@@ -3,6 +3,7 @@
 Layers are numbered by `Site.layer`, in execution order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..base.errors import UnitError
@@ -39,6 +40,16 @@ def types_for(layout: Layout) -> tuple[str, ...]:
 def acts_in(unit: Unit, hires: bool) -> bool:
     """Return whether the unit is active in a pass: the second pass of hires fix, or any other."""
     return hires in PASSES[unit.passes]
+
+
+def passes_of(unit: Unit, steps: Sequence[int | None]) -> list[int]:
+    """Return the steps of the passes that the unit is active in; `steps` has those of each pass, None if unknown."""
+    return [count for number, count in enumerate(steps) if count and acts_in(unit, hires=number == 1)]
+
+
+def acting_steps(unit: Unit, steps: Sequence[int | None]) -> int:
+    """Return in how many of its passes' steps the unit acts, by start, end and curve."""
+    return sum(factor_at(unit, step / count) != 0 for count in passes_of(unit, steps) for step in range(count))
 
 
 def of_pass(unit: Unit, hires: bool) -> Unit:

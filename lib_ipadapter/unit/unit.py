@@ -313,6 +313,10 @@ class Unit:
         given: tuple[Picture, ...] = getattr(self, name)
         return {f"{name}[{i}]": picture for i, picture in enumerate(given) if picture.enabled}
 
+    @property
+    def has_references(self) -> bool:
+        return bool(self.pictures_on("images") or self.subject or self.embeds)
+
 
 FIELDS = fields_of(Unit)
 """Every field by its public name."""

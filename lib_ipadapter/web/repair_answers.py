@@ -103,14 +103,10 @@ def _repairs(session: Session, answer: str, case: Case) -> Iterator[Repair]:
 
 
 def _findings(session: Session, answer: str, case: Case) -> Iterator[Finding]:
-    if not case.unit.enabled or not _has_references(case.unit) or answer not in (NOTHING, FACE, BURNT):
+    if not case.unit.enabled or not case.unit.has_references or answer not in (NOTHING, FACE, BURNT):
         return
     checkpoint = Checkpoint(session.host.checkpoint_name(), session.host.checkpoint_metadata())
     generation = Generation(checkpoint, case.cfg_scale)
     for finding in findings_of(session, case.unit, generation):
         if finding.stops or finding.repair:
             yield finding
-
-
-def _has_references(unit: Unit) -> bool:
-    return bool(unit.pictures_on("images") or unit.subject or unit.embeds)
