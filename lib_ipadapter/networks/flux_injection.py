@@ -5,6 +5,7 @@ queries and keys, whose output is the query, and then the block itself, or the p
 """
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, cat, nn
@@ -74,12 +75,14 @@ class _SiteHooks:
         if self.site.double:
             self._injection.picture_tokens = self._query.shape[2]
 
-    def _add(self, attended: Tensor, call: DenoiserCall) -> Tensor | None:
-        """Return `attended` (rows, tokens, width) with the term added, or None where no unit is active.
+    def _add(self, attended: Tensor) -> Tensor | None:
+        """Return `attended` (rows, tokens, width) with the term added, or None outside of calls and without a unit.
 
         Text comes first, then the picture that is sampled, then others. Only the tokens up to the others are returned.
         """
-        query, self._query = self._query, None
+        query, self._query, call = self._query, None, self._injection.call
+        if call is None:
+            return None
         if query is None:
             raise _no_query_error(self.site.path)
         row_kinds, target = self._injection.row_kinds, self._injection.target_tokens
@@ -106,9 +109,8 @@ class _AfterDouble(_SiteHooks):
         ]
 
     def _after(self, _module: nn.Module, _args: Any, output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor] | None:
-        call = self._injection.call
         picture, text = output
-        added = None if call is None else self._add(picture, call)
+        added = self._add(picture)
         return None if added is None else (with_others(added, picture), text)
 
 
@@ -122,8 +124,7 @@ class _InsideDouble(_SiteHooks):
         ]
 
     def _before(self, _module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        call = self._injection.call
-        added = None if call is None else self._add(args[0], call)
+        added = self._add(args[0])
         return None if added is None else (with_others(added, args[0]), *args[1:])
 
 
@@ -137,9 +138,8 @@ class _InsideSingle(_SiteHooks):
         ]
 
     def _before(self, _module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        call = self._injection.call
         joined, width = args[0], self._injection.width
-        added = None if call is None else self._add(joined[..., :width], call)
+        added = self._add(joined[..., :width])
         if added is not None:
             joined[:, : added.shape[1], :width] = added  # the block has just made it, for this layer alone
 
@@ -157,7 +157,7 @@ def beginning_with(bank: Bank, text: int) -> Bank:
     if not text or all(region is None for region in bank.regions):
         return bank
     regions = tuple(None if region is None else functional.pad(region, (text, 0)) for region in bank.regions)
-    return Bank(bank.keys, bank.values, bank.segments, regions, bank.units, bank.beside)
+    return replace(bank, regions=regions)
 
 
 def with_others(added: Tensor, whole: Tensor) -> Tensor:

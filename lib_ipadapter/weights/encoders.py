@@ -4,14 +4,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..base.errors import UnrecognisedError
 from .shapes import Shape, Shapes
-from .tensor_file import refuse_mismatch
+from .tensor_file import refuse_mismatch, refuse_unusable
 
 
 class ImageFeatures(Protocol):
@@ -87,6 +87,28 @@ def read_shape(path: Path, kind: str, shapes: Shapes, name: str, axes: int) -> S
     if len(shape) != axes or 0 in shape:
         raise UnrecognisedError(f"{path.name} is not {kind} encoder: {name} is missing or misshapen.")
     return shape
+
+
+def load_checked(
+    path: Path,
+    of_shapes: Callable[[Shapes], nn.Module],
+    tensors: Mapping[str, Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> nn.Module:
+    """Load a tower of our own, which is built from the shapes; raises `IPAdapterError` also for unusable numbers."""
+    refuse_unusable(path, tensors)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return load_tower(path, lambda: of_shapes(shapes), tensors, device, dtype)
+
+
+def run_each(tower: nn.Module, pictures: Iterable[Tensor], device: torch.device, dtype: torch.dtype) -> list[Any]:
+    """Return what a tower makes of each picture (3, size, size).
+
+    Pictures are encoded one by one, because rounding would otherwise depend on the other pictures in the batch.
+    """
+    with torch.no_grad():
+        return [tower(picture[None].to(device, dtype)) for picture in pictures]
 
 
 def load_tower(

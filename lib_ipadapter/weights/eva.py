@@ -18,10 +18,10 @@ from torch.nn import functional
 from ..base.errors import UnrecognisedError
 from ..base.files import file_identity
 from .bases import EVA
-from .encoders import Tower, load_tower, read_shape
+from .encoders import Tower, load_checked, read_shape, run_each
 from .eva_keys import BLOCK, eva_part
 from .shapes import Shapes
-from .tensor_file import read_shapes, read_tensors, refuse_unusable
+from .tensor_file import read_shapes, read_tensors
 
 KIND = "an EVA02-CLIP"
 
@@ -76,22 +76,13 @@ class EvaFile(Tower):
     def encode(self, pictures: Iterable[Tensor], device: torch.device, dtype: torch.dtype) -> list[EvaFeatures]:
         """Return the features of each normalised picture (3, size, size).
 
-        The tower runs in `dtype` on `device` and is freed afterwards. Pictures are encoded one by one, because rounding
-        would otherwise depend on the other pictures in the batch.
+        The tower runs in `dtype` on `device` and is freed afterwards.
         """
-        tower = self._load(device, dtype)
-        with torch.no_grad():
-            made = [tower(picture[None].to(device, dtype)) for picture in pictures]
+        tower = load_checked(self.path, EvaTower.of_shapes, eva_part(read_tensors(self.path)), device, dtype)
         return [
             EvaFeatures(functional.normalize(embed.float()).cpu(), tuple(each.float().cpu() for each in hidden))
-            for embed, hidden in made
+            for embed, hidden in run_each(tower, pictures, device, dtype)
         ]
-
-    def _load(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        tensors = eva_part(read_tensors(self.path))
-        refuse_unusable(self.path, tensors)
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        return load_tower(self.path, lambda: EvaTower.of_shapes(shapes), tensors, device, dtype)
 
 
 def open_eva(path: Path) -> EvaFile:

@@ -21,10 +21,10 @@ from ..base.files import file_identity
 from ..pictures.crops import CLIP_MEAN
 from ..pictures.preprocess import CLIP_STD
 from .bases import SIGLIP
-from .encoders import Tower, load_tower, read_shape
+from .encoders import Tower, load_checked, read_shape, run_each
 from .family import EMBED
 from .shapes import Shapes
-from .tensor_file import read_shapes, read_tensors, refuse_unusable
+from .tensor_file import read_shapes, read_tensors
 
 KIND = "a SigLIP vision"
 
@@ -87,19 +87,11 @@ class SiglipFile(Tower):
     def encode(self, pictures: Iterable[Tensor], device: torch.device, dtype: torch.dtype) -> list[SiglipFeatures]:
         """Return the features of each picture (3, size, size), normalised as for CLIP.
 
-        The tower runs in `dtype` on `device` and is freed afterwards. Pictures are encoded one by one, because rounding
-        would otherwise depend on the other pictures in the batch.
+        The tower runs in `dtype` on `device` and is freed afterwards.
         """
-        tower = self._load(device, dtype)
-        with torch.no_grad():
-            made = [tower(own_pixels(picture)[None].to(device, dtype)) for picture in pictures]
+        tower = load_checked(self.path, SiglipTower.of_shapes, vision_part(read_tensors(self.path)), device, dtype)
+        made = run_each(tower, map(own_pixels, pictures), device, dtype)
         return [SiglipFeatures(embed.float().cpu(), hidden.float().cpu()) for embed, hidden in made]
-
-    def _load(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        tensors = vision_part(read_tensors(self.path))
-        refuse_unusable(self.path, tensors)
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        return load_tower(self.path, lambda: SiglipTower.of_shapes(shapes), tensors, device, dtype)
 
 
 def open_siglip(path: Path) -> SiglipFile:
