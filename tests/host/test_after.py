@@ -9,33 +9,27 @@ from typing import Any
 import pytest
 from makers import file_of, picture
 from panel.actions import IDLE, LISTED
-from panel.served import CHROMIUM, PATIENCE, PICTURES, started_browser
+from panel.served import CHROMIUM
 
-from host.webui import Files, WebUI
+from host.pages import PANEL, opened
+from host.webui import Files, WebUI, use_adapter
 
 if not (importlib.util.find_spec("playwright") and CHROMIUM):
     pytest.skip("no playwright or no Chromium", allow_module_level=True)
 
-PANEL, AFTER = "#ipadapter_txt2img", "#txt2img_results .ipadapter-after"
+AFTER = "#txt2img_results .ipadapter-after"
 
 
 @pytest.fixture(scope="module")
-def page(webui: WebUI, files: Files) -> Iterator[Any]:
+def page(webui: WebUI, files: Files, browser: Any) -> Iterator[Any]:
     """A page on which one picture was generated with one unit."""
-    model = files.adapter(webui.use_smallest())
-    webui.call("/ipadapter/rescan", {})
-    with started_browser() as browser:
-        page = browser.new_page(viewport={"width": 1500, "height": 1200})
-        page.set_default_timeout(PATIENCE)
-        page.goto(webui.url)
+    model = use_adapter(webui, files)
+    with opened(browser, webui.url, "after", width=1500, height=1200) as page:
         begin(page, f"{model}.safetensors")
         yield page
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=PICTURES / f"after-{webui.kind.name}.png", full_page=True)
 
 
 def begin(page: Any, model: str) -> None:
-    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
     page.click(f"{PANEL} :is(.label-wrap, .label-wrap [role=button]) >> nth=0")
     page.wait_for_function(LISTED)
     content = file_of(picture(120, 90, 1))

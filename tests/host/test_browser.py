@@ -9,63 +9,27 @@ from typing import Any
 import pytest
 from makers import file_of, picture
 from panel.actions import IDLE, LISTED
-from panel.served import CHROMIUM, PATIENCE, PICTURES, started_browser
+from panel.served import CHROMIUM, PICTURES
 
-from host.webui import STARTED, Files, WebUI, reference
+from host.pages import LEFT, PANEL, opened
+from host.webui import STARTED, Files, WebUI, reference, use_adapter
 
 if not (importlib.util.find_spec("playwright") and CHROMIUM):
     pytest.skip("no playwright or no Chromium", allow_module_level=True)
 
-PANEL = "#ipadapter_txt2img"
 KEPT = "Presets and copies"
 CARD = f"{PANEL} .ipadapter-left .ipadapter-reference"
 
 
 @pytest.fixture(scope="module")
 def model(webui: WebUI, files: Files) -> str:
-    checkpoint = webui.use_smallest()
-    name = files.adapter(checkpoint)
-    webui.call("/ipadapter/rescan", {})
-    return name
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as browser:
-        yield browser
-
-
-COUNT_SOCKETS = """
-window.openSockets = new Set();
-window.WebSocket = class extends WebSocket {
-    constructor(...given) {
-        if (window.isLeft) throw new Error("the page is about to be left");
-        super(...given);
-        openSockets.add(this);
-        this.addEventListener("close", () => openSockets.delete(this));
-    }
-};
-"""
-LEFT = "openSockets.size === 0 && (window.isLeft = true)"
-"""Gradio 3 has answered every event, each of which has a socket of its own, and there will be no more.
-
-If a page goes while gradio 3 waits for an event's inputs, the event's task never ends, and the next reload of the UI
-waits for it forever.
-"""
+    return use_adapter(webui, files)
 
 
 @pytest.fixture
 def page(webui: WebUI, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1400, "height": 1400})
-    page.set_default_timeout(PATIENCE)
-    page.add_init_script(COUNT_SOCKETS)
-    page.goto(webui.url)
-    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
-    yield page
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"web-ui-{request.node.name}.png", full_page=True)
-    page.wait_for_function(LEFT)
-    page.close()
+    with opened(browser, webui.url, request.node.name) as page:
+        yield page
 
 
 def wait_until_idle(page: Any) -> None:

@@ -13,17 +13,16 @@ pytest.importorskip("onnx", reason="face models are made with onnx, which is not
 pytest.importorskip("insightface", reason="insightface, an oracle, is not installed at this end of the versions")
 
 from panel.actions import picture_of
-from panel.served import CHROMIUM, FLAGS, PICTURES
+from panel.served import CHROMIUM
 
 from host import test_instantid
+from host.pages import opened
 from host.test_controlnet import BUILT_IN, CONTROLNET
 from host.test_instantid import ADAPTER, CONTROL, FACE
 from host.webui import WebUI
 
 if not (importlib.util.find_spec("playwright") and CHROMIUM):
     pytest.skip("no playwright or no Chromium", allow_module_level=True)
-
-from playwright.sync_api import sync_playwright
 
 pytestmark = pytest.mark.skipif(
     not (CONTROLNET or BUILT_IN), reason="no ControlNet: set IP_ADAPTER_CONTROLNET to the folder of the extension"
@@ -38,16 +37,9 @@ def webui(folder: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def page(webui: WebUI, request: pytest.FixtureRequest) -> Iterator[Any]:
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1400, "height": 1400})
-        page.goto(webui.url)
-        page.wait_for_selector("#ipadapter_txt2img .ipadapter-tab", state="attached", timeout=120000)
+def page(webui: WebUI, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    with opened(browser, webui.url, request.node.name) as page:
         yield page
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=PICTURES / f"web-ui-{request.node.name}.png", full_page=True)
-        browser.close()
 
 
 def set_up(page: Any, tab: str) -> Any:

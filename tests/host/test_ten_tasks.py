@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from panel.actions import LISTED, wait_until_idle
-from panel.hands import PANEL, Keys, Mouse
-from panel.served import CHROMIUM, PATIENCE, started_browser
+from panel.hands import Keys, Mouse
+from panel.served import CHROMIUM
 from panel.ten_tasks import TASKS, Task
 
 pytest.importorskip("onnx", reason="face models are made with onnx, which is not installed at this end of the versions")
@@ -15,6 +15,7 @@ pytest.importorskip("onnx", reason="face models are made with onnx, which is not
 from face_models import draw_faces, write_pack
 from makers import adapter_tensors, file_of, save
 
+from host.pages import PANEL, opened
 from host.webui import NO_INSIGHTFACE, Files, WebUI
 from lib_ipadapter.faces.insightface_models import PACKS
 from lib_ipadapter.networks.unet_sites import SDXL
@@ -42,25 +43,13 @@ def models(webui: WebUI, files: Files) -> None:
     webui.call("/ipadapter/rescan", {})
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(webui: WebUI, browser: Any) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1400, "height": 1400})
-    page.set_default_timeout(PATIENCE)
-    page.goto(webui.url)
-    page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
-    page.click(f"{PANEL} .label-wrap")
-    page.wait_for_function(LISTED)
-    wait_until_idle(page)
-    yield page
-    page.wait_for_timeout(500)  # the panel asks whether units are ready 0.3 s after the last change
-    wait_until_idle(page)  # a queue may wait for a page that has gone
-    page.close()
+def page(webui: WebUI, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    with opened(browser, webui.url, request.node.name) as page:
+        page.click(f"{PANEL} .label-wrap")
+        page.wait_for_function(LISTED)
+        wait_until_idle(page)
+        yield page
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.__name__)

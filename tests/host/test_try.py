@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from makers import file_of, picture
 from panel.actions import IDLE, LISTED
-from panel.served import CHROMIUM, PATIENCE, PICTURES, started_browser
+from panel.served import CHROMIUM
 
-from host.webui import Files, RefusedError, WebUI, reference
+from host.pages import opened
+from host.webui import Files, RefusedError, WebUI, reference, use_adapter
 
 if not (importlib.util.find_spec("playwright") and CHROMIUM):
     pytest.skip("no playwright or no Chromium", allow_module_level=True)
@@ -23,28 +24,13 @@ FORM = {"width": "192", "height": "128", "steps": "14", "batch_count": "2", "see
 
 @pytest.fixture(scope="module")
 def model(webui: WebUI, files: Files) -> str:
-    checkpoint = webui.use_smallest()
-    name = files.adapter(checkpoint)
-    webui.call("/ipadapter/rescan", {})
-    return name
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as browser:
-        yield browser
+    return use_adapter(webui, files)
 
 
 @pytest.fixture
 def page(webui: WebUI, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    page = browser.new_page(viewport={"width": 1500, "height": 1400})
-    page.set_default_timeout(PATIENCE)
-    page.goto(webui.url)
-    page.wait_for_selector("#ipadapter_txt2img .ipadapter-tab", state="attached")
-    yield page
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"web-ui-{request.node.name}.png", full_page=True)
-    page.close()
+    with opened(browser, webui.url, request.node.name, width=1500) as page:
+        yield page
 
 
 def file(seed: int) -> dict[str, Any]:

@@ -474,6 +474,13 @@ UNET = "model.diffusion_model."
 """Prefix of a U-Net's keys in a checkpoint."""
 
 
+def use_adapter(webui: WebUI, files: Files) -> str:
+    """Load the smallest checkpoint, and return the name of a new adapter for it that the web UI knows."""
+    name = files.adapter(webui.use_smallest())
+    webui.call("/ipadapter/rescan", {})
+    return name
+
+
 def unet_sizes(checkpoint: Path) -> tuple[Any, tuple[int, ...], int]:
     """Return the layout, the widths of the levels with attention, and the context width of a checkpoint's U-Net."""
     shapes = read_shapes(checkpoint)
