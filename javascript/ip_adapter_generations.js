@@ -46,10 +46,11 @@
         const labels = {...NUMBERS, seed: () => say("Seed"), sampling: () => say("Sampler")};
         labels.checkpoint = () => say("Checkpoint");
         const differs = (name) => before.asked[name] !== now.asked[name];
+        const isKnown = (name) => ![before, now].some(({asked}) => asked[name] === "" || asked[name] === null);
         return [
             ...lists.flat(),
             ...Object.keys(labels)
-                .filter(differs)
+                .filter((name) => differs(name) && isKnown(name)) // the web UI knows its checkpoint only after loading it
                 .map((name) => change(labels[name](), before.asked[name], now.asked[name])),
             ...Object.keys(TEXTS)
                 .filter(differs)

@@ -167,6 +167,17 @@ def test_the_run_log_says_what_was_changed_and_seen(page: Any) -> None:
     assert page.evaluate("copied").split("\n")[1] == "2 · Unit 1: End 0.8 → 0.6 · better"
 
 
+def test_a_checkpoint_that_was_not_known_before_is_no_change(page: Any) -> None:
+    begun(page)
+    page.evaluate("window.opts = {sd_model_checkpoint: 'a.safetensors'}")
+    generate(page, "second")
+    page.click(f"{AFTER} summary:text-is('Run log (2)')")
+    assert runs(page)[0] == "no change"
+    page.evaluate("opts.sd_model_checkpoint = 'b.safetensors'")
+    generate(page, "third")
+    assert runs(page)[0] == "Checkpoint a.safetensors → b.safetensors"
+
+
 def test_where_copying_is_forbidden_the_text_is_shown(page: Any) -> None:
     begun(page)
     page.click(f"{AFTER} summary:text-is('Run log (1)')")
