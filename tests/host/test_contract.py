@@ -24,6 +24,12 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def checkpoint(webui: WebUI) -> Path:
+    """One with the double's layout; the web UI may have begun with any."""
+    return webui.use_smallest()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_the_double_makes_the_same_calls_as_the_web_ui(webui: WebUI, tmp_path: Path, way: str) -> None:
     settings = WAYS[way]
