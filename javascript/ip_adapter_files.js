@@ -14,6 +14,7 @@ ipAdapter.Files = class {
         this.damaged_presets = {}; // name -> reason
         this.strengths = null; // the table of the strength slider, until then the shipped one
         this.asks = [];
+        this.news = false; // whether nobody has read yet what an update changed
         this.finds_faces = false; // whether packages and models for finding faces are installed
         this.base = ""; // base model of the loaded checkpoint, if known
         this.titles = {}; // of published adapters, by name

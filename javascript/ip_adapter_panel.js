@@ -34,6 +34,7 @@
             this.getModels = new ipAdapter.GetModels(this);
             this.downloadLine = new ipAdapter.DownloadLine(this);
             this.view = new ipAdapter.View(this);
+            this.news = new ipAdapter.News(this);
             this.report = new ipAdapter.Report(this);
             this.generations = new ipAdapter.Generations(this);
             this.repairs = new ipAdapter.Repairs(this);
@@ -58,6 +59,7 @@
         /* Draw the open unit, and write the units that are sent. */
         draw() {
             this.view.draw();
+            this.news.draw();
             this.report.draw();
             this.write();
         }

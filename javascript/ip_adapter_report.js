@@ -9,7 +9,7 @@
             this.panel = panel;
             this.place = element("div", {className: "ipadapter-copied", role: "status"});
             this.button = button("", () => this.copy());
-            this.root = element("div", {className: "ipadapter-foot"}, this.button, this.place);
+            this.root = element("div", {className: "ipadapter-foot"}, this.button, panel.news.version, this.place);
             panel.root.append(this.root);
         }
 

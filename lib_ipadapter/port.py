@@ -44,6 +44,8 @@ class Folders:
     """Folders that contain all models; published files may be there in other subfolders and under other names."""
     digests: Path | None = None
     """File that stores the known hashes of files, or None to keep them only until the process ends."""
+    noted: Path | None = None
+    """File that stores the version whose changes users have seen, or None where news are not shown."""
     features: Path | None = None
     """Folder that stores what image encoders make of the unconditional picture, or None to compute it at each start."""
 

@@ -1,3 +1,3 @@
-"""The extension's version; `pyproject.toml` states the same."""
+"""The extension's version, in its only place: `pyproject.toml` reads it here, and CHANGELOG.md must begin with it."""
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"

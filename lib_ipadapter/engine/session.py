@@ -2,12 +2,14 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ..base.errors import IPAdapterError
 from ..base.version import VERSION
 from ..files.download_queue import DownloadQueue
+from ..files.news import News
 from ..files.reference_store import ReferenceStore
 from ..port import Host
 from ..unit.infotext import Circumstances, describe, unit_key, without_units
@@ -32,6 +34,7 @@ class Session:
         self.references = ReferenceStore(host.reference_store)
         self.presets = Presets(lambda: host.folders().presets)
         self.tried = Tried()
+        self.news = News(lambda: host.folders().noted, _traces(host))
 
     def feeds_controlnet(self, p: Any, args: Iterable[Any]) -> bool:
         """Return whether any unit's adapter has a ControlNet that takes its image tokens, as InstantID does.
@@ -88,6 +91,13 @@ class Session:
                 with self.host.stop_on_error(p, number):
                     prepared[number] = self.preparation.prepare(unit, self.host.sampling_unet(p))
         return prepared
+
+
+def _traces(host: Host) -> Iterator[Path]:
+    """Yield files and folders that only earlier use of the extension leaves behind."""
+    folders, store = host.folders(), host.reference_store()
+    yield from filter(None, (folders.presets, store and store.folder))
+    yield from (*folders.saved, *folders.subjects)
 
 
 def line_of(prepared: PreparedUnit) -> str:

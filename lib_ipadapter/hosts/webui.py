@@ -95,6 +95,7 @@ class WebUI:
             controlnets=tuple(networks),
             models=(models,),
             digests=Path(shared.data_path, "cache", "ipadapter-hashes.json"),
+            noted=Path(shared.data_path, "ipadapter-version.json"),
             features=Path(shared.data_path, "cache", "ipadapter-features"),
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..base.version import VERSION
 from ..review.repairs import ANSWERS
 from ..unit.field import GROUPS, Field
 from ..unit.field_kinds import FindReference
@@ -100,6 +101,7 @@ def spec(units: int) -> dict[str, Any]:
     """Return what the browser needs to draw the controls, as JSON values."""
     controls = sorted((name for name, field in FIELDS.items() if field.group is not None), key=_place)
     return {
+        "version": VERSION,
         "units": units,
         "most": MAX_PICTURES,
         "groups": [group for group in GROUPS if group],

@@ -48,6 +48,7 @@ def panel_lists(session: Session) -> dict[str, Any]:
         "base": loaded_base(session),
         "saved": list_saved(session),
         "asks": list(PANEL),
+        "news": session.news.unread,
     }
     faults: list[str] = []
     for part, otherwise in OWN_FILES.items():
@@ -80,6 +81,11 @@ OWN_FILES: Mapping[Callable[[Session], Mapping[str, Any]], Mapping[str, Any]] = 
     own_strengths: {"strengths": SHIPPED},
 }
 """What users keep in files of their own, each with what takes its place where the file cannot be read."""
+
+
+def read_news(session: Session, _asked: Any) -> dict[str, Any]:
+    """Return what an update changed, which then counts as read."""
+    return {"changes": [changes._asdict() for changes in session.news.read()]}
 
 
 def save_preset(session: Session, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,7 @@ REQUESTS: Sequence[Request] = (
         then=listing("web.panel_lists.saved_references"),
     ),
     Request(of_session("web.panel_lists.plot"), panel="plot"),
+    Request(of_session("web.panel_lists.read_news"), panel="read news"),
     Request(
         of_session("web.panel_lists.save_preset"),
         panel="save preset",

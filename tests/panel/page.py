@@ -21,6 +21,7 @@ from PIL import Image
 from demo.frame import framed_panel
 from lib_ipadapter.base.errors import IPAdapterError
 from lib_ipadapter.files.catalogue import read_catalogue
+from lib_ipadapter.files.news import News
 from lib_ipadapter.networks.unet_sites import SD
 from lib_ipadapter.pictures.image_file import picture_url
 from lib_ipadapter.unit.presets import Presets
@@ -164,6 +165,8 @@ class Server:
         self.preset_file = Path(folder, "presets.json")
         self.strength_file = Path(folder, "strengths.json")
         self.presets = Presets(lambda: self.preset_file)
+        self.version_file = Path(folder, "version.json")
+        self.news = News(lambda: self.version_file, ())
         self.saved: list[dict[str, Any]] = [
             {"name": "anna.safetensors", "references": 2, "tiles": False, "encoder": "clip"}
         ]
@@ -189,6 +192,8 @@ class Server:
             "load": self.load,
             "put strengths": self.put_strengths,
             "put folder": self.put_folder,
+            "update": self.update,
+            "read news": lambda asked: {"changes": [changes._asdict() for changes in self.news.read()]},
             "save preset": lambda asked: self.presets_after("Saved as {name}.", self.presets.save(asked)),
             "delete preset": lambda asked: self.presets_after("Deleted {name}.", self.presets.delete(asked)),
             "subjects": lambda asked: self.listed_subjects(),
@@ -220,6 +225,7 @@ class Server:
             "suited": suited(self.models, read_catalogue()),
             "base": self.base,
             "saved": self.saved,
+            "news": self.news.unread,
         }
         own = {"strengths": strengths(self.strength_file, ("SD1.x", "SDXL"))}
         return {**lists, **self.listed_presets(), **own, "asks": list(self.does)}
@@ -236,6 +242,12 @@ class Server:
     def put_strengths(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Write the user's file of strengths."""
         self.strength_file.write_text(json.dumps(asked["table"]))
+        return {}
+
+    def update(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Start anew after an update from an earlier version."""
+        self.version_file.write_text(json.dumps({"seen": asked["seen"]}))
+        self.news = News(lambda: self.version_file, ())
         return {}
 
     def fail(self, _asked: dict[str, Any]) -> dict[str, Any]:

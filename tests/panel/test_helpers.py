@@ -221,6 +221,7 @@ def test_concurrent_requests_get_their_own_answers(page: Any) -> None:
             "damaged_presets",
             "finds_faces",
             "models",
+            "news",
             "presets",
             "saved",
             "strengths",
