@@ -12,6 +12,7 @@ ipAdapter.Files = class {
         this.adoptable = []; // folders of pictures that are not a subject yet
         this.presets = {};
         this.damaged_presets = {}; // name -> reason
+        this.partial_presets = {}; // name -> names of settings that only a later version knows
         this.strengths = null; // the table of the strength slider, until then the shipped one
         this.asks = [];
         this.news = false; // whether nobody has read yet what an update changed

@@ -63,21 +63,29 @@
         }
 
         /* Apply the settings of a preset. */
-        take(values) {
+        take(values, text = say("Settings applied.")) {
             const {state, unit: before} = this.panel;
             const unit = this.with(values);
             if (!state.isChosen(before) && unit.model === before.model) state.suggest(unit, before.model);
-            this.panel.replace(unit, say("Settings applied."));
+            this.panel.replace(unit, text);
+        }
+
+        /* Apply a preset of the user's, and say what this version cannot apply of it. */
+        takeOwn(name) {
+            const {presets, partial_presets: unknown} = this.panel.files;
+            const text =
+                name in unknown &&
+                say("Settings applied, except those of a later version: {names}.", {names: unknown[name].join(", ")});
+            this.take(presets[name], text || undefined);
         }
 
         /* The menu of the user's presets, if there are any. */
         drawOwn() {
-            const {presets} = this.panel.files;
             if (this.names.length === 0) return [];
             const options = [option("", say("My presets")), ...this.names.map((name) => option(name, name))];
             const select = choice(options, this.current, {
                 ariaLabel: say("My presets"),
-                onchange: () => select.value && this.take(presets[select.value]),
+                onchange: () => select.value && this.takeOwn(select.value),
             });
             return [select];
         }

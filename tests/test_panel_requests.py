@@ -51,6 +51,7 @@ def test_presets_come_with_the_lists_and_are_saved_and_deleted_by_request(sessio
     assert ask(session, "delete preset", name="soft") == {
         "presets": {},
         "damaged_presets": {},
+        "partial_presets": {},
         **message(DELETED, "soft"),
     }
     path = session.host.folders().presets

@@ -60,6 +60,16 @@ class UnrecognisedError(IPAdapterError):
     """A file is intact, but is neither an adapter nor an encoder: for example a ControlNet in the same folder."""
 
 
+class LaterVersionError(IPAdapterError):
+    """A later version of this extension saved a file, which is therefore neither used nor replaced."""
+
+
+def saved_later(what: str, why: str) -> LaterVersionError:
+    return LaterVersionError(
+        f"{what} was saved by a later version of IP-Adapter ({why}). Update the extension to use or replace it."
+    )
+
+
 class UnitError(IPAdapterError):
     """A unit's field has an invalid value; has the field's name and the value for API clients."""
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from ..base.errors import IPAdapterError, UnitError, UnrecognisedError
+from ..base.errors import IPAdapterError, LaterVersionError, UnitError, UnrecognisedError
 from ..base.file_names import HASH, alike, refuse_changed, refuse_name, refuse_taken
 from ..base.files import file_identity
 from ..faces.portraits import portrait_folders
@@ -249,7 +249,10 @@ class ModelFiles:
         path = folders[0] / f"{name}.safetensors"
         like = [other for other in self.saved.paths() if alike(other.stem) == alike(name)]
         refuse_taken(name, [(other.name, other == path) for other in like], overwrite)
-        if path in like and isinstance(self.saved.fault(path), UnrecognisedError):
+        fault = self.saved.fault(path) if path in like else None
+        if isinstance(fault, LaterVersionError):
+            raise UnitError("name", name, fault.sentence)
+        if isinstance(fault, UnrecognisedError):
             why = f'"{path.name}" in {path.parent} is not a saved reference and is not replaced. Choose another name.'
             raise UnitError("name", name, why)
         return path

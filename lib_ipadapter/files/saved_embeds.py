@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..base.boxes import Box
-from ..base.errors import IPAdapterError, UnrecognisedError
+from ..base.errors import IPAdapterError, UnrecognisedError, printable, saved_later
 from ..base.files import sha256, written_whole
 from ..weights.family import EMBED, HIDDEN
 from ..weights.shapes import Shape
@@ -82,8 +82,11 @@ def open_saved(path: Path) -> SavedReference:
         (squares, *_), *_ = shapes.values()
         return SavedReference(path, sha256(path), (SavedPicture(),) * squares, shapes)
     digest, metadata, shapes = sha256(path), read_metadata(path), read_shapes(path)
-    if metadata.get(MARK) != VERSION:
-        raise UnrecognisedError(f"{path.name} is not a saved reference of this version.")
+    layout = metadata.get(MARK)
+    if layout and layout != VERSION:
+        raise saved_later(path.name, f"format {printable(layout, 20)}")
+    if not layout:
+        raise UnrecognisedError(f"{path.name} is not a saved reference.")
     try:
         pictures = tuple(map(_picture, json.loads(metadata["pictures"])))
         _refuse_shapes(pictures, shapes)

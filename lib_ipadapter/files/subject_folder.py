@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ..base.errors import IPAdapterError, UnitError, printable
+from ..base.errors import IPAdapterError, LaterVersionError, UnitError, printable
 from ..base.file_names import alike
 from ..base.files import write_whole
 from ..pictures.image_file import ImageFile, image_file_of
@@ -26,6 +27,19 @@ def recorded(folder: Path) -> dict[str, SubjectPicture]:
     """Return the pictures in a folder's record, by file name; empty where it has no readable record."""
     try:
         return {picture.file: picture for picture in open_subject(folder).pictures}
+    except IPAdapterError:
+        return {}
+
+
+def later_entries(folder: Path) -> Mapping[str, Any]:
+    """Return what a later version has written into a folder's record, if it has one that can be replaced.
+
+    Raises `LaterVersionError` for one that cannot.
+    """
+    try:
+        return open_subject(folder).more
+    except LaterVersionError:
+        raise
     except IPAdapterError:
         return {}
 

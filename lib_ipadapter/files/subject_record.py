@@ -5,13 +5,12 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..base.boxes import Box
-from ..base.errors import IPAdapterError, UnitError, printable
+from ..base.errors import IPAdapterError, LaterVersionError, UnitError, printable, saved_later
 from ..base.file_names import refuse_name
-from ..base.json_objects import refuse_unknown
 from ..pictures.image_file import ImageFile, data_url, decode, file_format
 from ..unit.field_kinds import Text
 from ..unit.picture_fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT, read_box, read_crop
@@ -19,6 +18,10 @@ from ..unit.picture_fields import MAX_PICTURE_TEXT, MAX_PICTURES, PICTURE_WEIGHT
 RECORD = "subject.json"
 VERSION = 1
 """Version of the record's format."""
+
+ENTRIES = ("version", "notes", "pictures")
+PICTURE_ENTRIES = ("file", "sha256", "weight", "crop", "box", "note", "thumbnail", "adopted")
+"""What this version knows in a record, and in its entry of a picture."""
 
 MAX_FILE = MAX_PICTURE_TEXT * 3 // 4
 """Maximum bytes of a picture file: the same limit as for a picture in a unit."""
@@ -29,7 +32,7 @@ THUMBNAIL = 96
 """Longer side of a thumbnail in pixels."""
 THUMBNAIL_URL = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/=]{0,12000}")
 
-BROKEN = (IPAdapterError, ValueError, TypeError, LookupError, RecursionError)
+BROKEN = (IPAdapterError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """Exceptions that reading a damaged record raises."""
 
 Progress = Callable[[int, int], None]
@@ -63,6 +66,8 @@ class Subject:
     name: str
     pictures: tuple[SubjectPicture, ...]
     notes: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
+    """Entries in the record that this version does not know, which are kept."""
 
     @property
     def digest(self) -> str:
@@ -126,7 +131,8 @@ def _thumbnail(field: str, file: ImageFile) -> str:
 
 def record_of(subject: Subject) -> bytes:
     """Return the content of a subject's JSON file."""
-    record = {"version": VERSION, "notes": subject.notes, "pictures": [_entry(picture) for picture in subject.pictures]}
+    pictures = [_entry(picture) for picture in subject.pictures]
+    record = {"version": VERSION, "notes": subject.notes, "pictures": pictures, **subject.more}
     return json.dumps(record, indent=1, ensure_ascii=False).encode()
 
 
@@ -145,15 +151,20 @@ def _entry(picture: SubjectPicture) -> dict[str, Any]:
 
 
 def read_record(name: str, content: bytes) -> Subject:
-    """Return the subject that a JSON file describes; raises `IPAdapterError` for any other text."""
+    """Return the subject that a JSON file describes; raises `IPAdapterError` for any other text.
+
+    What a later version has added to pictures could change what is generated, so it raises `LaterVersionError`.
+    """
     try:
         record = json.loads(content)
-        if record["version"] != VERSION:
-            raise ValueError(f"version {record['version']}, not {VERSION}")
+        _check_version(name, record)
         pictures = tuple(_picture(f"pictures[{i}]", entry) for i, entry in enumerate(record["pictures"]))
         if not 1 <= len(pictures) <= MAX_PICTURES:
             raise ValueError(f"{len(pictures)} pictures instead of 1 to {MAX_PICTURES}")
-        return Subject(name, pictures, Text().read("notes", record["notes"]))
+        more = {key: value for key, value in record.items() if key not in ENTRIES}
+        return Subject(name, pictures, Text().read("notes", record["notes"]), more)
+    except LaterVersionError:
+        raise
     except BROKEN as error:
         why = printable(str(error)) or type(error).__name__
         raise IPAdapterError(
@@ -161,9 +172,19 @@ def read_record(name: str, content: bytes) -> Subject:
         ) from error
 
 
+def _check_version(name: str, record: Mapping[str, Any]) -> None:
+    version = record["version"]
+    if isinstance(version, int) and version > VERSION:
+        raise saved_later(f'The subject "{name}"', f"format {version}")
+    if version != VERSION:
+        raise ValueError(f"version {version}, not {VERSION}")
+    unknown = [key for entry in record["pictures"] for key in entry.keys() - set(PICTURE_ENTRIES)]
+    if unknown:
+        raise saved_later(f'The subject "{name}"', f'pictures with "{printable(min(unknown), 40)}"')
+
+
 def _picture(field: str, entry: Mapping[str, Any]) -> SubjectPicture:
     """Return a picture from a record's entry; raises one of `BROKEN` for anything else."""
-    refuse_unknown(field, dict(entry), ("file", "sha256", "weight", "crop", "box", "note", "thumbnail", "adopted"))
     file, digest, thumbnail = entry["file"], entry["sha256"], entry["thumbnail"]
     if not isinstance(file, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError(f"{field} without a file or its hash")

@@ -7,6 +7,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..base.cache import Cache
@@ -15,6 +16,7 @@ from ..base.file_names import alike, close_names, refuse_changed, refuse_name, r
 from ..pictures.image_file import ImageFile, image_file_of
 from .subject_folder import (
     files_in,
+    later_entries,
     names_in,
     open_subject,
     read_at_most,
@@ -106,6 +108,7 @@ class Subjects:
         """
         with self._lock:
             folder = self._folder_to_save(subject.name, overwrite, adopt)
+            subject = replace(subject, more={**later_entries(folder), **subject.more})
             there = unchanged_pictures(folder)
             if adopt:
                 adopted = self.adoptable(subject.name).items()

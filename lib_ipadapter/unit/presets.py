@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..base.errors import IPAdapterError, UnitError, brief
+from ..base.errors import IPAdapterError, UnitError, brief, printable
 from ..base.file_names import read_title
 from ..base.files import write_whole
 from ..base.json_objects import refuse_unknown
@@ -86,6 +86,16 @@ class Presets:
             except IPAdapterError as error:
                 damaged[name] = error.sentence
         return opened, damaged
+
+    def partial(self) -> dict[str, list[str]]:
+        """Return the names of settings that this version does not know, by preset that has some."""
+        known = {"model", *SETTINGS}
+        unknown = {
+            name: [printable(key, 40) for key in entry if key not in known]
+            for name, entry in self._kept().items()
+            if isinstance(entry, dict)
+        }
+        return {name: keys for name, keys in unknown.items() if keys}
 
     def save(self, asked: Mapping[str, Any]) -> str:
         """Save the settings of `unit` as `name`; an existing preset is replaced only if `overwrite` is true."""

@@ -65,9 +65,9 @@ def saved_references(session: Session) -> dict[str, Any]:
 
 
 def presets(session: Session) -> dict[str, Any]:
-    """Return the user's presets, and the error of each damaged one."""
+    """Return the user's presets, the error of each damaged one, and what is not known of others."""
     kept, damaged = session.presets.all()
-    return {"presets": kept, "damaged_presets": damaged}
+    return {"presets": kept, "damaged_presets": damaged, "partial_presets": session.presets.partial()}
 
 
 def own_strengths(session: Session) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def own_strengths(session: Session) -> dict[str, Any]:
 
 
 OWN_FILES: Mapping[Callable[[Session], Mapping[str, Any]], Mapping[str, Any]] = {
-    presets: {"presets": {}, "damaged_presets": {}},
+    presets: {"presets": {}, "damaged_presets": {}, "partial_presets": {}},
     own_strengths: {"strengths": SHIPPED},
 }
 """What users keep in files of their own, each with what takes its place where the file cannot be read."""

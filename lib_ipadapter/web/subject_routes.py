@@ -6,6 +6,7 @@ All raise `IPAdapterError` for requests that fail.
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -78,7 +79,7 @@ def import_subject(session: Session, asked: Any) -> dict[str, Any]:
         GivenPicture(f"pictures[{i}]", file, {name: getattr(each, name) for name in SETTINGS})
         for i, (each, file) in enumerate(zip(subject.pictures, files, strict=True))
     ]
-    return _saved(session, asked, name, subject.notes, pictures)
+    return _saved(session, asked, name, subject.notes, pictures, subject.more)
 
 
 def _found(session: Session, asked: Mapping[str, Any]) -> tuple[Subject, list[ImageFile]]:
@@ -108,13 +109,19 @@ def _zip(given: Any) -> bytes:
 
 
 def _saved(
-    session: Session, asked: Mapping[str, Any], name: str, notes: Any, pictures: Sequence[GivenPicture]
+    session: Session,
+    asked: Mapping[str, Any],
+    name: str,
+    notes: Any,
+    pictures: Sequence[GivenPicture],
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     overwrite, adopt = (Flag().read(field, asked.get(field, False)) for field in ("overwrite", "adopt"))
     subjects = session.preparation.files.subjects
     with session.host.exclusive(Text().read("task", asked.get("task", ""))):
         all_of_it = [*pictures, *(_adopted(subjects.adoptable(name), pictures) if adopt else [])]
         subject = make_subject(name, notes, all_of_it, partial(session.host.report_progress, CHECKING))
+        subject = replace(subject, more=more or {})
         return _entry(subjects.save(subject, [each.file for each in all_of_it], overwrite, adopt))
 
 

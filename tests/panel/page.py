@@ -232,7 +232,7 @@ class Server:
 
     def listed_presets(self) -> dict[str, Any]:
         presets, damaged = self.presets.all()
-        return {"presets": presets, "damaged_presets": damaged}
+        return {"presets": presets, "damaged_presets": damaged, "partial_presets": self.presets.partial()}
 
     def damage(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Write an entry into the file of presets, as a newer version may."""

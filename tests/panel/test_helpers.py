@@ -222,6 +222,7 @@ def test_concurrent_requests_get_their_own_answers(page: Any) -> None:
             "finds_faces",
             "models",
             "news",
+            "partial_presets",
             "presets",
             "saved",
             "strengths",

@@ -54,6 +54,18 @@ def test_a_field_that_is_not_drawn_is_sent_at_its_default_and_comes_back(page: A
     assert page.input_value("input[type=number][aria-label='Style boost']") == "0.5"
 
 
+def test_a_preset_of_a_later_version_says_what_is_left_out(page: Any) -> None:
+    page.evaluate(ASK, ["damage", {"entries": {"later": {"weight": 0.5, "gaze": "left", "hat": 1}}}])
+    tick(page)
+    drop(page, "a.png")
+    unfold(page, "Presets and copies")
+    page.select_option("select[aria-label='My presets']", "later")
+    message = page.locator(".ipadapter-message")
+    assert "Settings applied, except those of a later version: gaze, hat." in message.inner_text()
+    assert given(page)[0]["weight"] == 0.5
+    page.evaluate(ASK, ["delete preset", {"name": "later"}])
+
+
 def test_a_damaged_preset_says_why_and_can_be_deleted(page: Any) -> None:
     page.evaluate(ASK, ["damage", {"entries": {"soft": {"weight": 0.5}, "newer": {"weight": 99}}}])
     tick(page)
