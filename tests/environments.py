@@ -38,7 +38,18 @@ class End:
         return str(self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 
 
-BROWSER_ONLY = ("crop", "helpers", "keypoints", "likeness", "masks", "regions", "repairs", "strength", "strip")
+BROWSER_ONLY = (
+    "crop",
+    "helpers",
+    "keypoints",
+    "likeness",
+    "masks",
+    "regions",
+    "repairs",
+    "states",
+    "strength",
+    "strip",
+)
 """Tests in tests/panel of what the browser draws, which does not depend on gradio's version."""
 ONE_END_ONLY = (
     *("active_unit", "contract", "families", "instantid_a1111", "instantid_forge"),

@@ -9,7 +9,7 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .actions import choose, coloured, customise, drop_colours, tick, unfold, wait_until_idle
+from .actions import choose, coloured, contrasts, customise, drop_colours, tick, unfold, wait_until_idle
 from .served import PICTURES, needs_chromium, opened
 
 pytestmark = needs_chromium
@@ -90,5 +90,22 @@ def test_everything_fits_and_can_be_hit(browser: Any, address: str, state: Calla
                 name = f"state-{state.__name__}-{theme}-{width}.png"
                 page.screenshot(path=PICTURES / name, full_page=not page.locator("dialog[open]").count())
             found += [f"{width} px: {each}" for each in page.evaluate(TOO_WIDE, PART) + page.evaluate(TOO_SMALL, PART)]
-            found += [f"{width} px: scrolls sideways"] * page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            found += [f"{width} px: scrolls sideways"] * page.evaluate(
+                "document.documentElement.scrollWidth > innerWidth"
+            )
         assert not found, "\n".join(found)
+
+
+REDNESS = """() => {
+    const [red, green, blue] = getComputedStyle(document.querySelector(".ipadapter-panel .wrong")).color.match(/[\\d.]+/g);
+    return red / Math.max(green, blue);
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_stops_is_red_and_readable(browser: Any, address: str, theme: str) -> None:
+    with opened(browser, f"{address}?__theme={theme}", f"state-stops-{theme}") as page:
+        tick(page)
+        a_missing_file(page)
+        assert page.evaluate(REDNESS) > 1.5, "gradio 4's colour for errors is nearly white in the dark theme"
+        assert min(contrasts(page, ".ipadapter-panel .wrong")) > 4.5
