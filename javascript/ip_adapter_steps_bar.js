@@ -2,14 +2,9 @@
    above it, which can be pulled at its points. */
 
 (() => {
-    const {element, say, button, drawing} = ipAdapter;
+    const {element, say, drawing} = ipAdapter;
     const UNKNOWN = 20; // steps of the grid where the web UI's number is unknown
     const PAGE = 5; // steps for Page up and Page down
-    const PARTS = [
-        {label: () => say("All steps"), start: 0, end: 1},
-        {label: () => say("First half"), start: 0, end: 0.5},
-        {label: () => say("Second half"), start: 0.5, end: 1},
-    ];
 
     function within(part, least = 0, most = 1) {
         return Math.min(most, Math.max(least, part));
@@ -61,17 +56,7 @@
         build(counts) {
             this.curve = new ipAdapter.CurveEditor(this.panel, onDrag);
             this.bars = counts.map((_, index) => this.drawBar(index));
-            this.root.replaceChildren(this.drawParts(), ...this.bars.map(({root}) => root), this.curve.buttons);
-        }
-
-        /* One click for the parts of the steps that are wanted most. */
-        drawParts() {
-            const put = ({start, end}) => {
-                Object.assign(this.panel.unit, {start, end});
-                this.panel.write();
-            };
-            const parts = PARTS.map((part) => button(part.label(), () => put(part)));
-            return element("div", {className: "ipadapter-row"}, ...parts);
+            this.root.replaceChildren(...this.bars.map(({root}) => root), this.curve.buttons);
         }
 
         drawBar(index) {

@@ -1,4 +1,5 @@
-/* Draws the strength of the open unit: a slider with marks, or in its place the fields of the user's own values. */
+/* Draws the strength of the open unit: a slider with marks, or in its place the fields of the user's own values, and the
+   parts of the steps below. */
 
 (() => {
     const {element, say, button} = ipAdapter;
@@ -28,6 +29,7 @@
     ipAdapter.StrengthSlider = class {
         constructor(panel) {
             this.panel = panel;
+            this.parts = new ipAdapter.StepsParts(panel);
         }
 
         get strength() {
@@ -47,13 +49,10 @@
             });
             const head = ipAdapter.heading(say("Strength"), this.summary, this.toggle);
             this.body = element("div", {className: "ipadapter-strength"}, ...this.drawBody());
+            const parts = [head, this.body, this.parts.draw()];
             this.mark();
-            return element(
-                "div",
-                {className: "ipadapter-section", role: "group", ariaLabel: say("Strength")},
-                head,
-                this.body,
-            );
+            const group = {className: "ipadapter-section", role: "group", ariaLabel: say("Strength")};
+            return element("div", group, ...parts);
         }
 
         drawBody() {
@@ -95,6 +94,7 @@
             if (this.isCustom !== this.strength.isCustom(unit)) this.change();
             this.summary.textContent = this.isCustom ? "" : inWords(unit);
             if (!this.isCustom) this.markSlider(this.strength.placeOf(unit));
+            this.parts.mark();
         }
 
         /* Take over the other of the two faces. */

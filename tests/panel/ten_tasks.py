@@ -95,7 +95,6 @@ def less_of_it(hands: Hands, files: Files) -> None:
 
 def only_the_second_half_of_the_steps(hands: Hands, files: Files) -> None:
     begin(hands.page, files[:1])
-    hands.press("Steps")
     hands.press("Second half")
     unit = units(hands.page)[0]
     assert (unit["start"], unit["end"]) == (0.5, 1)
@@ -149,7 +148,7 @@ TASKS: Mapping[Task, Acts] = {
     this_layout: Acts(2, 3, None, 17),
     two_persons_left_and_right: Acts(8, 10, None, None),
     less_of_it: Acts(1, 4, 1, 1),
-    only_the_second_half_of_the_steps: Acts(2, 2, 1, 1),
+    only_the_second_half_of_the_steps: Acts(1, 1, 1, 1),
     crop_to_the_face: Acts(3, 3, None, None),
     switch_one_reference_off: Acts(1, 1, 2, 2),
     undo_a_removal: Acts(1, 1, None, 1),

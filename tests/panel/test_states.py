@@ -22,7 +22,7 @@ TOO_WIDE = """(part) => [...document.querySelectorAll(part)]
     .filter((each) => each.checkVisibility() && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
     .filter((each) => getComputedStyle(each).overflowX === "visible" && !each.matches("select, .ipadapter-cut"))
     .map((each) => `${each.outerHTML.slice(0, 120)}: ${each.scrollWidth} in ${each.clientWidth}`)"""
-"""What is wider than its place, other than boxes that scroll or end in an ellipsis, menus, and the crop box with its handles."""
+"""Parts wider than their place, but for menus, boxes that scroll or end in …, and the crop box's handles."""
 
 TOO_SMALL = """(part) => [...document.querySelectorAll(part)]
     .flatMap((root) => [...root.querySelectorAll("button, select, summary, input, textarea, a.ipadapter-ask")])
@@ -97,7 +97,8 @@ def test_everything_fits_and_can_be_hit(browser: Any, address: str, state: Calla
 
 
 REDNESS = """() => {
-    const [red, green, blue] = getComputedStyle(document.querySelector(".ipadapter-panel .wrong")).color.match(/[\\d.]+/g);
+    const {color} = getComputedStyle(document.querySelector(".ipadapter-panel .wrong"));
+    const [red, green, blue] = color.match(/[\\d.]+/g);
     return red / Math.max(green, blue);
 }"""
 
