@@ -56,6 +56,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
+@pytest.fixture
+def links(tmp_path: Path) -> None:
+    """Skip a test that makes links where this user may not make any, as on Windows without the developer mode."""
+    try:
+        (tmp_path / "a link").symlink_to(tmp_path, target_is_directory=True)
+    except OSError:
+        pytest.skip("this user may not make links")
+    (tmp_path / "a link").unlink()
+
+
 @pytest.fixture(scope="module")
 def unet() -> Any:
     """The real ldm U-Net, small."""

@@ -383,6 +383,16 @@ def test_a_part_can_be_open_only_once_and_is_deleted_if_empty(tmp_path: Path) ->
     assert part.read_bytes() == b"x"
 
 
+def test_a_part_that_another_web_ui_left_behind_is_deleted_once_the_file_is_there(hub: Hub, tmp_path: Path) -> None:
+    """On Windows it could not delete the part while this one had it open."""
+    file = published()
+    (tmp_path / file.name).write_bytes(CONTENT)
+    (tmp_path / f"{file.name}.part").write_bytes(CONTENT)
+    download(file, tmp_path, Watcher())
+    assert names(tmp_path) == [file.name]
+    assert hub.ranges() == []
+
+
 # Wrong bytes
 
 

@@ -30,6 +30,7 @@ def test_the_old_file_stays_if_writing_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path], "nothing half-written stays"
 
 
+@pytest.mark.usefixtures("links")
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     kept, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
     write_whole(kept, b"before")

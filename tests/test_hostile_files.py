@@ -218,6 +218,7 @@ def test_a_missing_file_is_reported_as_missing(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "a.bin")
 
 
+@pytest.mark.usefixtures("links")
 def test_a_dangling_link_is_reported_as_missing(tmp_path: Path) -> None:
     (tmp_path / "a.bin").symlink_to(tmp_path / "gone.bin")
     assert "No such file" in refusal(tmp_path / "a.bin")

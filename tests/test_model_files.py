@@ -148,6 +148,7 @@ def test_folders_that_do_not_exist_are_ignored(tmp_path: Path) -> None:
     assert library.adapters.all() == ({}, {})
 
 
+@pytest.mark.usefixtures("links")
 def test_files_below_links_are_found_and_those_linked_twice_are_listed_once(models: Path, library: ModelFiles) -> None:
     elsewhere = models.parent / "disk"
     put(elsewhere / "deep" / "far.bin")
@@ -170,6 +171,7 @@ def test_a_folder_below_another_one_of_the_list_is_listed_once(models: Path) -> 
     assert list(library.adapters.paths().values()) == ["sub/a.bin"]
 
 
+@pytest.mark.usefixtures("links")
 def test_circular_links_do_not_loop(models: Path, library: ModelFiles) -> None:
     put(models / "sub" / "a.bin")
     (models / "sub" / "up").symlink_to(models)
@@ -182,6 +184,7 @@ def test_circular_links_do_not_loop(models: Path, library: ModelFiles) -> None:
     assert all("cannot be read" in fault for fault in damaged.values())
 
 
+@pytest.mark.usefixtures("links")
 def test_damaged_files_are_reported_and_other_models_are_left_out(models: Path, library: ModelFiles) -> None:
     put(models / "good.bin")
     put(models / "control_v11p_sd15_openpose.pth", CONTROLNET)

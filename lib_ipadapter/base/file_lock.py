@@ -4,15 +4,16 @@ import errno
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
 BUSY = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 """Errors if the file is already locked; any other error means that the file system does not support locks."""
 
-BEYOND = 1 << 40
-"""The byte that is locked on Windows: beyond the content, so that others can still read that."""
+BEYOND = (1 << 40) + 0xFFFF_FFFE
+"""The byte that is locked on Windows: beyond the content, so that others can still read that. So are its lower 32 bits,
+in case a C library has no more."""
 
 
 @contextmanager
@@ -22,16 +23,28 @@ def opened_alone(path: Path) -> Generator[FileIO | None, None, None]:
     It is created if it is missing, and deleted if it is empty at the end. It is unbuffered, so that what a process has
     written survives if the process is killed. Raises `OSError`.
     """
-    with FileIO(path, "a+") as file:
-        if not (_lock(file) and _is_still_at(path, file)):
-            yield None
-            return
-        try:
-            yield file
-        finally:
-            if not os.fstat(file.fileno()).st_size:
-                with suppress(OSError):  # Windows does not delete an open file
-                    path.unlink()
+    is_left = False
+    try:
+        with FileIO(path, "a+") as file:
+            if not (_lock(file) and _is_still_at(path, file)):
+                yield None
+                return
+            try:
+                yield file
+            finally:
+                is_left = not os.fstat(file.fileno()).st_size and not _deleted(path)
+    finally:
+        if is_left:
+            _deleted(path)
+
+
+def _deleted(path: Path) -> bool:
+    """Delete a file while it is locked; return whether that worked, because Windows does not delete an open file."""
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _lock(file: FileIO) -> bool:

@@ -1,13 +1,18 @@
-"""Files on disk: their identity, their digest, and atomic writes."""
+"""Files on disk: their identity, their digest, and atomic writes, also where others hold a file open."""
 
 import hashlib
 import os
 import secrets
-from collections.abc import Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import IPAdapterError
+
+WAITS = (0.02, 0.05, 0.1, 0.2, 0.4) if os.name == "nt" else ()
+"""Seconds to wait before trying again: Windows neither replaces nor deletes a file that is open, and virus scanners and
+indexers open new files for a moment."""
 
 
 def file_identity(path: Path) -> tuple[Path, int, int]:
@@ -45,13 +50,33 @@ def written_whole(path: Path) -> Generator[Path, None, None]:
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         yield part
-        part.replace(target)
+        patiently(lambda: part.replace(target))
     finally:
-        part.unlink(missing_ok=True)
+        delete(part)
+
+
+def delete(path: Path) -> None:
+    """Delete a file, if it is there; raises `OSError`."""
+    patiently(lambda: path.unlink(missing_ok=True))
+
+
+def patiently(act: Callable[[], object]) -> None:
+    """Replace or delete a file by `act`, again after a while if it is open in another program."""
+    for seconds in WAITS:
+        try:
+            act()
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    act()
 
 
 def publish(part: Path, target: Path) -> bool:
-    """Rename a finished file, but never over an existing one; return whether it was renamed. Raises `OSError`."""
+    """Rename a finished file, but never over an existing one; return whether it was renamed. Raises `OSError`.
+
+    Where another program holds it open, it may stay under its old name too.
+    """
     try:
         os.link(part, target)  # fails if the target exists, unlike a rename on most systems
     except (FileExistsError, FileNotFoundError):
@@ -59,7 +84,8 @@ def publish(part: Path, target: Path) -> bool:
     except OSError:  # a file system without hard links
         if os.path.lexists(target):
             return False
-        part.rename(target)
+        patiently(lambda: part.rename(target))
     else:
-        part.unlink()
+        with suppress(PermissionError):
+            delete(part)
     return True

@@ -16,7 +16,7 @@ from typing import Protocol
 from ..base.errors import IPAdapterError, readable_size
 from ..base.file_lock import opened_alone
 from ..base.file_names import refuse_name
-from ..base.files import publish, sha256
+from ..base.files import delete, publish, sha256
 from .archive_members import take_out
 from .catalogue import Member, PublishedFile
 from .hub import Stream, TryAgainError, opened
@@ -73,10 +73,11 @@ def download(file: PublishedFile, folder: Path, watcher: Watcher) -> None:
                 watcher.report(WAITING, 0, file.bytes)
                 watcher.wait(1)
             elif file.extract:
-                part.unlink(missing_ok=True)
-                return
+                break
             elif publish(part, place / file.name):
                 return
+        with suppress(PermissionError):  # on Windows, while another web UI still reads it
+            delete(part)
 
 
 def link(file: PublishedFile, there: Path, folder: Path, watcher: Watcher) -> None:

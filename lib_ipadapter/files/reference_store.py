@@ -46,7 +46,10 @@ class ReferenceStore:
             return None
         for path in _files(config.folder):
             if path.name.startswith(digits):
-                content = path.read_bytes()
+                try:
+                    content = path.read_bytes()
+                except OSError:  # it is deleted at this moment, or open in another program
+                    return None
                 if hashlib.sha256(content).hexdigest() == path.stem:  # otherwise the file is damaged
                     return data_url(content)
         return None

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..base.errors import IPAdapterError, LaterVersionError, UnitError, printable
 from ..base.file_names import alike
-from ..base.files import write_whole
+from ..base.files import delete, write_whole
 from ..pictures.image_file import ImageFile, image_file_of
 from .subject_record import MAX_FILE, MAX_RECORD, RECORD, Subject, SubjectPicture, read_record, record_of
 
@@ -157,18 +157,27 @@ def _write(folder: Path, subject: Subject, files: Sequence[ImageFile], there: se
         raise IPAdapterError(why) from error
 
 
+def _is_link(path: Path) -> bool:
+    """Return whether a path is a link, including junctions on Windows."""
+    try:
+        path.readlink()
+    except OSError:
+        return False
+    return True
+
+
 def remove_subject(folder: Path) -> list[str]:
     """Remove a subject's own files, and its folder if nothing else is in it; return the names of the files kept.
 
     If the folder is a link, only the link is removed.
     """
-    if folder.is_symlink():
+    if _is_link(folder):
         folder.unlink()
         return []
     for picture in unchanged_pictures(folder):
         if not picture.adopted:
-            (folder / picture.file).unlink()
-    (folder / RECORD).unlink()
+            delete(folder / picture.file)
+    delete(folder / RECORD)
     with contextlib.suppress(OSError):  # the folder has other files
         folder.rmdir()
     return sorted(names_in(folder))
