@@ -78,6 +78,24 @@ ENDS = {
     )
 }
 
+FOLDERS_OF_SYSTEMS = ("base", "unit", "port", "pictures", "networks", "weights", "files")
+"""Folders of the library whose tests also run on Windows and macOS: what reads, writes and names files is there."""
+SYSTEMS = End(
+    "systems",
+    "",
+    tuple(
+        f"tests/test_{name}.py"
+        for name in (
+            *("adapter_file", "attention", "cache", "catalogue_page", "cli", "combine", "controlnet"),
+            *("digests", "docs", "download_queue", "downloads", "errors", "families", "field"),
+            *("files", "hostile_files", "image_cache", "infotext", "infotext_entries", "model_files", "news"),
+            *("noise", "orthogonal", "presets", "projectors", "reference_store", "schedule", "schedule_plot"),
+            *("strength", "structure", "systems", "tiles", "unet_sites", "unit"),
+        )
+    ),
+)
+"""The tests that need nothing but torch and files: no browser, no web UI, and no U-Net."""
+
 
 def find_python(version: str) -> str:
     """Return a Python of this version; the running one if the version is empty."""
