@@ -6,6 +6,7 @@ tests/data/0.1.0 was written by the code of that version (`write.py` there).
 import base64
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,15 @@ def test_what_0_1_0_left_behind_makes_this_an_update(session: Session, host: Sma
     traces = [host.folder / name for name in ("presets.json", "references", "saved", "subjects")]
     for trace in traces:
         assert News(lambda: host.folder / "version.json", [trace]).unread
+
+
+def test_the_panel_shows_once_what_is_new_since_then(host: SmallHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = replace(host.folders(), noted=host.folder / "version.json")
+    monkeypatch.setattr(host, "folders", lambda: folders)
+    session = Session(host)
+    assert ask(session, "list")["news"] is True
+    assert "Added" in [changes["title"] for changes in ask(session, "read news")["changes"]]
+    assert ask(session, "list")["news"] is ask(Session(host), "list")["news"] is False
 
 
 # What a later version may add
