@@ -17,22 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from host.pages import PANEL, opened
 from host.small_world import small_world
 from host.webui import REPOSITORY, SETTINGS, WebUI, linked
 from makers import file_of
 from panel.actions import IDLE, LISTED
-from panel.served import PATIENCE, started_browser
+from panel.served import started_browser
 from PIL import Image
 
 from demo.figures import ADAPTERS, half
 from demo.world import Scene, draw
 
 PICTURES = REPOSITORY / "docs" / "pictures"
-PANEL = "#ipadapter_txt2img"
 SCRIPT = "IP-Adapter: a generation for each reference"
-LEVELS = 96
-"""Number of colours of a saved screenshot: enough for a panel, and a third of the bytes."""
 WINDOW = {"width": 1500, "height": 1300}
+READY = f"{PANEL} .ipadapter-tab .ipadapter-state.ready"
+"""The sign of a unit that can run, which comes after an answer of the server."""
 
 ANNA = [Scene("cross", "red", "white"), Scene("cross", "red", "grey"), Scene("cross", "red", "black")]
 BEN, PAINTED = Scene("square", "blue", "white"), Scene("triangle", "magenta", "black")
@@ -71,7 +71,7 @@ def unit(*pictures: Image.Image, adapter: str = "plus", **more: Any) -> dict[str
 
 
 SCREENSHOTS = {
-    "overview": Screenshot(unit(drawn(PAINTED), weight=0.7), part="#tab_txt2img"),
+    "overview": Screenshot(unit(drawn(PAINTED), weight=0.8, start=0.2, end=0.8), part="#tab_txt2img"),
     "person": Screenshot(unit(subject="anna", weight=0.8, start=0.1), ("References",)),
     "style": Screenshot(unit(drawn(PAINTED), weight_type="style transfer", crop="pad"), ("Layers and weight types",)),
     "two-persons": Screenshot(
@@ -115,6 +115,7 @@ def take(page: Any, screenshot: Screenshot) -> bytes:
         )
     if screenshot.script:
         choose_script(page, screenshot.script)
+    page.wait_for_selector(READY)
     page.wait_for_function(IDLE)
     page.mouse.move(0, 0)
     return page.locator(screenshot.part).screenshot(animations="disabled")
@@ -147,10 +148,10 @@ def generate(page: Any) -> None:
 
 
 def keep(name: str, content: bytes) -> None:
-    """Write a picture with few colours, which takes a third of the bytes."""
-    PICTURES.mkdir(exist_ok=True)
+    """Write a picture with 256 colours, rare ones such as those of small signs among them, in a third of the bytes."""
     whole = Image.open(io.BytesIO(content)).convert("RGB")
-    whole.quantize(LEVELS, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
+    few = whole.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(PICTURES / f"{name}.png", optimize=True)
 
 
 def main() -> None:
@@ -159,17 +160,14 @@ def main() -> None:
             web_ui.call("/ipadapter/subjects", {"name": name, "pictures": [url_of(drawn(each)) for each in scenes]})
         for name in sys.argv[1:] or SCREENSHOTS:
             screenshot = SCREENSHOTS[name]
-            page = browser.new_page(viewport=WINDOW)
-            page.set_default_timeout(PATIENCE)
-            page.goto(web_ui.url)
-            page.wait_for_selector(f"{PANEL} .ipadapter-tab", state="attached")
-            page.click(f"{PANEL} .label-wrap")
-            page.wait_for_function(LISTED)
-            page.evaluate("(unit) => ipAdapter.restore('txt2img', 0, JSON.stringify(unit))", screenshot.unit)
-            if name == "overview":
-                generate(page)
-            keep(name, take(page, screenshot))
-            page.close()
+            with opened(browser, web_ui.url, name, **WINDOW) as page:
+                page.click(f"{PANEL} .label-wrap")
+                page.wait_for_function(LISTED)
+                page.evaluate("ipAdapter.panels.txt2img.news.read()")
+                page.evaluate("(unit) => ipAdapter.restore('txt2img', 0, JSON.stringify(unit))", screenshot.unit)
+                if name == "overview":
+                    generate(page)
+                keep(name, take(page, screenshot))
 
 
 if __name__ == "__main__":
