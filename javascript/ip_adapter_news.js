@@ -51,8 +51,9 @@
             ]);
             const list = element("div", {className: "ipadapter-changes", tabIndex: 0, role: "group"}, ...parts);
             list.setAttribute("aria-label", say("Changes"));
-            const dialog = new ipAdapter.Dialog(say("What is new"), say("Close"), "", {}, list);
-            dialog.cancel.remove();
+            const dialog = new ipAdapter.Dialog(say("What is new"), "", "", {}, list);
+            dialog.use.remove();
+            dialog.cancel.textContent = say("Close");
             await dialog.open(this.panel.root);
             this.version.focus();
         }

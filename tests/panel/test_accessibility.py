@@ -96,6 +96,17 @@ def save_recipe(page: Any) -> None:
     page.wait_for_selector("dialog[open] input[type=checkbox]")
 
 
+def see_news(page: Any) -> None:
+    page.evaluate("ipAdapter.panels.txt2img.asking.ask('update', {seen: '0.1.0'})")
+    page.evaluate("ipAdapter.panels.txt2img.server.look()")
+    page.wait_for_selector(".ipadapter-news")
+
+
+def read_news(page: Any) -> None:
+    page.click("button:text-is('What is new')")
+    page.wait_for_selector("dialog[open] li")
+
+
 PLACES: Mapping[Callable[[Any], None], str] = {
     wait_until_idle: ".ipadapter-panel",
     check_pictures: ".ipadapter-panel",
@@ -108,6 +119,8 @@ PLACES: Mapping[Callable[[Any], None], str] = {
     ask_what_is_wrong: ".ipadapter-after",
     copy_report: ".ipadapter-foot",
     save_recipe: ".ipadapter-dialog",
+    see_news: ".ipadapter-news",
+    read_news: ".ipadapter-dialog",
 }
 """What opens a part of the page, and where that part is."""
 

@@ -74,8 +74,23 @@ def crop(page: Any) -> None:
     page.wait_for_selector("dialog[open] button:text-is('Face 1')")
 
 
+def an_update(page: Any) -> None:
+    page.evaluate("ipAdapter.panels.txt2img.asking.ask('update', {seen: '0.1.0'})")
+    page.evaluate("ipAdapter.panels.txt2img.server.look()")
+    page.wait_for_selector(".ipadapter-news")
+
+
+def what_is_new(page: Any) -> None:
+    page.click(".ipadapter-version >> nth=0")
+    page.wait_for_selector("dialog[open] li")
+
+
 @pytest.mark.parametrize(
-    "state", [nothing, one_reference, many_references, faces, a_missing_file, the_region_editor, crop]
+    "state",
+    [
+        *(nothing, one_reference, many_references, faces, a_missing_file, the_region_editor, crop),
+        *(an_update, what_is_new),
+    ],
 )
 def test_everything_fits_and_can_be_hit(browser: Any, address: str, state: Callable[[Any], None]) -> None:
     with opened(browser, address, f"state-{state.__name__}", viewport={"width": 1024, "height": 900}) as page:
