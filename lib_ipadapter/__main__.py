@@ -1,6 +1,7 @@
 """The command line: `python -m lib_ipadapter inspect FILE...`, `verify [FOLDER...]` and `get NAME... --to FOLDER`."""
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -118,10 +119,17 @@ def _print(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
+def is_of_closed_pipe(error: OSError, system: str = os.name) -> bool:
+    """Return whether an error is that of a reader that has seen enough, such as head."""
+    return error.errno == errno.EPIPE or (system == "nt" and error.errno == errno.EINVAL)
+
+
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore  # file names that the console cannot encode
     try:
         sys.exit(main())
-    except BrokenPipeError:  # of a reader that has seen enough, such as head
+    except OSError as closed:
+        if not is_of_closed_pipe(closed):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it ends
         sys.exit(1)

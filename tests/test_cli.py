@@ -1,5 +1,6 @@
 """`python -m lib_ipadapter`: the facts of files and whether they are the published ones, and never a traceback."""
 
+import errno
 import hashlib
 import io
 import json
@@ -16,7 +17,7 @@ from small_catalogue import entry, small, write
 from test_downloads import names, published, serve
 
 from lib_ipadapter import __main__ as command
-from lib_ipadapter.__main__ import main
+from lib_ipadapter.__main__ import is_of_closed_pipe, main
 from lib_ipadapter.files.catalogue import Catalogue
 from lib_ipadapter.files.get_command import get
 
@@ -269,6 +270,14 @@ def test_an_interrupted_get_says_how_to_resume(
 def test_the_library_is_not_a_regular_package() -> None:
     """`python -m` must work nevertheless."""
     assert not (ROOT / "lib_ipadapter" / "__init__.py").exists()
+
+
+def test_windows_has_its_own_error_for_a_closed_pipe() -> None:
+    invalid = OSError(errno.EINVAL, "Invalid argument")
+    assert is_of_closed_pipe(invalid, "nt")
+    assert not is_of_closed_pipe(invalid, "posix")
+    assert is_of_closed_pipe(BrokenPipeError(errno.EPIPE, "Broken pipe"), "nt")
+    assert not is_of_closed_pipe(OSError(errno.ENOSPC, "No space left on device"), "nt")
 
 
 def test_a_reader_that_closes_the_pipe_ends_the_command_without_a_traceback() -> None:
