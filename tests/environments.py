@@ -39,16 +39,8 @@ class End:
 
 
 BROWSER_ONLY = (
-    "crop",
-    "helpers",
-    "keypoints",
-    "likeness",
-    "masks",
-    "regions",
-    "repairs",
-    "states",
-    "strength",
-    "strip",
+    *("crop", "face_offer", "following", "get_models", "helpers", "keypoints", "likeness", "masks"),
+    *("offered", "recipes", "regions", "repairs", "states", "steps", "strength", "strip", "try"),
 )
 """Tests in tests/panel of what the browser draws, which does not depend on gradio's version."""
 ONE_END_ONLY = (
