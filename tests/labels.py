@@ -18,17 +18,19 @@ def texts_of_fields() -> set[str]:
     """Return labels, helps and choices."""
     from lib_ipadapter.unit.unit import FIELDS
 
-    options = {option for field in FIELDS.values() for option in getattr(field.kind, "options", ())}
+    kinds = [field.kind for field in FIELDS.values()]
+    options = {option for kind in kinds for name in ("options", "places") for option in getattr(kind, name, ())}
     return options | {field.label for field in FIELDS.values()} | {field.help for field in FIELDS.values()}
 
 
 def texts_of_groups() -> set[str]:
-    """Return the names of the panel's groups and the notes in them."""
+    """Return the names of the panel's groups, the notes in them, and the names of groups of weight types."""
     from lib_ipadapter.unit.field import GROUPS
     from lib_ipadapter.unit.group_help import GROUP_HELP
+    from lib_ipadapter.unit.weight_types import TYPE_GROUPS
 
     texts = (*GROUPS.items(), *GROUP_HELP.items())
-    return {text for each in texts for text in each if text}
+    return {text for each in texts for text in each if text} | set(TYPE_GROUPS)
 
 
 def texts_of_intents() -> set[str]:
