@@ -76,7 +76,9 @@
             const [number] = this.sent.splice(failed ? 0 : this.sent.indexOf(id), 1);
             const [asked] = this.waiting;
             if (!asked) return;
-            if (answer.message) answer.message = say(answer.message, values);
+            if (answer.message)
+                answer.message = values ? say(answer.message, values) : ipAdapter.sentence(answer.message);
+            ipAdapter.translate(answer);
             if (number !== asked.id) this.next();
             else if (failed) this.finish({message: say("The server reported an error. See its console for details.")});
             else this.finish(answer);

@@ -11,7 +11,7 @@ ipAdapter.Message = class {
     /* `acts` has a function for the label of each button. */
     show(text, wrong = false, acts = {}) {
         Object.assign(this, {text, wrong});
-        if (wrong && text) this.lastError = text;
+        if (wrong && text) this.lastError = ipAdapter.asSaid(text);
         this.root.classList.toggle("wrong", wrong);
         this.root.replaceChildren(text, ...Object.entries(acts).map(([word, act]) => ipAdapter.button(word, act)));
     }

@@ -94,7 +94,7 @@
         take(index, text) {
             const {note, ...pasted} = JSON.parse(text);
             this.state.paste(index, pasted);
-            this.message.show(note || "", true);
+            this.message.show(ipAdapter.sentence(note || ""), true);
         }
 
         set(name, value) {
@@ -134,7 +134,7 @@
         /* Open the unit that stopped a generation, and show the error. */
         showRefusal(index, text) {
             if (index in this.state.all) this.open(index);
-            this.message.show(text, true);
+            this.message.show(ipAdapter.sentence(text), true);
         }
 
         /* The web UI has ticked or unticked the panel. */

@@ -1,15 +1,20 @@
 """Every text of the panel and of the settings that users read, which are the keys of the web UI's localisation.
 
-`python tests/labels.py` writes localizations/en.json, the template for other languages.
+`python tests/labels.py` writes localizations/template/en.json, the template for languages, and says what each language
+lacks. The web UI takes every file in localizations/ for a language, but none in the folder below it.
 """
 
 import json
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
+from sentences import FIELD, formatted, sentences
+
 ROOT = Path(__file__).resolve().parent.parent
-TEMPLATE = ROOT / "localizations" / "en.json"
+LOCALIZATIONS = ROOT / "localizations"
+TEMPLATE = LOCALIZATIONS / "template" / "en.json"
 SPOKEN = re.compile(r'\bsay\(\s*(?:[^"()]*\?\s+)?"([^"]+)"(?:\s+:\s+"([^"]+)")?')
 """Texts in the browser's code that users read go through `say`, alone or as one of two."""
 
@@ -62,7 +67,7 @@ def texts_of_the_browser() -> set[str]:
 
 
 def texts_of_the_server() -> set[str]:
-    """Return the server's messages that the browser translates: sentences without a measurement or file name."""
+    """Return the server's messages that the browser translates, with a placeholder for each value."""
     from lib_ipadapter.review.face_preview import BY_FACEXLIB, NO_FACE
     from lib_ipadapter.review.repairs import ANSWERS, ROWS, TITLES
     from lib_ipadapter.review.thresholds import THRESHOLDS
@@ -71,9 +76,8 @@ def texts_of_the_server() -> set[str]:
     from lib_ipadapter.weights.bases import BASES
 
     done = {request.done for request in REQUESTS if request.done}
-    advice = {row.advice for row in THRESHOLDS if "{" not in row.advice}
     repairs = {*ANSWERS, *TITLES, *(row.why for row in ROWS)}
-    return {
+    whole = {
         *done,
         *repairs,
         DAMAGED,
@@ -81,8 +85,9 @@ def texts_of_the_server() -> set[str]:
         NO_FACE,
         BY_FACEXLIB,
         *(f"for {name}" for name in BASES.values()),
-        *advice,
+        *(formatted(row.advice) for row in THRESHOLDS),
     }
+    return whole | {text for text in sentences() if text.removeprefix(FIELD) not in whole}
 
 
 SOURCES = (
@@ -100,8 +105,30 @@ def labels() -> list[str]:
     return sorted(set().union(*(texts() for texts in SOURCES)))
 
 
+def read(path: Path) -> dict[str, str]:
+    """Return a language's translations, by English text."""
+    translated: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return translated
+
+
+def languages() -> list[Path]:
+    """Return the files of all languages."""
+    return sorted(LOCALIZATIONS.glob("*.json"))
+
+
+def lacking(path: Path, texts: Collection[str]) -> list[str]:
+    """Return the texts that a language lacks, and those that it alone has, each with what is wrong with it."""
+    translated = read(path)
+    absent = [f"lacks {text!r}" for text in texts if text not in translated]
+    return absent + [f"has {text!r}, which is gone" for text in translated if text not in texts]
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    TEMPLATE.parent.mkdir(exist_ok=True)
-    same = {text: text for text in labels()}
-    TEMPLATE.write_text(json.dumps(same, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+    texts = labels()
+    TEMPLATE.write_text(
+        json.dumps({text: text for text in texts}, indent=4, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    for path in languages():
+        faults = lacking(path, texts)
+        sys.stdout.write("\n  ".join([f"{path.stem}: {len(faults)} to do", *faults]) + "\n")

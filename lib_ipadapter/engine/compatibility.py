@@ -46,9 +46,9 @@ def mismatch(adapter: AdapterFile, loaded: LoadedNetwork) -> str:
         return adapter.reason
     found = adapter.recognised
     if not loaded.widths:
-        other = _without_sites(loaded.base, found.base)
+        what = _without_sites(loaded.base, found.base)
         return (
-            f"{adapter.path.name} is for {found.base}, but the loaded checkpoint {other}. "
+            f"{adapter.path.name} is for {found.base}, but the loaded checkpoint {what}. "
             f"Load a checkpoint made from {found.base}."
         )
     layout = adapter.layout

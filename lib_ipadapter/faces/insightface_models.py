@@ -91,10 +91,14 @@ def model_paths(pack: Pack, folders: Sequence[Path]) -> tuple[Path, Path]:
     partial = next((place for place in places if any((place / name).is_file() for name in needed)), None)
     place = partial or next(iter(places), Path(pack.name))
     missing = [name for name in needed if not (place / name).is_file()]
-    verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+    lack = (
+        f"{missing[0]} is missing from {place}. Put it there; insightface publishes it"
+        if len(missing) == 1
+        else f"{' and '.join(missing)} are missing from {place}. Put them there; insightface publishes them"
+    )
     raise IPAdapterError(
-        f"Reading faces needs insightface's face models {pack.name}, but {' and '.join(missing)} {verb} missing from "
-        f"{place}. Put {them} there; insightface publishes {them} in {pack.name}.zip for non-commercial research only."
+        f"Reading faces needs insightface's face models {pack.name}, but {lack} in {pack.name}.zip for non-commercial "
+        "research only."
     )
 
 
