@@ -141,7 +141,9 @@ def _sentence(text: str) -> str:
     """Return a text as the template has it, or "" if it is none for people."""
     text = re.sub(r"(?<=\.)\{\w+\}$", "", text).strip()  # advice may follow, which is a sentence of its own
     is_sentence = " " in text and text[-1] in ".?" and not any(part in text for part in NOT_FOR_PEOPLE)
-    return (FIELD + text if text[0].islower() else text) if is_sentence else ""
+    if is_sentence and text[0].islower():
+        return FIELD + text.replace(FIELD.strip(), "{field2}")  # another field, named in what is said about the first
+    return text if is_sentence else ""
 
 
 def _parts(node: ast.AST, assigned: Mapping[str, ast.expr]) -> list[ast.expr]:

@@ -61,6 +61,8 @@ def refuse(unit, path, found):
     """Raise an error."""
     log.warning("Nobody sees this.")
     why = f"is for {unit.base}." if found else "is lost."
+    if not found:
+        raise UnitError("face", unit.face, f"is {unit.face}, but {field} has none.")
     word = "one is" if len(found) == 1 else f"{len(found)} are"
     raise UnitError("model", path, f"{path.name} and {other.path.name}: {word} too many. {why}")
 
@@ -78,6 +80,7 @@ def test_sentences_are_read_from_the_code() -> None:
         "{file} and {file2}: one is too many. is lost.",
         "{file} and {file2}: {found} are too many. is for {base}.",
         "{file} and {file2}: {found} are too many. is lost.",
+        "{field} is {face}, but {field2} has none.",
         "{field} gives each its own region: set combine to concat.",
         '"{names}" was not found.',
         "Put it there.",
