@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.environments import BUILD, ENDS, ROOT, SYSTEMS, End, MissingPythonError, set_up
+from tests.environments import BUILD, ENDS, ROOT, SYSTEMS, End, MissingPythonError, end_of_systems, set_up
 from tests.results import Results, print_summary, read_report
 
 IMPOSSIBLE = 2
@@ -130,8 +130,8 @@ def perform(options: argparse.Namespace, more: list[str]) -> int:
     """Perform the chosen task and return its exit code."""
     strict = options.end == "all" or os.environ.get("CI", "").lower() in ("1", "true")
     if options.task == "test":
-        if options.end == SYSTEMS.name:  # what is missing there may be skipped
-            return test_ends([SYSTEMS], False, more)
+        if options.end == SYSTEMS:  # what is missing there may be skipped
+            return test_ends([end_of_systems()], False, more)
         ends = list(ENDS.values()) if options.end == "all" else [ENDS[options.end]]
         return test_ends(ends, strict, more)
     if options.task == "demo-files":  # needs no environment
@@ -150,9 +150,7 @@ def perform(options: argparse.Namespace, more: list[str]) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=("test", "check", "bench", "demo-files", *MODULES))
-    parser.add_argument(
-        "--end", choices=(*ENDS, SYSTEMS.name, "all"), default="current", help="which versions to test with"
-    )
+    parser.add_argument("--end", choices=(*ENDS, SYSTEMS, "all"), default="current", help="which versions to test with")
     options, more = parser.parse_known_args()
     signal.signal(signal.SIGTERM, ended)
     try:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.needs import runs_anywhere
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 REQUIREMENTS = ROOT / "tests" / "requirements"
@@ -70,23 +72,12 @@ ENDS = {
     )
 }
 
-FOLDERS_OF_SYSTEMS = ("base", "unit", "port", "pictures", "networks", "weights", "files")
-"""Folders of the library whose tests also run on Windows and macOS: what reads, writes and names files is there."""
-SYSTEMS = End(
-    "systems",
-    "",
-    tuple(
-        f"tests/test_{name}.py"
-        for name in (
-            *("adapter_file", "attention", "cache", "catalogue_page", "cli", "combine", "controlnet"),
-            *("digests", "docs", "download_queue", "downloads", "errors", "families", "field"),
-            *("files", "hostile_files", "image_cache", "infotext", "infotext_entries", "model_files", "news"),
-            *("noise", "orthogonal", "presets", "projectors", "reference_store", "schedule", "schedule_plot"),
-            *("strength", "structure", "systems", "tiles", "unet_sites", "unit"),
-        )
-    ),
-)
-"""The tests that need nothing but torch and files: no browser, no web UI, and no U-Net."""
+SYSTEMS = "systems"
+
+
+def end_of_systems() -> End:
+    """Return the end for other operating systems: tests that need nothing but torch and files."""
+    return End(SYSTEMS, "", runs_anywhere())
 
 
 def find_python(version: str) -> str:

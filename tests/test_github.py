@@ -1,33 +1,26 @@
 """What .github/ names exists: commands, ends, Pythons, links; and the tests of other systems need no web UI."""
 
-import ast
 import importlib.util
 import os
 import re
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tasks
-from tests.environments import ENDS, FOLDERS_OF_SYSTEMS, REQUIREMENTS, ROOT, SYSTEMS
+from tests.environments import ENDS, REQUIREMENTS, ROOT, SYSTEMS
+from tests.needs import runs_anywhere
 
 if not importlib.util.find_spec("yaml"):
     pytest.skip("PyYAML is not installed at this end", allow_module_level=True)
 
 import yaml
 
-TESTS = ROOT / "tests"
 WORKFLOW = ROOT / ".github" / "workflows" / "tests.yml"
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[0-9]*.yml"))
 EXPRESSION = re.compile(r"\$\{\{ matrix\.(\w+) \}\}")
-PACKAGES = {
-    *("torch", "torchvision", "safetensors", "numpy", "PIL", "huggingface_hub", "requests"),
-    *("hypothesis", "jsonschema", "pytest"),
-}
-"""Names by which the packages of tests/requirements/systems.txt are imported."""
 
 
 def read(path: Path) -> Any:
@@ -67,7 +60,7 @@ def test_each_command_is_one_that_exists(monkeypatch: pytest.MonkeyPatch) -> Non
         else:
             assert os.access(ROOT / program, os.X_OK)
             assert not arguments
-    assert sorted(tested) == sorted([*ENDS, SYSTEMS.name, SYSTEMS.name])
+    assert sorted(tested) == sorted([*ENDS, SYSTEMS, SYSTEMS])
 
 
 def test_each_end_has_its_python() -> None:
@@ -83,43 +76,10 @@ def test_the_ci_script_installs_the_browser_as_the_workflow_does() -> None:
     assert [".ci/browser"] in commands()
 
 
-def imports_of(path: Path) -> tuple[set[str], set[str]]:
-    """Return the folders of the library, and the other modules, that a test imports, also inside functions."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    ours = {name.split(".")[1] for name in names if name.startswith("lib_ipadapter.")}
-    return ours, {name.split(".")[0] for name in names if not name.startswith("lib_ipadapter")}
-
-
-def needs(path: Path) -> tuple[set[str], set[str]]:
-    """Return what a test imports, also through the helpers beside it."""
-    folders, modules = imports_of(path)
-    for name in modules:
-        helper = TESTS / f"{name}.py"
-        if helper.exists() and helper != path:
-            more, others = needs(helper)
-            folders, modules = folders | more, modules | others
-    return folders, {name for name in modules if not (TESTS / f"{name}.py").exists()}
-
-
-def needs_only_files(path: Path) -> bool:
-    """Return whether a test needs nothing but some folders of the library and the packages of that end."""
-    folders, modules = needs(path)
-    installed = {name for name in modules if name not in PACKAGES and not _is_standard(name)}
-    return bool(folders) and folders <= {*FOLDERS_OF_SYSTEMS, "__main__"} and not installed
-
-
-def _is_standard(name: str) -> bool:
-    return name in sys.stdlib_module_names
-
-
-def test_other_systems_run_all_tests_of_the_folders_that_depend_on_them() -> None:
-    wanted = {f"tests/{path.name}" for path in TESTS.glob("test_*.py") if needs_only_files(path)}
-    assert set(SYSTEMS.tests) == wanted
+def test_other_systems_run_what_depends_on_them_and_needs_no_web_ui() -> None:
+    chosen = set(runs_anywhere())
+    assert {f"tests/test_{name}.py" for name in ("files", "downloads", "hostile_files", "systems", "cli")} <= chosen
+    assert not {f"tests/test_{name}.py" for name in ("session", "routes", "whole_unet", "github", "demo")} & chosen
 
 
 def test_the_packages_of_other_systems_are_those_of_the_current_end() -> None:
