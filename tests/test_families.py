@@ -48,6 +48,7 @@ RUNS = (
     "face-resampler",
     "pulid",
     "pulid-v1.1",
+    "pulid-flux",
     "xlabs-flux",
     "instantx-flux",
 )
@@ -278,7 +279,6 @@ def test_tensors_that_distinguish_families_are_marks_of_a_row(family: Family) ->
 TITLES = {
     "kolors-plus": "Plus adapter for Kolors",
     "kolors-faceid-plus": "FaceID Plus adapter for Kolors",
-    "pulid-flux": "PuLID adapter for FLUX",
     "instantx-sd35": "InstantX IP-Adapter for Stable Diffusion 3.5",
 }
 

@@ -1,7 +1,7 @@
 """A unit in one pass of sampling: the terms that it adds at each site, for each row kind."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from math import lcm
 
 import torch
@@ -92,15 +92,17 @@ class ActiveUnit:
             raise _parts_error(site, size, queries)
         groups = (at.composition and plan.composition_groups) or plan.groups
         weight, scaling = at.weight * factor, self.prepared.unit.scaling
+        cross = self.prepared.keys_values.cross.get(site)
+        term = partial(Term, weight=weight, scaling=scaling, method=self.method, cross=cross)
         if self.prepared.unit.unfold:
             each = [self._of_row_kinds(site, groups[i % len(groups)], at.inverted) for i in range(period)]
             keys, values = (torch.cat(parts) for parts in zip(*each, strict=True))
-            yield Term(keys, values, weight, scaling, self._region(None, grid), method=self.method)
+            yield term(keys, values, region=self._region(None, grid))
             return
         for group in groups:
             pair = self._of_row_kinds(site, group, at.inverted)
             keys, values = (part.repeat(period, 1, 1) for part in pair)
-            yield Term(keys, values, weight, scaling, self._region(group, grid), method=self.method)
+            yield term(keys, values, region=self._region(group, grid))
 
     def _unconditional(self, sets: Sequence[TokenSet]) -> list[TokenSet]:
         """Return the unconditional counterpart of these sets, with the same number of tokens."""

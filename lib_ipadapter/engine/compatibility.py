@@ -52,7 +52,8 @@ def mismatch(adapter: AdapterFile, loaded: LoadedNetwork) -> str:
             f"Load a checkpoint made from {found.base}."
         )
     layout = adapter.layout
-    theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.to_k_ip.weight"][0] for site in layout.sites}
+    wide = found.family.layers.wide
+    theirs = {site: adapter.shapes[f"ip_adapter.{site.key}.{wide}"][0] for site in layout.sites}
     if layout.fits(Found(theirs, found.context_dim), Found(loaded.widths, loaded.context_dim)):
         return ""
     theirs = loaded.base or base_name(loaded.context_dim, len(loaded.widths))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .cross_attention import CrossLayers
 from .orthogonal import Method, orthogonal_attention
 from .scaling import SCALED
 
@@ -35,6 +36,8 @@ class Term:
     """Index of its unit among the active units."""
     method: Method | None = None
     """What is left of it beside the text attention; None leaves all of it."""
+    cross: CrossLayers | None = None
+    """Layers of the adapter, where its queries are its own; None where they are the network's."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Bank:
     """Index of each term's unit among the active units."""
     beside: "tuple[tuple[Method, Bank], ...]" = ()
     """The terms of which not all is left beside the text attention, each with its method and in its own bank."""
+    across: "tuple[tuple[CrossLayers, Bank], ...]" = ()
+    """The terms with queries of their own: an adapter's layers, and its terms in their own bank."""
 
     @cached_property
     def arranged(self) -> dict[tuple[int, ...], list[tuple[Tensor, Tensor]]]:
@@ -62,9 +67,8 @@ class Bank:
     @property
     def bytes(self) -> int:
         held = [self.keys, self.values, *(region for region in self.regions if region is not None)]
-        return sum(tensor.numel() * tensor.element_size() for tensor in held) + sum(
-            bank.bytes for _, bank in self.beside
-        )
+        others = [bank.bytes for _, bank in self.beside] + [layers.bytes + bank.bytes for layers, bank in self.across]
+        return sum(tensor.numel() * tensor.element_size() for tensor in held) + sum(others)
 
 
 def split_heads(tensor: Tensor, heads: int) -> Tensor:
@@ -78,12 +82,19 @@ def make_bank(terms: Sequence[Term], heads: int, like: Tensor) -> Bank:
     Values are clamped to half the dtype's maximum, so that rounding in attention cannot overflow to infinity; infinity
     times a weight of 0 would be NaN.
     """
-    ordinary = [term for term in terms if not term.method]
+    ordinary = [term for term in terms if not term.method and not term.cross]
     beside = tuple((term.method, _bank_of([term], heads, like, term.method.zeros)) for term in terms if term.method)
+    across = tuple(_cross_banks(terms, like))
     if ordinary:
-        return replace(_bank_of(ordinary, heads, like), beside=beside)
+        return replace(_bank_of(ordinary, heads, like), beside=beside, across=across)
     nothing = like.new_empty(0, heads, 0, like.shape[-1] // heads)
-    return Bank(nothing, nothing, (), (), (), beside)
+    return Bank(nothing, nothing, (), (), (), beside, across)
+
+
+def _cross_banks(terms: Sequence[Term], like: Tensor) -> Iterator[tuple[CrossLayers, Bank]]:
+    for layers in dict.fromkeys(term.cross for term in terms if term.cross):
+        own = [term for term in terms if term.cross is layers]
+        yield layers.like(like), _bank_of(own, layers.heads, like)
 
 
 def _bank_of(terms: Sequence[Term], heads: int, like: Tensor, zeros: int = 0) -> Bank:
@@ -118,6 +129,15 @@ def add_image_attention(
     add = _add_by_runs if exact_on_cpu else _add_by_rows
     added = add(attended, query, bank, row_kinds, each) if bank.segments else attended
     return _add_beside(added, attended, query, bank.beside, row_kinds, factors) if bank.beside else added
+
+
+def add_cross_attention(hidden: Tensor, bank: Bank, row_kinds: Sequence[int], factors: Sequence[float] = ()) -> Tensor:
+    """Return hidden states (rows, queries, width) plus what each adapter with queries of its own adds to them."""
+    added = hidden
+    for layers, own in bank.across:
+        query = layers.query(hidden)
+        added = added + layers.out(add_image_attention(torch.zeros_like(query), query, own, row_kinds, factors))
+    return added
 
 
 def _add_by_runs(

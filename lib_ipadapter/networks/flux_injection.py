@@ -13,9 +13,9 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from ..base.errors import IPAdapterError
-from .attention import Bank, add_image_attention
+from .attention import Bank, add_cross_attention, add_image_attention
 from .flux_modules import find_block
-from .flux_sites import AFTER, INSIDE, FluxSite
+from .flux_sites import ACROSS, AFTER, HEAD_DIM, INSIDE, FluxSite
 from .injection import DenoiserCall, NetworkInjection, SiteHooks, rows_error
 
 
@@ -85,18 +85,24 @@ class _SiteHooks:
             return None
         if query is None:
             raise _no_query_error(self.site.path)
-        row_kinds, target = self._injection.row_kinds, self._injection.target_tokens
-        if len(query) != len(row_kinds):
-            raise rows_error(f"{len(row_kinds)} rows in {self.site.path}", len(query), self._injection.word)
-        text = query.shape[2] - self._injection.picture_tokens
-        if text < 0 or self._injection.picture_tokens < target:
-            raise _tokens_error(self.site.path, target, self._injection.picture_tokens)
+        row_kinds = self._injection.row_kinds
+        text, target = self._text_and_target(len(query), query.shape[2])
         merged = query[:, :, : text + target].transpose(1, 2).flatten(2)  # (rows, tokens, heads * dim)
         bank = call.bank(self.site, query.shape[1], merged[:, text:], self._injection.size)
         if bank is None:
             return None
         bank = beginning_with(bank, text)
         return add_image_attention(attended[:, : text + target], merged, bank, row_kinds, call.factors)
+
+    def _text_and_target(self, rows: int, tokens: int) -> tuple[int, int]:
+        """Return the numbers of tokens of text and of the picture that is sampled; raises for unexpected input."""
+        injection = self._injection
+        if rows != len(injection.row_kinds):
+            raise rows_error(f"{len(injection.row_kinds)} rows in {self.site.path}", rows, injection.word)
+        text, target = tokens - injection.picture_tokens, injection.target_tokens
+        if text < 0 or injection.picture_tokens < target:
+            raise _tokens_error(self.site.path, target, injection.picture_tokens)
+        return text, target
 
 
 class _AfterDouble(_SiteHooks):
@@ -144,7 +150,45 @@ class _InsideSingle(_SiteHooks):
             joined[:, : added.shape[1], :width] = added  # the block has just made it, for this layer alone
 
 
+class _Across(_SiteHooks):
+    """PuLID: a cross-attention of the adapter's own, added to the picture's stream after the whole block."""
+
+    def register(self) -> list[RemovableHandle]:
+        return [self._block.register_forward_hook(self._after)]
+
+    def _after(self, _module: nn.Module, _args: Any, output: Any) -> Any:
+        raise NotImplementedError
+
+    def _attend(self, stream: Tensor) -> Tensor | None:
+        """Return a stream (rows, tokens, width) with the term added to the sampled picture's tokens, or None."""
+        injection = self._injection
+        if (call := injection.call) is None:
+            return None
+        text, target = self._text_and_target(len(stream), stream.shape[1])
+        hidden = stream[:, text : text + target]
+        bank = call.bank(self.site, injection.width // HEAD_DIM, hidden, injection.size)
+        if bank is None:
+            return None
+        added = add_cross_attention(hidden, bank, injection.row_kinds, call.factors)
+        return cat((stream[:, :text], added, stream[:, text + target :]), dim=1)
+
+
+class _AcrossDouble(_Across):
+    def _after(self, _module: nn.Module, _args: Any, output: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor] | None:
+        picture, text = output
+        self._injection.picture_tokens = picture.shape[1]
+        added = self._attend(picture)
+        return None if added is None else (added, text)
+
+
+class _AcrossSingle(_Across):
+    def _after(self, _module: nn.Module, _args: Any, output: Tensor) -> Tensor | None:
+        return self._attend(output)
+
+
 HOOKS: Mapping[tuple[str, bool], Callable[[FluxInjection, Any, Any], _SiteHooks]] = {
+    (ACROSS, True): _AcrossDouble,
+    (ACROSS, False): _AcrossSingle,
     (AFTER, True): _AfterDouble,
     (INSIDE, True): _InsideDouble,
     (INSIDE, False): _InsideSingle,

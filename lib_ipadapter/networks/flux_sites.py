@@ -1,10 +1,11 @@
 """The sites of FLUX.1's transformer: the blocks where each kind of adapter acts, and where its term is added there.
 
-19 double blocks, with a stream each for text and picture, are followed by 38 single blocks, with one for both. Layers
-are counted through all of them. Every adapter attends with the picture's query after its norm and before its rotation.
+19 double blocks, with a stream each for text and picture, are followed by 38 single blocks, with one for both. XLabs'
+and InstantX's adapters attend with the picture's query, after its norm and before its rotation. PuLID's has
+cross-attentions of its own after some of the blocks, with queries from the picture's stream.
 
 Sources: black-forest-labs/flux, `model.py`; XLabs-AI/x-flux, `layers.py`; Shakker-Labs/ComfyUI-IPAdapter-Flux,
-`flux/layers.py`.
+`flux/layers.py`; ToTheBeginning/PuLID, `flux/model.py`.
 """
 
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ DOUBLES, SINGLES = 19, 38
 HEAD_DIM = 128
 """Width of an attention head."""
 
-AFTER, INSIDE = "after", "inside"
-"""Where a term is added: to the picture's stream after the whole block, or to the attention before its projection."""
+ACROSS, AFTER, INSIDE = "across", "after", "inside"
+"""Where a term is added: to the picture's stream after the whole block, with a query of the adapter's own or the
+block's, or to the attention before its projection."""
 
 
 @dataclass(frozen=True, order=True)
@@ -27,13 +29,15 @@ class FluxSite:
     """One block, and where an adapter's term is added there."""
 
     layer: int
+    """Its number among the adapter's sites, from 0."""
+    number: int
     """Number of the block in execution order, from 0."""
     place: str
-    """AFTER or INSIDE."""
+    """ACROSS, AFTER or INSIDE."""
 
     @property
     def double(self) -> bool:
-        return self.layer < DOUBLES
+        return self.number < DOUBLES
 
     @property
     def block(self) -> str:
@@ -47,7 +51,7 @@ class FluxSite:
     @property
     def path(self) -> str:
         """Name of the block inside the network, as in every checkpoint."""
-        return f"{self.block}_blocks.{self.layer if self.double else self.layer - DOUBLES}"
+        return f"{self.block}_blocks.{self.number if self.double else self.number - DOUBLES}"
 
     @property
     def level(self) -> int:
@@ -56,8 +60,8 @@ class FluxSite:
 
 
 @cache
-def _sites(count: int, place: str) -> tuple[FluxSite, ...]:
-    return tuple(FluxSite(layer, place) for layer in range(count))
+def _sites(numbers: tuple[int, ...], place: str) -> tuple[FluxSite, ...]:
+    return tuple(FluxSite(layer, number, place) for layer, number in enumerate(numbers))
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,13 @@ class FluxLayout:
     """The sites of one kind of adapter."""
 
     name: str
-    count: int
-    """Number of blocks where it acts, from the first."""
+    numbers: tuple[int, ...]
+    """The blocks where it acts, in execution order."""
     place: str
 
     @property
     def sites(self) -> tuple[FluxSite, ...]:
-        return _sites(self.count, self.place)
+        return _sites(self.numbers, self.place)
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -83,7 +87,9 @@ class FluxLayout:
         return adapter.widths.items() <= loaded.widths.items()
 
 
-XLABS = FluxLayout("FLUX with XLabs' adapters", DOUBLES, AFTER)
-INSTANTX = FluxLayout("FLUX with InstantX's adapter", DOUBLES + SINGLES, INSIDE)
+ALL = tuple(range(DOUBLES + SINGLES))
+XLABS = FluxLayout("FLUX with XLabs' adapters", ALL[:DOUBLES], AFTER)
+INSTANTX = FluxLayout("FLUX with InstantX's adapter", ALL, INSIDE)
+PULID = FluxLayout("FLUX with PuLID", ALL[:DOUBLES:2] + ALL[DOUBLES::4], ACROSS)
 
-LAYOUTS = (XLABS, INSTANTX)
+LAYOUTS = (XLABS, INSTANTX, PULID)

@@ -226,6 +226,10 @@ def _pulid(case: Case) -> bool:
     return case.family.startswith("pulid")
 
 
+def _has_method(case: Case) -> bool:
+    return "method" in case.fields
+
+
 def _likeness(case: Case) -> bool:
     return "likeness" in case.uses
 
@@ -258,7 +262,7 @@ def _few_layers(case: Case) -> bool:
 
 ROWS: Sequence[Row] = (
     Row(STRONG, "", always, WEAKER, "It leaves more of the picture to the prompt."),
-    Row(STRONG, "PuLID", _pulid, to("method", "style"), "This method favours the prompt."),
+    Row(STRONG, "PuLID for SDXL", _has_method, to("method", "style"), "This method favours the prompt."),
     Row(STRONG, "", always, earlier(0.6), "The last steps, which draw the details, follow the prompt alone."),
     Row(STRONG, "", always, later(0.4), "The first steps, which decide the layout, follow the prompt alone."),
     Row(
@@ -336,8 +340,8 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         FACE,
-        "PuLID",
-        _pulid,
+        "PuLID for SDXL",
+        _has_method,
         to("method", "fidelity"),
         "This method favours the likeness.",
     ),

@@ -27,7 +27,7 @@ ANY_BASE = "all"
 PULID = "PuLID"
 """Stands for PuLID's adapters, in place of a base model."""
 
-ROWS: Mapping[str, str] = {"pulid": PULID, "pulid-v1.1": PULID}
+ROWS: Mapping[str, str] = {"pulid": PULID, "pulid-v1.1": PULID, "pulid-flux": PULID}
 """Families of adapters with values of their own, and what stands for them."""
 
 MAX_BYTES = 1 << 18

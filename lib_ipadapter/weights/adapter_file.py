@@ -26,6 +26,7 @@ PREFIXES = {
     "id_adapter.": "image_proj.",
     "id_adapter_attn_layers.": "ip_adapter.",
     "pulid_encoder.": "image_proj.",
+    "pulid_ca.": "ip_adapter.",
     "ip_adapter_proj_model.": "image_proj.",
     "double_blocks.": "ip_adapter.",
 }
@@ -156,9 +157,8 @@ def build_projector(path: Path, found: Recognised, shapes: Shapes) -> nn.Module:
 
 def _expected_shapes(found: Recognised, projector: nn.Module, layout: Layout, shapes: Shapes) -> Shapes:
     expected: dict[str, Shape] = {f"image_proj.{name}": tuple(t.shape) for name, t in projector.state_dict().items()}
-    first, *_ = found.family.layer_keys
     for site in layout.sites:
-        width = rows(shapes, f"ip_adapter.{site.key}.{first}.weight")
+        width = rows(shapes, f"ip_adapter.{site.key}.{found.family.layers.wide}")
         layers = found.family.layers.shapes(width, found.context_dim)
         expected |= {f"ip_adapter.{site.key}.{name}": shape for name, shape in layers.items()}
     if found.lora and "lora_weight" in found.family.fields:

@@ -6,7 +6,7 @@ header. Canonical keys start with `image_proj.` (the projector) or `ip_adapter.`
 
 from collections.abc import Callable
 
-from ..networks.flux_sites import INSTANTX, XLABS
+from ..networks.flux_sites import INSTANTX, PULID, XLABS
 from .bases import EVA, SIGLIP
 from .family import (
     ANTELOPE,
@@ -34,7 +34,7 @@ from .projectors import (
 )
 from .pulid import SCALES, IDEncoder, IDFormer
 from .shapes import Shapes
-from .site_layers import NORMED_HEADS, WITH_BIASES
+from .site_layers import NORMED_HEADS, WITH_BIASES, WITH_QUERIES
 
 FACE_PLUS_VARIANTS = (
     Variant("v2", "a FaceID Plus v2 adapter", ("plusv2",), settings=("structure_weight",)),
@@ -147,15 +147,23 @@ FAMILIES = (
     Family(
         "pulid-flux",
         "a PuLID adapter for FLUX",
-        marks=("pulid_ca.*",),
-        tensors={},
-        tokens=_fixed(32),
+        marks=("ip_adapter.0.to_kv.weight",),
+        tensors=ID_FORMER,
+        tokens=_size("latents", 1),
         takes=FACE_AND_HIDDEN,
-        width=_fixed(1024),
+        width=_size("mapping_0.0.weight", 1),
         encoder=EVA,
         network=FLUX,
+        layout=PULID,
         layer_keys=("to_kv",),
+        layers=WITH_QUERIES,
+        output="proj_out",
+        projector=IDFormer,
+        fields=("face",),
+        face_embedding=RAW,
         pack=ANTELOPE,
+        portrait=True,
+        together=True,
     ),
     Family(
         "pulid-v1.1",
