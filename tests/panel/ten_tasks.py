@@ -144,8 +144,8 @@ class Acts:
 
 TASKS: Mapping[Task, Acts] = {
     this_face_in_that_scene: Acts(2, 3, 6, 17),
-    this_style: Acts(2, 3, None, 17),
-    this_layout: Acts(2, 3, None, 17),
+    this_style: Acts(2, 3, 7, 17),
+    this_layout: Acts(2, 3, 7, 17),
     two_persons_left_and_right: Acts(8, 10, None, None),
     less_of_it: Acts(1, 4, 1, 1),
     only_the_second_half_of_the_steps: Acts(1, 1, 1, 1),
@@ -158,8 +158,9 @@ TASKS: Mapping[Task, Acts] = {
 here does: with the unit's accordion open, or with ComfyUI's default graph.
 
 ControlNet 1.1.455 (scripts/controlnet_ui/controlnet_ui_group.py). A face: picture, Enable, control type, model, and the
-LoRA in the prompt; its preprocessor is found by the model. Its panel has no weight types. Two persons need masks from
-another program. One of several pictures is removed by clearing all and loading the others. Errors are in the console.
+LoRA in the prompt; its preprocessor is found by the model. A style or a layout: no LoRA, but a weight type. Two persons
+need masks from another program. One of several pictures is removed by clearing all and loading the others. Errors are
+in the console.
 
 ComfyUI_IPAdapter_plus 9d076a3. A node is three acts: double click, name, Enter. A face: Load Image and its picture, the
 unified loader and its preset, the adapter, five connections. Masks, and a crop by the face, come from other programs or
