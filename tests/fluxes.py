@@ -176,15 +176,15 @@ def wave(t: Tensor) -> Tensor:
 class Flux(nn.Module):
     """`forward` takes what the web UIs pass; `references` are latents of further pictures, as with Kontext."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = CHANNELS, text: int = TEXT, pooled: int = POOLED) -> None:
         super().__init__()
         self.hidden_size = WIDTH
-        self.img_in, self.txt_in = nn.Linear(4 * CHANNELS, WIDTH), nn.Linear(TEXT, WIDTH)
+        self.img_in, self.txt_in = nn.Linear(4 * channels, WIDTH), nn.Linear(text, WIDTH)
         self.time_in, self.guidance_in = Embedder(256, WIDTH), Embedder(256, WIDTH)
-        self.vector_in = Embedder(POOLED, WIDTH)
+        self.vector_in = Embedder(pooled, WIDTH)
         self.double_blocks = nn.ModuleList(DoubleBlock(WIDTH, HEADS, MLP * WIDTH) for _ in range(DOUBLES))
         self.single_blocks = nn.ModuleList(SingleBlock(WIDTH, HEADS, MLP * WIDTH) for _ in range(SINGLES))
-        self.final_layer = LastLayer(WIDTH, 4 * CHANNELS)
+        self.final_layer = LastLayer(WIDTH, 4 * channels)
 
     def forward(
         self, x: Tensor, timestep: Tensor, context: Tensor, y: Tensor, guidance: Tensor, references=(), **_: Any

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 from fluxes import CHANNELS, HEADS, WIDTH, flux, own_flux, web_uis, xlabs_tensors
-from makers import PROJECTOR_MAKERS, projector_tensors, save
+from makers import save
+from pulid_flux import CONTEXT, pulid_flux_tensors
 from small_host import FEATURES, SmallHost, photo, save_files
 from test_flux import GUIDED, added, close, given, hooks_of, refused, sampled
 from test_pulid import WIDTH as STATE_WIDTH
@@ -25,25 +26,8 @@ from lib_ipadapter.port import COND, UNCOND, Row
 from lib_ipadapter.unit.read_args import read_units
 from lib_ipadapter.weights.adapter_file import open_adapter
 
-CONTEXT = 2 * HEAD_DIM
-"""Width of image tokens, and of all heads together."""
 SEEDS = {"pulid": 0, "pulid-other": 7}
 NETWORKS = ("restated", *(folder.parent.name for folder in web_uis()))
-
-
-def pulid_tensors(seed: int = 0) -> dict[str, Tensor]:
-    """Return a narrow PuLID for FLUX with random weights under its published names."""
-    generator = torch.Generator().manual_seed(seed)
-    projector = projector_tensors(PROJECTOR_MAKERS["pulid-v1.1"](STATE_WIDTH, CONTEXT, 12), seed)
-    made = {name.replace("image_proj.", "pulid_encoder."): tensor for name, tensor in projector.items()}
-    shapes = {"to_q": (CONTEXT, WIDTH), "to_kv": (2 * CONTEXT, CONTEXT), "to_out": (WIDTH, CONTEXT)}
-    for i in range(20):
-        for name, shape in shapes.items():
-            made[f"pulid_ca.{i}.{name}.weight"] = torch.randn(shape, generator=generator) * 1.5 * shape[1] ** -0.5
-        for name, width in (("norm1", CONTEXT), ("norm2", WIDTH)):
-            made[f"pulid_ca.{i}.{name}.weight"] = 1 + 0.2 * torch.randn(width, generator=generator)
-            made[f"pulid_ca.{i}.{name}.bias"] = 0.2 * torch.randn(width, generator=generator)
-    return made
 
 
 class PerceiverAttentionCA(nn.Module):
@@ -77,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     save_files(folder)
     for name, seed in SEEDS.items():
-        save(pulid_tensors(seed), folder / f"{name}.safetensors")
+        save(pulid_flux_tensors(STATE_WIDTH, seed), folder / f"{name}.safetensors")
     save(xlabs_tensors(FEATURES), folder / "xlabs.safetensors")
     return folder
 
@@ -122,7 +106,7 @@ def tokens_of(host: SmallHost, asked: dict[str, Any]) -> Tensor:
 
 
 def layers_of(model: str) -> list[PerceiverAttentionCA]:
-    tensors = pulid_tensors(SEEDS[model])
+    tensors = pulid_flux_tensors(STATE_WIDTH, SEEDS[model])
     each = [f"pulid_ca.{i}." for i in range(20)]
     return [
         PerceiverAttentionCA({name.removeprefix(own): t for name, t in tensors.items() if name.startswith(own)})
@@ -270,7 +254,7 @@ def test_the_published_form_is_recognised(folder: Path) -> None:
 
 
 def test_a_file_with_a_missing_layer_is_refused(tmp_path: Path) -> None:
-    tensors = pulid_tensors()
+    tensors = pulid_flux_tensors(STATE_WIDTH)
     del tensors["pulid_ca.4.to_out.weight"]
     adapter = open_adapter(save(tensors, tmp_path / "pulid.safetensors"))
     assert "to_out" in adapter.reason
