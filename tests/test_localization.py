@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from labels import TEMPLATE, labels, languages, read
+from labels import TEMPLATE, labels, lacking, languages, read
 from sentences import FRAGMENTS, LIBRARY, MODULES, sentences, sentences_of
 
 from lib_ipadapter.base.errors import IPAdapterError
@@ -129,3 +129,80 @@ def test_nothing_is_translated_twice() -> None:
         known = read(path)
         for text, translated in known.items():
             assert known.get(translated, translated) == translated, (path.stem, text, translated)
+
+
+NAMES = {
+    "IP-Adapter",
+    "InstantID",
+    "K+V",
+    "K+V w/ C penalty",
+    "K+mean(V) w/ C penalty",
+    "Full Face, SD 1.5",
+    "Plus Face, SD 1.5",
+    "Plus Face, SDXL",
+    "X (%)",
+    "Y (%)",
+    "Checkpoint",
+    "Prompt",
+    "Sampler",
+    "Seed",
+    "Version {version}",
+    "auto",
+    "base",
+    "concat",
+    "double",
+    "ease in",
+    "ease in-out",
+    "ease out",
+    "hires",
+    "linear",
+    "neutral",
+    "normal",
+    "reverse in-out",
+    "single",
+    "unnorm",
+    "v1",
+    "v2",
+    "{n} %",
+    "{size}/s",
+    "{width} × {height} pixels",
+}
+"""Names, units of measure, and words that the field says in English, or that several languages share with it."""
+
+SAME = {
+    "de_DE": {"Adapter", "Name", "Plot: {what}", "Start"},
+    "es_ES": {
+        "Base, general, SD 1.5",
+        "Base, general, SDXL",
+        "Light v1.1, general, SD 1.5",
+        "Light, general, SD 1.5",
+        "Plus, general, SD 1.5",
+        "Plus, general, SDXL",
+    },
+    "fr_FR": {
+        "Composition",
+        "Composition, SD 1.5",
+        "Composition, SDXL",
+        "Note",
+        "Notes",
+        "Page",
+        "Photo",
+        "Style",
+        "Suggestions",
+        "composition",
+        "style",
+    },
+}
+"""Words that are the same in English and in a language."""
+
+
+@pytest.mark.parametrize("path", languages(), ids=lambda path: path.stem)
+def test_languages_are_complete(path: Path) -> None:
+    """`python tests/labels.py` says what to do."""
+    texts = labels()
+    assert lacking(path, texts) == []
+    translated = read(path)
+    assert list(translated) == texts, "in the order of the template"
+    same = {text for text in texts if translated[text] == text}
+    assert same <= NAMES | SAME.get(path.stem, set())
+    assert all(words.strip() == words and words for words in translated.values())

@@ -1,6 +1,7 @@
 """The panel in other languages, in a real browser."""
 
 import importlib.util
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 if not (importlib.util.find_spec("gradio") and importlib.util.find_spec("playwright")):
     pytest.skip("gradio and playwright are not installed at this end", allow_module_level=True)
 
-from .actions import tick
-from .served import needs_chromium
+from labels import languages, read
+
+from .actions import choose, drop, tick, wait_until_idle
+from .served import PICTURES, needs_chromium
 
 pytestmark = needs_chromium
 
@@ -34,6 +37,31 @@ SAID = {
     "It is unknown. Its weight was 0.": "It is unknown. Das Gewicht war 0.",
     "": "",
 }
+
+
+LANGUAGES = {path.stem: read(path) for path in languages()}
+
+CUT = """() => {
+    const root = document.querySelector("dialog[open]") || document.querySelector(".ipadapter-panel[data-spec]");
+    const right = root.getBoundingClientRect().right + 1;
+    const isCut = (one) => {
+        if (!one.offsetParent || getComputedStyle(one).display === "inline") return false;
+        return one.scrollWidth > one.clientWidth + 1 || one.getBoundingClientRect().right > right;
+    };
+    const isText = (one) => one.textContent.trim() && !one.closest("svg, .ipadapter-tab, .ipadapter-mark");
+    const parts = root.querySelectorAll("button, label, summary, legend, strong, small, span, p, th, td");
+    const texts = [...parts].filter((one) => isText(one) && isCut(one));
+    const boxOf = (one) => {
+        const range = document.createRange();
+        range.selectNodeContents(one);
+        return range.getBoundingClientRect();
+    };
+    const marks = [...root.querySelectorAll(".ipadapter-marks > .ipadapter-mark")];
+    const touching = marks.slice(1).filter((one, at) => boxOf(one).left < boxOf(marks[at]).right);
+    return [...texts, ...touching].map((one) => `${one.className || one.tagName}: ${one.textContent}`);
+}"""
+"""Texts that are wider than their place, or stick out of the panel, and marks of the slider that touch the one before.
+Tabs shorten their summary with an ellipsis; marks may be wider than the thumb that they stand below."""
 
 
 def speak(page: Any, texts: dict[str, str]) -> None:
@@ -78,3 +106,36 @@ def test_a_refusal_is_shown_in_the_language_and_reported_in_english(page: Any) -
     page.click("#refuse")
     page.wait_for_selector(".ipadapter-message:text-is('a.bin läuft auf der CPU.')")
     assert page.evaluate("ipAdapter.panels.txt2img.message.lastError") == "a.bin runs on the CPU."
+
+
+def draw_all(page: Any) -> None:
+    """Draw the plot anew, and open every group, so that all texts have a place."""
+    page.evaluate("(({plot}) => { plot.asked = ''; plot.refresh(); })(ipAdapter.panels.txt2img)")
+    wait_until_idle(page)
+    page.evaluate("for (const fold of document.querySelectorAll('.ipadapter-panel details')) fold.open = true")
+    page.evaluate("document.fonts.ready.then(() => true)")
+
+
+def test_every_language_fits_its_place(page: Any) -> None:
+    """One page for all languages; each leaves a picture of the panel and one of the dialog for getting models."""
+    tick(page)
+    drop(page, "a.png")
+    choose(page, "ip-adapter-faceid-plusv2_sd15.bin")
+    wait_until_idle(page)
+    cut = {}
+    for name, texts in LANGUAGES.items():
+        speak(page, texts)
+        draw_all(page)
+        for width in (390, 1024):
+            page.set_viewport_size({"width": width, "height": 1000})
+            cut[name, width, "panel"] = page.evaluate(CUT)
+            picture = PICTURES / f"gradio-{version('gradio')}-language-{name}-{width}.png"
+            page.locator(".ipadapter-panel[data-spec]").first.screenshot(path=picture)
+        page.evaluate("void ipAdapter.panels.txt2img.getModels.open()")
+        page.wait_for_selector("dialog[open] .ipadapter-bundle")
+        for width in (390, 1024):
+            page.set_viewport_size({"width": width, "height": 1000})
+            cut[name, width, "models"] = page.evaluate(CUT)
+        page.keyboard.press("Escape")
+        page.wait_for_selector("dialog", state="detached")
+    assert {place: texts for place, texts in cut.items() if texts} == {}
