@@ -91,7 +91,7 @@
         if (strip.field !== "images") return [];
         const {panel} = strip;
         const current = panel.state.strength.purposeOf(panel.unit);
-        const names = Object.keys(panel.spec.intents);
+        const names = panel.state.strength.offered;
         const options = [...(current ? [] : [option("", say("own settings"))]), ...names.map((name) => option(name))];
         const select = choice(options, current, {
             ariaLabel: strip.texts.purpose(index + 1),

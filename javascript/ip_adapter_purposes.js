@@ -9,10 +9,12 @@
         }
 
         draw() {
-            const {spec, unit, presets} = this.panel;
-            this.chips = Object.entries(spec.intents).map(([name, {help}]) =>
-                button(say(name), () => this.take(name), {className: "ipadapter-chip", title: say(help)}),
-            );
+            const {spec, unit, presets, state} = this.panel;
+            this.names = state.strength.offered;
+            this.chips = this.names.map((name) => {
+                const title = say(spec.intents[name].help);
+                return button(say(name), () => this.take(name), {className: "ipadapter-chip", title});
+            });
             const enabled = element("input", {
                 type: "checkbox",
                 checked: unit.enabled,
@@ -37,7 +39,7 @@
         /* Highlight the purpose whose settings the unit has. */
         mark() {
             const current = this.panel.state.strength.purposeOf(this.panel.unit);
-            Object.keys(this.panel.spec.intents).forEach((name, index) =>
+            this.names.forEach((name, index) =>
                 this.chips[index].setAttribute("aria-pressed", String(name === current)),
             );
         }

@@ -26,6 +26,14 @@
             return this.state.spec.strength.marks.length;
         }
 
+        /* The purposes whose weight types have a meaning for the open unit's network. */
+        get offered() {
+            const {spec} = this.state;
+            const {pictures} = spec.weight_types;
+            const layout = ipAdapter.layoutShown(this.state);
+            return Object.keys(spec.intents).filter((name) => layout in pictures[this.settingsFor(name).weight_type]);
+        }
+
         /* Return the fields that a purpose sets, with their values. */
         settingsFor(purpose) {
             const {spec, defaults} = this.state;

@@ -40,7 +40,7 @@
     }
 
     function purposes(panel) {
-        const names = Object.keys(panel.spec.intents).filter((name) => isReady(panel, name));
+        const names = panel.state.strength.offered.filter((name) => isReady(panel, name));
         return names.map((name) => ({
             label: say(name),
             isCurrent: ({unit, state}) => state.strength.purposeOf(unit) === name,

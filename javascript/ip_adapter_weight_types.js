@@ -36,10 +36,15 @@
         return element("label", {className: "ipadapter-type"}, radio, picture(weights), element("span", {}, say(name)));
     }
 
+    /* Return whose layers the pictures of weight types show for the open unit: its adapter's, or the checkpoint's. */
+    ipAdapter.layoutShown = ({files, spec, open}) => {
+        const base = files.modelOf(open)?.base || files.base;
+        return base in spec.weight_types.pictures.linear ? base : "SD";
+    };
+
     ipAdapter.drawWeightTypes = (panel, control, label) => {
         const {groups: all, pictures} = panel.spec.weight_types;
-        const base = panel.model?.base || panel.files.base;
-        const layout = base in pictures.linear ? base : "SD";
+        const layout = ipAdapter.layoutShown(panel.state);
         const known = (names) => names.filter((name) => layout in pictures[name]); // the others have no meaning there
         const used = Object.entries(all).filter(([, names]) => known(names).length);
         const groups = used.map(([group, names]) =>

@@ -205,3 +205,18 @@ def test_an_empty_unit_shows_a_place_for_pictures_and_one_line(page: Any) -> Non
     assert page.locator(".ipadapter-chip").count() == len(INTENTS)
     page.click("button[aria-label='Remove reference 1']")
     assert page.locator(".ipadapter-chip").count() == 0
+
+
+def test_purposes_whose_weight_types_have_no_meaning_are_not_offered(page: Any) -> None:
+    """FLUX has no layers for style or composition."""
+    tick(page)
+    drop(page, "one.png")
+    page.evaluate(ASK, ["load", {"base": "FLUX"}])
+    page.evaluate("ipAdapter.panels.txt2img.server.look()")
+    choose(page, "")
+    page.wait_for_selector(".ipadapter-chip:text-is('Style')", state="detached", timeout=20_000)
+    assert page.locator(".ipadapter-chip").all_inner_texts() == ["Subject", "Face"]
+    assert page.locator("[aria-label='Purpose of reference 1'] option").all_inner_texts()[-2:] == ["Subject", "Face"]
+    page.evaluate(ASK, ["load", {"base": "SD1.x"}])
+    page.evaluate("ipAdapter.panels.txt2img.server.look()")
+    page.wait_for_selector(".ipadapter-chip:text-is('Style')", timeout=20_000)
