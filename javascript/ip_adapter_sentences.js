@@ -53,14 +53,13 @@
 
     /* Translate what the server says: one or more sentences, of which those that are unknown stay as they are. */
     ipAdapter.sentence = (text) => {
+        if (known.has(text)) return known.get(text);
         if (!text || isEnglish()) return text;
-        if (!known.has(text)) {
-            const [, prefix, rest] = PREFIX.exec(text) || ["", "", text];
-            const words = prefix + inParts(rest.split(BETWEEN)).join(" ");
-            known.set(text, words);
-            english.set(words, text);
-        }
-        return known.get(text);
+        const [, prefix, rest] = PREFIX.exec(text) || ["", "", text];
+        const words = prefix + inParts(rest.split(BETWEEN)).join(" ");
+        known.set(text, words);
+        english.set(words, text);
+        return words;
     };
 
     /* Return a translated sentence as the server said it. */
@@ -73,12 +72,16 @@
         return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, said(each)]));
     }
 
-    /* Translate the sentences in an answer of the server, in place. */
-    ipAdapter.translate = (answer) => {
-        if (answer === null || typeof answer !== "object" || isEnglish()) return;
+    function walk(answer) {
+        if (answer === null || typeof answer !== "object") return;
         for (const [name, value] of Object.entries(answer)) {
             if (OURS.includes(name)) answer[name] = said(value);
-            else if (!USERS.includes(name)) ipAdapter.translate(value);
+            else if (!USERS.includes(name)) walk(value);
         }
+    }
+
+    /* Translate the sentences in an answer of the server, in place. */
+    ipAdapter.translate = (answer) => {
+        if (!isEnglish()) walk(answer);
     };
 })();
