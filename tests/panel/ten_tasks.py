@@ -124,11 +124,10 @@ def undo_a_removal(hands: Hands, files: Files) -> None:
 
 
 def why_does_it_stop(hands: Hands, files: Files) -> None:
+    """The panel says it before Generate."""
     begin(hands.page, files[:1])
     page = hands.page
     reason = page.evaluate(REFUSED)
-    Mouse(page).open_unit(2)
-    hands.open_unit(1)
     page.wait_for_function(IS_SAID, arg=[f"{PANEL} .ipadapter-body", reason])
 
 
@@ -152,7 +151,7 @@ TASKS: Mapping[Task, Acts] = {
     crop_to_the_face: Acts(3, 3, None, None),
     switch_one_reference_off: Acts(1, 1, 2, 2),
     undo_a_removal: Acts(1, 1, None, 1),
-    why_does_it_stop: Acts(1, 1, None, 0),
+    why_does_it_stop: Acts(0, 0, None, 0),
 }
 """ControlNet's and ComfyUI's acts are by mouse; a menu is two acts, and a typed text is one. Both begin as the panel
 here does: with the unit's accordion open, or with ComfyUI's default graph.
