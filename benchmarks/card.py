@@ -1,4 +1,4 @@
-"""Report what image tokens add to calls of the U-Net on a graphics card: `python benchmarks/card.py --device cuda`.
+"""Report what image tokens add to calls of the denoiser on a graphics card: `python benchmarks/card.py --device cuda`.
 
 Needs only torch and numpy, and takes less than ten minutes. Every way runs in changing order within one run, in half
 precision with two rows, prompt and negative prompt. The report has medians of (time / time without units), by the
@@ -13,7 +13,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,21 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import torch
-from ldm_unet import SD15, SDXL, Shape, random_unet
+from flux_network import Flux, FluxShape
+from ldm_unet import SD15, SDXL, Shape, UNet
 from torch import Tensor, nn
 
 from lib_ipadapter.networks.attention import Bank, Term, make_bank
+from lib_ipadapter.networks.cross_attention import CrossLayers
+from lib_ipadapter.networks.flux_sites import HEAD_DIM, INSTANTX, PULID, XLABS, FluxLayout
 from lib_ipadapter.networks.injection import DenoiserCall
+from lib_ipadapter.networks.kinds import found_in, injection_of
 from lib_ipadapter.networks.lora_hooks import LoraHooks
 from lib_ipadapter.networks.orthogonal import METHODS
-from lib_ipadapter.networks.unet_injection import Injection
-from lib_ipadapter.networks.unet_modules import find_attentions
-from lib_ipadapter.networks.unet_sites import Site
 
 KINDS = (0, 1)
 RANK = 128
 """Of FaceID's LoRA."""
-
-
-@dataclass(frozen=True)
-class Network:
-    shape: Shape
-    latent: int
-    """Side of the latent image."""
-    repetitions: int
-
-
-NETWORKS = {"SD1.5 at 512²": Network(SD15, 64, 60), "SDXL at 1024²": Network(SDXL, 128, 30)}
 
 
 @dataclass(frozen=True)
@@ -55,18 +46,75 @@ class Way:
     tokens: tuple[int, ...] = ()
     masked: bool = False
     """Whether each unit has a region and a curve."""
-    method: str = "neutral"
+    method: str = ""
     lora: bool = False
+    layout: FluxLayout | None = None
+    """The sites of the adapter's kind, for FLUX."""
 
 
-WAYS: Mapping[str, Way] = {
-    "none": Way(),
+NONE = "none"
+UNET_WAYS: Mapping[str, Way] = {
+    NONE: Way(),
     "one unit, 4 tokens": Way((4,)),
     "one unit, 16 tokens": Way((16,)),
     "three units, 4 + 16 + 16 tokens": Way((4, 16, 16)),
     "three units with masks and curves": Way((4, 16, 16), masked=True),
     "PuLID, fidelity": Way((32,), method="fidelity"),
     "FaceID, 4 tokens and its LoRA": Way((4,), lora=True),
+}
+FLUX_WAYS: Mapping[str, Way] = {
+    NONE: Way(),
+    "XLabs v2, 16 tokens": Way((16,), layout=XLABS),
+    "three units of XLabs, 4 + 16 + 16 tokens": Way((4, 16, 16), layout=XLABS),
+    "InstantX, 128 tokens": Way((128,), layout=INSTANTX),
+    "PuLID, 32 tokens": Way((32,), layout=PULID),
+}
+
+
+@dataclass(frozen=True)
+class UNetCalls:
+    """Calls of a U-Net."""
+
+    shape: Shape
+    latent: int
+    """Side of the latent image."""
+    repetitions: int
+    ways: Mapping[str, Way] = field(default_factory=lambda: UNET_WAYS)
+
+    def network(self) -> nn.Module:
+        return UNet(self.shape)
+
+    def inputs(self, random_of: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        rows = len(KINDS)
+        text = random_of(rows, 77, self.shape.context_dim)
+        return random_of(rows, 4, self.latent, self.latent), torch.full((rows,), 500, device=text.device), text
+
+
+@dataclass(frozen=True)
+class FluxCalls:
+    """Calls of FLUX.1 with true CFG, which has a negative row."""
+
+    shape: FluxShape
+    latent: int
+    repetitions: int
+    ways: Mapping[str, Way] = field(default_factory=lambda: FLUX_WAYS)
+
+    def network(self) -> nn.Module:
+        return Flux(self.shape)
+
+    def inputs(self, random_of: Callable[..., Tensor]) -> tuple[Tensor, ...]:
+        rows, shape = len(KINDS), self.shape
+        latent, text = random_of(rows, shape.channels, self.latent, self.latent), random_of(rows, 512, shape.text)
+        return latent, random_of(rows).abs(), text, random_of(rows, shape.pooled), random_of(rows).abs()
+
+
+SHALLOW = FluxShape(doubles=4, singles=8)
+"""FLUX.1 as wide as it is, but with a fifth of its blocks, which need 5 GB."""
+
+NETWORKS: Mapping[str, UNetCalls | FluxCalls] = {
+    "SD1.5 at 512²": UNetCalls(SD15, 64, 60),
+    "SDXL at 1024²": UNetCalls(SDXL, 128, 30),
+    "FLUX.1 at 1024², 4 double and 8 single blocks": FluxCalls(SHALLOW, 128, 20),
 }
 
 
@@ -77,17 +125,28 @@ def unit_terms(way: Way, width: int, queries: int, like: Tensor) -> list[Term]:
         return torch.randn(size, device=like.device, dtype=like.dtype)
 
     region = torch.linspace(0, 1, queries, device=like.device) if way.masked else None
+    cross = cross_layers(width, like) if way.layout is PULID else None
+    wide = cross.to_q.shape[0] if cross else width
     return [
         Term(
-            random_of(len(KINDS), tokens, width),
-            random_of(len(KINDS), tokens, width),
+            random_of(len(KINDS), tokens, wide),
+            random_of(len(KINDS), tokens, wide),
             0.7,
             region=region,
             unit=unit,
-            method=METHODS[way.method],
+            method=METHODS[way.method] if way.method else None,
+            cross=cross,
         )
         for unit, tokens in enumerate(way.tokens)
     ]
+
+
+def cross_layers(width: int, like: Tensor) -> CrossLayers:
+    """Return random layers of PuLID for FLUX, whose 16 heads are two thirds as wide as the network."""
+    inner = max(width * 2 // 3 // HEAD_DIM, 1) * HEAD_DIM
+    norm = like.new_ones(width), like.new_zeros(width)
+    to_q, to_out = (like.new_empty(size).normal_(std=size[1] ** -0.5) for size in ((inner, width), (width, inner)))
+    return CrossLayers(norm, to_q, to_out, inner // HEAD_DIM)
 
 
 class Banks:
@@ -95,9 +154,9 @@ class Banks:
 
     def __init__(self, way: Way) -> None:
         self.way = way
-        self.made: dict[Site, Bank] = {}
+        self.made: dict[Any, Bank] = {}
 
-    def __call__(self, site: Site, heads: int, query: Tensor, _size: object) -> Bank:
+    def __call__(self, site: Any, heads: int, query: Tensor, _size: object) -> Bank:
         if site not in self.made:
             self.made[site] = make_bank(unit_terms(self.way, query.shape[-1], query.shape[1], query), heads, query)
         return self.made[site]
@@ -122,13 +181,14 @@ def random_lora(unet: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 class Run:
-    """One way on one U-Net. As a context, it has its hooks on the U-Net; a call of it calls the U-Net."""
+    """One way on one network. As a context, it has its hooks on the network; a call of it calls the network."""
 
-    def __init__(self, unet: nn.Module, inputs: Sequence[Tensor], way: Way) -> None:
-        self.unet, self.inputs, self.way = unet, inputs, way
-        self.injection = Injection(unet, find_attentions(unet))
-        self.lora_weights = random_lora(unet) if way.lora else {}
-        self.lora = LoraHooks(unet, [self.lora_weights])
+    def __init__(self, network: nn.Module, inputs: Sequence[Tensor], way: Way) -> None:
+        self.network, self.inputs, self.way = network, inputs, way
+        self.sites = sites_of(network, way)
+        self.injection = injection_of(network, self.sites)
+        self.lora_weights = random_lora(network) if way.lora else {}
+        self.lora = LoraHooks(network, [self.lora_weights])
         self.banks = Banks(way)
 
     def __enter__(self) -> "Run":
@@ -147,13 +207,19 @@ class Run:
         if self.way.tokens:
             factors = tuple(random.random() for _ in self.way.tokens) if self.way.masked else ()
             self.injection.call = DenoiserCall(KINDS, self.banks, factors=factors)
-        return self.unet(*self.inputs)
+        return self.network(*self.inputs)
 
     @property
     def held_bytes(self) -> int:
         """What is on the device while sampling: keys and values, and the LoRA."""
         lora = sum(tensor.numel() * tensor.element_size() for pair in self.lora_weights.values() for tensor in pair)
         return sum(bank.bytes for bank in self.banks.made.values()) + lora
+
+
+def sites_of(network: nn.Module, way: Way) -> list[Any]:
+    """Return the sites where a way acts; a network with fewer blocks has fewer."""
+    found = found_in(network).widths
+    return [site for site in found if way.layout is None or site in way.layout.sites]
 
 
 class Clock:
@@ -199,15 +265,13 @@ def peak_bytes(run: Callable[[], Any], device: torch.device) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
-def measure(network: Network, device: torch.device, dtype: torch.dtype) -> dict[str, dict[str, float]]:
+def measure(calls: UNetCalls | FluxCalls, device: torch.device, dtype: torch.dtype) -> dict[str, dict[str, float]]:
     """Return the figures of each way: medians of ratios to none, milliseconds, bytes and kernels."""
-    unet = random_unet(network.shape, device, dtype)
-    latent = torch.randn(len(KINDS), 4, network.latent, network.latent, device=device, dtype=dtype)
-    text = torch.randn(len(KINDS), 77, network.shape.context_dim, device=device, dtype=dtype)
-    inputs = (latent, torch.full((len(KINDS),), 500, device=device), text)
-    runs = {name: Run(unet, inputs, way) for name, way in WAYS.items()}
+    network = made_on(device, dtype, calls)
+    inputs = calls.inputs(partial(torch.randn, device=device, dtype=dtype))
+    runs = {name: Run(network, inputs, way) for name, way in calls.ways.items()}
     clock = Clock(device)
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     counted: dict[str, tuple[int, int]] = {}
     with torch.inference_mode():
         for name, run in runs.items():
@@ -215,12 +279,22 @@ def measure(network: Network, device: torch.device, dtype: torch.dtype) -> dict[
                 run()  # makes the banks, and lets the card choose its kernels
                 run()
                 counted[name] = kernels(run), peak_bytes(run, device)
-        for _ in range(network.repetitions):
+        for _ in range(calls.repetitions):
             for name in random.sample(sorted(runs), len(runs)):
                 with runs[name] as run:
                     taken[name].append(clock.time(run))
-    sites = len(find_attentions(unet))
-    return {name: figures(taken, counted, name, runs[name].held_bytes, sites) for name in WAYS}
+    return {name: figures(taken, counted, name, run.held_bytes, len(run.sites)) for name, run in runs.items()}
+
+
+def made_on(device: torch.device, dtype: torch.dtype, calls: UNetCalls | FluxCalls) -> nn.Module:
+    """Return a network with small random weights, made on the device in its dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            return calls.network().eval().requires_grad_(False)
+    finally:
+        torch.set_default_dtype(before)
 
 
 def figures(
@@ -230,7 +304,7 @@ def figures(
     held: int,
     sites: int,
 ) -> dict[str, float]:
-    plain = taken["none"]
+    plain = taken[NONE]
     card, wall = (
         statistics.median(way[i] / none[i] for way, none in zip(taken[name], plain, strict=True)) for i in (0, 1)
     )
@@ -239,8 +313,8 @@ def figures(
         "wall": wall,
         "milliseconds": statistics.median(each for each, _ in taken[name]),
         "held_bytes": held,
-        "peak_bytes": counted[name][1] - counted["none"][1],
-        "kernels_a_site": (counted[name][0] - counted["none"][0]) / sites,
+        "peak_bytes": counted[name][1] - counted[NONE][1],
+        "kernels_a_site": (counted[name][0] - counted[NONE][0]) / sites,
     }
 
 
@@ -250,12 +324,12 @@ def describe(device: torch.device) -> dict[str, str]:
 
 
 def report(name: str, dtype: torch.dtype, measured: Mapping[str, Mapping[str, float]]) -> None:
-    print(f"\n{name}, {len(KINDS)} rows, {dtype}: time of a call of the U-Net, as a multiple of the call without units")
-    print(f"{'image tokens':36} {'card':>7} {'wall':>7} {'ms':>9} {'held MB':>9} {'peak MB':>9} {'kernels a site':>15}")
+    print(f"\n{name}, {len(KINDS)} rows, {dtype}: time of a call, as a multiple of the call without units")
+    print(f"{'image tokens':42} {'card':>7} {'wall':>7} {'ms':>9} {'held MB':>9} {'peak MB':>9} {'kernels a site':>15}")
     for way, each in measured.items():
         held, peak = each["held_bytes"] / 1e6, each["peak_bytes"] / 1e6
         print(
-            f"{way:36} {each['card']:7.3f} {each['wall']:7.3f} {each['milliseconds']:9.2f} {held:9.1f} {peak:9.1f} "
+            f"{way:42} {each['card']:7.3f} {each['wall']:7.3f} {each['milliseconds']:9.2f} {held:9.1f} {peak:9.1f} "
             f"{each['kernels_a_site']:15.1f}"
         )
 
@@ -271,8 +345,8 @@ def main() -> None:
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     machine, made = describe(device), {}
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
-    for name, network in NETWORKS.items():
-        made[name] = measure(network, device, dtype)
+    for name, calls in NETWORKS.items():
+        made[name] = measure(calls, device, dtype)
         report(name, dtype, made[name])
         gc.collect()  # hooks and their module reference each other
     if options.json:

@@ -212,10 +212,3 @@ def embed_time(timesteps: Tensor, width: int) -> Tensor:
     frequencies = torch.exp(-math.log(10_000) * torch.arange(half, device=timesteps.device) / half)
     angles = timesteps[:, None].float() * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
-
-
-def random_unet(shape: Shape, device: torch.device, dtype: torch.dtype) -> UNet:
-    """Return a U-Net with small random weights, made on the device."""
-    with torch.device(device):
-        unet = UNet(shape)
-    return unet.to(dtype).eval().requires_grad_(False)

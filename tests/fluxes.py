@@ -1,15 +1,14 @@
 """FLUX.1's network for tests: narrow, but with all its blocks, under the names that every checkpoint has.
 
-`Flux` restates the network in the order in which the web UIs compute it. `hosts()` are the web UIs' own classes, where
-IP_ADAPTER_FLUX_HOSTS names the folders of Forge and Forge Neo, and `as_diffusers` gives diffusers the same weights.
+`flux` is the restated network, and `own_flux` a web UI's own class, where IP_ADAPTER_FLUX_HOSTS names the folders of
+Forge and Forge Neo. `as_diffusers` gives diffusers the same weights.
 """
 
 import importlib.util
-import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -21,12 +20,15 @@ from makers import projector_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lib_ipadapter.networks.flux_sites import DOUBLES, HEAD_DIM, SINGLES
+from lib_ipadapter.networks.flux_sites import DOUBLES, SINGLES
 from lib_ipadapter.weights.projectors import FaceProjector, LinearProjector
 
-HEADS, TEXT, POOLED, CHANNELS = 2, 24, 16, 4
-WIDTH, MLP = HEADS * HEAD_DIM, 4
-AXES = (16, 56, 56)
+sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+from flux_network import AXES, HEAD_DIM, MLP, Flux, FluxShape, patches, picture_of
+
+NARROW = FluxShape(heads=2, text=24, pooled=16, channels=4)
+HEADS, TEXT, POOLED, CHANNELS, WIDTH = NARROW.heads, NARROW.text, NARROW.pooled, NARROW.channels, NARROW.width
 
 SIZES: dict[str, Any] = {
     "in_channels": CHANNELS,
@@ -44,184 +46,6 @@ SIZES: dict[str, Any] = {
 }
 
 
-Extra = Callable[[Tensor], Tensor]
-"""Query (rows, heads, tokens, dim) -> what InstantX's adapter adds to the attention: (rows, tokens, width)."""
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + 1e-6) * self.scale
-
-
-class QKNorm(nn.Module):
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.query_norm, self.key_norm = RMSNorm(dim), RMSNorm(dim)
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        return self.query_norm(q), self.key_norm(k)
-
-
-class SelfAttention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.norm = QKNorm(width // heads)
-
-
-class Modulation(nn.Module):
-    def __init__(self, width: int, parts: int) -> None:
-        super().__init__()
-        self.parts, self.lin = parts, nn.Linear(width, parts * width)
-
-    def forward(self, vec: Tensor) -> tuple[Tensor, ...]:
-        return self.lin(functional.silu(vec))[:, None].chunk(self.parts, dim=-1)
-
-
-def heads_of(qkv: Tensor, heads: int) -> Tensor:
-    return qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-
-
-def norm(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    return (1 + scale) * functional.layer_norm(x, x.shape[-1:], eps=1e-6) + shift
-
-
-def rotated(x: Tensor, angles: Tensor) -> Tensor:
-    even, odd = x[..., ::2], x[..., 1::2]
-    cos, sin = angles.cos(), angles.sin()
-    return torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, angles: Tensor) -> Tensor:
-    made = functional.scaled_dot_product_attention(rotated(q, angles), rotated(k, angles), v)
-    return made.transpose(1, 2).flatten(2)
-
-
-def mlp(width: int, inner: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, inner), nn.GELU(approximate="tanh"), nn.Linear(inner, width))
-
-
-class DoubleBlock(nn.Module):
-    def __init__(self, width: int, heads: int, inner: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.extra: Extra | None = None
-        self.img_mod, self.txt_mod = Modulation(width, 6), Modulation(width, 6)
-        self.img_attn, self.txt_attn = SelfAttention(width, heads), SelfAttention(width, heads)
-        self.img_mlp, self.txt_mlp = mlp(width, inner), mlp(width, inner)
-
-    def forward(self, img: Tensor, txt: Tensor, vec: Tensor, pe: Tensor) -> tuple[Tensor, Tensor]:
-        image, text = self.img_mod(vec), self.txt_mod(vec)
-        iq, ik, iv = heads_of(self.img_attn.qkv(norm(img, *image[:2])), self.heads)
-        iq, ik = self.img_attn.norm(iq, ik, iv)
-        tq, tk, tv = heads_of(self.txt_attn.qkv(norm(txt, *text[:2])), self.heads)
-        tq, tk = self.txt_attn.norm(tq, tk, tv)
-        made = attention(*(torch.cat(pair, 2) for pair in ((tq, iq), (tk, ik), (tv, iv))), pe)
-        count = txt.shape[1]
-        if self.extra:
-            made = torch.cat((made[:, :count], made[:, count:] + self.extra(iq)), 1)
-        img = img + image[2] * self.img_attn.proj(made[:, count:])
-        txt = txt + text[2] * self.txt_attn.proj(made[:, :count])
-        img = img + image[5] * self.img_mlp(norm(img, *image[3:5]))
-        return img, txt + text[5] * self.txt_mlp(norm(txt, *text[3:5]))
-
-
-class SingleBlock(nn.Module):
-    def __init__(self, width: int, heads: int, inner: int) -> None:
-        super().__init__()
-        self.heads, self.width, self.inner = heads, width, inner
-        self.extra: Extra | None = None
-        self.modulation = Modulation(width, 3)
-        self.linear1, self.linear2 = nn.Linear(width, 3 * width + inner), nn.Linear(width + inner, width)
-        self.norm = QKNorm(width // heads)
-
-    def forward(self, x: Tensor, vec: Tensor, pe: Tensor) -> Tensor:
-        shift, scale, gate = self.modulation(vec)
-        qkv, inner = self.linear1(norm(x, shift, scale)).split((3 * self.width, self.inner), -1)
-        q, k, v = heads_of(qkv, self.heads)
-        q, k = self.norm(q, k, v)
-        made = attention(q, k, v, pe)
-        made = made + self.extra(q) if self.extra else made
-        return x + gate * self.linear2(torch.cat((made, functional.gelu(inner, approximate="tanh")), 2))
-
-
-class Embedder(nn.Module):
-    def __init__(self, width: int, out: int) -> None:
-        super().__init__()
-        self.in_layer, self.out_layer = nn.Linear(width, out), nn.Linear(out, out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.out_layer(functional.silu(self.in_layer(x)))
-
-
-class LastLayer(nn.Module):
-    def __init__(self, width: int, out: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, out)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
-
-    def forward(self, x: Tensor, vec: Tensor) -> Tensor:
-        return self.linear(norm(x, *self.adaLN_modulation(vec)[:, None].chunk(2, dim=-1)))
-
-
-def wave(t: Tensor) -> Tensor:
-    angles = 1000.0 * t[:, None] * torch.exp(-math.log(10000.0) * torch.arange(128.0) / 128)
-    return torch.cat((angles.cos(), angles.sin()), -1)
-
-
-class Flux(nn.Module):
-    """`forward` takes what the web UIs pass; `references` are latents of further pictures, as with Kontext."""
-
-    def __init__(self, channels: int = CHANNELS, text: int = TEXT, pooled: int = POOLED) -> None:
-        super().__init__()
-        self.hidden_size = WIDTH
-        self.img_in, self.txt_in = nn.Linear(4 * channels, WIDTH), nn.Linear(text, WIDTH)
-        self.time_in, self.guidance_in = Embedder(256, WIDTH), Embedder(256, WIDTH)
-        self.vector_in = Embedder(pooled, WIDTH)
-        self.double_blocks = nn.ModuleList(DoubleBlock(WIDTH, HEADS, MLP * WIDTH) for _ in range(DOUBLES))
-        self.single_blocks = nn.ModuleList(SingleBlock(WIDTH, HEADS, MLP * WIDTH) for _ in range(SINGLES))
-        self.final_layer = LastLayer(WIDTH, 4 * channels)
-
-    def forward(
-        self, x: Tensor, timestep: Tensor, context: Tensor, y: Tensor, guidance: Tensor, references=(), **_: Any
-    ) -> Tensor:
-        height, width = ((side + 1) // 2 for side in x.shape[-2:])
-        pictures = [patches(each) for each in (x, *references)]
-        img, txt = self.img_in(torch.cat(pictures, 1)), self.txt_in(context)
-        vec = self.time_in(wave(timestep)) + self.guidance_in(wave(guidance)) + self.vector_in(y)
-        places = []
-        for i, each in enumerate((x, *references)):
-            sides = (torch.arange(float((side + 1) // 2)) for side in each.shape[-2:])
-            places.append(torch.cartesian_prod(torch.tensor([float(i)]), *sides))
-        ids = torch.cat([torch.zeros(txt.shape[1], 3), *places])
-        pe = torch.cat(
-            [ids[:, i, None] * 10000.0 ** (-torch.arange(0, axis, 2) / axis) for i, axis in enumerate(AXES)], -1
-        )
-        for block in self.double_blocks:
-            img, txt = block(img=img, txt=txt, vec=vec, pe=pe)
-        x = torch.cat((txt, img), 1)
-        for block in self.single_blocks:
-            x = block(x, vec=vec, pe=pe)
-        return picture_of(self.final_layer(x[:, txt.shape[1] :][:, : height * width], vec), height, width)
-
-
-def picture_of(tokens: Tensor, height: int, width: int) -> Tensor:
-    """Return patches as latents: (rows, channels, 2 * height, 2 * width)."""
-    cells = tokens.unflatten(1, (height, width)).unflatten(-1, (-1, 2, 2))
-    return cells.permute(0, 3, 1, 4, 2, 5).flatten(2, 3).flatten(3)
-
-
-def patches(latents: Tensor) -> Tensor:
-    """Return patches of 2 x 2: (rows, tokens, 4 * channels)."""
-    padded = functional.pad(latents, (0, latents.shape[-1] % 2, 0, latents.shape[-2] % 2), mode="circular")
-    cells = padded.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))  # (rows, channels, height, 2, width, 2)
-    return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
-
-
 def randomised(network: nn.Module, seed: int = 0) -> nn.Module:
     """Give every parameter small random values that do not depend on the parameters' order."""
     generator = torch.Generator().manual_seed(seed)
@@ -234,7 +58,7 @@ def randomised(network: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def flux() -> nn.Module:
-    return randomised(Flux())
+    return randomised(Flux(NARROW))
 
 
 def web_uis() -> list[Path]:

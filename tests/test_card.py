@@ -14,8 +14,12 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 import card
 import ldm_unet
+from flux_network import FluxShape
 
-NARROW = replace(ldm_unet.SD15, channels=32, context_dim=64)
+CPU = torch.device("cpu")
+NARROW = card.UNetCalls(replace(ldm_unet.SD15, channels=32, context_dim=64), 8, 2)
+SHALLOW = card.FluxCalls(FluxShape(heads=2, text=24, pooled=16, channels=4, doubles=3, singles=5), 8, 2)
+CALLS = {"U-Net": NARROW, "FLUX": SHALLOW}
 
 
 def test_the_benchmarks_unet_computes_what_ldms_does() -> None:
@@ -23,7 +27,7 @@ def test_the_benchmarks_unet_computes_what_ldms_does() -> None:
     from unets import ldm_unet as real_unet
 
     theirs = real_unet(context_dim=64, channels=32)
-    ours = ldm_unet.random_unet(NARROW, torch.device("cpu"), torch.float32)
+    ours = card.made_on(CPU, torch.float32, NARROW)
     ours.load_state_dict(theirs.state_dict())
     torch.manual_seed(2)
     latent, text = torch.randn(2, 4, 16, 16), torch.randn(2, 7, 64)
@@ -39,25 +43,30 @@ def test_it_has_all_sites(shape: ldm_unet.Shape, sites: int) -> None:
 
 
 def test_every_way_is_measured_and_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
-    monkeypatch.setattr(card, "NETWORKS", {"narrow": card.Network(NARROW, 8, 2)})
+    monkeypatch.setattr(card, "NETWORKS", CALLS)
     monkeypatch.setattr(card, "RANK", 4)
     monkeypatch.setattr(sys, "argv", ["card.py", "--device", "cpu", "--json", str(tmp_path / "made.json")])
     card.main()
-    made = json.loads((tmp_path / "made.json").read_text())["figures"]["narrow"]
-    assert set(made) == set(card.WAYS)
-    assert made["none"]["card"] == 1
-    assert made["none"]["held_bytes"] == 0
-    assert made["one unit, 16 tokens"]["held_bytes"] == 4 * made["one unit, 4 tokens"]["held_bytes"] > 0
-    assert all(way in capsys.readouterr().out for way in ("PuLID, fidelity",))
+    figures = json.loads((tmp_path / "made.json").read_text())["figures"]
+    assert {name: set(made) for name, made in figures.items()} == {name: set(each.ways) for name, each in CALLS.items()}
+    unet = figures["U-Net"]
+    assert unet["none"]["card"] == 1
+    assert unet["none"]["held_bytes"] == 0
+    assert unet["one unit, 16 tokens"]["held_bytes"] == 4 * unet["one unit, 4 tokens"]["held_bytes"] > 0
+    said = capsys.readouterr().out
+    assert all(way in said for each in CALLS.values() for way in each.ways)
 
 
-@pytest.mark.parametrize("name", [name for name, way in card.WAYS.items() if way.tokens])
-def test_a_way_changes_what_the_unet_computes_and_leaves_nothing(name: str) -> None:
-    unet = ldm_unet.random_unet(NARROW, torch.device("cpu"), torch.float32)
+WAYS = [(kind, way) for kind, calls in CALLS.items() for way, what in calls.ways.items() if what.tokens]
+
+
+@pytest.mark.parametrize(("kind", "way"), WAYS)
+def test_a_way_changes_what_the_network_computes_and_leaves_nothing(kind: str, way: str) -> None:
+    calls = CALLS[kind]
     torch.manual_seed(3)
-    inputs = (torch.randn(2, 4, 8, 8), torch.tensor([500, 500]), torch.randn(2, 7, 64))
-    plain = unet(*inputs)
-    with card.Run(unet, inputs, card.WAYS[name]) as run:
+    network, inputs = card.made_on(CPU, torch.float32, calls), calls.inputs(torch.randn)
+    plain = network(*inputs)
+    with card.Run(network, inputs, calls.ways[way]) as run:
         assert not torch.equal(run(), plain)
         assert run.held_bytes > 0
-    assert torch.equal(unet(*inputs), plain)
+    assert torch.equal(network(*inputs), plain)

@@ -8,7 +8,7 @@ for needed in ("fastapi", "torch", "ldm"):
 import fastapi  # noqa: E402
 import torch  # noqa: E402
 from contract import DOUBLES, ENTRY, Interrupted  # noqa: E402
-from fluxes import POOLED, Flux, randomised, xlabs_tensors  # noqa: E402
+from fluxes import NARROW, POOLED, Flux, randomised, xlabs_tensors  # noqa: E402
 from makers import save  # noqa: E402
 from small_host import FEATURES, photo, save_files, unit  # noqa: E402
 from test_contract import ALMOST, asked, hooks, one_row_at_a_time  # noqa: E402
@@ -25,7 +25,7 @@ class CalledFlux(Flux):
 
 @pytest.fixture(scope="module")
 def flux() -> nn.Module:
-    return randomised(CalledFlux())
+    return randomised(CalledFlux(NARROW))
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """A narrow FLUX.1 checkpoint with random weights, as small as a web UI's own configuration of its text models says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fluxes import Flux, randomised
+from fluxes import NARROW, Flux, randomised
 from makers import save
 from torch import Tensor, nn
 
@@ -28,7 +29,8 @@ def flux_checkpoint(web_ui: Path, path: Path) -> Path:
         pytest.skip(TOO_LARGE)
     from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
-    network = randomised(Flux(CHANNELS, t5["d_model"], POOLED))
+    shape = replace(NARROW, text=t5["d_model"], pooled=POOLED, channels=CHANNELS)
+    network = randomised(Flux(shape))
     made = {f"model.diffusion_model.{name}": tensor for name, tensor in network.state_dict().items()}
     clip = random_weights(CLIPTextModel(CLIPTextConfig(**config(web_ui, "text_encoder"))))
     for name, tensor in clip.items():
