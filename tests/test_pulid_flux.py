@@ -13,7 +13,7 @@ import torch
 from fluxes import CHANNELS, HEADS, WIDTH, flux, own_flux, web_uis, xlabs_tensors
 from makers import save
 from pulid_flux import CONTEXT, pulid_flux_tensors
-from small_host import FEATURES, SmallHost, photo, save_files
+from small_host import FEATURES, Processing, SmallHost, photo, save_files
 from test_flux import GUIDED, added, close, given, hooks_of, refused, sampled
 from test_pulid import WIDTH as STATE_WIDTH
 from test_pulid import MadeEncoder, MadeFaces
@@ -229,20 +229,31 @@ def test_a_negative_reference_takes_the_unconditional_rows(alone) -> None:
 
 
 def test_the_layers_are_on_the_device_only_while_sampling(alone) -> None:
-    session = Session(alone)
-    from small_host import Processing
+    assert bytes_of(alone, [unit()]) == [0, LAYER_BYTES + KEYS_VALUES_BYTES, 0]
 
-    session.before_sampling(Processing(), [unit()])
-    run = alone.run
-    run.inject(alone.unet)
-    assert run.bytes == 0
+
+def test_units_with_one_file_share_its_layers(alone) -> None:
+    one, two = unit(weight=0.7), unit(images=[photo(2)], weight=0.4)
+    assert close(sampled(alone, [one, two]), with_pulid(alone, [(one, 0.7), (two, 0.4)]))
+    assert bytes_of(alone, [one, two])[1] == LAYER_BYTES + 2 * KEYS_VALUES_BYTES
+
+
+LAYER_BYTES = 20 * (2 * WIDTH * CONTEXT + 2 * WIDTH) * 4
+KEYS_VALUES_BYTES = 20 * 2 * 2 * 12 * CONTEXT * 4
+"""Of one unit, for conditional and unconditional rows."""
+
+
+def bytes_of(host: SmallHost, units: Sequence[dict[str, Any]]) -> list[int]:
+    """Return the bytes on the device before the first call of the network, after it, and after ejecting."""
+    Session(host).before_sampling(Processing(), list(units))
+    run, seen = host.run, list[int]()
+    run.inject(host.unet)
+    seen.append(run.bytes)
     run.begin_call(GUIDED, 0.0, (6, 8))
-    alone.unet(**given(2))
-    layers = 20 * (2 * WIDTH * CONTEXT + 2 * WIDTH) * 4
-    keys_values = 20 * 2 * 2 * 12 * CONTEXT * 4
-    assert run.bytes == layers + keys_values
+    host.unet(**given(2))
+    seen.append(run.bytes)
     run.eject()
-    assert run.bytes == 0
+    return [*seen, run.bytes]
 
 
 def test_the_published_form_is_recognised(folder: Path) -> None:

@@ -92,7 +92,7 @@ class ActiveUnit:
             raise _parts_error(site, size, queries)
         groups = (at.composition and plan.composition_groups) or plan.groups
         weight, scaling = at.weight * factor, self.prepared.unit.scaling
-        cross = self.prepared.keys_values.cross.get(site)
+        cross = self.prepared.adapter.cross.get(site)
         term = partial(Term, weight=weight, scaling=scaling, method=self.method, cross=cross)
         if self.prepared.unit.unfold:
             each = [self._of_row_kinds(site, groups[i % len(groups)], at.inverted) for i in range(period)]

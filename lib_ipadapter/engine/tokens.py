@@ -1,14 +1,13 @@
 """Features → image tokens → the keys and values of every site."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..networks.cross_attention import CrossLayers
 from ..networks.layout import Layout, Site
 from ..weights.adapter_file import AdapterFile
 from ..weights.site_layers import PLAIN, SiteLayers
@@ -26,8 +25,6 @@ class KeysValues:
     """The image tokens that they were computed from: (sets, tokens, context dim)."""
     sets: tuple[TokenSet, ...] = ()
     """The token set at each index."""
-    cross: Mapping[Any, CrossLayers] = field(default_factory=dict[Any, CrossLayers])
-    """The adapter's layers around the attention, where its queries are its own: memory maps of the file."""
 
     def at(self, site: Site, wanted: Sequence[TokenSet]) -> tuple[Tensor, Tensor]:
         """Return the keys and values of the wanted sets at a site: (wanted, tokens, heads * dim)."""
@@ -82,16 +79,13 @@ def keys_and_values(
     tokens = tokens.to(device)
 
     def of(site: Site) -> tuple[Tensor, Tensor]:
-        keys, values = layers.keys_and_values(lambda name: _of_site(tensors, site, name).to(device).float(), tokens)
+        keys, values = layers.keys_and_values(
+            lambda name: tensors[f"ip_adapter.{site.key}.{name}"].to(device).float(), tokens
+        )
         return keys.cpu(), values.cpu()
 
     pairs = {site: of(site) for site in layout.sites}
-    cross = {site: layers.cross(partial(_of_site, tensors, site)) for site in layout.sites}
-    return KeysValues(pairs, tokens.cpu(), sets, {site: own for site, own in cross.items() if own})
-
-
-def _of_site(tensors: Mapping[str, Tensor], site: Site, name: str) -> Tensor:
-    return tensors[f"ip_adapter.{site.key}.{name}"]
+    return KeysValues(pairs, tokens.cpu(), sets)
 
 
 def usable_tensors(adapter: AdapterFile) -> dict[str, Tensor]:

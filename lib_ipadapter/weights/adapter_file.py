@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..base.errors import IPAdapterError, UnitError
 from ..base.files import file_identity, sha256
-from ..networks.layout import Layout
+from ..networks.cross_attention import CrossLayers
+from ..networks.layout import Layout, Site
 from ..networks.unet_sites import layout_of_count
 from .family import Variant
 from .lora_layers import lora_shapes, rows
@@ -80,6 +82,19 @@ class AdapterFile:
     def tensors(self) -> dict[str, Tensor]:
         """Return the file's tensors by canonical key, as memory maps in the file's dtypes."""
         return by_canonical_key(read_tensors(self.path))
+
+    @cached_property
+    def cross(self) -> Mapping[Any, CrossLayers]:
+        """The layers around the attention at each site, where its queries are its own, as memory maps.
+
+        All units with the file share them, so that they are on the device once.
+        """
+        tensors = cache(self.tensors)
+
+        def at(site: Site) -> CrossLayers | None:
+            return self.recognised.family.layers.cross(lambda name: tensors()[f"ip_adapter.{site.key}.{name}"])
+
+        return {site: own for site in self.layout.sites if (own := at(site))}
 
     def as_variant(self, name: str) -> "AdapterFile":
         """Return the same file as the variant that a unit calls `name`; `auto` keeps the recognised one.
