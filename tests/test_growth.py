@@ -28,7 +28,8 @@ CHANGES: Mapping[str, Callable[[int], dict[str, Any]]] = {
 def held() -> int:
     """Return the bytes of all tensors in main memory, each storage once."""
     gc.collect()
-    tensors = [each for each in gc.get_objects() if issubclass(type(each), torch.Tensor) and each.device.type == "cpu"]
+    tensors = [each for each in gc.get_objects() if issubclass(type(each), torch.Tensor)]
+    tensors = [each for each in tensors if each.device.type == "cpu" and each.layout is torch.strided]
     storages = [each.untyped_storage() for each in tensors]
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 

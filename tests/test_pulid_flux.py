@@ -12,11 +12,11 @@ import pytest
 import torch
 from fluxes import CHANNELS, HEADS, WIDTH, flux, own_flux, web_uis, xlabs_tensors
 from makers import save
+from pulid_features import WIDTH as STATE_WIDTH
+from pulid_features import MadeEncoder, MadeFaces
 from pulid_flux import CONTEXT, pulid_flux_tensors
 from small_host import FEATURES, Processing, SmallHost, photo, save_files
 from test_flux import GUIDED, added, close, given, hooks_of, refused, sampled
-from test_pulid import WIDTH as STATE_WIDTH
-from test_pulid import MadeEncoder, MadeFaces
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -197,6 +197,6 @@ def test_ending_a_task_ends_its_child_processes(
 ) -> None:
     task, child = waiting
     task.send_signal(by)
-    task.wait(20)
+    task.wait(120)
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
