@@ -176,12 +176,20 @@ def test_a_task_that_cannot_run_ends_with_a_reason_and_exit_code_2(task: list[st
     assert re.search(r"is not a web UI's folder|WEBUI_FOLDER", done.stdout + done.stderr)
 
 
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})"
+)
+"""Receives interrupts, also where what runs the tests ignores or blocks them, as in the background."""
+
+
 @pytest.fixture
 def waiting(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A task that waits for its child, and the child's process id."""
     noted = tmp_path / "child"
     child = f"import os, pathlib, time; pathlib.Path({str(noted)!r}).write_text(str(os.getpid())); time.sleep(600)"
     task = f"import sys, tasks; tasks.perform = lambda *_: tasks.run(sys.executable, '-c', {child!r}); tasks.main()"
+    task = f"{INTERRUPTIBLE}; {task}"
     with subprocess.Popen([sys.executable, "-c", task, "check"], cwd=ROOT) as started:
         while not (noted.exists() and noted.read_text()):
             assert started.poll() is None
@@ -197,6 +205,6 @@ def test_ending_a_task_ends_its_child_processes(
 ) -> None:
     task, child = waiting
     task.send_signal(by)
-    task.wait(120)
+    task.wait(20)
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
