@@ -47,11 +47,10 @@ def field(page: Any, name: str) -> Any:
 
 def pull(page: Any, part: str, right: float, down: float = 0) -> None:
     """Drag a part by fractions of the bar's width and of the curve's height."""
-    page.locator(part).scroll_into_view_if_needed()
+    page.locator(part).hover()  # which waits until it stays where it is
     box = page.locator(part).bounding_box()
     stage = page.locator(".ipadapter-curve").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + right * stage["width"], y + down * stage["height"], steps=4)
     page.mouse.up()
