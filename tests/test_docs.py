@@ -11,6 +11,7 @@ from lib_ipadapter.unit.controlnet import FIELDS as CONTROLNETS
 from lib_ipadapter.unit.read_args import read_units
 from lib_ipadapter.unit.recipe import read_recipe
 from lib_ipadapter.unit.unit import FIELDS
+from lib_ipadapter.web.requests import REQUESTS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -81,6 +82,16 @@ def test_coming_from_controlnet_names_fields_that_are_understood() -> None:
     assert len(theirs) > 8
     assert set(theirs) <= CONTROLNETS
     assert set(ours) <= set(FIELDS)
+
+
+def test_the_table_of_requests_has_exactly_the_routes() -> None:
+    named: set[str] = set()
+    for cell in re.findall(r"^\| (`(?:GET|POST) [^|]+) \|", text_of(DOCS / "api.md"), re.MULTILINE):
+        first, *others = re.findall(r"`([^`]+)`", cell)
+        method, _, path = first.partition(" /ipadapter/")
+        folder = path.rpartition("/")[0]
+        named |= {f"{method} {path}"} | {f"{method} {folder}{other if folder else other[1:]}" for other in others}
+    assert named == {request.route for request in REQUESTS if request.route}
 
 
 def settings(page: Path) -> list[tuple[str, str, str]]:
