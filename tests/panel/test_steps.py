@@ -35,6 +35,7 @@ def begin(page: Any, steps: int = 20, hires: int = 0) -> None:
     drop(page, "one.png")
     choose(page)
     unfold(page, "Steps")
+    page.wait_for_selector(".ipadapter-tab .ipadapter-state")  # what is said with it takes a line above the steps
 
 
 def words(page: Any) -> list[str]:
